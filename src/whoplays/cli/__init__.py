@@ -1,0 +1,5 @@
+"""The command line: parse, call, print, exit status. The work is done elsewhere, and imported only when it is asked for."""
+
+from .main import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,47 @@
+"""What can go wrong, for callers who want to catch it: one root, few kinds.
+
+Every message is one line that says what was seen, what the limit is and what to do about it.
+"""
+
+
+class WhoplaysError(Exception):
+    """Root of all errors that whoplays raises on purpose. The command prints its text and exits with `exit_status`."""
+
+    exit_status = 1
+
+
+class UsageError(WhoplaysError):
+    """The call itself is wrong: an option, a name, a missing extra. Exit status 2."""
+
+    exit_status = 2
+
+
+class MissingExtraError(UsageError):
+    """A feature needs packages that the installed extras do not include."""
+
+
+class AudioError(WhoplaysError):
+    """A recording cannot be used: missing, empty, unreadable, not audio, not finite, too short."""
+
+
+class DatasetError(WhoplaysError):
+    """A source of recordings, a manifest or a built data set cannot be used."""
+
+
+class ModelError(WhoplaysError):
+    """A model folder is incomplete, damaged, of a newer format, or does not fit what is asked of it."""
+
+
+class RenderError(WhoplaysError):
+    """Material cannot be rendered: a MIDI file, a soundfont or a note library cannot be used."""
+
+
+class DownloadError(WhoplaysError):
+    """Clips cannot be planned or fetched."""
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
+    """Return the error for `package` not being installed: which extra brings it, and how to install that."""
+    return MissingExtraError(
+        f"{purpose} needs {package}, which is not installed; run: pip install 'whoplays[{extra}]'"
+    )

@@ -1,0 +1,270 @@
+"""Samples -> spectra, log-mel, MFCC, and their pitch variants. Nothing of a training framework.
+
+Arrays are time first: (frames, bands), the transpose of librosa's. With equal parameters the values equal
+`librosa.feature.melspectrogram` / `librosa.feature.mfcc` (Davis & Mermelstein 1980; Slaney 1998 for the mel scale).
+
+**Pitch variants from one spectrum.** Raising a sound by the ratio r moves what lies at frequency f to r f. A mel band m
+with response H_m(f) then collects, from the *same* power spectrum S at bins f_j,
+
+    mel_m = sum_j H_m(r f_j) S(f_j)
+
+so a variant costs one more filter bank and no transform. A partial (a lobe round one frequency) keeps its power, and
+stationary noise keeps its total power, so there is no factor of r. What this leaves as it was is time: like a phase
+vocoder, and unlike playing the recording faster, onsets stay where they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelError
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings:
+    """Everything that turns samples into a network's input. A data set and a model folder each carry one.
+
+    kind: "logmel" (natural logarithm of mel power + `log_offset`) or "mfcc" (librosa's: decibel, `top_db`, DCT-II).
+    sample_rate: of the samples, Hz. n_fft, hop_length, win_length (None: n_fft): samples. fmax None: half the rate.
+    n_mels, n_mfcc: bands and coefficients. htk, norm ("slaney" or None): as in librosa.
+    steps: None for every frame, else the number of equal spans of time whose frames are averaged (see `pooling_matrix`).
+    """
+
+    kind: Literal["logmel", "mfcc"] = "logmel"
+    sample_rate: int = 22050
+    n_fft: int = 1024
+    hop_length: int = 441
+    win_length: int | None = None
+    n_mels: int = 64
+    fmin: float = 30.0
+    fmax: float | None = 11000.0
+    htk: bool = False
+    norm: Literal["slaney"] | None = "slaney"
+    log_offset: float = 1e-6
+    n_mfcc: int = 20
+    top_db: float | None = 80.0
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed, before anything is."""
+        top = self.sample_rate / 2 if self.fmax is None else self.fmax
+        checks = [
+            (self.kind in ("logmel", "mfcc"), f"kind is {self.kind!r}, not logmel or mfcc"),
+            (1000 <= self.sample_rate <= 768_000, f"sample_rate {self.sample_rate} is outside 1000 to 768000 Hz"),
+            (16 <= self.n_fft <= 65536, f"n_fft {self.n_fft} is outside 16 to 65536"),
+            (1 <= self.hop_length <= self.n_fft, f"hop_length {self.hop_length} is outside 1 to n_fft {self.n_fft}"),
+            (self.win_length is None or 2 <= self.win_length <= self.n_fft, f"win_length {self.win_length} exceeds n_fft"),
+            (1 <= self.n_mels <= 1024, f"n_mels {self.n_mels} is outside 1 to 1024"),
+            (0 <= self.fmin < top <= self.sample_rate / 2, f"fmin {self.fmin}, fmax {top} Hz do not fit 0 to half the rate"),
+            (self.norm in (None, "slaney"), f"norm is {self.norm!r}, not slaney or null"),
+            (self.log_offset > 0, f"log_offset {self.log_offset} is not positive"),
+            (1 <= self.n_mfcc <= self.n_mels or self.kind == "logmel", f"n_mfcc {self.n_mfcc} exceeds n_mels {self.n_mels}"),
+            (self.steps is None or 1 <= self.steps <= 100_000, f"steps {self.steps} is outside 1 to 100000"),
+        ]
+        for fine, problem in checks:
+            if not fine:
+                raise ModelError(f"feature settings: {problem}")
+
+    @property
+    def width(self) -> int:
+        """Values per frame: bands or coefficients."""
+        return self.n_mels if self.kind == "logmel" else self.n_mfcc
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one frame to the next, before pooling."""
+        return self.hop_length / self.sample_rate
+
+    def frames(self, n_samples: int) -> int:
+        """Rows that `compute` gives for that many samples."""
+        return self.steps or 1 + n_samples // self.hop_length
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote. Raises `ModelError` for an unknown name or a value that cannot be."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ModelError(f"feature settings: unknown {', '.join(unknown)}; this version knows {', '.join(sorted(known))}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ModelError(f"feature settings: a value has the wrong type ({error})") from None
+
+
+#: What the report's network reads: librosa's own defaults, 20 coefficients, averaged to 20 steps.
+REPORT = FeatureSettings(
+    kind="mfcc", sample_rate=22050, n_fft=2048, hop_length=512, n_mels=128, fmin=0.0, fmax=None, n_mfcc=20, steps=20
+)
+
+#: What the default network reads.
+LOGMEL = FeatureSettings()
+
+PRESETS: dict[str, FeatureSettings] = {"mfcc": REPORT, "logmel": LOGMEL}
+
+
+def power_spectrum(samples: Array, *, n_fft: int, hop_length: int, win_length: int | None = None) -> Array:
+    """Return the power spectrogram (1 + n // hop_length, 1 + n_fft // 2) of samples (n,).
+
+    Frames are centred on multiples of `hop_length`, with zeros beyond the ends, under a periodic Hann window of
+    `win_length` in the middle of the frame: `abs(librosa.stft(...)) ** 2`, transposed.
+    """
+    samples = np.asarray(samples, dtype=np.float32)
+    if samples.ndim != 1:
+        raise ValueError(f"samples have shape {samples.shape}; one channel, (n,), is needed")
+    padded = np.zeros(samples.size + 2 * (n_fft // 2), dtype=np.float32)
+    padded[n_fft // 2 : n_fft // 2 + samples.size] = samples
+    n_frames = 1 + samples.size // hop_length
+    if padded.size < (n_frames - 1) * hop_length + n_fft:  # an odd n_fft needs one sample more
+        padded = np.append(padded, np.zeros(1, dtype=np.float32))
+    step = padded.strides[0]
+    frames = np.lib.stride_tricks.as_strided(padded, (n_frames, n_fft), (hop_length * step, step), writeable=False)
+    window = _hann(n_fft, win_length or n_fft)
+    power = np.empty((n_frames, 1 + n_fft // 2), dtype=np.float32)
+    for start in range(0, n_frames, 128):  # blocks that stay in the cache
+        spectrum = np.fft.rfft(frames[start : start + 128] * window)
+        np.square(spectrum.real, out=power[start : start + 128])
+        power[start : start + 128] += np.square(spectrum.imag)
+    return power
+
+
+@lru_cache(maxsize=32)
+def _hann(n_fft: int, win_length: int) -> Array:
+    window = np.zeros(n_fft, dtype=np.float32)
+    left = (n_fft - win_length) // 2
+    window[left : left + win_length] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(win_length) / win_length)
+    window.flags.writeable = False
+    return window
+
+
+def hz_to_mel(frequencies: NDArray[np.float64], *, htk: bool = False) -> NDArray[np.float64]:
+    """Return mels for Hz: Slaney's scale (linear to 1 kHz, then logarithmic), or HTK's 2595 log10(1 + f / 700)."""
+    f = np.asarray(frequencies, dtype=np.float64)
+    if htk:
+        return 2595.0 * np.log10(1.0 + f / 700.0)
+    return np.where(f < 1000.0, f * 3 / 200, 15.0 + np.log(np.maximum(f, 1000.0) / 1000.0) * 27 / np.log(6.4))
+
+
+def mel_to_hz(mels: NDArray[np.float64], *, htk: bool = False) -> NDArray[np.float64]:
+    """Return Hz for mels: the inverse of `hz_to_mel`."""
+    m = np.asarray(mels, dtype=np.float64)
+    if htk:
+        return 700.0 * (10.0 ** (m / 2595.0) - 1.0)
+    return np.where(m < 15.0, m * 200 / 3, 1000.0 * np.exp((m - 15.0) * np.log(6.4) / 27))
+
+
+@lru_cache(maxsize=64)
+def mel_filters(
+    *,
+    sample_rate: int,
+    n_fft: int,
+    n_mels: int,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    htk: bool = False,
+    norm: str | None = "slaney",
+    semitones: float = 0.0,
+) -> Array:
+    """Return the filter bank (1 + n_fft // 2, n_mels): `librosa.filters.mel` transposed when `semitones` is 0.
+
+    With `semitones` the bank reads a spectrum as if the sound had been raised by them (see the module's text).
+    The array is shared between callers and read-only.
+    """
+    fmax = sample_rate / 2 if fmax is None else fmax
+    edges = mel_to_hz(np.linspace(hz_to_mel(np.float64(fmin), htk=htk), hz_to_mel(np.float64(fmax), htk=htk), n_mels + 2), htk=htk)
+    bins = np.fft.rfftfreq(n_fft, 1 / sample_rate) * 2.0 ** (semitones / 12)
+    widths = np.diff(edges)
+    ramps = edges[:, None] - bins[None, :]  # (n_mels + 2, bins)
+    rising = -ramps[:-2] / widths[:-1, None]
+    falling = ramps[2:] / widths[1:, None]
+    bank = np.maximum(0.0, np.minimum(rising, falling))
+    if norm == "slaney":  # equal area
+        bank *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    bank = np.ascontiguousarray(bank.T, dtype=np.float32)
+    bank.flags.writeable = False
+    return bank
+
+
+def power_to_db(power: Array, *, amin: float = 1e-10, top_db: float | None = 80.0) -> Array:
+    """Return 10 log10(max(power, amin)), nowhere more than `top_db` below its own maximum (librosa's, with ref 1)."""
+    decibel = 10.0 * np.log10(np.maximum(power, np.float32(amin)))
+    if top_db is not None and decibel.size:
+        np.maximum(decibel, decibel.max() - np.float32(top_db), out=decibel)
+    return decibel
+
+
+@lru_cache(maxsize=32)
+def dct_matrix(n_in: int, n_out: int) -> Array:
+    """Return the orthonormal DCT-II as a matrix (n_in, n_out): rows of values @ matrix = `scipy.fft.dct(..., norm="ortho")`."""
+    n = np.arange(n_in)[:, None]
+    k = np.arange(n_out)[None, :]
+    matrix = np.sqrt(2.0 / n_in) * np.cos(np.pi * k * (2 * n + 1) / (2 * n_in))
+    matrix[:, 0] = np.sqrt(1.0 / n_in)
+    matrix = matrix.astype(np.float32)
+    matrix.flags.writeable = False
+    return matrix
+
+
+@lru_cache(maxsize=256)
+def pooling_matrix(n_frames: int, steps: int) -> Array:
+    """Return (steps, n_frames): row i averages the frames floor(i n / steps) up to ceil((i + 1) n / steps), not included.
+
+    The recording, whatever its length, becomes `steps` equal spans of time; with fewer frames than steps a frame
+    serves several of them. (The "adaptive average pooling" of network libraries.)
+    """
+    matrix = np.zeros((steps, n_frames), dtype=np.float32)
+    for i in range(steps):
+        start, stop = i * n_frames // steps, -(-(i + 1) * n_frames // steps)
+        matrix[i, start:stop] = 1.0 / (stop - start)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def mel_power(power: Array, settings: FeatureSettings, *, semitones: float = 0.0) -> Array:
+    """Return mel power (frames, n_mels) of a power spectrogram (frames, 1 + n_fft // 2), raised by `semitones`."""
+    bank = mel_filters(
+        sample_rate=settings.sample_rate,
+        n_fft=settings.n_fft,
+        n_mels=settings.n_mels,
+        fmin=settings.fmin,
+        fmax=settings.fmax,
+        htk=settings.htk,
+        norm=settings.norm,
+        semitones=float(semitones),
+    )
+    return power @ bank
+
+
+def from_mel_power(mel: Array, settings: FeatureSettings) -> Array:
+    """Return the features (frames or steps, width) of mel power (frames, n_mels): logarithm, DCT and pooling as set."""
+    if settings.kind == "logmel":
+        values = np.log(mel + np.float32(settings.log_offset))
+    else:
+        values = power_to_db(mel, top_db=settings.top_db) @ dct_matrix(settings.n_mels, settings.n_mfcc)
+    if settings.steps is not None:
+        values = pooling_matrix(values.shape[0], settings.steps) @ values
+    return values
+
+
+def compute(samples: Array, settings: FeatureSettings) -> Array:
+    """Return the features (frames or steps, width), float32, of samples (n,) at `settings.sample_rate`."""
+    return compute_variants(samples, settings, semitones=(0.0,))[0]
+
+
+def compute_variants(samples: Array, settings: FeatureSettings, *, semitones: tuple[float, ...]) -> Array:
+    """Return features (variants, frames or steps, width) of samples (n,) raised by each of `semitones`, from one spectrum."""
+    power = power_spectrum(
+        samples, n_fft=settings.n_fft, hop_length=settings.hop_length, win_length=settings.win_length
+    )
+    return np.stack([from_mel_power(mel_power(power, settings, semitones=shift), settings) for shift in semitones])
