@@ -1,0 +1,287 @@
+"""The model folder: `model.onnx`, `config.json`, `card.md`. Read, write, check; nothing in it is ever run as code.
+
+The network reads `features` (batch, frames, width) and gives `logits` (batch, labels) and, when it hears over time,
+`frame_logits` (batch, steps, labels). Probabilities are `activation(scale * logit + bias)`, by label.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelError, WhoplaysError
+from .features import FeatureSettings
+from .files import make_folder, sha256_of, write_atomically, write_json
+from .labels import Label
+from .timeline import TimelineSettings
+
+FORMAT = 1
+NETWORK, CONFIG, CARD = "model.onnx", "config.json", "card.md"
+MAX_NETWORK_BYTES = 1 << 30
+MAX_CONFIG_BYTES = 4 << 20
+
+#: The model inside the package.
+DEFAULT = Path(__file__).parent / "models" / "default"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """probability = activation(scale * logit + bias), one pair a label (Platt 1999; scale alone is temperature scaling)."""
+
+    scale: tuple[float, ...]
+    bias: tuple[float, ...]
+
+    @classmethod
+    def identity(cls, n_labels: int) -> Self:
+        """Return the calibration that changes nothing."""
+        return cls((1.0,) * n_labels, (0.0,) * n_labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """All that a model carries beside its weights.
+
+    activation: "sigmoid" (independent) or "softmax" (the labels share one unit of probability).
+    window_s: seconds the network hears at once. pooling: over a recording's windows, "max" or "mean".
+    min_window_s, padding: a recording shorter than `min_window_s` is filled up, with "zeros" or by "repeat".
+    training: facts for people (material, seed, epochs, quality); nothing reads them to decide.
+    """
+
+    name: str
+    version: str
+    labels: tuple[Label, ...]
+    features: FeatureSettings
+    activation: str = "sigmoid"
+    window_s: float = 10.0
+    min_window_s: float = 0.0
+    padding: str = "zeros"
+    pooling: str = "max"
+    thresholds: tuple[float, ...] = ()
+    calibration: Calibration | None = None
+    frame_calibration: Calibration | None = None
+    timeline: TimelineSettings = field(default_factory=TimelineSettings)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill in what was left out, and refuse what does not fit together."""
+        n = len(self.labels)
+        if not self.thresholds:
+            object.__setattr__(self, "thresholds", (0.5,) * n)
+        if self.calibration is None:
+            object.__setattr__(self, "calibration", Calibration.identity(n))
+        if self.frame_calibration is None:
+            object.__setattr__(self, "frame_calibration", self.calibration)
+        ids = [label.id for label in self.labels]
+        pairs = [p for c in (self.calibration, self.frame_calibration) if c for p in (c.scale, c.bias)]
+        checks = [
+            (1 <= n <= 1000, f"{n} labels; 1 to 1000 are possible"),
+            (len(set(ids)) == n, f"a label stands twice among {', '.join(ids)}"),
+            (self.activation in ("sigmoid", "softmax"), f"activation is {self.activation!r}, not sigmoid or softmax"),
+            (self.pooling in ("max", "mean"), f"pooling is {self.pooling!r}, not max or mean"),
+            (self.padding in ("zeros", "repeat"), f"padding is {self.padding!r}, not zeros or repeat"),
+            (0.1 <= self.window_s <= 600, f"window_s is {self.window_s}; 0.1 to 600 s are possible"),
+            (0 <= self.min_window_s <= self.window_s, f"min_window_s {self.min_window_s} is outside 0 to window_s"),
+            (len(self.thresholds) == n and all(0 <= t <= 1 for t in self.thresholds), f"{n} thresholds from 0 to 1 are needed"),
+            (all(len(p) == n and all(map(math.isfinite, p)) for p in pairs), f"calibration needs {n} finite numbers each"),
+        ]
+        for fine, problem in checks:
+            if not fine:
+                raise ModelError(f"model configuration: {problem}")
+
+    @property
+    def id(self) -> str:
+        """name@version, as predictions name the model."""
+        return f"{self.name}@{self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `config.json` holds (without the checksums)."""
+        assert self.calibration and self.frame_calibration
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "labels": [label.to_dict() for label in self.labels],
+            "activation": self.activation,
+            "features": self.features.to_dict(),
+            "window_s": self.window_s,
+            "min_window_s": self.min_window_s,
+            "padding": self.padding,
+            "pooling": self.pooling,
+            "thresholds": list(self.thresholds),
+            "calibration": _calibration_to_dict(self.calibration),
+            "frame_calibration": _calibration_to_dict(self.frame_calibration),
+            "timeline": self.timeline.to_dict(),
+            "training": dict(self.training),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote. Raises `ModelError` for a newer format, a missing or an impossible value."""
+        version = values.get("format")
+        if not isinstance(version, int):
+            raise ModelError("config.json has no format number; it was not written by whoplays")
+        if version > FORMAT:
+            raise ModelError(f"the model is of format {version}; this whoplays reads up to {FORMAT}: pip install -U whoplays")
+        try:
+            return cls(
+                name=str(values["name"]),
+                version=str(values["version"]),
+                labels=tuple(Label(str(v["id"]), str(v["en"]), str(v["pl"])) for v in values["labels"]),
+                activation=values["activation"],
+                features=FeatureSettings.from_dict(values["features"]),
+                window_s=float(values["window_s"]),
+                min_window_s=float(values.get("min_window_s", 0.0)),
+                padding=values.get("padding", "zeros"),
+                pooling=values["pooling"],
+                thresholds=tuple(float(v) for v in values["thresholds"]),
+                calibration=_calibration_from_dict(values["calibration"]),
+                frame_calibration=_calibration_from_dict(values.get("frame_calibration") or values["calibration"]),
+                timeline=TimelineSettings.from_dict(values.get("timeline", {})),
+                training=values.get("training", {}),
+            )
+        except KeyError as error:
+            raise ModelError(f"config.json lacks {error.args[0]!r}") from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"config.json holds a value of the wrong kind ({error})") from None
+
+
+def _calibration_to_dict(calibration: Calibration) -> dict[str, list[float]]:
+    return {"scale": list(calibration.scale), "bias": list(calibration.bias)}
+
+
+def _calibration_from_dict(values: dict[str, Any]) -> Calibration:
+    return Calibration(tuple(float(v) for v in values["scale"]), tuple(float(v) for v in values["bias"]))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model folder that was read and checked."""
+
+    folder: Path
+    config: ModelConfig
+
+    @property
+    def network(self) -> Path:
+        """The ONNX file."""
+        return self.folder / NETWORK
+
+
+def write(folder: Path, config: ModelConfig, network: bytes, card: str) -> Bundle:
+    """Write a model folder; config.json, with the checksums, comes last and makes it valid. Raises `WhoplaysError`."""
+    folder = make_folder(Path(folder))
+    write_atomically(folder / NETWORK, network)
+    write_atomically(folder / CARD, card.rstrip() + "\n")
+    checksums = {name: sha256_of(folder / name) for name in (NETWORK, CARD)}
+    write_json(folder / CONFIG, {**config.to_dict(), "sha256": checksums})
+    return Bundle(folder, config)
+
+
+def update(folder: Path, **changes: Any) -> Bundle:
+    """Write the folder anew with some of its configuration changed (thresholds, calibration ...), the network as it is."""
+    bundle = read(folder)
+    card = (bundle.folder / CARD).read_text(encoding="utf-8")
+    return write(bundle.folder, replace(bundle.config, **changes), bundle.network.read_bytes(), card)
+
+
+def read(folder: Path | str | None = None) -> Bundle:
+    """Read and check a model folder (None: the model inside the package). Raises `ModelError` with the folder's name."""
+    folder = DEFAULT if folder is None else Path(folder)
+    try:
+        return Bundle(folder, _read_config(folder))
+    except WhoplaysError as error:
+        raise ModelError(f"{folder}: {error}") from None
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be read ({error.strerror or error})") from None
+
+
+def _read_config(folder: Path) -> ModelConfig:
+    if not folder.is_dir():
+        raise ModelError("no such model folder" if not folder.exists() else "is a file; name the model's folder")
+    for name, limit in ((CONFIG, MAX_CONFIG_BYTES), (NETWORK, MAX_NETWORK_BYTES)):
+        path = folder / name
+        if not path.is_file():
+            raise ModelError(f"is no model folder: {name} is missing")
+        if path.stat().st_size > limit:
+            raise ModelError(f"{name} has {path.stat().st_size:,} bytes; at most {limit:,} are read")
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{CONFIG} is not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{CONFIG} is not a JSON object")
+    config = ModelConfig.from_dict(values)
+    expected = (values.get("sha256") or {}).get(NETWORK)
+    if expected != sha256_of(folder / NETWORK):
+        raise ModelError(f"{NETWORK} is not the file that {CONFIG} was written for (checksum differs); copy the folder again")
+    return config
+
+
+class Network:
+    """The folder's ONNX network: features -> probabilities. The only user of ONNX Runtime beside the export check."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        """Open the network on the CPU. Raises `ModelError` when it cannot be run or does not fit its configuration."""
+        import onnxruntime
+
+        self.config = bundle.config
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bundle.network.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises kinds of its own
+            raise ModelError(f"{bundle.network}: is not a network that can be run ({_first_line(error)})") from None
+        self._check(bundle)
+
+    def _check(self, bundle: Bundle) -> None:
+        inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        outputs = {value.name: value.shape for value in self._session.get_outputs()}
+        if set(inputs) != {"features"} or "logits" not in outputs:
+            raise ModelError(f"{bundle.network}: reads {sorted(inputs)} and gives {sorted(outputs)}; features and logits are needed")
+        width, labels = inputs["features"][-1], outputs["logits"][-1]
+        if width not in (None, self.config.features.width) and isinstance(width, int):
+            raise ModelError(f"{bundle.network}: reads {width} values a frame, its configuration says {self.config.features.width}")
+        if isinstance(labels, int) and labels != len(self.config.labels):
+            raise ModelError(f"{bundle.network}: gives {labels} scores, its configuration names {len(self.config.labels)} labels")
+        self.over_time = "frame_logits" in outputs
+        self._outputs = ["logits", "frame_logits"] if self.over_time else ["logits"]
+
+    def logits(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return logits (batch, labels), and (batch, steps, labels) or None, for features (batch, frames, width)."""
+        try:
+            found = self._session.run(self._outputs, {"features": np.ascontiguousarray(features, dtype=np.float32)})
+        except Exception as error:
+            raise ModelError(f"the network of {self.config.id} failed ({_first_line(error)})") from None
+        return found[0], found[1] if self.over_time else None
+
+    def probabilities(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return calibrated probabilities: the same shapes as `logits`."""
+        whole, frames = self.logits(features)
+        assert self.config.calibration and self.config.frame_calibration
+        return (
+            activate(whole, self.config.activation, self.config.calibration),
+            None if frames is None else activate(frames, self.config.activation, self.config.frame_calibration),
+        )
+
+
+def activate(logits: NDArray[np.float32], activation: str, calibration: Calibration) -> NDArray[np.float32]:
+    """Return probabilities (..., labels) of logits (..., labels): scaled, shifted, then sigmoid or softmax."""
+    z = logits.astype(np.float64) * np.asarray(calibration.scale) + np.asarray(calibration.bias)
+    if activation == "softmax":
+        e = np.exp(z - z.max(axis=-1, keepdims=True))
+        return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return (0.5 * (1.0 + np.tanh(0.5 * z))).astype(np.float32)  # the sigmoid, without overflow
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,117 @@
+"""Files that are either there, whole, or not there: temporary name, then rename. And one writer per folder."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import WhoplaysError
+
+
+def write_atomically(path: Path, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part.
+
+    content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given.
+    durable: flush to the disk before the rename. Raises `WhoplaysError` with the system's reason (no space, no
+    permission); the temporary file is removed then.
+    """
+    path = Path(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged") from error
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys kept as given, atomically. NaN is refused."""
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV table (RFC 4180, \\n line ends, UTF-8), atomically."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_folder(path: Path) -> Path:
+    """Make the folder, and those above it. Raises `WhoplaysError` when something else is there or it cannot be made."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise WhoplaysError(f"{path}: a file of that name is there; name a folder") from None
+    except OSError as error:
+        raise WhoplaysError(f"{path}: the folder cannot be made ({error.strerror or error})") from error
+    return path
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing."""
+    make_folder(folder)
+    name = folder / ".whoplays.lock"
+    try:
+        file = name.open("a+b")
+    except OSError as error:
+        raise WhoplaysError(f"{folder}: cannot be written to ({error.strerror or error})") from error
+    with file:
+        try:
+            _lock(file)
+        except OSError:
+            raise WhoplaysError(f"{folder}: another whoplays is writing there; wait for it or name another folder") from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                name.unlink()
+
+
+def _lock(file: IO[bytes]) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
