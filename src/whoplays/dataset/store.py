@@ -1,0 +1,169 @@
+"""The data set on disk, and its reader.
+
+    dataset.json            settings, labels, counts, the shards with their checksums; written last, it makes the rest valid
+    rows.csv                one line a row: split, path, start_s, duration_s, recording, labels, semitones
+    left-out.csv            what was not used, and why
+    training-00000.npy ...  features (rows, frames, width), float32, in the order of rows.csv
+
+Shards are read memory-mapped, so a data set may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError, ModelError
+from ..features import FeatureSettings
+from ..files import sha256_of
+from ..labels import Label
+from .sources import SPLITS
+
+FORMAT = 1
+INDEX, ROWS, LEFT_OUT = "dataset.json", "rows.csv", "left-out.csv"
+ROW_HEADER = ("split", "path", "start_s", "duration_s", "recording", "labels", "semitones")
+
+
+class Shards:
+    """Rows of several memory-mapped arrays (rows, frames, width) as one: `shards[indices]` -> (n, frames, width)."""
+
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, ...]) -> None:
+        """Map the files. Raises `DatasetError` when one is missing or of another shape."""
+        self._maps = [_map(path, shape) for path in paths]
+        self._ends = np.cumsum([len(part) for part in self._maps], dtype=np.int64)
+        self.shape = (int(self._ends[-1]) if len(self._maps) else 0, *shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Return rows by an integer, a slice, or an array of indices: float32, in memory."""
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        indices = np.asarray(rows, dtype=np.int64)
+        if indices.size and not (-len(self) <= indices.min() and indices.max() < len(self)):
+            raise IndexError(f"row {int(indices.max())} of {len(self)}")
+        flat = np.where(indices < 0, indices + len(self), indices).reshape(-1)
+        out = np.empty((len(flat), *self.shape[1:]), dtype=np.float32)
+        shard = np.searchsorted(self._ends, flat, side="right")
+        for part in np.unique(shard):
+            here = shard == part
+            first = self._ends[part] - len(self._maps[part])
+            out[here] = self._maps[part][flat[here] - first]
+        return out.reshape(*indices.shape, *self.shape[1:])
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error}); build the data set again") from None
+    if mapped.shape[1:] != shape or mapped.dtype != np.float32:
+        raise DatasetError(f"{path}: holds {mapped.dtype} {mapped.shape}; float32 (rows, {', '.join(map(str, shape))}) is needed")
+    return mapped
+
+
+@dataclass(frozen=True)
+class Split:
+    """One side of the data set; row i of each attribute belongs to the same example.
+
+    features: `Shards`, (n, frames, width). targets: (n, labels), 1 there, 0 not there, NaN not known. recordings: (n,),
+    a number for each recording. semitones: (n,), how far the example was raised. paths: as the source named the files.
+    starts: (n,), seconds into the file.
+    """
+
+    name: str
+    features: Shards
+    targets: NDArray[np.float32]
+    recordings: NDArray[np.int64]
+    semitones: NDArray[np.float32]
+    paths: tuple[str, ...]
+    starts: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that was built. `settings` are those of its features."""
+
+    folder: Path
+    settings: FeatureSettings
+    labels: tuple[Label, ...]
+    index: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Open a built data set. Raises `DatasetError` when there is none, or it is unfinished or of a newer format."""
+        folder = Path(folder)
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            if index["format"] > FORMAT:
+                raise DatasetError(f"{folder}: is of format {index['format']}; this whoplays reads up to {FORMAT}")
+            labels = tuple(Label(v["id"], v["en"], v["pl"]) for v in index["labels"])
+            return cls(folder, FeatureSettings.from_dict(index["features"]), labels, index)
+        except FileNotFoundError:
+            raise DatasetError(
+                f"{folder}: has no finished data set ({INDEX} is missing); run: whoplays dataset build SOURCE --out {folder}"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
+            raise DatasetError(f"{folder / INDEX}: cannot be read ({error})") from None
+
+    @property
+    def frames(self) -> int:
+        """Rows of one example's features."""
+        return int(self.index["frames"])
+
+    @cached_property
+    def _rows(self) -> dict[str, list[dict[str, str]]]:
+        rows: dict[str, list[dict[str, str]]] = {name: [] for name in SPLITS}
+        with (self.folder / ROWS).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                rows[row["split"]].append(row)
+        return rows
+
+    def split(self, name: str) -> Split:
+        """Return "training", "validation" or "test". Raises `DatasetError` for another name or when files do not fit."""
+        if name not in SPLITS:
+            raise DatasetError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
+        shards = [self.folder / entry["file"] for entry in self.index["shards"] if entry["split"] == name]
+        features = Shards(shards, (self.frames, self.settings.width))
+        rows = self._rows[name]
+        if len(rows) != len(features):
+            raise DatasetError(f"{self.folder}: {ROWS} names {len(rows)} rows in {name}, its files hold {len(features)}")
+        groups = {recording: i for i, recording in enumerate(dict.fromkeys(row["recording"] for row in rows))}
+        return Split(
+            name,
+            features,
+            np.array([_targets(row["labels"], self.labels) for row in rows], dtype=np.float32).reshape(-1, len(self.labels)),
+            np.array([groups[row["recording"]] for row in rows], dtype=np.int64),
+            np.array([float(row["semitones"]) for row in rows], dtype=np.float32),
+            tuple(row["path"] for row in rows),
+            np.array([float(row["start_s"]) for row in rows], dtype=np.float32),
+        )
+
+    def verify(self) -> list[str]:
+        """Return the names of shards that are missing or whose checksum is not the one in the index."""
+        entries = self.index["shards"]
+        return [e["file"] for e in entries if not (p := self.folder / e["file"]).is_file() or sha256_of(p) != e["sha256"]]
+
+
+def labels_text(targets: Sequence[int | None], labels: Sequence[Label]) -> str:
+    """Return a row's labels as rows.csv holds them: "piano;strings", and "guitar?" for one that is not known."""
+    return ";".join(
+        label.id + ("?" if target is None else "") for label, target in zip(labels, targets, strict=True) if target != 0
+    )
+
+
+def _targets(text: str, labels: Sequence[Label]) -> list[float]:
+    named = set(text.split(";"))
+    return [1.0 if label.id in named else float("nan") if label.id + "?" in named else 0.0 for label in labels]
