@@ -1,0 +1,101 @@
+"""How long, and in how much memory, a plan is made from a list of AudioSet's size and from larger ones.
+
+    python bench/audioset_plan.py [ROWS ...]          (default: 200000 2041789 20000000)
+
+The lists are made up: ids, times and 527 labels in about AudioSet's proportions (2.4 labels a row; one row in ten has
+one of the families). Each plan runs in a process of its own, whose largest resident memory is read at its end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import resource
+import string
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from whoplays.audioset import Draw, Ontology, SegmentList, choose_classes, make_plan
+from whoplays.labels import AUDIOSET, AUDIOSET_BROAD
+
+ROWS = (200_000, 2_041_789, 20_000_000)
+LABELS = 527
+FAMILY_SHARE = 0.06  # of the labels drawn: about one row in eight then has one of the families' labels
+LETTERS = string.ascii_letters + string.digits + "_-"
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--one"]:
+        run_one(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]) or None)
+        return
+    sizes = [int(text) for text in sys.argv[1:]] or ROWS
+    print("| rows | list, MB | clips a class | seconds | rows/s | memory, MB | clips planned |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in sizes:
+            path, ontology = Path(folder) / "list.csv", Path(folder) / "ontology.json"
+            write_list(path, rows)
+            write_ontology(ontology)
+            for per_class in (3962, 0):
+                command = [sys.executable, __file__, "--one", str(path), str(ontology), str(per_class)]
+                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                print(
+                    f"| {rows:,} | {path.stat().st_size / 1e6:.0f} | {per_class or 'all'} | {found['seconds']:.2f} "
+                    f"| {rows / found['seconds']:,.0f} | {found['megabytes']:.0f} | {found['clips']:,} |",
+                    flush=True,
+                )
+
+
+def run_one(path: Path, ontology: Path, per_class: int | None) -> None:
+    begin = time.perf_counter()
+    classes = choose_classes(Ontology.open(ontology))
+    segments = SegmentList(path)
+    plan = make_plan(segments, classes, Draw(per_class=per_class))
+    seconds = time.perf_counter() - begin
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "megabytes": megabytes, "clips": len(plan.clips), "rows": segments.rows}))
+
+
+def made_up_labels() -> tuple[list[str], list[str]]:
+    """Return the families' labels and made-up other ones, 527 together."""
+    family = list(
+        dict.fromkeys(label for rule in AUDIOSET.values() for group in vars(rule).values() for label in group)
+    )
+    return family, [f"/m/0zz{number:03d}" for number in range(LABELS - len(family))]
+
+
+def write_ontology(path: Path) -> None:
+    family, others = made_up_labels()
+    labels = [*family, *others, *AUDIOSET_BROAD]
+    path.write_text(json.dumps([{"id": label, "name": f"label {label}", "child_ids": []} for label in labels]))
+
+
+def write_list(path: Path, rows: int, seed: int = 0) -> None:
+    """Write a list in the official layout."""
+    draw = random.Random(seed)
+    family, others = made_up_labels()
+    weights = [FAMILY_SHARE / len(family)] * len(family)
+    frequencies = [1 / (place + 2) for place in range(len(others))]
+    weights += [(1 - FAMILY_SHARE) * frequency / sum(frequencies) for frequency in frequencies]
+    cumulative = list(itertools.accumulate(weights))
+    with path.open("w") as file:
+        file.write("# Segments csv, made up\n# num_ytids\n# YTID, start_seconds, end_seconds, positive_labels\n")
+        for block in range(0, rows, 100_000):
+            count = min(100_000, rows - block)
+            letters = draw.choices(LETTERS, k=11 * count)
+            labels = draw.choices([*family, *others], cum_weights=cumulative, k=5 * count)
+            lines = []
+            for row in range(count):
+                video = "".join(letters[11 * row : 11 * row + 11])
+                start = 10 * (row % 30)
+                held = dict.fromkeys(labels[5 * row : 5 * row + 1 + (row * 7) % 4])
+                lines.append(f'{video}, {start}.000, {start + 10}.000, "{",".join(held)}"\n')
+            file.writelines(lines)
+
+
+if __name__ == "__main__":
+    main()
