@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,15 +45,16 @@ class AudioInfo:
     format: str
 
 
-class Reader:
+class Reader(ABC):
     """An open recording: its `info`, and `blocks()` of float32 samples (n, channels)."""
 
     info: AudioInfo
 
+    @abstractmethod
     def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
         """Yield decoded blocks (n, channels), from `start` seconds on."""
-        raise NotImplementedError  # pragma: no cover
 
+    @abstractmethod
     def close(self) -> None:
         """Release the file."""
 

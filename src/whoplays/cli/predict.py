@@ -48,13 +48,14 @@ def predict(
     if end is not None and end <= start:
         raise UsageError(f"--end {end:g} is not after --start {start:g}")
     duration = None if end is None else end - start
-    recogniser = Recogniser(model)
-    chosen = writer(format or (_BY_SUFFIX[out.suffix.lower()] if out else "text"), recogniser.labels, lang)
+    kind = writer(format or (_BY_SUFFIX[out.suffix.lower()] if out else "text"))
     names = list(_recordings(paths))
-    if len(names) > 1 and not chosen.many:
-        raise UsageError(f"--format {format or 'of that file'} holds one recording, and there are {len(names)}; call once for each")
+    if len(names) > 1 and not kind.many:
+        raise UsageError(f"{kind.__name__} holds one recording, and there are {len(names)}; call once for each")
     if plot and (len(names) != 1 or names[0] == "-"):
         raise UsageError(f"--plot draws one recording from a file, and there are {len(names)}")
+    recogniser = Recogniser(model)
+    chosen = kind(recogniser.labels, lang)
     failed = 0
 
     def texts() -> Iterator[str]:

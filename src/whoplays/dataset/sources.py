@@ -13,7 +13,8 @@ test) is taken as it is. `instrument`, where there is one, is held against `labe
 and may be used to choose rows (`where`).
 
 **File names.** `<11 characters>_<number>...` and names of exactly 11 characters are read as YouTube ids (AudioSet's
-clips); from any other name an ending such as `-part2`, `_seg03`, `.chunk 4` is cut off. What is left is the recording.
+clips), the same recording wherever they lie. From any other name an ending such as `-part2`, `_seg03`, `.chunk 4` is cut
+off; what is left, with its folders, is the recording.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .. import audio
 from ..errors import DatasetError
@@ -64,10 +65,10 @@ class LeftOut:
 
 def recording_of(name: str) -> str:
     """Return what a file's name tells of its recording (see the module's text)."""
-    stem = Path(name).stem
+    stem = PurePosixPath(name).stem
     if youtube := _YOUTUBE.fullmatch(stem):
         return youtube[1]
-    return _PART.sub("", stem) or stem
+    return str(PurePosixPath(name).with_name(_PART.sub("", stem) or stem))
 
 
 def read_source(

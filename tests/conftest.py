@@ -1,0 +1,117 @@
+"""What every test may use: audio made here, a tiny model folder, and the training material where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+import soundfile
+
+from whoplays import synth
+
+RATE = 22050
+
+
+def _shared(name: str) -> Path:
+    """A folder of material that is too large, or not ours, to be in the project."""
+    root = os.environ.get("WHOPLAYS_SHARED")
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    return (Path(root) if root else beside) / name
+
+
+def _folder_or_skip(name: str, marker: str) -> Path:
+    folder = _shared(name)
+    if not (folder / marker).exists():
+        pytest.skip(f"the {name} material is not on this machine (set WHOPLAYS_SHARED to where it lies)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    return _folder_or_skip("data", "manifest.csv")
+
+
+@pytest.fixture(scope="session")
+def shared_audioset() -> Path:
+    return _folder_or_skip("audioset", "ontology.json")
+
+
+@pytest.fixture(scope="session")
+def shared_peers() -> Path:
+    return _folder_or_skip("peers", "yamnet")
+
+
+@pytest.fixture(scope="session")
+def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of eight short recordings, made from formulas."""
+    root = tmp_path_factory.mktemp("classes")
+    for c, family in enumerate(("drums", "guitar", "strings")):
+        (root / family).mkdir()
+        for i in range(8):
+            samples = synth.recording([family], duration_s=1.2, seed=[c, i], sample_rate=RATE)
+            soundfile.write(root / family / f"take{i:02d}.wav", samples, RATE)
+    return root
+
+
+def tone(frequency: float, seconds: float = 1.0, rate: int = RATE, level: float = 0.5) -> np.ndarray:
+    """A sine (n,), float32."""
+    return (level * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+@pytest.fixture
+def duet(tmp_path: Path) -> Path:
+    """A 12 s recording: guitar alone, then with drums."""
+    guitar = synth.recording(["guitar"], duration_s=6, seed=1, sample_rate=RATE)
+    both = synth.recording(["guitar", "drums"], duration_s=6, seed=1, sample_rate=RATE)
+    path = tmp_path / "duet.flac"
+    soundfile.write(path, np.concatenate([guitar, both]), RATE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder whose one weight is known: logit i of a frame is its band i, averaged over a second and over all."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def write_tiny_model(folder: Path, **changes) -> Path:
+    """Five labels, five log-mel bands: each family is "heard" by the power in its band."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    from whoplays import bundle
+    from whoplays.features import FeatureSettings
+    from whoplays.labels import FAMILIES
+
+    steps = helper.make_node("AveragePool", ["channels"], ["pooled"], kernel_shape=[50], strides=[50], ceil_mode=1)
+    nodes = [
+        helper.make_node("Transpose", ["features"], ["channels"], perm=[0, 2, 1]),
+        steps,
+        helper.make_node("Transpose", ["pooled"], ["frame_logits"], perm=[0, 2, 1]),
+        helper.make_node("ReduceMean", ["channels"], ["logits"], axes=[2], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", "frames", 5])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 5]),
+            helper.make_tensor_value_info("frame_logits", TensorProto.FLOAT, ["batch", "steps", 5]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    settings = {
+        "name": "tiny",
+        "version": "1",
+        "labels": FAMILIES,
+        "features": FeatureSettings(n_mels=5, fmin=100, fmax=10000),
+        "calibration": bundle.Calibration((1.0,) * 5, (6.0,) * 5),
+        "frame_calibration": bundle.Calibration((1.0,) * 5, (6.0,) * 5),
+    } | changes
+    bundle.write(folder, bundle.ModelConfig(**settings), model.SerializeToString(), "# A model for tests")
+    return folder

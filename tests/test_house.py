@@ -1,0 +1,71 @@
+"""Who may import what, and what importing loads: the house rules, kept by reading the code and by asking a fresh process."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "whoplays"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+#: third-party package -> the modules that may import it
+ALLOWED = {
+    "keras": {"framework.py"},
+    "tensorflow": {"framework.py", "train", "export.py"},
+    "matplotlib": {"plots"},
+    "librosa": {"dataset/build.py"},
+    "yt_dlp": {"download"},
+    "ray": {"cluster.py"},
+    "onnxruntime": {"bundle.py", "export.py"},
+}
+HEAVY = ("keras", "tensorflow", "librosa", "numba", "matplotlib", "scipy", "sklearn", "torch", "ray", "yt_dlp", "fastapi")
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_only_its_own_module_imports_a_package(package: str) -> None:
+    allowed = ALLOWED[package]
+    for path in MODULES:
+        name = path.relative_to(SOURCE).as_posix()
+        if name in allowed or name.split("/")[0].removesuffix(".py") in allowed:
+            continue
+        assert package not in imported(path), f"{name} imports {package}; only {', '.join(sorted(allowed))} may"
+
+
+def test_nobody_imports_the_command_line() -> None:
+    for path in MODULES:
+        if path.parent.name != "cli" and path.name != "__main__.py":
+            assert not re.search(r"(from|import) +(whoplays)?\.+cli\b", path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("statement", ["import whoplays", "import whoplays.predict", "import whoplays.cli"])
+def test_importing_loads_nothing_heavy(statement: str) -> None:
+    code = f"{statement}; import sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_predicting_loads_no_training_framework(tiny_model: Path, duet: Path) -> None:
+    code = (
+        f"import sys, whoplays; whoplays.load({str(tiny_model)!r}).predict({str(duet)!r});"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_importing_the_package_loads_no_decoder_and_no_runtime() -> None:
+    code = "import sys, whoplays; print([m for m in ('av', 'soundfile', 'onnxruntime', 'soxr', 'rich') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

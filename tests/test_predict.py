@@ -1,0 +1,210 @@
+"""From file, stream or samples to an answer, with a model whose weights are known."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import whoplays
+from conftest import RATE, tone, write_tiny_model
+from whoplays import audio, bundle
+from whoplays.errors import AudioError, ModelError, UsageError
+from whoplays.labels import FAMILY_IDS
+
+
+@pytest.fixture(scope="module")
+def recogniser(tiny_model: Path) -> whoplays.Recogniser:
+    return whoplays.load(tiny_model)
+
+
+def test_a_file_its_bytes_and_its_samples_score_the_same(recogniser, duet: Path) -> None:
+    samples, rate = soundfile.read(duet, dtype="float32")
+    from_path = recogniser.predict(duet)
+    from_samples = recogniser.predict(samples, sample_rate=rate)
+    with duet.open("rb") as file:
+        from_file = recogniser.predict(file)
+    from_text = recogniser.predict(str(duet))
+    assert from_path.scores == from_samples.scores == from_file.scores == from_text.scores
+    assert from_path.segments == from_samples.segments
+    assert from_path.path == str(duet)
+    assert from_path.sample_rate == rate
+    assert from_path.duration == pytest.approx(12.0)
+    assert list(from_path.scores) == list(FAMILY_IDS)
+
+
+def test_stereo_integers_and_other_rates_score_nearly_the_same(recogniser, duet: Path) -> None:
+    samples, rate = soundfile.read(duet, dtype="float32")
+    plain = recogniser.predict(samples, sample_rate=rate).scores
+    stereo = recogniser.predict(np.stack([samples, samples], axis=1), sample_rate=rate).scores
+    integers = recogniser.predict((samples * 32767).astype(np.int16), sample_rate=rate).scores
+    double = recogniser.predict(np.concatenate(list(audio.resampled([samples], rate, 2 * rate))), sample_rate=2 * rate).scores
+    for family, score in plain.items():
+        assert stereo[family] == pytest.approx(score, abs=1e-4)
+        assert integers[family] == pytest.approx(score, abs=1e-3)
+        assert double[family] == pytest.approx(score, abs=0.02)
+
+
+def test_a_long_recording_is_that_of_its_windows(recogniser) -> None:
+    """Cut at the borders of windows, the parts score what the whole scored (max over windows), moment for moment."""
+    samples = whoplays.predict.audio.np.concatenate([tone(f, 10.0) for f in (200, 1000, 4000)] + [tone(3000, 3.0)])
+    whole = recogniser.predict(samples, sample_rate=RATE)
+    parts = [recogniser.predict(samples[a:b], sample_rate=RATE) for a, b in ((0, 220500), (220500, 441000), (441000, None))]
+    for family in FAMILY_IDS:
+        assert whole.scores[family] == pytest.approx(max(part.scores[family] for part in parts), abs=1e-4)
+    np.testing.assert_allclose(whole.curve, np.concatenate([part.curve for part in parts]), atol=1e-4)
+    assert len(whole.edges) == len(whole.curve) + 1
+    assert (np.diff(whole.edges) > 0).all()
+    assert whole.edges[-1] == pytest.approx(33.0)
+
+
+def test_segments_follow_the_sound(recogniser) -> None:
+    """The third band is driven from 4 s to 9 s: its family plays then, and no other ever does."""
+    edges = [100.0, 11000.0]
+    samples = np.concatenate([np.zeros(4 * RATE), tone(1500.0, 5.0, level=0.9), np.zeros(6 * RATE)]).astype(np.float32)
+    result = recogniser.predict(samples, sample_rate=RATE)
+    loudest = max(result.scores, key=lambda family: float(result.curve[:, FAMILY_IDS.index(family)].max()))
+    curve = result.curve[:, FAMILY_IDS.index(loudest)]
+    playing = curve > 0.5
+    times = (result.edges[:-1] + result.edges[1:]) / 2
+    assert edges and playing[(times > 4.6) & (times < 8.4)].all()
+    assert not playing[(times < 3.4) | (times > 10)].any()
+
+
+def test_a_part_counts_time_from_the_start_of_the_recording(recogniser, duet: Path) -> None:
+    part = recogniser.predict(duet, start=3.0, duration=4.0)
+    assert part.duration == pytest.approx(4.0)
+    assert part.edges[0] == pytest.approx(3.0)
+    assert all(3.0 <= s.start < s.end <= 7.01 for s in part.segments)
+    samples, rate = soundfile.read(duet, dtype="float32")
+    assert recogniser.predict(samples, sample_rate=rate, start=3.0, duration=4.0).scores == part.scores
+
+
+def test_short_recordings_are_filled_up_as_the_model_says(tmp_path: Path) -> None:
+    blip = tone(1500.0, 0.3, level=0.9)
+    for padding, filled in (("repeat", np.resize(blip, 2 * RATE)), ("zeros", np.pad(blip, (0, 2 * RATE - len(blip))))):
+        folder = write_tiny_model(tmp_path / padding, min_window_s=2.0, padding=padding)
+        model = whoplays.load(folder)
+        assert model.predict(blip, sample_rate=RATE).scores == model.predict(filled, sample_rate=RATE).scores
+        assert model.predict(blip, sample_rate=RATE).edges[-1] == pytest.approx(0.3)
+
+
+def test_the_dictionary_is_the_contract(recogniser, duet: Path) -> None:
+    line = json.loads(json.dumps(recogniser.predict(duet).to_dict()))
+    assert list(line) == ["path", "duration", "sample_rate", "model", "scores", "playing", "segments"]
+    assert line["model"] == "tiny@1"
+    assert all(0 <= score <= 1 for score in line["scores"].values())
+    assert line["playing"] == [f for f in FAMILY_IDS if line["scores"][f] >= 0.5]
+    assert {s["family"] for s in line["segments"]} == set(line["playing"])
+    assert [s["start"] for s in line["segments"]] == sorted(s["start"] for s in line["segments"])
+
+
+def test_shares_of_playing_time(recogniser, duet: Path) -> None:
+    result = recogniser.predict(duet)
+    shares = result.shares()
+    assert list(shares) == list(FAMILY_IDS)
+    assert all((shares[f] > 0) == (f in result.playing) for f in FAMILY_IDS)
+    assert max(shares.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (np.zeros(0), "0.000 s of sound"),
+        (np.zeros(100), "s of sound"),
+        (np.full(RATE, np.nan), "NaN"),
+        (np.full(RATE, 20000.0), "full scale is 1"),
+        (np.zeros((5, RATE)), "shape"),
+    ],
+)
+def test_samples_that_cannot_be_used(recogniser, samples: np.ndarray, words: str) -> None:
+    with pytest.raises(AudioError, match=words):
+        recogniser.predict(samples, sample_rate=RATE)
+
+
+def test_calls_that_cannot_be_meant(recogniser, duet: Path) -> None:
+    with pytest.raises(UsageError, match="need their sample_rate"):
+        recogniser.predict(np.zeros(RATE))
+    with pytest.raises(UsageError, match="1000 to 768000"):
+        recogniser.predict(np.zeros(RATE), sample_rate=10)
+    with pytest.raises(UsageError, match="cannot be cut out"):
+        recogniser.predict(duet, start=-1)
+    with pytest.raises(AudioError, match="after 60 s"):
+        recogniser.predict(duet, start=60)
+    with pytest.raises(AudioError, match="is not a recording"):
+        recogniser.predict(io.BytesIO(b"x" * 1000))
+
+
+def test_silence_is_an_answer(recogniser) -> None:
+    result = recogniser.predict(np.zeros(3 * RATE), sample_rate=RATE)
+    assert result.playing == [] and result.segments == []
+
+
+# --- model folders
+
+
+def change_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"format": None}, "no format number"),
+        ({"activation": "tanh"}, "activation"),
+        ({"pooling": "median"}, "pooling"),
+        ({"thresholds": [0.5]}, "thresholds"),
+        ({"thresholds": [0.5, 0.5, 0.5, 0.5, 7]}, "thresholds"),
+        ({"calibration": {"scale": [1], "bias": [0]}}, "calibration"),
+        ({"labels": [{"id": "a", "en": "a", "pl": "a"}]}, "thresholds|labels"),
+        ({"labels": "many"}, "wrong kind"),
+        ({"features": {"kind": "cqt"}}, "kind"),
+        ({"sha256": {"model.onnx": "0"}}, "checksum"),
+        ({"window_s": 1e9}, "window_s"),
+    ],
+)
+def test_a_folder_that_does_not_fit_is_refused(tmp_path: Path, changes: dict, words: str) -> None:
+    folder = write_tiny_model(tmp_path / "model")
+    change_config(folder, **changes)
+    with pytest.raises(ModelError, match=words) as caught:
+        whoplays.load(folder)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such model folder"):
+        whoplays.load(tmp_path / "nowhere")
+    folder = write_tiny_model(tmp_path / "model")
+    (folder / "model.onnx").write_bytes(b"not a network")
+    with pytest.raises(ModelError, match="checksum"):
+        whoplays.load(folder)
+    bundle.write(folder, bundle.ModelConfig.from_dict(json.loads((folder / "config.json").read_text())), b"not a network", "card")
+    with pytest.raises(ModelError, match="not a network"):
+        whoplays.load(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="not JSON"):
+        whoplays.load(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"config.json is missing"):
+        whoplays.load(folder)
+
+
+def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
+    from whoplays.features import FeatureSettings
+
+    folder = write_tiny_model(tmp_path / "model", features=FeatureSettings(n_mels=6))
+    with pytest.raises(ModelError, match="reads 5 values a frame, its configuration says 6"):
+        whoplays.load(folder)
+
+
+def test_configuration_survives_the_way_through_json(tiny_model: Path, tmp_path: Path) -> None:
+    config = bundle.read(tiny_model).config
+    assert bundle.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    changed = bundle.update(write_tiny_model(tmp_path / "m"), thresholds=(0.1,) * 5)
+    assert bundle.read(changed.folder).config.thresholds == (0.1,) * 5

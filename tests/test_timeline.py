@@ -1,0 +1,72 @@
+"""Scores over time -> segments: known curves, and what must hold for any curve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whoplays.errors import ModelError
+from whoplays.timeline import TimelineSettings, stretches
+
+PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
+
+
+def found(scores: list[float], settings: TimelineSettings = PLAIN, step: float = 0.5) -> list[tuple[float, float]]:
+    edges = np.arange(len(scores) + 1) * step
+    return [(s.start, s.end) for s in stretches(np.array(scores, dtype=np.float32), edges, threshold=0.6, settings=settings)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0, 0, 0, 0], []),
+        ([0.9] * 4, [(0, 2)]),
+        ([0, 0.7, 0.7, 0], [(0.5, 1.5)]),
+        ([0, 0.4, 0.7, 0.4, 0.2], [(0.5, 2)]),
+        ([0.4, 0.4, 0.4], []),
+        ([0.7, 0.1, 0.7], [(0, 0.5), (1, 1.5)]),
+    ],
+)
+def test_hysteresis(scores: list[float], expected: list[tuple[float, float]]) -> None:
+    assert found(scores) == expected
+
+
+def test_short_rests_are_closed_and_then_short_stretches_dropped() -> None:
+    chosen = TimelineSettings(low=1.0, max_gap_s=0.5, min_length_s=1.0)
+    assert found([0.7, 0, 0.7, 0, 0, 0, 0.7, 0], chosen) == [(0, 1.5)]
+
+
+def test_a_stretch_scores_its_mean() -> None:
+    (stretch,) = stretches(np.array([0.6, 0.9], dtype=np.float32), np.array([0.0, 1.0, 4.0]), threshold=0.6, settings=PLAIN)
+    assert stretch.score == pytest.approx((0.6 + 3 * 0.9) / 4)
+
+
+@given(
+    scores=st.lists(st.floats(0, 1), min_size=1, max_size=60),
+    threshold=st.floats(0.05, 0.95),
+    low=st.floats(0.1, 1),
+    gap=st.floats(0, 3),
+    shortest=st.floats(0, 3),
+)
+def test_what_holds_for_any_curve(scores, threshold, low, gap, shortest) -> None:
+    edges = np.arange(len(scores) + 1) * 0.5
+    chosen = TimelineSettings(low=low, max_gap_s=gap, min_length_s=shortest)
+    curve = np.array(scores, dtype=np.float32)
+    got = stretches(curve, edges, threshold=threshold, settings=chosen)
+    for stretch in got:
+        inside = curve[round(stretch.start * 2) : round(stretch.end * 2)]
+        assert 0 <= stretch.start < stretch.end <= edges[-1]
+        assert inside.max() >= np.float32(threshold) - 1e-6
+        assert 0 <= stretch.score <= 1.0001
+        assert stretch.end - stretch.start >= min(shortest, edges[-1] / 2)
+    assert all(b.start - a.end > gap for a, b in zip(got, got[1:], strict=False))
+
+
+def test_settings_out_of_range_and_edges_that_do_not_fit() -> None:
+    for values in ({"low": 0}, {"max_gap_s": -1}, {"min_length_s": 1000}, {"tempo": 120}):
+        with pytest.raises(ModelError):
+            TimelineSettings.from_dict(values)
+    with pytest.raises(ValueError, match="do not bound"):
+        stretches(np.zeros(3, dtype=np.float32), np.arange(3.0), threshold=0.5, settings=PLAIN)
