@@ -132,11 +132,15 @@ def power_spectrum(samples: Array, *, n_fft: int, hop_length: int, win_length: i
     frames = np.lib.stride_tricks.as_strided(padded, (n_frames, n_fft), (hop_length * step, step), writeable=False)
     window = _hann(n_fft, win_length or n_fft)
     power = np.empty((n_frames, 1 + n_fft // 2), dtype=np.float32)
-    for start in range(0, n_frames, 128):  # blocks that stay in the cache
-        spectrum = np.fft.rfft(frames[start : start + 128] * window)
-        np.square(spectrum.real, out=power[start : start + 128])
-        power[start : start + 128] += np.square(spectrum.imag)
+    for start in range(0, n_frames, FRAMES_PER_BLOCK):
+        block = power[start : start + FRAMES_PER_BLOCK]
+        spectrum = np.fft.rfft(frames[start : start + FRAMES_PER_BLOCK] * window)
+        np.square(spectrum.real, out=block)
+        block += np.square(spectrum.imag)
     return power
+
+
+FRAMES_PER_BLOCK = 32  # frames transformed at a time: what stays in the processor's cache
 
 
 @lru_cache(maxsize=32)
@@ -198,7 +202,9 @@ def mel_filters(
 
 def power_to_db(power: Array, *, amin: float = 1e-10, top_db: float | None = 80.0) -> Array:
     """Return 10 log10(max(power, amin)), nowhere more than `top_db` below its own maximum (librosa's, with ref 1)."""
-    decibel = 10.0 * np.log10(np.maximum(power, np.float32(amin)))
+    decibel = np.maximum(power, np.float32(amin))
+    np.log(decibel, out=decibel)  # vectorised in numpy, as log10 is not
+    decibel *= np.float32(10.0 / np.log(10.0))
     if top_db is not None and decibel.size:
         np.maximum(decibel, decibel.max() - np.float32(top_db), out=decibel)
     return decibel
@@ -233,6 +239,18 @@ def pooling_matrix(n_frames: int, steps: int) -> Array:
 
 def mel_power(power: Array, settings: FeatureSettings, *, semitones: float = 0.0) -> Array:
     """Return mel power (frames, n_mels) of a power spectrogram (frames, 1 + n_fft // 2), raised by `semitones`."""
+    mel = np.zeros((len(power), settings.n_mels), dtype=np.float32)
+    for bands, bins, block in _mel_blocks(settings, float(semitones)):
+        np.matmul(power[:, bins], block, out=mel[:, bands])
+    return mel
+
+
+BANDS_PER_BLOCK = 8
+
+
+@lru_cache(maxsize=256)
+def _mel_blocks(settings: FeatureSettings, semitones: float) -> tuple[tuple[slice, slice, Array], ...]:
+    """Return the filter bank as blocks (bands, bins, weights): neighbouring bands share few bins, the rest are zeros."""
     bank = mel_filters(
         sample_rate=settings.sample_rate,
         n_fft=settings.n_fft,
@@ -241,9 +259,16 @@ def mel_power(power: Array, settings: FeatureSettings, *, semitones: float = 0.0
         fmax=settings.fmax,
         htk=settings.htk,
         norm=settings.norm,
-        semitones=float(semitones),
+        semitones=semitones,
     )
-    return power @ bank
+    blocks = []
+    for first in range(0, settings.n_mels, BANDS_PER_BLOCK):
+        bands = slice(first, min(first + BANDS_PER_BLOCK, settings.n_mels))
+        used = np.flatnonzero(bank[:, bands].any(axis=1))
+        if used.size:
+            bins = slice(int(used[0]), int(used[-1]) + 1)
+            blocks.append((bands, bins, np.ascontiguousarray(bank[bins, bands])))
+    return tuple(blocks)
 
 
 def from_mel_power(mel: Array, settings: FeatureSettings) -> Array:
@@ -251,10 +276,10 @@ def from_mel_power(mel: Array, settings: FeatureSettings) -> Array:
     if settings.kind == "logmel":
         values = np.log(mel + np.float32(settings.log_offset))
     else:
-        values = power_to_db(mel, top_db=settings.top_db) @ dct_matrix(settings.n_mels, settings.n_mfcc)
-    if settings.steps is not None:
+        values = power_to_db(mel, top_db=settings.top_db)
+    if settings.steps is not None:  # before the DCT: both are linear, and this way round is less work
         values = pooling_matrix(values.shape[0], settings.steps) @ values
-    return values
+    return values if settings.kind == "logmel" else values @ dct_matrix(settings.n_mels, settings.n_mfcc)
 
 
 def compute(samples: Array, settings: FeatureSettings) -> Array:
