@@ -1,0 +1,94 @@
+"""The whole way in one go, offline: recordings -> data set -> training -> report -> a duet heard, on synthetic audio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import synth
+from .errors import WhoplaysError
+from .files import make_folder, write_atomically
+from .labels import FAMILY_IDS
+
+RECORDINGS_PER_CLASS = 24
+SECONDS = 3.0
+RATE = 22050
+DUET = ("guitar", "drums")
+EXAMPLES = Path(__file__).parent / "examples"
+
+#: The report's learning rate is for 80,000 examples; the demo has a few hundred, so it takes larger steps.
+LEARNING_RATE = 5e-4
+EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made: the folder, the trained network's accuracy on the test part, and who was heard in the duet."""
+
+    folder: Path
+    accuracy: float
+    interval: tuple[float, float]
+    duet: dict[str, float]
+    examples: list[dict[str, Any]]
+
+
+def run(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda line: None) -> Demo:
+    """Make everything in `folder`, telling each stage; what an earlier run finished there is used again.
+
+    Raises `MissingExtraError` without the extra `train`, `WhoplaysError` when the folder holds something else.
+    """
+    from . import dataset, evaluate, plots
+    from .framework import load_keras
+    from .predict import Recogniser
+    from .train import train
+
+    load_keras()  # says at once when it is missing
+    _claim(folder)
+    tell(f"1. {RECORDINGS_PER_CLASS} recordings of each family, made from formulas  -> {folder / 'recordings'}")
+    _record(folder / "recordings", seed)
+    tell(f"2. Features: split by recording, then 5 pitch variants to train on -> {folder / 'dataset'}")
+    settings = dataset.BuildSettings(pitch=(-2, -1, 0, 1, 2), seed=seed)
+    summary = dataset.build(folder / "recordings", folder / "dataset", settings)
+    tell(f"3. The report's network learns from {summary.rows['training']} examples      -> {folder / 'model'}")
+    train(folder / "dataset", recipe="report", out=folder / "model", resume=True, epochs=EPOCHS, learning_rate=LEARNING_RATE, seed=seed)
+    tell(f"4. Tested on recordings it has never met                  -> {folder / 'report'}")
+    metrics = evaluate.evaluate(folder / "model", folder / "dataset", folder / "report")
+    tell(f"5. A duet of {' and '.join(DUET)}                             -> {folder / 'duet.png'}")
+    duet = folder / "duet.flac"
+    _write(duet, synth.recording(DUET, duration_s=10.0, seed=[seed, 1000], sample_rate=RATE))
+    recogniser = Recogniser(folder / "model")
+    heard = recogniser.predict(duet)
+    plots.draw_recording(heard, recogniser.config, duet, folder / "duet.png")
+    shipped = Recogniser()
+    examples = [shipped.predict(path).to_dict() for path in sorted(EXAMPLES.glob("*.ogg"))]
+    lines = "".join(json.dumps(line | {"path": Path(line["path"]).name}) + "\n" for line in examples)
+    write_atomically(folder / "examples.jsonl", lines)
+    accuracy = metrics["metrics"]["accuracy"]
+    return Demo(folder, accuracy["value"], (accuracy["low"], accuracy["high"]), heard.scores, examples)
+
+
+def _claim(folder: Path) -> None:
+    mark = folder / ".whoplays-demo"
+    make_folder(folder)
+    if not mark.exists():
+        if any(folder.iterdir()):
+            raise WhoplaysError(f"{folder}: is not empty, and no demo made it; name another folder with --out")
+        write_atomically(mark, "made by whoplays demo\n")
+
+
+def _record(folder: Path, seed: int) -> None:
+    for c, family in enumerate(FAMILY_IDS):
+        make_folder(folder / family)
+        for i in range(RECORDINGS_PER_CLASS):
+            path = folder / family / f"{family}-{i:02d}.flac"
+            if not path.exists():
+                _write(path, synth.recording([family], duration_s=SECONDS, seed=[seed, c, i], sample_rate=RATE))
+
+
+def _write(path: Path, samples: Any) -> None:
+    import soundfile
+
+    write_atomically(path, lambda file: soundfile.write(file, samples, RATE, format="FLAC"), durable=False)
