@@ -11,8 +11,9 @@ import numpy as np
 
 from .framework import load_keras
 
-keras = load_keras()
-layers, ops = keras.layers, keras.ops
+keras: Any = load_keras()
+layers: Any = keras.layers
+ops: Any = keras.ops
 
 _GOLDEN = 0x9E3779B1  # 2**32 / golden ratio: spreads consecutive numbers over all bits
 
@@ -38,7 +39,7 @@ class CountedDropout(layers.Layer):
     """
 
     def __init__(self, rate: float, *, seed: int = 0, **keywords: Any) -> None:
-        """Drop the share `rate` (0 to 1, not included) of the inputs in training, and scale the rest to make up for it."""
+        """Drop the share `rate` (0 to 1, not included) of the inputs in training; scale the rest to make up for it."""
         super().__init__(**keywords)
         if not 0 <= rate < 1:
             raise ValueError(f"rate is {rate}; 0 up to 1, not included, can be dropped")
@@ -89,7 +90,8 @@ def report_network(
 
     def dense(units: int, n: int) -> Any:
         penalty = keras.regularizers.L2(l2) if l2 else None
-        return layers.Dense(units, activation="relu", kernel_regularizer=penalty, kernel_initializer=drawn(n), name=f"dense_{n}")
+        kernel = {"kernel_regularizer": penalty, "kernel_initializer": drawn(n)}
+        return layers.Dense(units, activation="relu", name=f"dense_{n}", **kernel)
 
     features = x = keras.Input((frames, width), name="features")  # (batch, 20, 20)
     x = layers.MaxPooling1D(2)(conv(64, 1)(x))  # (batch, 9, 64)

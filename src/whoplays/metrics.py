@@ -1,0 +1,240 @@
+"""How good scores are: plain numpy; validate first, return numbers by name.
+
+Throughout: targets (rows, labels) hold 1 there, 0 not there, NaN not known (counted neither way); scores
+(rows, labels) are probabilities. Weights (draws, rows), where taken, are how often each row counts in each of several
+draws; the result then has a leading axis of draws. That is how intervals are found: whole recordings are drawn, with
+replacement, and everything is computed for many draws at once (Efron 1979; the cluster bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+THRESHOLD = 0.5  # of the report's precision and recall: a cell counts as said when its score is over this
+_EPSILON = 1e-7  # Keras' own: scores are kept this far from 0 and 1 in a cross-entropy
+_CELLS = 2_000_000  # draws x rows held at a time
+
+
+def validate(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Return both as float64. Raises `ValueError` for shapes that differ, no rows, or values that cannot be."""
+    targets, scores = np.asarray(targets, dtype=float), np.asarray(scores, dtype=float)
+    if targets.ndim != 2 or targets.shape != scores.shape:
+        raise ValueError(f"targets have shape {targets.shape}, scores {scores.shape}; both (rows, labels) are needed")
+    if targets.size == 0:
+        raise ValueError("there are no rows to judge")
+    if not np.all(np.isfinite(scores)) or scores.min() < 0 or scores.max() > 1:
+        raise ValueError("scores must be finite and from 0 to 1; did you give logits?")
+    if not np.all(np.isnan(targets) | (targets == 0) | (targets == 1)):
+        raise ValueError("targets must be 1, 0 or NaN (not known)")
+    return targets.astype(np.float64), scores.astype(np.float64)
+
+
+def single(targets: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which rows have every label known and exactly one there: those that a softmax can be right about."""
+    return ~np.isnan(targets).any(axis=1) & (np.nan_to_num(targets).sum(axis=1) == 1)
+
+
+def evaluate(
+    targets: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    labels: Sequence[str],
+    *,
+    exclusive: bool,
+    thresholds: Sequence[float] | None = None,
+    recordings: NDArray[np.integer] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return all figures by name, and their 95 % intervals over recordings (none with `draws` 0).
+
+    exclusive: the scores of a row share one unit of probability (softmax). thresholds: each label's own, for its
+    precision, recall and F1 (None: 0.5); over all labels, precision and recall are at 0.5, as in the report.
+    recordings (rows,): what was recorded together and is drawn together; None: every row by itself. A figure that
+    cannot be had (no positives) is NaN.
+    """
+    targets, scores = validate(targets, scores)
+    parts = _Parts(targets, scores, exclusive, np.asarray(thresholds if thresholds is not None else THRESHOLD))
+    found = {name: float(value[0]) for name, value in parts.figures(None, labels).items()}
+    if draws <= 0:
+        return found, {}
+    groups = np.arange(len(targets)) if recordings is None else np.unique(recordings, return_inverse=True)[1]
+    samples: dict[str, list[Floats]] = {name: [] for name in found}
+    for weights in _drawn(groups, draws, seed):
+        for name, value in parts.figures(weights, labels).items():
+            samples[name].append(value)
+    return found, {name: _interval(np.concatenate(values)) for name, values in samples.items()}
+
+
+def _drawn(groups: NDArray[np.integer], draws: int, seed: int):
+    """Yield weights (some draws, rows): in each draw, as many recordings as there are, picked with replacement."""
+    rng = np.random.default_rng(seed)
+    n = int(groups.max()) + 1
+    at_once = max(1, _CELLS // len(groups))
+    for first in range(0, draws, at_once):
+        counts = rng.multinomial(n, np.full(n, 1.0 / n), size=min(at_once, draws - first))
+        yield counts[:, groups].astype(np.float64)
+
+
+def _interval(values: Floats) -> tuple[float, float]:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+class _Parts:
+    """What does not depend on the draw, computed once."""
+
+    def __init__(self, targets: Floats, scores: Floats, exclusive: bool, thresholds: Floats) -> None:
+        self.targets, self.scores, self.exclusive = targets, scores, exclusive
+        self.known = ~np.isnan(targets)
+        self.truth = np.where(self.known, targets, 0.0)
+        self.said = (scores > THRESHOLD) * 1.0  # Keras' precision and recall: over it
+        self.playing = (scores >= thresholds) * 1.0  # ours: a family plays when it reaches its threshold
+        self.single = single(targets) * 1.0
+        self.right = (scores.argmax(axis=1) == self.truth.argmax(axis=1)) * self.single
+        self.rankings = [Ranking(targets[:, i], scores[:, i]) for i in range(targets.shape[1])]
+
+    def figures(self, weights: Floats | None, labels: Sequence[str]) -> dict[str, Floats]:
+        w = np.ones((1, len(self.targets))) if weights is None else weights
+        all_tp, all_fp, all_fn = (values.sum(axis=1) for values in self._counts(self.said, w))
+        tp, fp, fn = self._counts(self.playing, w)  # (draws, labels)
+        ap = np.stack([ranking.average_precision(w) for ranking in self.rankings], axis=1)
+        auc = np.stack([ranking.roc_auc(w) for ranking in self.rankings], axis=1)
+        precision, recall, f1 = _ratio(tp, tp + fp), _ratio(tp, tp + fn), _ratio(2 * tp, 2 * tp + fp + fn)
+        found = {
+            **self._whole(w),
+            "precision": _ratio(all_tp, all_tp + all_fp, empty=0.0),
+            "recall": _ratio(all_tp, all_tp + all_fn, empty=0.0),
+            "f1_macro": _mean(f1),
+            "average_precision_macro": _mean(ap),
+            "roc_auc_macro": _mean(auc),
+            "calibration_error": self._calibration_error(w),
+        }
+        for i, label in enumerate(labels):
+            each = {"precision": precision, "recall": recall, "f1": f1, "average_precision": ap, "roc_auc": auc}
+            found |= {f"{label}/{name}": values[:, i] for name, values in each.items()}
+        return found
+
+    def _counts(self, said: NDArray[np.floating], w: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return true positives, false positives and false negatives, each (draws, labels)."""
+        known, truth = self.known * 1.0, self.truth
+        return w @ (known * said * truth), w @ (known * said * (1 - truth)), w @ (known * (1 - said) * truth)
+
+    def _whole(self, w: Floats) -> dict[str, Floats]:
+        if self.exclusive:
+            judged = w @ self.single
+            loss = -np.sum(self.truth * np.log(np.clip(self.scores, _EPSILON, 1 - _EPSILON)), axis=1) * self.single
+            return {"loss": _ratio(w @ loss, judged), "accuracy": _ratio(w @ self.right, judged)}
+        p = np.clip(self.scores, _EPSILON, 1 - _EPSILON)
+        loss = -(self.truth * np.log(p) + (1 - self.truth) * np.log(1 - p)) * self.known
+        hits = (self.said == self.truth) * self.known
+        judged = w @ self.known.sum(axis=1)
+        top = _ratio(w @ self.right, w @ self.single)
+        return {
+            "loss": _ratio(w @ loss.sum(1), judged),
+            "accuracy": _ratio(w @ hits.sum(1), judged),
+            "top_accuracy": top,
+        }
+
+    def _calibration_error(self, w: Floats, bins: int = 10) -> Floats:
+        """Expected calibration error over known cells, `bins` equal widths (Naeini 2015)."""
+        place = np.minimum((self.scores * bins).astype(int), bins - 1)
+        total, error = w @ self.known.sum(axis=1), np.zeros(len(w))
+        for b in range(bins):
+            gap = np.where(self.known & (place == b), self.truth - self.scores, 0.0).sum(axis=1)
+            error += np.abs(w @ gap)
+        return _ratio(error, total)
+
+
+class Ranking:
+    """One label's rows in order of their scores; ties stand together."""
+
+    def __init__(self, targets: NDArray[np.floating], scores: NDArray[np.floating]) -> None:
+        """Sort once; rows that are not known are left out."""
+        known = np.flatnonzero(~np.isnan(targets))
+        self._rows = known[np.argsort(-scores[known], kind="stable")]
+        self._truth = np.asarray(targets, dtype=np.float64)[self._rows]
+        ordered = np.asarray(scores)[self._rows]
+        self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.zeros(0, int)
+
+    def _cumulated(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Return true and false positives (draws, distinct scores) if all from that score upwards were said."""
+        w = weights[:, self._rows]
+        positive, negative = w * self._truth, w * (1 - self._truth)
+        return np.cumsum(positive, axis=1)[:, self._ends], np.cumsum(negative, axis=1)[:, self._ends]
+
+    def average_precision(self, weights: Floats) -> Floats:
+        """Return (draws,): the sum of precision times the step in recall, by distinct scores; NaN without positives."""
+        tp, fp = self._cumulated(weights)
+        if not tp.shape[1]:
+            return np.full(len(weights), np.nan)
+        gained = np.diff(tp, axis=1, prepend=0.0)
+        return _ratio(np.sum(gained * tp / np.maximum(tp + fp, 1e-12), axis=1), tp[:, -1])
+
+    def roc_auc(self, weights: Floats) -> Floats:
+        """Return (draws,): the chance that a positive outranks a negative, ties counting half; NaN without either."""
+        tp, fp = self._cumulated(weights)
+        if not tp.shape[1]:
+            return np.full(len(weights), np.nan)
+        above = np.diff(tp, axis=1, prepend=0.0)
+        below = fp[:, -1:] - fp
+        ties = np.diff(fp, axis=1, prepend=0.0)
+        return _ratio(np.sum(above * (below + 0.5 * ties), axis=1), tp[:, -1] * fp[:, -1])
+
+
+def average_precision(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> Floats:
+    """Return the average precision of each label, (labels,); NaN for one without positives."""
+    targets, scores = validate(targets, scores)
+    one = np.ones((1, len(targets)))
+    return np.array([Ranking(targets[:, i], scores[:, i]).average_precision(one)[0] for i in range(targets.shape[1])])
+
+
+def confusion_matrix(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return counts (labels, labels): what was there against the highest score, over rows with exactly one label."""
+    targets, scores = validate(targets, scores)
+    rows = single(targets)
+    matrix = np.zeros((targets.shape[1], targets.shape[1]), dtype=np.int64)
+    np.add.at(matrix, (np.nan_to_num(targets[rows]).argmax(axis=1), scores[rows].argmax(axis=1)), 1)
+    return matrix
+
+
+def best_thresholds(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> list[float]:
+    """Return for each label the threshold with the best F1, within 0.05 to 0.95; 0.5 where nothing can tell.
+
+    Between two neighbouring scores the middle is taken, so that a threshold does not hang on one example.
+    """
+    targets, scores = validate(targets, scores)
+    return [_best_threshold(targets[:, i], scores[:, i]) for i in range(targets.shape[1])]
+
+
+def _best_threshold(targets: Floats, scores: Floats) -> float:
+    known = ~np.isnan(targets)
+    truth, ordered = targets[known], np.sort(np.unique(scores[known]))
+    if not 0 < truth.sum() < len(truth):
+        return THRESHOLD
+    between = (ordered[1:] + ordered[:-1]) / 2
+    limits = np.unique(np.clip(np.append(between, THRESHOLD), 0.05, 0.95))
+    limits = limits[np.linspace(0, len(limits) - 1, min(len(limits), 500)).astype(int)]
+    said = scores[known][None, :] >= limits[:, None]
+    tp = (said * truth).sum(axis=1)
+    f1 = 2 * tp / (said.sum(axis=1) + truth.sum())
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(limits[best[np.argmin(np.abs(limits[best] - THRESHOLD))]])
+
+
+def _ratio(part: Floats, whole: Floats, *, empty: float = float("nan")) -> Floats:
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), empty)
+
+
+def _mean(values: Floats) -> Floats:
+    """Return the mean over labels (last axis), of those that have a value."""
+    known = np.isfinite(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))

@@ -1,0 +1,185 @@
+"""Epochs: train, judge, keep the best, write a checkpoint, know when to stop, and go on after an interruption."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dataset import Split
+from ..errors import ModelError, UsageError
+from . import checkpoint
+from .batches import Chunk, chunks, drawn_order
+from .checkpoint import Checkpoint
+from .history import EarlyStopping, History, Row
+from .steps import Objective, Steps, Tally, make_steps
+from .watch import Watcher
+
+JUDGED_AT_ONCE = 512  # rows in a batch when nothing is learnt
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a split that are used, by index."""
+
+    split: Split
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return how many."""
+        return len(self.rows)
+
+
+@dataclass
+class Run:
+    """One training run. `identity` says what it is: a checkpoint of another one is refused."""
+
+    model: Any
+    optimizer: Any
+    objective: Objective
+    training: Part
+    validation: Part
+    identity: dict[str, Any]
+    folder: Path
+    epochs: int
+    batch_size: int
+    patience: int
+    seed: int
+    watcher: Watcher
+    history: History = field(default_factory=History)
+    stopped: str = ""  # "epochs", "early" or "interrupted"
+
+    def __post_init__(self) -> None:
+        """Prepare; nothing is read or written yet."""
+        self.stopping = EarlyStopping("val_loss" if len(self.validation) else "loss", self.patience)
+        self.best: list[NDArray[Any]] = []
+        self._steps: Steps | None = None
+        self._judge: Any = None
+        self.optimizer.build(self.model.trainable_variables)
+
+    @property
+    def done(self) -> int:
+        """Epochs finished."""
+        return len(self.history.rows)
+
+    def resume(self) -> bool:
+        """Take up the checkpoint in the folder; return whether there was one. Raises `UsageError` for another run's."""
+        found = checkpoint.read(self.folder)
+        if found is None:
+            return False
+        if differs := checkpoint.difference(self.identity, found.identity):
+            raise UsageError(f"{self.folder}: holds another run ({differs}); name another folder, or remove it")
+        optimizer = list(found.groups.get("optimizer", []))
+        weights, self.best = list(found.groups["weights"]), list(found.groups["best"])
+        if not checkpoint.same_arrays(optimizer, [v.shape for v in self.optimizer.variables]):
+            raise ModelError(
+                f"{self.folder / checkpoint.CHECKPOINT}: does not fit this network; remove it and train anew"
+            )
+        self.model.set_weights(weights)
+        for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
+            variable.assign(value)
+        self.history = History(list(found.facts["history"]))
+        self.stopping.restore(found.facts["stopping"])
+        return True
+
+    def go(self) -> None:
+        """Train until the epochs are over, early stopping says so, or Ctrl-C; the model then has its best weights.
+
+        Ctrl-C before the first epoch is over leaves nothing to keep and is passed on.
+        """
+        try:
+            while self.done < self.epochs and not self.stopping.over:
+                self._epoch()
+            self.stopped = "early" if self.stopping.over else "epochs"
+        except KeyboardInterrupt:
+            if not self.best:
+                raise
+            self.stopped = "interrupted"
+        self.model.set_weights(self.best)
+
+    def _epoch(self) -> None:
+        begun = time.monotonic()
+        number = self.done + 1
+        figures = self._train(number)
+        row: Row = {"epoch": number, "steps": self._steps_per_epoch, "seconds": 0.0, **figures}
+        if len(self.validation):
+            row |= {f"val_{name}": value for name, value in self.judge(self.validation).items()}
+        row["seconds"] = round(time.monotonic() - begun, 3)
+        if not np.isfinite(list(row.values())).all():
+            raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
+        best = self.stopping.see(row)
+        if best or not self.best:
+            self.best = [np.array(value) for value in self.model.get_weights()]
+        self.history.rows.append(row)
+        self._keep()
+        self.watcher.epoch(row, best=best)
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-len(self.training) // self.batch_size)
+
+    def _train(self, epoch: int) -> dict[str, float]:
+        self._steps = self._steps or make_steps(self.model, self.optimizer, self.objective)
+        tally, done = Tally(), 0
+        order = self.training.rows[drawn_order(len(self.training), seed=self.seed, epoch=epoch)]
+        for chunk in chunks(self.training.split, order, batch_size=self.batch_size):
+            tally.add(self._steps(chunk.features, chunk.targets, chunk.weights))
+            done += -(-chunk.rows // self.batch_size)
+            self.watcher.step(epoch, done, self._steps_per_epoch, tally.figures())
+        return tally.figures()
+
+    def judge(self, part: Part) -> dict[str, float]:
+        """Return loss (with the penalty on weights, as Keras has it), accuracy, precision and recall of a part."""
+        ops = self.objective.keras.ops
+        tally = Tally()
+        for scores, batch in self._scored(part):
+            weights = ops.convert_to_tensor(batch.weights.reshape(-1))
+            targets = ops.convert_to_tensor(batch.targets.reshape(-1, batch.targets.shape[-1]))
+            loss, weight = self.objective.loss(targets, scores, weights)
+            counts = self.objective.counts(targets, scores, weights)
+            tally.add(np.array([float(value) for value in (loss * weight, weight, *counts)]))
+        figures = tally.figures()
+        return figures | {"loss": figures["loss"] + self.penalty()}
+
+    def penalty(self) -> float:
+        """Return what the penalties on weights add to the loss."""
+        return float(sum(float(value) for value in self.model.losses))
+
+    def scores(self, part: Part) -> NDArray[np.float32]:
+        """Return the network's probabilities (rows, labels) for a part, in its order."""
+        keras = self.objective.keras
+        found = [keras.ops.convert_to_numpy(scores) for scores, _ in self._scored(part)]
+        return np.concatenate(found)[: len(part)]
+
+    def _scored(self, part: Part) -> Iterator[tuple[Any, Chunk]]:
+        keras = self.objective.keras
+        self._judge = self._judge or _forward(keras, self.model)
+        for chunk in chunks(part.split, part.rows, batch_size=JUDGED_AT_ONCE):
+            for i in range(len(chunk.features)):
+                if chunk.weights[i].any():
+                    one = Chunk(chunk.features[i], chunk.targets[i], chunk.weights[i], int(chunk.weights[i].sum()))
+                    yield self._judge(keras.ops.convert_to_tensor(one.features)), one
+
+    def _keep(self) -> None:
+        facts = {"history": self.history.rows, "stopping": self.stopping.to_dict()}
+        optimizer = self.objective.keras.ops.convert_to_numpy
+        groups = {
+            "weights": self.model.get_weights(),
+            "optimizer": [optimizer(variable) for variable in self.optimizer.variables],
+            "best": self.best,
+        }
+        Checkpoint(self.identity, facts, groups).write(self.folder)
+
+
+def _forward(keras: Any, model: Any) -> Any:
+    """Return a function features -> scores without learning, compiled where the backend is TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        return lambda features: model(features, training=False)
+    import tensorflow
+
+    return tensorflow.function(lambda features: model(features, training=False), reduce_retracing=True)

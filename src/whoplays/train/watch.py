@@ -1,0 +1,21 @@
+"""What a training run tells while it runs. Recipes call it; the command line shows it; by default nobody listens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Watcher:
+    """Override what you want to hear."""
+
+    def begin(self, facts: dict[str, Any]) -> None:
+        """The run begins or goes on: rows, labels, steps per epoch, epochs, epoch it begins with, what was left out."""
+
+    def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
+        """Steps `done` of `total` in `epoch` (from 1); figures: loss, accuracy ... over the epoch so far."""
+
+    def epoch(self, row: dict[str, float], *, best: bool) -> None:
+        """An epoch is over; row: as in history.csv."""
+
+    def say(self, message: str) -> None:
+        """One line for people."""
