@@ -49,6 +49,8 @@ class Reader(ABC):
     """An open recording: its `info`, and `blocks()` of float32 samples (n, channels)."""
 
     info: AudioInfo
+    #: what its decoder raises for damaged data
+    damage: tuple[type[BaseException], ...] = (RuntimeError, ValueError, OSError)
 
     @abstractmethod
     def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
@@ -63,6 +65,7 @@ class _SoundFileReader(Reader):
     def __init__(self, source: Any) -> None:
         import soundfile
 
+        self.damage = (soundfile.LibsndfileError, *Reader.damage)
         self._file = soundfile.SoundFile(source)
         frames = self._file.frames
         rate = self._file.samplerate
@@ -84,6 +87,7 @@ class _AvReader(Reader):
     def __init__(self, source: Any) -> None:
         import av
 
+        self.damage = (av.FFmpegError, *Reader.damage)
         av.logging.set_level(av.logging.PANIC)
         self._container = av.open(source if not isinstance(source, Path) else str(source), metadata_errors="replace")
         streams = self._container.streams.audio
@@ -237,15 +241,12 @@ def _stream(reader: Reader, sample_rate: int, start: float, duration: float | No
 
 
 def _decoded(reader: Reader, start: float) -> Iterator[Array]:
-    import av
-    import soundfile
-
     at = start
     blocks = reader.blocks(start=start)
     while True:
         try:
             block = next(blocks, None)
-        except (soundfile.LibsndfileError, av.FFmpegError, RuntimeError, ValueError, OSError) as error:
+        except reader.damage as error:
             raise AudioError(f"cannot be decoded past {at:.1f} s ({_one_line(error)}); it is damaged or cut short") from None
         if block is None:
             return
