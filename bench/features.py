@@ -1,13 +1,15 @@
 """Features per clip against librosa's way, and how far pitch variants from one spectrum are from exact resampling.
 
-    python bench/features.py DATA       DATA: a folder of training material with manifest.csv
+python bench/features.py DATA       DATA: a folder of training material with manifest.csv
 """
 
 from __future__ import annotations
 
 import os
 
-os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))
+os.environ.update(
+    dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+)
 
 import csv
 import sys
@@ -16,8 +18,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 import soxr
-from results import in_turn, keep, row
 
+from results import in_turn, keep, row
 from whoplays import audio, features
 
 SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -39,7 +41,9 @@ def exact(samples: np.ndarray, semitones: float) -> np.ndarray:
     padded = np.pad(played, features.REPORT.n_fft)
     starts = [round(i * hop / ratio) + features.REPORT.n_fft // 2 for i in range(count)]
     window = np.hanning(features.REPORT.n_fft + 1)[:-1]
-    power = np.array([np.abs(np.fft.rfft(padded[s : s + features.REPORT.n_fft] * window)) ** 2 for s in starts], dtype=np.float32)
+    power = np.array(
+        [np.abs(np.fft.rfft(padded[s : s + features.REPORT.n_fft] * window)) ** 2 for s in starts], dtype=np.float32
+    )
     return features.from_mel_power(features.mel_power(power, features.REPORT), FRAMES)
 
 
@@ -85,17 +89,38 @@ def main() -> None:
     clip = np.resize(whole, 10 * RATE)
     rows = []
     for what, ours, peer, aim in (
-        ("5 pitch variants + MFCC of a 10 s clip", lambda: features.compute_variants(clip, features.REPORT, semitones=SHIFTS), lambda: librosa_way(clip), "20x"),
-        ("MFCC of a 10 s clip", lambda: features.compute(clip, FRAMES), lambda: librosa.feature.mfcc(y=clip, sr=RATE, n_mfcc=20), ""),
+        (
+            "5 pitch variants + MFCC of a 10 s clip",
+            lambda: features.compute_variants(clip, features.REPORT, semitones=SHIFTS),
+            lambda: librosa_way(clip),
+            "20x",
+        ),
+        (
+            "MFCC of a 10 s clip",
+            lambda: features.compute(clip, FRAMES),
+            lambda: librosa.feature.mfcc(y=clip, sr=RATE, n_mfcc=20),
+            "",
+        ),
         (
             "log-mel of a 10 s clip (1024, 441, 64 bands)",
             lambda: features.compute(clip, features.LOGMEL),
-            lambda: np.log(librosa.feature.melspectrogram(y=clip, sr=RATE, n_fft=1024, hop_length=441, n_mels=64, fmin=30, fmax=11000) + 1e-6),
+            lambda: np.log(
+                librosa.feature.melspectrogram(
+                    y=clip, sr=RATE, n_fft=1024, hop_length=441, n_mels=64, fmin=30, fmax=11000
+                )
+                + 1e-6
+            ),
             "",
         ),
     ):
         rows.append(row(what, *in_turn(ours, peer, runs=15, warm_up=2), aim=aim))
-    keep("features", "Features against librosa, one core", rows, peer="librosa (pitch_shift + feature.mfcc)", packages=("librosa", "soxr", "scipy"))
+    keep(
+        "features",
+        "Features against librosa, one core",
+        rows,
+        peer="librosa (pitch_shift + feature.mfcc)",
+        packages=("librosa", "soxr", "scipy"),
+    )
     keep(
         "pitch_variants",
         "Pitch variants: distance from exact resampling, in MFCC units",

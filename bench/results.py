@@ -32,7 +32,9 @@ def seconds(work: Callable[[], Any], *, runs: int = 5, warm_up: int = 1) -> list
     return found
 
 
-def in_turn(ours: Callable[[], Any], peer: Callable[[], Any], *, runs: int = 5, warm_up: int = 1) -> tuple[list[float], list[float]]:
+def in_turn(
+    ours: Callable[[], Any], peer: Callable[[], Any], *, runs: int = 5, warm_up: int = 1
+) -> tuple[list[float], list[float]]:
     """Time two pieces of work in turn, A B A B ..., so that a machine that drifts drifts for both."""
     for _ in range(warm_up):
         ours(), peer()
@@ -40,7 +42,16 @@ def in_turn(ours: Callable[[], Any], peer: Callable[[], Any], *, runs: int = 5, 
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def row(what: str, ours: list[float], peer: list[float], *, unit: str = "ms", scale: float = 1e3, aim: str = "", note: str = "") -> dict[str, Any]:
+def row(
+    what: str,
+    ours: list[float],
+    peer: list[float],
+    *,
+    unit: str = "ms",
+    scale: float = 1e3,
+    aim: str = "",
+    note: str = "",
+) -> dict[str, Any]:
     """One comparison: medians, and the ratio peer / ours (above 1: we are faster) with its smallest and largest pair."""
     ratios = sorted(b / a for a, b in zip(ours, peer, strict=True))
     return {
@@ -58,7 +69,12 @@ def row(what: str, ours: list[float], peer: list[float], *, unit: str = "ms", sc
 
 def machine(*packages: str) -> dict[str, Any]:
     """What was measured on: processor, cores, system, versions."""
-    found: dict[str, Any] = {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
+    found: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
     for package in packages:
         try:
             found[package] = version(package)
@@ -75,13 +91,17 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def keep(name: str, title: str, rows: list[dict[str, Any]], *, peer: str, packages: tuple[str, ...], remarks: str = "") -> None:
+def keep(
+    name: str, title: str, rows: list[dict[str, Any]], *, peer: str, packages: tuple[str, ...], remarks: str = ""
+) -> None:
     """Write bench/results/<name>.json, print the table, and bring RESULTS.md up to date."""
     FOLDER.mkdir(exist_ok=True)
     result = {
         "title": title,
         "peer": peer,
-        "command": " ".join(["python", *(Path(a).as_posix() if i else f"bench/{Path(a).name}" for i, a in enumerate(sys.argv))]),
+        "command": " ".join(
+            ["python", *(Path(a).as_posix() if i else f"bench/{Path(a).name}" for i, a in enumerate(sys.argv))]
+        ),
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine("numpy", *packages),
         "rows": rows,
@@ -94,8 +114,16 @@ def keep(name: str, title: str, rows: list[dict[str, Any]], *, peer: str, packag
 
 def section(result: dict[str, Any]) -> str:
     """The Markdown of one benchmark."""
-    facts = ", ".join(f"{name} {value}" if name not in ("processor", "system") else str(value) for name, value in result["machine"].items())
-    lines = [f"## {result['title']}", "", f"`{result['command']}` · peer: {result['peer']} · {result['date']} · {facts}", ""]
+    facts = ", ".join(
+        f"{name} {value}" if name not in ("processor", "system") else str(value)
+        for name, value in result["machine"].items()
+    )
+    lines = [
+        f"## {result['title']}",
+        "",
+        f"`{result['command']}` · peer: {result['peer']} · {result['date']} · {facts}",
+        "",
+    ]
     if result["rows"] and "ratio" in result["rows"][0]:
         lines += ["| what | ours | peer | ratio | spread | aim |", "|---|---|---|---|---|---|"]
         for r in result["rows"]:
@@ -121,8 +149,10 @@ def _cell(value: Any) -> str:
 def write_all() -> None:
     """Write bench/RESULTS.md from what every benchmark last kept."""
     found = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
-    text = "# What was measured\n\nRatios are peer / ours in the same run: above 1 we are faster, below 1 slower. Rows that we lose stay.\n\n"
-    (HERE / "RESULTS.md").write_text(text + "\n".join(section(result) for result in found if "rows" in result and "title" in result))
+    text = "# What was measured\n\nRatios are peer / ours in the same run: above 1 we are faster. Rows that we lose stay.\n\n"
+    (HERE / "RESULTS.md").write_text(
+        text + "\n".join(section(result) for result in found if "rows" in result and "title" in result)
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,11 @@ def variable(value: int) -> bytes:
 
 def track(channel: int, program: int, volume: int, pan: int, notes: list[Note]) -> bytes:
     """One MTrk chunk: a program, a volume, a place, and notes."""
-    events = [(0, 0, bytes([0xC0 | channel, program])), (0, 0, bytes([0xB0 | channel, 7, volume])), (0, 0, bytes([0xB0 | channel, 10, pan]))]
+    events = [
+        (0, 0, bytes([0xC0 | channel, program])),
+        (0, 0, bytes([0xB0 | channel, 7, volume])),
+        (0, 0, bytes([0xB0 | channel, 10, pan])),
+    ]
     for beat, length, pitch, velocity in notes:
         events.append((round(beat * TICKS), 2, bytes([0x90 | channel, pitch, velocity])))
         events.append((round((beat + length) * TICKS), 1, bytes([0x80 | channel, pitch, 0])))
@@ -75,7 +79,14 @@ def melody(first_bar: int, bars: int, up: int, velocity: int, rng: np.random.Gen
         while beat < 4:
             length = float(rng.choice([1.0, 1.5, 2.0]))
             length = min(length, 4 - beat)
-            notes.append((bar * 4 + beat, length * 0.97, int(rng.choice(CHORDS[bar % 4])) + up, velocity + int(rng.integers(-6, 7))))
+            notes.append(
+                (
+                    bar * 4 + beat,
+                    length * 0.97,
+                    int(rng.choice(CHORDS[bar % 4])) + up,
+                    velocity + int(rng.integers(-6, 7)),
+                )
+            )
             beat += length
     return notes
 
@@ -102,7 +113,11 @@ def groove(first_bar: int, bars: int) -> list[Note]:
 
 def bass(first_bar: int, bars: int) -> list[Note]:
     """The roots, in eighths."""
-    return [(bar * 4 + i / 2, 0.45, CHORDS[bar % 4][0] - 24, 90) for bar in range(first_bar, first_bar + bars) for i in range(8)]
+    return [
+        (bar * 4 + i / 2, 0.45, CHORDS[bar % 4][0] - 24, 90)
+        for bar in range(first_bar, first_bar + bars)
+        for i in range(8)
+    ]
 
 
 def pieces() -> dict[str, tuple[float, list[bytes], list[tuple[str, float, float]], str]]:
@@ -144,7 +159,10 @@ def render(content: bytes, soundfont: str) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "a.mid"), Path(folder, "a.wav")
         source.write_bytes(content)
-        subprocess.run(["fluidsynth", "-ni", "-q", "-r", "44100", "-g", "0.6", "-F", str(target), soundfont, str(source)], check=True)
+        subprocess.run(
+            ["fluidsynth", "-ni", "-q", "-r", "44100", "-g", "0.6", "-F", str(target), soundfont, str(source)],
+            check=True,
+        )
         samples, rate = soundfile.read(target, dtype="float32")
     return soxr.resample(samples, rate, RATE, quality="VHQ")
 
@@ -160,7 +178,9 @@ def main() -> None:
         fade = round(0.7 * RATE)
         samples[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)[:, None]
         samples *= 0.84 / np.abs(samples).max()
-        soundfile.write(FOLDER / f"{name}.ogg", samples.mean(axis=1), RATE, format="OGG", subtype="VORBIS", compression_level=0.55)
+        soundfile.write(
+            FOLDER / f"{name}.ogg", samples.mean(axis=1), RATE, format="OGG", subtype="VORBIS", compression_level=0.55
+        )
         facts[f"{name}.ogg"] = {
             "title": title,
             "playing": [[family, round(a * 240 / bpm, 2), round(b * 240 / bpm, 2)] for family, a, b in played],

@@ -115,3 +115,24 @@ def write_tiny_model(folder: Path, **changes) -> Path:
     } | changes
     bundle.write(folder, bundle.ModelConfig(**settings), model.SerializeToString(), "# A model for tests")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_dataset(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built data set with the report's features: three classes, a quarter each for validation and test."""
+    from whoplays import dataset
+
+    out = tmp_path_factory.mktemp("datasets") / "small"
+    settings = dataset.BuildSettings(pitch=(-1.0, 0.0, 1.0), test=0.25, validation=0.25)
+    dataset.build(class_folders, out, settings, workers=2)
+    return out
+
+
+@pytest.fixture(scope="session")
+def trained_model(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report's network, trained for a few seconds with a learning rate that suits so little material."""
+    from whoplays.train import train
+
+    out = tmp_path_factory.mktemp("trained") / "model"
+    train(small_dataset, recipe="report", out=out, epochs=12, learning_rate=3e-4, batch_size=2)
+    return out

@@ -45,7 +45,9 @@ def peak_hz(samples: np.ndarray, rate: int) -> float:
     return float(spectrum.argmax() * rate / len(samples))
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.opus", "a.m4a", "a.mp4", "a.mka", "a.w64"])
+@pytest.mark.parametrize(
+    "name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.opus", "a.m4a", "a.mp4", "a.mka", "a.w64"]
+)
 def test_every_format_gives_the_same_tone(tmp_path: Path, name: str) -> None:
     path, rate = tmp_path / name, 48000
     samples = tone(1000.0, 2.0, rate)
@@ -59,7 +61,9 @@ def test_every_format_gives_the_same_tone(tmp_path: Path, name: str) -> None:
     assert heard.dtype == np.float32
     assert len(heard) == pytest.approx(32000, abs=1600)
     assert peak_hz(heard[4000:20000], 16000) == pytest.approx(1000, abs=2)
-    assert np.sqrt(np.mean(heard[4000:20000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.06)  # lossy codecs cost a little
+    assert np.sqrt(np.mean(heard[4000:20000] ** 2)) == pytest.approx(
+        0.5 / np.sqrt(2), rel=0.06
+    )  # lossy codecs cost a little
     assert audio.probe(path).duration == pytest.approx(2.0, abs=0.1)
 
 
@@ -126,11 +130,19 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "channels.wav": (bytes(header), "channels|is not a recording"),
         "noise.mp3": (bytes(np.random.default_rng(0).integers(0, 256, 9000, dtype=np.uint8)), "."),
     }
-    found = {"missing.wav": (folder / "missing.wav", "no such file"), "folder": (folder, "is a folder"), "video": (silent_video, "no sound")}
+    found = {
+        "missing.wav": (folder / "missing.wav", "no such file"),
+        "folder": (folder, "is a folder"),
+        "video": (silent_video, "no sound"),
+    }
     for name, (content, text) in contents.items():
         (folder / name).write_bytes(content)
         found[name] = (folder / name, text)
-    for name, values, text in (("nan.wav", np.nan, "NaN or infinite"), ("inf.wav", np.inf, "NaN or infinite"), ("loud.wav", 30000.0, "full scale is 1")):
+    for name, values, text in (
+        ("nan.wav", np.nan, "NaN or infinite"),
+        ("inf.wav", np.inf, "NaN or infinite"),
+        ("loud.wav", 30000.0, "full scale is 1"),
+    ):
         found[name] = (write(folder / name, np.full(100, values), subtype="FLOAT"), text)
     return found
 
@@ -144,7 +156,10 @@ def test_what_cannot_be_used_says_why_in_one_line(tmp_path: Path) -> None:
         assert len(str(caught.value)) < 400, name
 
 
-@given(content=st.binary(max_size=400), head=st.sampled_from([b"RIFF", b"fLaC", b"OggS", b"ID3\x04", b"\xff\xfb\x90", b"\0\0\0\x18ftyp", b""]))
+@given(
+    content=st.binary(max_size=400),
+    head=st.sampled_from([b"RIFF", b"fLaC", b"OggS", b"ID3\x04", b"\xff\xfb\x90", b"\0\0\0\x18ftyp", b""]),
+)
 def test_arbitrary_bytes_never_raise_anything_else(content: bytes, head: bytes) -> None:
     try:
         audio.load(io.BytesIO(head + content), sample_rate=22050)
@@ -152,7 +167,9 @@ def test_arbitrary_bytes_never_raise_anything_else(content: bytes, head: bytes) 
         pass
 
 
-@pytest.mark.parametrize("samples", [np.zeros((3, 4, 5)), np.zeros((5, 100)), np.array(["a"]), np.array([1 + 2j]), np.full(9, np.nan)])
+@pytest.mark.parametrize(
+    "samples", [np.zeros((3, 4, 5)), np.zeros((5, 100)), np.array(["a"]), np.array([1 + 2j]), np.full(9, np.nan)]
+)
 def test_arrays_that_are_no_samples_are_refused(samples: np.ndarray) -> None:
     with pytest.raises(AudioError):
         audio.mono(samples)
@@ -167,4 +184,8 @@ def test_a_folder_is_searched_in_order_and_hidden_files_are_not_seen(tmp_path: P
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(b"x")
-    assert [p.relative_to(tmp_path).as_posix() for p in audio.find_recordings(tmp_path)] == ["a.mp3", "b/1.WAV", "b/2.flac"]
+    assert [p.relative_to(tmp_path).as_posix() for p in audio.find_recordings(tmp_path)] == [
+        "a.mp3",
+        "b/1.WAV",
+        "b/2.flac",
+    ]

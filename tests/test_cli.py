@@ -31,7 +31,9 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     assert "Usage" in done.stdout
 
 
-def test_json_lines_one_for_each_recording_in_order_and_failures_in_their_place(tiny_model: Path, tmp_path: Path) -> None:
+def test_json_lines_one_for_each_recording_in_order_and_failures_in_their_place(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     soundfile.write(tmp_path / "b.wav", tone(440.0), RATE)
     soundfile.write(tmp_path / "a.wav", tone(440.0), RATE)
     (tmp_path / "c.wav").write_bytes(b"no audio")
@@ -53,7 +55,10 @@ def test_standard_input_is_a_recording(tiny_model: Path, duet: Path) -> None:
     assert json.loads(piped.stdout)["path"] == "-"
     assert json.loads(piped.stdout)["scores"] == json.loads(file.stdout)["scores"]
     empty = run("predict", "-", "--model", tiny_model, "--format", "jsonl", stdin=b"")
-    assert empty.returncode == 1 and json.loads(empty.stdout) == {"path": "-", "error": "standard input is empty (0 bytes)"}
+    assert empty.returncode == 1 and json.loads(empty.stdout) == {
+        "path": "-",
+        "error": "standard input is empty (0 bytes)",
+    }
 
 
 def test_python_and_command_agree(tiny_model: Path, duet: Path) -> None:
@@ -86,7 +91,9 @@ def test_out_is_written_whole_and_named_by_its_ending(tiny_model: Path, duet: Pa
     ],
 )
 def test_wrong_usage_is_status_2_and_one_clear_line(arguments: list[str], words: str, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "whoplays", *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "whoplays", *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert done.stdout == ""

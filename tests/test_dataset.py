@@ -54,7 +54,9 @@ def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Pat
     assert split.features.shape == (36, 20, 20)
     assert sorted(set(split.semitones.tolist())) == [-1, 0, 1]
     for row in (0, 17, 35):
-        samples = dataset.build.__globals__["audio"].load(class_folders / split.paths[row], sample_rate=RATE, duration=10.0)
+        samples = dataset.build.__globals__["audio"].load(
+            class_folders / split.paths[row], sample_rate=RATE, duration=10.0
+        )
         expected = features.compute_variants(samples, features.REPORT, semitones=(float(split.semitones[row]),))[0]
         np.testing.assert_allclose(split.features[row], expected, atol=1e-4)
         assert split.targets[row, ["drums", "guitar", "strings"].index(split.paths[row].split("/")[0])] == 1
@@ -72,10 +74,21 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(class_folders: Path
     assert contents(tmp_path / "one")["rows.csv"] != contents(tmp_path / "other")["rows.csv"]
 
 
-def test_killed_and_started_again_it_goes_on_to_the_same_bytes(class_folders: Path, tmp_path: Path, monkeypatch) -> None:
+def test_killed_and_started_again_it_goes_on_to_the_same_bytes(
+    class_folders: Path, tmp_path: Path, monkeypatch
+) -> None:
     chosen = BuildSettings(pitch=(-2, -1, 0, 1, 2), **THIRDS)
     dataset.build(class_folders, tmp_path / "whole", chosen, workers=1)
-    command = [sys.executable, "-m", "whoplays", "dataset", "build", str(class_folders), "--out", str(tmp_path / "killed")]
+    command = [
+        sys.executable,
+        "-m",
+        "whoplays",
+        "dataset",
+        "build",
+        str(class_folders),
+        "--out",
+        str(tmp_path / "killed"),
+    ]
     command += ["--pitch=-2,-1,0,1,2", "--test", "0.25", "--validation", "0.25", "--workers", "1"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
@@ -151,7 +164,9 @@ def test_files_that_cannot_be_used_are_listed_and_the_build_goes_on(class_folder
 def test_long_files_become_clips_of_one_recording(tmp_path: Path) -> None:
     for name in ("a", "b"):
         recordings(tmp_path / "source", *(f"{name}/{i}.wav" for i in range(3)), seconds=3.4)
-    summary = dataset.build(tmp_path / "source", tmp_path / "set", BuildSettings(clip_s=1.0, test=0.34, validation=0.33))
+    summary = dataset.build(
+        tmp_path / "source", tmp_path / "set", BuildSettings(clip_s=1.0, test=0.34, validation=0.33)
+    )
     assert sum(summary.rows.values()) == 2 * 3 * 3, "3.4 s are three clips of 1 s; 0.4 s are not used"
     for split in ("training", "validation", "test"):
         part = Dataset.open(tmp_path / "set").split(split)
@@ -173,7 +188,10 @@ def test_logmel_examples_have_all_their_frames(class_folders: Path, tmp_path: Pa
     [
         ("path,labels,recording", ["a.wav,guitar;drums,r1", "b.wav,guitar,r2", "c.wav,drums,r3"]),
         ("path,drums,guitar,recording", ["a.wav,1,1,r1", "b.wav,0,1,r2", "c.wav,1,0,r3"]),
-        ("\ufeffpath,labels,video_id,start_s,end_s", ["a.wav,guitar;drums,r1,30,40", "b.wav,guitar,r2,30,40", "c.wav,drums,r3,30,40"]),
+        (
+            "\ufeffpath,labels,video_id,start_s,end_s",
+            ["a.wav,guitar;drums,r1,30,40", "b.wav,guitar,r2,30,40", "c.wav,drums,r3,30,40"],
+        ),
     ],
 )
 def test_manifests_of_each_kind_mean_the_same(tmp_path: Path, header: str, rows: list[str]) -> None:
@@ -217,7 +235,7 @@ def test_unknown_cells_stay_unknown(tmp_path: Path) -> None:
 
 
 def test_the_training_material_is_usable_as_it_is(shared_data: Path) -> None:
-    labels, clips, left_out = sources.read_source(shared_data / "manifest.csv", where=("kind!=ir,noise,real",))
+    labels, clips, _ = sources.read_source(shared_data / "manifest.csv", where=("kind!=ir,noise,real",))
     assert labels == FAMILIES
     assert len(clips) > 4500
     assert not [clip for clip in clips if clip.path.parts[-2].startswith("bass-electric") and clip.targets[2]]
@@ -342,7 +360,11 @@ def test_a_class_with_one_file_is_explained(tmp_path: Path) -> None:
 def test_sources_that_are_none(tmp_path: Path, class_folders: Path) -> None:
     (tmp_path / "flat").mkdir()
     (tmp_path / "hollow" / "a").mkdir(parents=True)
-    for source, words in ((tmp_path / "nowhere", "no such folder"), (tmp_path / "flat", "no sub-folders"), (tmp_path / "hollow", "has no recordings")):
+    for source, words in (
+        (tmp_path / "nowhere", "no such folder"),
+        (tmp_path / "flat", "no sub-folders"),
+        (tmp_path / "hollow", "has no recordings"),
+    ):
         with pytest.raises(DatasetError, match=words):
             dataset.build(source, tmp_path / "set", BuildSettings())
     (tmp_path / "full").mkdir()
@@ -353,7 +375,16 @@ def test_sources_that_are_none(tmp_path: Path, class_folders: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"pitch": (0, 0)}, {"pitch": (99,)}, {"pitch": ()}, {"clip_s": 0}, {"features": "chroma"}, {"pitch_method": "magic"}, {"per_class": -1}]
+    "change",
+    [
+        {"pitch": (0, 0)},
+        {"pitch": (99,)},
+        {"pitch": ()},
+        {"clip_s": 0},
+        {"features": "chroma"},
+        {"pitch_method": "magic"},
+        {"per_class": -1},
+    ],
 )
 def test_impossible_settings_are_refused_before_anything_is_read(change: dict) -> None:
     with pytest.raises(DatasetError, match="possible"):
@@ -373,7 +404,9 @@ def test_two_builds_into_one_folder(class_folders: Path, tmp_path: Path) -> None
         dataset.build(class_folders, tmp_path / "set", BuildSettings(**THIRDS))
 
 
-def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(class_folders: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
+    class_folders: Path, tmp_path: Path, monkeypatch
+) -> None:
     """The disk is filled for real: a file-size limit in the workers makes every write of a shard fail."""
     out = tmp_path / "set"
     script = (

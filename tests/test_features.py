@@ -35,7 +35,15 @@ CASES = [
 @pytest.mark.parametrize(("rate", "n_fft", "hop", "n_mels", "n_mfcc", "fmin", "fmax", "win"), CASES)
 def test_mel_and_mfcc_equal_librosa(rate, n_fft, hop, n_mels, n_mfcc, fmin, fmax, win, seconds, htk) -> None:
     samples = noise(int(seconds * rate)) + tone(440.0, int(seconds * rate) / rate, rate)[: int(seconds * rate)]
-    common = {"sr": rate, "n_fft": n_fft, "hop_length": hop, "win_length": win, "n_mels": n_mels, "fmin": fmin, "fmax": fmax}
+    common = {
+        "sr": rate,
+        "n_fft": n_fft,
+        "hop_length": hop,
+        "win_length": win,
+        "n_mels": n_mels,
+        "fmin": fmin,
+        "fmax": fmax,
+    }
     chosen = FeatureSettings(
         kind="mfcc", sample_rate=rate, n_fft=n_fft, hop_length=hop, win_length=win, n_mels=n_mels, fmin=fmin, fmax=fmax,
         n_mfcc=n_mfcc, htk=htk,

@@ -21,7 +21,11 @@ PREDICTION = Prediction(
     model="tiny@1",
     scores={"brass": 0.01, "drums": 0.9, "guitar": 0.75, "piano": 0.2, "strings": 0.0},
     playing=["drums", "guitar"],
-    segments=[Segment("guitar", 0.0, 75.4, 0.8), Segment("drums", 12.0, 20.25, 0.95), Segment("drums", 30.0, 75.4, 0.9)],
+    segments=[
+        Segment("guitar", 0.0, 75.4, 0.8),
+        Segment("drums", 12.0, 20.25, 0.95),
+        Segment("drums", 30.0, 75.4, 0.9),
+    ],
     curve=np.zeros((1, 5), dtype=np.float32),
     edges=np.array([0.0, 75.4]),
 )
@@ -43,7 +47,10 @@ def test_every_format_takes_a_prediction_and_a_failure(name: str) -> None:
 
 def test_json_lines_are_one_line_each() -> None:
     lines = written("jsonl", PREDICTION, FAILURE).splitlines()
-    assert [json.loads(line) for line in lines] == [PREDICTION.to_dict(), {"path": "bad.wav", "error": "is empty (0 bytes)"}]
+    assert [json.loads(line) for line in lines] == [
+        PREDICTION.to_dict(),
+        {"path": "bad.wav", "error": "is empty (0 bytes)"},
+    ]
 
 
 def test_json_is_an_array() -> None:
@@ -69,7 +76,11 @@ def test_audacity_labels_are_start_end_text() -> None:
 def test_rttm_has_ten_fields_and_no_white_space_in_names() -> None:
     rows = [line.split(" ") for line in written("rttm", PREDICTION).splitlines()]
     assert all(len(row) == 10 and row[0] == "SPEAKER" for row in rows)
-    assert [(float(r[3]), float(r[4]), r[7]) for r in rows] == [(0.0, 75.4, "guitar"), (12.0, 8.25, "drums"), (30.0, 45.4, "drums")]
+    assert [(float(r[3]), float(r[4]), r[7]) for r in rows] == [
+        (0.0, 75.4, "guitar"),
+        (12.0, 8.25, "drums"),
+        (30.0, 45.4, "drums"),
+    ]
 
 
 def test_jams_has_segments_and_scores() -> None:

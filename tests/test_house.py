@@ -23,7 +23,19 @@ ALLOWED = {
     "ray": {"cluster.py"},
     "onnxruntime": {"bundle.py", "export.py"},
 }
-HEAVY = ("keras", "tensorflow", "librosa", "numba", "matplotlib", "scipy", "sklearn", "torch", "ray", "yt_dlp", "fastapi")
+HEAVY = (
+    "keras",
+    "tensorflow",
+    "librosa",
+    "numba",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "torch",
+    "ray",
+    "yt_dlp",
+    "fastapi",
+)
 
 
 def imported(path: Path) -> set[str]:
@@ -55,7 +67,9 @@ def test_nobody_imports_the_command_line() -> None:
 @pytest.mark.parametrize("statement", ["import whoplays", "import whoplays.predict", "import whoplays.cli"])
 def test_importing_loads_nothing_heavy(statement: str) -> None:
     code = f"{statement}; import sys; print([m for m in {HEAVY!r} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_predicting_loads_no_training_framework(tiny_model: Path, duet: Path) -> None:
@@ -63,9 +77,13 @@ def test_predicting_loads_no_training_framework(tiny_model: Path, duet: Path) ->
         f"import sys, whoplays; whoplays.load({str(tiny_model)!r}).predict({str(duet)!r});"
         f"print([m for m in {(*HEAVY, 'av')!r} if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_importing_the_package_loads_no_decoder_and_no_runtime() -> None:
     code = "import sys, whoplays; print([m for m in ('av', 'soundfile', 'onnxruntime', 'soxr', 'rich') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

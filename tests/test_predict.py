@@ -42,7 +42,9 @@ def test_stereo_integers_and_other_rates_score_nearly_the_same(recogniser, duet:
     plain = recogniser.predict(samples, sample_rate=rate).scores
     stereo = recogniser.predict(np.stack([samples, samples], axis=1), sample_rate=rate).scores
     integers = recogniser.predict((samples * 32767).astype(np.int16), sample_rate=rate).scores
-    double = recogniser.predict(np.concatenate(list(audio.resampled([samples], rate, 2 * rate))), sample_rate=2 * rate).scores
+    double = recogniser.predict(
+        np.concatenate(list(audio.resampled([samples], rate, 2 * rate))), sample_rate=2 * rate
+    ).scores
     for family, score in plain.items():
         assert stereo[family] == pytest.approx(score, abs=1e-4)
         assert integers[family] == pytest.approx(score, abs=1e-3)
@@ -53,7 +55,9 @@ def test_a_long_recording_is_that_of_its_windows(recogniser) -> None:
     """Cut at the borders of windows, the parts score what the whole scored (max over windows), moment for moment."""
     samples = whoplays.predict.audio.np.concatenate([tone(f, 10.0) for f in (200, 1000, 4000)] + [tone(3000, 3.0)])
     whole = recogniser.predict(samples, sample_rate=RATE)
-    parts = [recogniser.predict(samples[a:b], sample_rate=RATE) for a, b in ((0, 220500), (220500, 441000), (441000, None))]
+    parts = [
+        recogniser.predict(samples[a:b], sample_rate=RATE) for a, b in ((0, 220500), (220500, 441000), (441000, None))
+    ]
     for family in FAMILY_IDS:
         assert whole.scores[family] == pytest.approx(max(part.scores[family] for part in parts), abs=1e-4)
     np.testing.assert_allclose(whole.curve, np.concatenate([part.curve for part in parts]), atol=1e-4)
@@ -184,7 +188,9 @@ def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(b"not a network")
     with pytest.raises(ModelError, match="checksum"):
         whoplays.load(folder)
-    bundle.write(folder, bundle.ModelConfig.from_dict(json.loads((folder / "config.json").read_text())), b"not a network", "card")
+    bundle.write(
+        folder, bundle.ModelConfig.from_dict(json.loads((folder / "config.json").read_text())), b"not a network", "card"
+    )
     with pytest.raises(ModelError, match="not a network"):
         whoplays.load(folder)
     (folder / "config.json").write_text("{")

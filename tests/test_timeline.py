@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,9 @@ PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
 
 def found(scores: list[float], settings: TimelineSettings = PLAIN, step: float = 0.5) -> list[tuple[float, float]]:
     edges = np.arange(len(scores) + 1) * step
-    return [(s.start, s.end) for s in stretches(np.array(scores, dtype=np.float32), edges, threshold=0.6, settings=settings)]
+    return [
+        (s.start, s.end) for s in stretches(np.array(scores, dtype=np.float32), edges, threshold=0.6, settings=settings)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,9 @@ def test_short_rests_are_closed_and_then_short_stretches_dropped() -> None:
 
 
 def test_a_stretch_scores_its_mean() -> None:
-    (stretch,) = stretches(np.array([0.6, 0.9], dtype=np.float32), np.array([0.0, 1.0, 4.0]), threshold=0.6, settings=PLAIN)
+    (stretch,) = stretches(
+        np.array([0.6, 0.9], dtype=np.float32), np.array([0.0, 1.0, 4.0]), threshold=0.6, settings=PLAIN
+    )
     assert stretch.score == pytest.approx((0.6 + 3 * 0.9) / 4)
 
 
@@ -61,7 +67,7 @@ def test_what_holds_for_any_curve(scores, threshold, low, gap, shortest) -> None
         assert inside.max() >= np.float32(threshold) - 1e-6
         assert 0 <= stretch.score <= 1.0001
         assert stretch.end - stretch.start >= min(shortest, edges[-1] / 2)
-    assert all(b.start - a.end > gap for a, b in zip(got, got[1:], strict=False))
+    assert all(b.start - a.end > gap for a, b in pairwise(got))
 
 
 def test_settings_out_of_range_and_edges_that_do_not_fit() -> None:

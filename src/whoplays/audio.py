@@ -30,8 +30,13 @@ BLOCK_S = 1.0  # seconds decoded at a time
 
 #: Names taken for recordings when a folder is searched.
 EXTENSIONS = frozenset(
-    ".wav .wave .rf64 .w64 .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .m4a .m4b .mp4 .m4v .mov .aac .ac3 .wma "
-    ".wv .ape .mka .mkv .webm .avi .mp2 .mpc .tta .3gp .amr .ts .mpg .mpeg .flv .wmv".split()
+    f".{name}"
+    for names in (
+        "wav wave rf64 w64 flac ogg oga opus mp3 mp2 mpc aif aiff aifc au snd caf",
+        "m4a m4b aac ac3 wma wv ape tta amr mka",
+        "mp4 m4v mov mkv webm avi 3gp ts mpg mpeg flv wmv",
+    )
+    for name in names.split()
 )
 
 
@@ -121,7 +126,7 @@ class _AvReader(Reader):
                 if skip:
                     block, skip = block[skip:], max(0, skip - len(block))
                 if len(block):
-                    yield block
+                    yield block.astype(np.float32, copy=False)
 
     def close(self) -> None:
         self._container.close()
@@ -205,7 +210,9 @@ def mono(block: NDArray[Any]) -> Array:
     """
     block = np.asarray(block)
     if block.ndim not in (1, 2) or (block.ndim == 2 and not 1 <= block.shape[1] <= MAX_CHANNELS):
-        raise AudioError(f"samples have shape {block.shape}; (n,) or (n, channels) with 1 to {MAX_CHANNELS} channels is needed")
+        raise AudioError(
+            f"samples have shape {block.shape}; (n,) or (n, channels) with 1 to {MAX_CHANNELS} channels is needed"
+        )
     if block.dtype.kind == "i":
         block = block.astype(np.float32) / np.float32(-float(np.iinfo(block.dtype).min))
     elif block.dtype.kind != "f":
@@ -217,12 +224,18 @@ def mono(block: NDArray[Any]) -> Array:
         if not np.isfinite(peak) or not np.isfinite(samples).all():
             raise AudioError("holds NaN or infinite samples; write the recording anew")
         if peak > MAX_LEVEL:
-            raise AudioError(f"has samples as large as {peak:.3g}; full scale is 1 (are they integers stored as floating point?)")
+            raise AudioError(
+                f"has samples as large as {peak:.3g}; full scale is 1 (are they integers stored as floating point?)"
+            )
     return samples
 
 
 def stream(
-    source: str | os.PathLike[str] | IO[bytes] | Reader, *, sample_rate: int, start: float = 0.0, duration: float | None = None
+    source: str | os.PathLike[str] | IO[bytes] | Reader,
+    *,
+    sample_rate: int,
+    start: float = 0.0,
+    duration: float | None = None,
 ) -> Iterator[Array]:
     """Yield the recording as mono blocks (n,) at `sample_rate`, from `start` for `duration` seconds (None: to its end).
 
@@ -247,7 +260,9 @@ def _decoded(reader: Reader, start: float) -> Iterator[Array]:
         try:
             block = next(blocks, None)
         except reader.damage as error:
-            raise AudioError(f"cannot be decoded past {at:.1f} s ({_one_line(error)}); it is damaged or cut short") from None
+            raise AudioError(
+                f"cannot be decoded past {at:.1f} s ({_one_line(error)}); it is damaged or cut short"
+            ) from None
         if block is None:
             return
         yield mono(block)
@@ -317,7 +332,9 @@ def find_recordings(folder: Path) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS]
+        found += [
+            Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+        ]
     return sorted(found)
 
 

@@ -88,8 +88,14 @@ class ModelConfig:
             (self.padding in ("zeros", "repeat"), f"padding is {self.padding!r}, not zeros or repeat"),
             (0.1 <= self.window_s <= 600, f"window_s is {self.window_s}; 0.1 to 600 s are possible"),
             (0 <= self.min_window_s <= self.window_s, f"min_window_s {self.min_window_s} is outside 0 to window_s"),
-            (len(self.thresholds) == n and all(0 <= t <= 1 for t in self.thresholds), f"{n} thresholds from 0 to 1 are needed"),
-            (all(len(p) == n and all(map(math.isfinite, p)) for p in pairs), f"calibration needs {n} finite numbers each"),
+            (
+                len(self.thresholds) == n and all(0 <= t <= 1 for t in self.thresholds),
+                f"{n} thresholds from 0 to 1 are needed",
+            ),
+            (
+                all(len(p) == n and all(map(math.isfinite, p)) for p in pairs),
+                f"calibration needs {n} finite numbers each",
+            ),
         ]
         for fine, problem in checks:
             if not fine:
@@ -128,7 +134,9 @@ class ModelConfig:
         if not isinstance(version, int):
             raise ModelError("config.json has no format number; it was not written by whoplays")
         if version > FORMAT:
-            raise ModelError(f"the model is of format {version}; this whoplays reads up to {FORMAT}: pip install -U whoplays")
+            raise ModelError(
+                f"the model is of format {version}; this whoplays reads up to {FORMAT}: pip install -U whoplays"
+            )
         try:
             return cls(
                 name=str(values["name"]),
@@ -219,7 +227,9 @@ def _read_config(folder: Path) -> ModelConfig:
     config = ModelConfig.from_dict(values)
     expected = (values.get("sha256") or {}).get(NETWORK)
     if expected != sha256_of(folder / NETWORK):
-        raise ModelError(f"{NETWORK} is not the file that {CONFIG} was written for (checksum differs); copy the folder again")
+        raise ModelError(
+            f"{NETWORK} is not the file that {CONFIG} was written for (checksum differs); copy the folder again"
+        )
     return config
 
 
@@ -247,12 +257,18 @@ class Network:
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         outputs = {value.name: value.shape for value in self._session.get_outputs()}
         if set(inputs) != {"features"} or "logits" not in outputs:
-            raise ModelError(f"{bundle.network}: reads {sorted(inputs)} and gives {sorted(outputs)}; features and logits are needed")
+            raise ModelError(
+                f"{bundle.network}: reads {sorted(inputs)} and gives {sorted(outputs)}; features and logits are needed"
+            )
         width, labels = inputs["features"][-1], outputs["logits"][-1]
         if width not in (None, self.config.features.width) and isinstance(width, int):
-            raise ModelError(f"{bundle.network}: reads {width} values a frame, its configuration says {self.config.features.width}")
+            raise ModelError(
+                f"{bundle.network}: reads {width} values a frame, its configuration says {self.config.features.width}"
+            )
         if isinstance(labels, int) and labels != len(self.config.labels):
-            raise ModelError(f"{bundle.network}: gives {labels} scores, its configuration names {len(self.config.labels)} labels")
+            raise ModelError(
+                f"{bundle.network}: gives {labels} scores, its configuration names {len(self.config.labels)} labels"
+            )
         self.over_time = "frame_logits" in outputs
         self._outputs = ["logits", "frame_logits"] if self.over_time else ["logits"]
 

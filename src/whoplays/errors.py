@@ -42,6 +42,4 @@ class DownloadError(WhoplaysError):
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     """Return the error for `package` not being installed: which extra brings it, and how to install that."""
-    return MissingExtraError(
-        f"{purpose} needs {package}, which is not installed; run: pip install 'whoplays[{extra}]'"
-    )
+    return MissingExtraError(f"{purpose} needs {package}, which is not installed; run: pip install 'whoplays[{extra}]'")

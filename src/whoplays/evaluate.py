@@ -71,7 +71,7 @@ def evaluate(
 def _check_page() -> None:
     """Know before the work whether the page can be drawn after it."""
     try:
-        import matplotlib  # noqa: F401
+        from . import plots  # noqa: F401 - which imports matplotlib
     except ImportError:
         raise missing_extra("matplotlib", "train", "Evaluation") from None
 

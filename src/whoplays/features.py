@@ -60,12 +60,21 @@ class FeatureSettings:
             (1000 <= self.sample_rate <= 768_000, f"sample_rate {self.sample_rate} is outside 1000 to 768000 Hz"),
             (16 <= self.n_fft <= 65536, f"n_fft {self.n_fft} is outside 16 to 65536"),
             (1 <= self.hop_length <= self.n_fft, f"hop_length {self.hop_length} is outside 1 to n_fft {self.n_fft}"),
-            (self.win_length is None or 2 <= self.win_length <= self.n_fft, f"win_length {self.win_length} exceeds n_fft"),
+            (
+                self.win_length is None or 2 <= self.win_length <= self.n_fft,
+                f"win_length {self.win_length} exceeds n_fft",
+            ),
             (1 <= self.n_mels <= 1024, f"n_mels {self.n_mels} is outside 1 to 1024"),
-            (0 <= self.fmin < top <= self.sample_rate / 2, f"fmin {self.fmin}, fmax {top} Hz do not fit 0 to half the rate"),
+            (
+                0 <= self.fmin < top <= self.sample_rate / 2,
+                f"fmin {self.fmin}, fmax {top} Hz do not fit 0 to half the rate",
+            ),
             (self.norm in (None, "slaney"), f"norm is {self.norm!r}, not slaney or null"),
             (self.log_offset > 0, f"log_offset {self.log_offset} is not positive"),
-            (1 <= self.n_mfcc <= self.n_mels or self.kind == "logmel", f"n_mfcc {self.n_mfcc} exceeds n_mels {self.n_mels}"),
+            (
+                1 <= self.n_mfcc <= self.n_mels or self.kind == "logmel",
+                f"n_mfcc {self.n_mfcc} exceeds n_mels {self.n_mels}",
+            ),
             (self.steps is None or 1 <= self.steps <= 100_000, f"steps {self.steps} is outside 1 to 100000"),
         ]
         for fine, problem in checks:
@@ -96,7 +105,9 @@ class FeatureSettings:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ModelError(f"feature settings: unknown {', '.join(unknown)}; this version knows {', '.join(sorted(known))}")
+            raise ModelError(
+                f"feature settings: unknown {', '.join(unknown)}; this version knows {', '.join(sorted(known))}"
+            )
         try:
             return cls(**values)
         except TypeError as error:
@@ -186,7 +197,7 @@ def mel_filters(
     The array is shared between callers and read-only.
     """
     fmax = sample_rate / 2 if fmax is None else fmax
-    edges = mel_to_hz(np.linspace(hz_to_mel(np.float64(fmin), htk=htk), hz_to_mel(np.float64(fmax), htk=htk), n_mels + 2), htk=htk)
+    edges = mel_to_hz(np.linspace(*hz_to_mel(np.array([fmin, fmax]), htk=htk), n_mels + 2), htk=htk)
     bins = np.fft.rfftfreq(n_fft, 1 / sample_rate) * 2.0 ** (semitones / 12)
     widths = np.diff(edges)
     ramps = edges[:, None] - bins[None, :]  # (n_mels + 2, bins)

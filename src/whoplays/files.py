@@ -43,7 +43,9 @@ def write_atomically(path: Path, content: bytes | str | Callable[[IO[bytes]], No
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError):
-            raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged") from error
+            raise WhoplaysError(
+                f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged"
+            ) from error
         raise
 
 
@@ -98,7 +100,9 @@ def only_writer(folder: Path) -> Iterator[None]:
         try:
             _lock(file)
         except OSError:
-            raise WhoplaysError(f"{folder}: another whoplays is writing there; wait for it or name another folder") from None
+            raise WhoplaysError(
+                f"{folder}: another whoplays is writing there; wait for it or name another folder"
+            ) from None
         try:
             yield
         finally:

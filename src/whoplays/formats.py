@@ -140,7 +140,10 @@ class Jams(Writer):
         when = [self._observation(s.start, s.end - s.start, s.family, s.score) for s in result.segments]
         whole = [self._observation(0.0, result.duration, label, score) for label, score in result.scores.items()]
         document = {
-            "annotations": [self._annotation(result, when, "segments"), self._annotation(result, whole, "whole recording")],
+            "annotations": [
+                self._annotation(result, when, "segments"),
+                self._annotation(result, whole, "whole recording"),
+            ],
             "file_metadata": {
                 "title": result.path,
                 "artist": "",

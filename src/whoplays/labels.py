@@ -59,8 +59,10 @@ _BY_ID = {label.id: label for label in FAMILIES}
 
 def label_for(label_id: str) -> Label:
     """Return the known label of that id, or a new one that is displayed by its id (a user's own class)."""
-    if not label_id or any(character in label_id for character in ";,\n\r\"") or label_id != label_id.strip():
-        raise UsageError(f"{label_id!r} cannot be a label id: it is empty or holds , ; a quote or white space at an end")
+    if not label_id or any(character in label_id for character in ';,\n\r"') or label_id != label_id.strip():
+        raise UsageError(
+            f"{label_id!r} cannot be a label id: it is empty or holds , ; a quote or white space at an end"
+        )
     return _BY_ID.get(label_id) or Label(label_id, label_id, label_id)
 
 

@@ -116,7 +116,9 @@ class Recogniser:
         Raises `AudioError` for a recording that cannot be used, `UsageError` for a call that cannot be meant.
         """
         if not 0 <= start < float("inf") or not (duration is None or 0 < duration < float("inf")):
-            raise UsageError(f"a part from {start} s for {duration} s cannot be cut out; give 0 or more, and more than 0")
+            raise UsageError(
+                f"a part from {start} s for {duration} s cannot be cut out; give 0 or more, and more than 0"
+            )
         if isinstance(source, np.ndarray) or not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
             return self._predict_samples(np.asarray(source), sample_rate, start, duration)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
@@ -150,7 +152,9 @@ class Recogniser:
             edges.append(start + (at + np.linspace(0, len(window), len(curve) + 1)[:-1]) / rate)
             at += len(window)
         if at / rate < MIN_DURATION:
-            raise AudioError(f"has {at / rate:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed")
+            raise AudioError(
+                f"has {at / rate:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
+            )
         pooled = np.max(whole, axis=0) if self.config.pooling == "max" else np.mean(whole, axis=0)
         borders = np.concatenate([*edges, [start + at / rate]])
         return self._prediction(path, at / rate, sample_rate, pooled, np.concatenate(curves), borders)
@@ -190,12 +194,17 @@ class Recogniser:
             for s in self._stretches(curve[:, i], edges, limits[label.id])
         ]
         segments.sort(key=lambda segment: segment.start)  # stable: at one start in the model's order
-        return Prediction(path, round(duration, 3), sample_rate, self.config.id, scores, playing, segments, curve, edges)
+        return Prediction(
+            path, round(duration, 3), sample_rate, self.config.id, scores, playing, segments, curve, edges
+        )
 
     def _stretches(self, scores: Array, edges: NDArray[np.float64], threshold: float) -> list[Any]:
         # What plays, plays somewhere: where no moment reaches the threshold alone, the likeliest ones are taken.
         reached = min(threshold, 0.8 * float(scores.max()))
         found = stretches(scores, edges, threshold=reached, settings=self.config.timeline)
         return found or stretches(
-            scores, edges, threshold=reached, settings=type(self.config.timeline)(low=1.0, max_gap_s=60.0, min_length_s=0.0)
+            scores,
+            edges,
+            threshold=reached,
+            settings=type(self.config.timeline)(low=1.0, max_gap_s=60.0, min_length_s=0.0),
         )

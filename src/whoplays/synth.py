@@ -104,7 +104,9 @@ def brass(n: int, key: int, rng: Rng, rate: int) -> Array:
         loud = np.minimum(1, t / attack) * np.clip((t[-1] - t) / 0.05, 0, 1) * (1 - 0.2 * t / t[-1])
         scoop = 1 - 0.02 * np.exp(-t / 0.03)
         phase = 2 * np.pi * np.cumsum(f * scoop) / rate
-        return _partials(phase, 24, lambda k: loud ** (1 + 0.5 * k / bright) * np.exp(-k / (bright * 2)), int(rate / 2.2 / f))
+        return _partials(
+            phase, 24, lambda k: loud ** (1 + 0.5 * k / bright) * np.exp(-k / (bright * 2)), int(rate / 2.2 / f)
+        )
 
     return _sequence(n, rng, rate, 0.25, 0.9, play)
 

@@ -34,23 +34,40 @@ def build(
     source: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class, or a CSV manifest.")],
     out: Annotated[Path, typer.Option(help="The folder to build in; an interrupted build goes on.")],
     per_class: Annotated[
-        str | None, typer.Option(metavar="N|all", help="Clips of each class, picked at random; without it the smallest class decides.")
+        str | None,
+        typer.Option(
+            metavar="N|all", help="Clips of each class, picked at random; without it the smallest class decides."
+        ),
     ] = None,
-    features: Annotated[str, typer.Option(metavar="mfcc|logmel", help="mfcc: the report's 20 x 20; logmel: for the default recipe.")] = "mfcc",
-    pitch: Annotated[str, typer.Option(help="Semitones of each variant of a training clip, such as --pitch=-2,-1,0,1,2.")] = "0",
+    features: Annotated[
+        str, typer.Option(metavar="mfcc|logmel", help="mfcc: the report's 20 x 20; logmel: for the default recipe.")
+    ] = "mfcc",
+    pitch: Annotated[
+        str, typer.Option(help="Semitones of each variant of a training clip, such as --pitch=-2,-1,0,1,2.")
+    ] = "0",
     pitch_method: Annotated[
-        str, typer.Option(metavar="spectrum|vocoder", help="From one spectrum, or librosa's phase vocoder as in the report.")
+        str,
+        typer.Option(
+            metavar="spectrum|vocoder", help="From one spectrum, or librosa's phase vocoder as in the report."
+        ),
     ] = "spectrum",
     test: Annotated[float, typer.Option(help="Share of the clips that is kept for the test.")] = 0.2,
     validation: Annotated[float, typer.Option(help="Share of the clips that training is judged on.")] = 0.1,
-    clip: Annotated[float, typer.Option(metavar="SECONDS", help="Longer files are cut into clips of this length.")] = 10.0,
+    clip: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Longer files are cut into clips of this length.")
+    ] = 10.0,
     seed: Annotated[int, typer.Option(help="Of the pick and the split.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core. The result does not depend on it.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes; 0: one per core. The result does not depend on it.")
+    ] = 0,
     labels: Annotated[str, typer.Option(help="Labels to use and their order, separated by commas.")] = "",
     where: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=VALUE,...", help="Rows of a manifest to use; also !=. Repeatable; all must hold.")
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE,...", help="Rows of a manifest to use; also !=. Repeatable; all must hold."),
     ] = None,
-    with_none: Annotated[bool, typer.Option("--with-none", help="Keep recordings that hold none of the labels.")] = False,
+    with_none: Annotated[
+        bool, typer.Option("--with-none", help="Keep recordings that hold none of the labels.")
+    ] = False,
 ) -> None:
     """Build a data set: pick, split by recording, then compute features and, for training, pitch variants."""
     from .. import dataset
@@ -80,7 +97,9 @@ def _tell(summary) -> None:
     if summary.already_there:
         say(f"{summary.folder}: was built before from the same files and settings; nothing to do.")
     for split, rows in summary.rows.items():
-        clips = ", ".join(f"{label} {count}" for label, count in summary.clips[split].items() if count or label != "none")
+        clips = ", ".join(
+            f"{label} {count}" for label, count in summary.clips[split].items() if count or label != "none"
+        )
         say(f"{split:>10}: {rows} rows from {summary.recordings[split]} recordings; clips: {clips}")
     for remark in summary.remarks:
         say(f"   remark: {remark}")

@@ -19,13 +19,19 @@ def demo(
     from .. import demo as whole
 
     made = whole.run(out, seed=seed, tell=say)
-    shares = ", ".join(f"{label} {score:.2f}" for label, score in made.duet.items())
+    low, high = made.interval
     say("")
-    say(f"The network trained here: accuracy {made.accuracy:.2f} on the test part (95 % interval {made.interval[0]:.2f} to {made.interval[1]:.2f}).")
-    say(f"In the duet of guitar and drums its one softmax shares out: {shares}.")
+    say(
+        f"The network trained here: accuracy {made.accuracy:.2f} on the test part (95 % interval {low:.2f} to {high:.2f})."
+    )
+    say(
+        f"Its one softmax shares the duet out: {', '.join(f'{label} {score:.2f}' for label, score in made.duet.items())}."
+    )
     say("The model that comes with the package, on its example recordings:")
     for line in made.examples:
         say(f"  {Path(line['path']).name:<22} {', '.join(line['playing']) or 'none of the families'}")
     say("")
-    say(f"Look at {out / 'report' / 'report.html'} and {out / 'duet.png'} (synthetic audio: figures show the way, not the quality).")
-    say("Next: whoplays predict YOUR-RECORDING.mp3      or, with a folder for each class: whoplays dataset build --help")
+    say(f"Made in {out}: recordings, dataset, model, report/report.html, duet.png")
+    say("(from synthetic audio: its figures show the way, not the quality)")
+    say("Next: whoplays predict YOUR-RECORDING.mp3")
+    say("      whoplays dataset build FOLDER-OF-CLASSES --out DATASET")

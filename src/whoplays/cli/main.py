@@ -29,7 +29,9 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop.", callback=_print_version, is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
+    ),
 ) -> None:
     pass
 
@@ -66,6 +68,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        say(f"whoplays: unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]} (set WHOPLAYS_DEBUG=1 to see where, and please report it)")
+        what = " ".join(str(error).split())[:300]
+        say(f"whoplays: unexpected {type(error).__name__}: {what} (WHOPLAYS_DEBUG=1 shows where; please report it)")
         status = 1
     sys.exit(status)

@@ -23,17 +23,29 @@ _BY_SUFFIX = {".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".txt": "text",
 
 @app.command()
 def predict(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Recordings or folders; - reads one from standard input.")],
-    model: Annotated[Path | None, typer.Option(help="A model folder; without it, the model inside the package.")] = None,
-    format: Annotated[
-        str | None, typer.Option(metavar="text|json|jsonl|csv|audacity|jams|rttm", help="What is printed. [default: text, or as --out ends]")
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Recordings or folders; - reads one from standard input.")
+    ],
+    model: Annotated[
+        Path | None, typer.Option(help="A model folder; without it, the model inside the package.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a file instead of standard output.")] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="text|json|jsonl|csv|audacity|jams|rttm", help="What is printed. [default: text, or as --out ends]"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to a file instead of standard output.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png|svg|html", help="Draw one recording: waveform, and a pie of its scores.")
+        Path | None,
+        typer.Option(metavar="FILE.png|svg|html", help="Draw one recording: waveform, and a pie of its scores."),
     ] = None,
     start: Annotated[float, typer.Option(min=0, help="Seconds into each recording to begin at.")] = 0.0,
-    end: Annotated[float | None, typer.Option(help="Seconds into each recording to stop at; without it, its end.")] = None,
+    end: Annotated[
+        float | None, typer.Option(help="Seconds into each recording to stop at; without it, its end.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Recordings heard at a time; 0: one per core.")] = 0,
     lang: Annotated[str, typer.Option(metavar="en|pl", help="Language of names in text and labels.")] = "en",
 ) -> None:
@@ -147,7 +159,13 @@ def _emit(texts: Iterator[str], out: Path | None) -> None:
 
 
 def _draw(
-    result: Prediction, recogniser: Recogniser, source: Path, target: Path, start: float, duration: float | None, lang: str
+    result: Prediction,
+    recogniser: Recogniser,
+    source: Path,
+    target: Path,
+    start: float,
+    duration: float | None,
+    lang: str,
 ) -> None:
     from ..errors import missing_extra
 

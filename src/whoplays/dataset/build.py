@@ -64,7 +64,10 @@ class BuildSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be built, before anything is read."""
         checks = [
-            (not isinstance(self.features, str) or self.features in features.PRESETS, f"--features {self.features}: mfcc or logmel"),
+            (
+                not isinstance(self.features, str) or self.features in features.PRESETS,
+                f"--features {self.features}: mfcc or logmel",
+            ),
             (0.1 <= self.clip_s <= 3600, f"--clip {self.clip_s:g}: 0.1 to 3600 s"),
             (self.per_class is None or self.per_class >= 0, f"--per-class {self.per_class}: a number of clips, or all"),
             (0 < len(self.pitch) <= 49, f"--pitch: 1 to 49 variants, not {len(self.pitch)}"),
@@ -112,7 +115,12 @@ Progress = Callable[[int, int], None]  # clips done, clips in all
 
 
 def build(
-    source: Path | str, out: Path | str, settings: BuildSettings, *, workers: int = 0, on_progress: Progress | None = None
+    source: Path | str,
+    out: Path | str,
+    settings: BuildSettings,
+    *,
+    workers: int = 0,
+    on_progress: Progress | None = None,
 ) -> BuildSummary:
     """Build a data set from `source` into the folder `out`, or finish one that was interrupted.
 
@@ -120,7 +128,9 @@ def build(
     holds another data set, and when another process is building there.
     """
     source, out = Path(source), Path(out)
-    labels, clips, left_out = read_source(source, labels=settings.labels, where=settings.where, with_none=settings.with_none)
+    labels, clips, left_out = read_source(
+        source, labels=settings.labels, where=settings.where, with_none=settings.with_none
+    )
     with only_writer(out):
         identity = _identity(labels, clips, settings)
         if done := _finished(out, identity):
@@ -142,9 +152,15 @@ def _identity(labels: Sequence[Label], clips: Sequence[Clip], settings: BuildSet
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda c: (c.name, c.start)):
         size = clip.path.stat().st_size if clip.path.is_file() else -1
-        digest.update(repr((clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, size)).encode())
+        digest.update(
+            repr((clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, size)).encode()
+        )
     told = {**asdict(settings), "features": settings.settings.to_dict()}
-    return {"settings": json.loads(json.dumps(told)), "labels": [label.id for label in labels], "clips": digest.hexdigest()}
+    return {
+        "settings": json.loads(json.dumps(told)),
+        "labels": [label.id for label in labels],
+        "clips": digest.hexdigest(),
+    }
 
 
 def _finished(out: Path, identity: dict[str, Any]) -> BuildSummary | None:
@@ -152,9 +168,13 @@ def _finished(out: Path, identity: dict[str, Any]) -> BuildSummary | None:
         return None
     dataset = store.Dataset.open(out)
     if dataset.index.get("identity") != identity:
-        raise DatasetError(f"{out}: holds a data set built from other files or settings; name another folder, or remove it")
+        raise DatasetError(
+            f"{out}: holds a data set built from other files or settings; name another folder, or remove it"
+        )
     if damaged := dataset.verify():
-        raise DatasetError(f"{out}: {', '.join(damaged[:5])} changed since the data set was built; remove the folder, build again")
+        raise DatasetError(
+            f"{out}: {', '.join(damaged[:5])} changed since the data set was built; remove the folder, build again"
+        )
     return _summary(out, dataset.index, already_there=True)
 
 
@@ -170,7 +190,9 @@ def _claim(out: Path, identity: dict[str, Any]) -> None:
     except (OSError, ValueError):
         same = False
     if not same:
-        raise DatasetError(f"{out}: holds an unfinished data set of other files or settings; name another folder, or remove it")
+        raise DatasetError(
+            f"{out}: holds an unfinished data set of other files or settings; name another folder, or remove it"
+        )
     for leftover in out.glob(".*.part"):
         leftover.unlink(missing_ok=True)
 
@@ -202,7 +224,8 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 def _cut(clips: Sequence[Clip], settings: BuildSettings, pool: ProcessPoolExecutor) -> tuple[list[Clip], list[LeftOut]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
-    found, left_out = [], []
+    found: list[Clip] = []
+    left_out: list[LeftOut] = []
     for clip, seconds in zip(clips, pool.map(_duration, [clip.path for clip in clips], chunksize=64), strict=True):
         if isinstance(seconds, str):
             left_out.append(LeftOut(clip.name, seconds))
@@ -211,7 +234,7 @@ def _cut(clips: Sequence[Clip], settings: BuildSettings, pool: ProcessPoolExecut
     return found, left_out
 
 
-def _duration(path: Path) -> float | None | str:
+def _duration(path: Path) -> float | str | None:
     """Return a file's seconds, None where its header does not tell, or the reason why it cannot be read."""
     try:
         return audio.probe(path).duration
@@ -238,7 +261,11 @@ def _shards(clips: Sequence[Clip], settings: BuildSettings) -> Iterator[_Shard]:
 
 
 def _make_all(
-    out: Path, shards: Sequence[_Shard], settings: BuildSettings, pool: ProcessPoolExecutor, on_progress: Progress | None
+    out: Path,
+    shards: Sequence[_Shard],
+    settings: BuildSettings,
+    pool: ProcessPoolExecutor,
+    on_progress: Progress | None,
 ) -> dict[str, dict[str, Any]]:
     """Return each shard's record; a few more than there are workers are under way at a time."""
     total = sum(len(shard.clips) for shard in shards)
@@ -297,7 +324,9 @@ def _variants(clip: Clip, pitch: tuple[float, ...], settings: BuildSettings) -> 
     chosen = settings.settings
     samples = audio.load(clip.path, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
     if len(samples) < settings.shortest_s * chosen.sample_rate:
-        raise AudioError(f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed")
+        raise AudioError(
+            f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed"
+        )
     if audio.is_silent(samples):
         raise AudioError("is silent (nothing above -100 dBFS)")
     if chosen.steps is None:  # every example has the same number of frames
@@ -361,7 +390,9 @@ def _finish(
         "left_out": dict(Counter(item.cause for item in left_out).most_common()),
         "remarks": remarks,
         "shards": [
-            {name: made[s.name][name] for name in ("file", "split", "rows", "sha256")} for s in shards if made[s.name]["rows"]
+            {name: made[s.name][name] for name in ("file", "split", "rows", "sha256")}
+            for s in shards
+            if made[s.name]["rows"]
         ],
         "identity": identity,
     }

@@ -7,10 +7,9 @@
 3. `family` (or `label`, `class`): one id; another word, or `other`, means none of the labels
 
 `recording` says what was recorded together and must stay on one side of a split; without it `video_id`, then `source`,
-then the rule on file names below. `start_s` and `duration_s` (or `end_s`) cut a part out of the file (not with `video_id`, where they
-speak of the video). `split` (training, validation,
-test) is taken as it is. `instrument`, where there is one, is held against `labels.INSTRUMENT_RULES`. Others are ignored,
-and may be used to choose rows (`where`).
+then the rule on file names below. `start_s` and `duration_s` (or `end_s`) cut a part out of the file (not beside
+`video_id`, where they speak of the video). `split` (training, validation, test) is taken as it is. `instrument`, where
+there is one, is held against `labels.INSTRUMENT_RULES`. Others are ignored, and may be used to choose rows (`where`).
 
 **File names.** `<11 characters>_<number>...` and names of exactly 11 characters are read as YouTube ids (AudioSet's
 clips), the same recording wherever they lie. From any other name an ending such as `-part2`, `_seg03`, `.chunk 4` is cut
@@ -92,7 +91,9 @@ def read_source(
 def _read_folder(source: Path, wanted: Sequence[str]) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
     classes = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
-        raise DatasetError(f"{source}: has no sub-folders; one per class is needed, named as the class, or a CSV manifest")
+        raise DatasetError(
+            f"{source}: has no sub-folders; one per class is needed, named as the class, or a CSV manifest"
+        )
     if missing := sorted(set(wanted) - {folder.name for folder in classes}):
         raise DatasetError(f"{source}: has no sub-folder {', '.join(missing)}")
     if wanted:
@@ -158,7 +159,9 @@ def _rows(manifest: Path) -> Iterable[dict[str, str]]:
 def _condition(text: str, columns: Sequence[str]):
     match = re.fullmatch(r"([^=!]+)(!?=)(.*)", text)
     if not match or match[1] not in columns:
-        raise DatasetError(f"--where {text!r}: write COLUMN=VALUE or COLUMN!=VALUE; the columns are {', '.join(columns)[:200]}")
+        raise DatasetError(
+            f"--where {text!r}: write COLUMN=VALUE or COLUMN!=VALUE; the columns are {', '.join(columns)[:200]}"
+        )
     column, equal, values = match[1], match[2] == "=", set(match[3].split(","))
     return lambda row: (row[column] in values) == equal
 

@@ -64,7 +64,9 @@ def divide(
     """
     shares = {"training": 1.0 - test - validation, "validation": validation, "test": test}
     if not all(0 <= share <= 1 + 1e-9 for share in shares.values()):
-        raise DatasetError(f"--test {test:g} and --validation {validation:g} do not fit into a whole; each 0 to 1, sum at most 1")
+        raise DatasetError(
+            f"--test {test:g} and --validation {validation:g} do not fit into a whole; each 0 to 1, sum at most 1"
+        )
     wanted = [name for name in SPLITS if shares[name] > 1e-9]
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:

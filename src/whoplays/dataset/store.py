@@ -67,7 +67,9 @@ def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read ({error}); build the data set again") from None
     if mapped.shape[1:] != shape or mapped.dtype != np.float32:
-        raise DatasetError(f"{path}: holds {mapped.dtype} {mapped.shape}; float32 (rows, {', '.join(map(str, shape))}) is needed")
+        raise DatasetError(
+            f"{path}: holds {mapped.dtype} {mapped.shape}; float32 (rows, {', '.join(map(str, shape))}) is needed"
+        )
     return mapped
 
 
@@ -139,12 +141,16 @@ class Dataset:
         features = Shards(shards, (self.frames, self.settings.width))
         rows = self._rows[name]
         if len(rows) != len(features):
-            raise DatasetError(f"{self.folder}: {ROWS} names {len(rows)} rows in {name}, its files hold {len(features)}")
+            raise DatasetError(
+                f"{self.folder}: {ROWS} names {len(rows)} rows in {name}, its files hold {len(features)}"
+            )
         groups = {recording: i for i, recording in enumerate(dict.fromkeys(row["recording"] for row in rows))}
         return Split(
             name,
             features,
-            np.array([_targets(row["labels"], self.labels) for row in rows], dtype=np.float32).reshape(-1, len(self.labels)),
+            np.array([_targets(row["labels"], self.labels) for row in rows], dtype=np.float32).reshape(
+                -1, len(self.labels)
+            ),
             np.array([groups[row["recording"]] for row in rows], dtype=np.int64),
             np.array([float(row["semitones"]) for row in rows], dtype=np.float32),
             tuple(row["path"] for row in rows),
@@ -154,7 +160,9 @@ class Dataset:
     def verify(self) -> list[str]:
         """Return the names of shards that are missing or whose checksum is not the one in the index."""
         entries = self.index["shards"]
-        return [e["file"] for e in entries if not (p := self.folder / e["file"]).is_file() or sha256_of(p) != e["sha256"]]
+        return [
+            e["file"] for e in entries if not (p := self.folder / e["file"]).is_file() or sha256_of(p) != e["sha256"]
+        ]
 
 
 def labels_text(targets: Sequence[int | None], labels: Sequence[Label]) -> str:

@@ -1,0 +1,81 @@
+"""The whole way, small, and the instruments it is made of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import RATE, write_tiny_model
+from whoplays import demo, synth
+from whoplays.errors import UsageError, WhoplaysError
+
+
+@pytest.mark.parametrize("family", synth.PLAYERS)
+def test_each_family_can_be_heard_and_is_the_same_for_a_seed(family: str) -> None:
+    samples = synth.recording([family], duration_s=2, seed=4, sample_rate=RATE)
+    assert samples.shape == (2 * RATE,) and samples.dtype == np.float32
+    assert 0.05 < np.abs(samples).max() < 1
+    np.testing.assert_array_equal(samples, synth.recording([family], duration_s=2, seed=4, sample_rate=RATE))
+    assert not np.array_equal(samples, synth.recording([family], duration_s=2, seed=5, sample_rate=RATE))
+
+
+def test_nobody_plays_in_an_empty_room() -> None:
+    assert np.abs(synth.recording([], duration_s=1, seed=0)).max() < 0.02
+    with pytest.raises(UsageError, match="no formula for kazoo"):
+        synth.recording(["kazoo"])
+
+
+def test_drums_are_struck_and_strings_are_bowed() -> None:
+    """The crest factor of what is struck is well above that of what is bowed."""
+
+    def crest(family: str) -> float:
+        found = [synth.recording([family], duration_s=2, seed=i) for i in range(8)]
+        return float(np.median([np.abs(x).max() / np.sqrt(np.mean(x**2)) for x in found]))
+
+    assert crest("drums") > 1.5 * crest("strings")
+
+
+def test_the_demo_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "RECORDINGS_PER_CLASS", 10)
+    monkeypatch.setattr(demo, "SECONDS", 1.0)
+    monkeypatch.setattr(demo, "EPOCHS", 2)
+    monkeypatch.setattr("whoplays.bundle.DEFAULT", write_tiny_model(tmp_path / "shipped"))
+    told: list[str] = []
+    made = demo.run(tmp_path / "demo", tell=told.append)
+    assert len(told) == 5
+    assert 0 <= made.interval[0] <= made.accuracy <= made.interval[1] <= 1
+    assert sum(made.duet.values()) == pytest.approx(1, abs=1e-3)
+    for name in (
+        "duet.png",
+        "duet.flac",
+        "report/report.html",
+        "report/metrics.json",
+        "model/model.onnx",
+        "examples.jsonl",
+    ):
+        assert (tmp_path / "demo" / name).stat().st_size > 100, name
+    assert len([json.loads(line) for line in (tmp_path / "demo" / "examples.jsonl").open()]) == 3
+    again = demo.run(tmp_path / "demo")
+    assert again.accuracy == made.accuracy, "what is there is used again"
+
+
+def test_the_demo_leaves_other_peoples_folders_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(WhoplaysError, match="no demo made it"):
+        demo.run(tmp_path)
+
+
+def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['keras'] = None; sys.argv = ['whoplays', 'demo', '--out', sys.argv[1]];"
+        "from whoplays.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "d")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "pip install 'whoplays[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
