@@ -197,7 +197,8 @@ def mel_filters(
     The array is shared between callers and read-only.
     """
     fmax = sample_rate / 2 if fmax is None else fmax
-    edges = mel_to_hz(np.linspace(*hz_to_mel(np.array([fmin, fmax]), htk=htk), n_mels + 2), htk=htk)
+    low, high = hz_to_mel(np.array([fmin, fmax]), htk=htk).tolist()
+    edges = mel_to_hz(np.linspace(low, high, n_mels + 2), htk=htk)
     bins = np.fft.rfftfreq(n_fft, 1 / sample_rate) * 2.0 ** (semitones / 12)
     widths = np.diff(edges)
     ramps = edges[:, None] - bins[None, :]  # (n_mels + 2, bins)
