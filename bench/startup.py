@@ -1,0 +1,77 @@
+"""`whoplays predict` on one 10 s file as a whole process, against a script that does the same with TensorFlow and librosa.
+
+    python bench/startup.py MODEL       MODEL: a folder that `whoplays train --recipe report` made
+
+The peer is what the report's author would write: load the trained network with Keras, the file with librosa, compute MFCC,
+predict. A second row compares with a bare Python that imports only what predicting cannot do without.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import soundfile
+from results import in_turn, keep, row
+
+from whoplays import synth
+
+PEER = """
+import sys
+import keras, librosa, numpy as np
+model = keras.saving.load_model(sys.argv[1], compile=False)
+samples, rate = librosa.load(sys.argv[2], sr=22050)
+mfcc = librosa.feature.mfcc(y=samples, sr=rate, n_mfcc=20).T
+edges = np.linspace(0, len(mfcc), 21).astype(int)
+pooled = np.array([mfcc[a:b].mean(axis=0) for a, b in zip(edges, edges[1:])])
+print(model.predict(pooled[None], verbose=0)[0])
+"""
+BARE = "import numpy, soundfile, onnxruntime"
+
+
+def quiet(*command: str) -> None:
+    """Run a whole process; its output is thrown away, its failure is ours."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+
+
+def main() -> None:
+    from whoplays.framework import load_keras
+    from whoplays.model import report_network
+
+    model = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        file, network = f"{folder}/ten.wav", f"{folder}/network.keras"
+        soundfile.write(file, synth.recording(["guitar"], duration_s=10, seed=1, sample_rate=44100), 44100)
+        load_keras()
+        report_network((20, 20), 5).save(network)
+        command = str(Path(sys.executable).with_name("whoplays"))
+
+        def ours() -> None:
+            quiet(command, "predict", file, "--model", str(model))
+
+        def shipped() -> None:
+            quiet(command, "predict", file)
+
+        rows = [
+            row(
+                "report's model, whole process",
+                *in_turn(ours, lambda: quiet(sys.executable, "-c", PEER, network, file), runs=7),
+                aim="8x",
+                note="peer: Python importing Keras (TensorFlow) and librosa",
+            ),
+            row(
+                "report's model, against imports alone",
+                *in_turn(ours, lambda: quiet(sys.executable, "-c", BARE), runs=9),
+                note="peer: a bare Python that imports numpy, soundfile and onnxruntime and stops",
+            ),
+            row("the model that ships, against imports alone", *in_turn(shipped, lambda: quiet(sys.executable, "-c", BARE), runs=9)),
+        ]
+    keep("startup", "Start-up: one 10 s file, whole process", rows, peer="see rows", packages=("onnxruntime", "tensorflow", "keras", "librosa", "typer"))
+
+
+if __name__ == "__main__":
+    main()
