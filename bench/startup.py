@@ -47,7 +47,7 @@ def main() -> None:
         file, network = f"{folder}/ten.wav", f"{folder}/network.keras"
         soundfile.write(file, synth.recording(["guitar"], duration_s=10, seed=1, sample_rate=44100), 44100)
         load_keras()
-        report_network((20, 20), 5).save(network)
+        report_network(20, 20, 5).save(network)
         command = str(Path(sys.executable).with_name("whoplays"))
 
         def ours() -> None:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -44,9 +45,17 @@ def write_atomically(path: Path, content: bytes | str | Callable[[IO[bytes]], No
             os.unlink(temporary)
         if isinstance(error, OSError):
             raise WhoplaysError(
-                f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged"
+                f"{path}: cannot be written ({_reason(error, path)}); what was there is unchanged"
             ) from error
         raise
+
+
+def _reason(error: OSError, path: Path) -> str:
+    """Return the system's word; numpy's own short-write error has none, and then the disk is asked."""
+    if error.strerror:
+        return error.strerror
+    free = shutil.disk_usage(path.parent).free
+    return f"No space left on device: {free:,} bytes are free" if free < 1 << 20 else str(error)
 
 
 def _umask() -> int:
