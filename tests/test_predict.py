@@ -99,12 +99,28 @@ def test_short_recordings_are_filled_up_as_the_model_says(tmp_path: Path) -> Non
 
 def test_the_dictionary_is_the_contract(recogniser, duet: Path) -> None:
     line = json.loads(json.dumps(recogniser.predict(duet).to_dict()))
-    assert list(line) == ["path", "duration", "sample_rate", "model", "scores", "playing", "segments"]
+    assert list(line) == ["path", "duration", "sample_rate", "model", "scores", "playing", "segments", "warnings"]
     assert line["model"] == "tiny@1"
     assert all(0 <= score <= 1 for score in line["scores"].values())
     assert line["playing"] == [f for f in FAMILY_IDS if line["scores"][f] >= 0.5]
     assert {s["family"] for s in line["segments"]} == set(line["playing"])
     assert [s["start"] for s in line["segments"]] == sorted(s["start"] for s in line["segments"])
+
+
+def test_a_dictionary_is_read_back(recogniser, duet: Path) -> None:
+    result = recogniser.predict(duet)
+    again = whoplays.Prediction.from_dict(json.loads(json.dumps(result.to_dict())))
+    assert again == result
+    assert again.shares() == result.shares()
+
+
+@pytest.mark.parametrize("size", [160, 4410, 100_000])
+def test_samples_that_come_bit_by_bit_score_like_the_file(recogniser, duet: Path, size: int) -> None:
+    samples, rate = soundfile.read(duet, dtype="float32")
+    pieces = (samples[at : at + size] for at in range(0, len(samples), size))
+    came, read = recogniser.predict_stream(pieces, sample_rate=rate), recogniser.predict(duet)
+    assert came.scores == pytest.approx(read.scores, abs=1e-4)
+    assert came.playing == read.playing and came.segments == read.segments
 
 
 def test_shares_of_playing_time(recogniser, duet: Path) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, bundle, features
+from . import audio, bundle, checks, features
 from .errors import AudioError, UsageError
 from .labels import Label
 from .timeline import stretches
@@ -44,6 +44,7 @@ class Prediction:
     scores: label id -> probability that it plays at some time in the recording, in the model's order of labels.
     playing: the ids whose score reaches the model's threshold. segments: when, sorted by start.
     curve: scores over time (steps, labels), step i from `edges[i]` to `edges[i + 1]` seconds.
+    warnings: what in the recording could mislead (see checks.py).
     """
 
     path: str
@@ -55,6 +56,7 @@ class Prediction:
     segments: list[Segment]
     curve: Array = field(repr=False, compare=False)
     edges: NDArray[np.float64] = field(repr=False, compare=False)
+    warnings: list[checks.Caution] = field(default_factory=list)
 
     def shares(self) -> dict[str, float]:
         """Return, for each label, the share of the recording's time in which it plays (0 to 1)."""
@@ -73,7 +75,24 @@ class Prediction:
             "scores": dict(self.scores),
             "playing": list(self.playing),
             "segments": [segment.to_dict() for segment in self.segments],
+            "warnings": [caution.to_dict() for caution in self.warnings],
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; scores over time are not in it, so `curve` is empty."""
+        return cls(
+            path=values["path"],
+            duration=values["duration"],
+            sample_rate=values["sample_rate"],
+            model=values["model"],
+            scores=dict(values["scores"]),
+            playing=list(values["playing"]),
+            segments=[Segment(**segment) for segment in values["segments"]],
+            curve=np.zeros((0, len(values["scores"])), dtype=np.float32),
+            edges=np.zeros(1),
+            warnings=[checks.Caution(**caution) for caution in values.get("warnings", [])],
+        )
 
 
 @dataclass(frozen=True)
@@ -123,8 +142,10 @@ class Recogniser:
             return self._predict_samples(np.asarray(source), sample_rate, start, duration)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
         with audio.open_audio(source) as reader:
-            blocks = audio.stream(reader, sample_rate=self.config.features.sample_rate, start=start, duration=duration)
-            return self._hear(blocks, path, reader.info.sample_rate, start)
+            meter = checks.Meter(reader.info.sample_rate)
+            metered = checks.Metered(reader, meter)
+            blocks = audio.stream(metered, sample_rate=self.config.features.sample_rate, start=start, duration=duration)
+            return self._hear(blocks, path, meter, start)
 
     def _predict_samples(
         self, samples: NDArray[Any], sample_rate: int | None, start: float, duration: float | None
@@ -136,10 +157,28 @@ class Recogniser:
         first = round(start * sample_rate)
         last = None if duration is None else first + round(duration * sample_rate)
         one = audio.mono(samples)[first:last]
+        meter = checks.Meter(int(sample_rate))
+        for at in range(0, len(one), int(sample_rate)):
+            meter.hear(samples[first:last][at : at + int(sample_rate)])
         blocks = audio.resampled([one], int(sample_rate), self.config.features.sample_rate)
-        return self._hear(blocks, "", int(sample_rate), start)
+        return self._hear(blocks, "", meter, start)
 
-    def _hear(self, blocks: Iterable[Array], path: str, sample_rate: int, start: float) -> Prediction:
+    def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
+        """Hear samples as they come: blocks (n,) or (n, channels) from -1 to 1 at `sample_rate` Hz, to the last one.
+
+        The answer is that of a file with the same samples. Raises `AudioError`.
+        """
+        meter = checks.Meter(sample_rate)
+
+        def heard() -> Iterator[Array]:
+            for block in blocks:
+                meter.hear(block)
+                yield audio.mono(block)
+
+        at_rate = audio.resampled(heard(), sample_rate, self.config.features.sample_rate)
+        return self._hear(at_rate, "", meter, 0.0)
+
+    def _hear(self, blocks: Iterable[Array], path: str, meter: checks.Meter, start: float) -> Prediction:
         rate = self.config.features.sample_rate
         whole: list[Array] = []
         curves: list[Array] = []
@@ -157,7 +196,8 @@ class Recogniser:
             )
         pooled = np.max(whole, axis=0) if self.config.pooling == "max" else np.mean(whole, axis=0)
         borders = np.concatenate([*edges, [start + at / rate]])
-        return self._prediction(path, at / rate, sample_rate, pooled, np.concatenate(curves), borders)
+        answer = self._prediction(path, at / rate, meter.sample_rate, pooled, np.concatenate(curves), borders)
+        return replace(answer, warnings=[*meter.cautions(at / rate), *_about(answer)])
 
     def _windows(self, blocks: Iterable[Array]) -> Iterator[Array]:
         return audio.windows(blocks, round(self.config.window_s * self.config.features.sample_rate))
@@ -208,3 +248,7 @@ class Recogniser:
             threshold=reached,
             settings=type(self.config.timeline)(low=1.0, max_gap_s=60.0, min_length_s=0.0),
         )
+
+
+def _about(answer: Prediction) -> list[checks.Caution]:
+    return checks.about_answer(answer.playing, [(s.start, s.end) for s in answer.segments], answer.duration)
