@@ -94,3 +94,120 @@ def inspect(
     for line in chain.from_iterable(map(describe_malformed, lists)):
         say(line)
     say(f"tables: {out}")
+
+
+_EXIT_INTERRUPTED = 130
+
+
+@audioset_app.command()
+def download(
+    plan_file: Path = typer.Argument(..., metavar="PLAN.csv", help="The plan; NAME.reserve.csv beside it stands in."),
+    out: Path = typer.Option(..., "--out", help="Folder for the clips, the ledger and manifest.csv."),
+    source: str | None = typer.Option(None, "--source", help="URL with {video_id}: a mirror instead of the site."),
+    jobs: int = typer.Option(4, "--jobs", help="Clips fetched at once."),
+    per_host: int | None = typer.Option(None, "--per-host", help="Calls at once to one host; none: as --jobs."),
+    pace: float | None = typer.Option(
+        None, "--pace", help="Seconds between calls to the site; none: 12, with cookies 2, a mirror 0.5."
+    ),
+    attempts: int = typer.Option(4, "--attempts", help="Tries of a clip in one run, when another may help."),
+    timeout: float = typer.Option(60.0, "--timeout", help="Seconds for one transfer."),
+    retry: str = typer.Option("", "--retry", help="Causes to try again, as throttled,network; or all."),
+    stop_after: int = typer.Option(30, "--stop-after", help="Stop when so many clips in a row are refused."),
+    per_class: int | None = typer.Option(None, "--per-class", help="The first N of each class; the others stand in."),
+    file_format: str = typer.Option("flac", "--format", help="flac, ogg or wav."),
+    rate: int = typer.Option(44100, "--rate", help="Sample rate in Hz."),
+    channels: int = typer.Option(1, "--channels", help="1 or 2."),
+    cookies: Path | None = typer.Option(None, "--cookies", help="cookies.txt of a browser that is logged in."),
+    cookies_from_browser: str | None = typer.Option(
+        None, "--cookies-from-browser", help="firefox, chrome, ...; or BROWSER:PROFILE."
+    ),
+    proxy: str | None = typer.Option(None, "--proxy", help="http://HOST:PORT"),
+    ffmpeg: str | None = typer.Option(None, "--ffmpeg", help="The ffmpeg to use instead of the wheel's."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done; write nothing, ask nobody."),
+) -> None:
+    """Fetch the clips of a plan: only their seconds, measured, with a ledger that any later run goes on with."""
+    from .. import download as work
+    from ..audioset import read_plan, reserve_path
+    from ..audioset.report import describe_rows
+    from ..download.display import showing, summary
+
+    settings = work.Settings(
+        template=work.Template(source) if source is not None else work.Template(),
+        access=work.Access(
+            cookies=work.read_cookies(cookies) if cookies else None,
+            cookies_from_browser=_browser(cookies_from_browser),
+            proxy=proxy,
+        ),
+        jobs=jobs,
+        per_host=per_host,
+        pace_s=pace,
+        attempts=attempts,
+        timeout_s=timeout,
+        stop_after=stop_after,
+        retry=_causes(retry),
+        per_class=per_class,
+        ending=file_format.lower(),
+        rate=rate,
+        channels=channels,
+        ffmpeg=ffmpeg,
+    )
+    clips, malformed = read_plan(plan_file)
+    reserve = reserve_path(plan_file)
+    stand_ins, more = read_plan(reserve) if reserve.exists() else ([], [])
+    for path, rows in ((plan_file, malformed), (reserve, more)):
+        if rows:
+            say(f"{path}: {len(rows):,} malformed rows left out")
+            for line in describe_rows(rows, len(rows)):
+                say(line)
+    if dry_run:
+        _say_all(summary(work.dry_run(clips, stand_ins, out, settings)))
+        say("nothing was fetched (--dry-run)")
+        return
+    with showing() as show:
+        outcome = work.download(clips, stand_ins, out, settings, show)
+    _say_all(summary(outcome))
+    say(f"{outcome.fetched:,} clips fetched in {outcome.seconds:.0f} s: {out / 'manifest.csv'}")
+    if outcome.interrupted:
+        say("whoplays: stopped; start again and it goes on")
+        raise typer.Exit(_EXIT_INTERRUPTED)
+    if outcome.why_stopped:
+        say(f"whoplays: {outcome.why_stopped}")
+    if outcome.why_stopped or outcome.missing:
+        raise typer.Exit(1)
+
+
+@audioset_app.command()
+def verify(folder: Path = typer.Argument(..., metavar="FOLDER", help="A folder that `download` has filled.")) -> None:
+    """Check the files of a download against its manifest, and say what changed."""
+    from ..download import verify as check
+
+    listed, differences = check(folder)
+    for difference in differences:
+        print(f"{difference.path}: {difference.what}")
+    changed = {difference.path for difference in differences}
+    if not differences:
+        say(f"{folder}: all {listed:,} files are as the manifest says")
+        return
+    say(f"{folder}: {listed:,} files in the manifest, {len(changed):,} differences")
+    raise typer.Exit(1)
+
+
+def _say_all(lines) -> None:
+    for line in lines:
+        say(line)
+
+
+def _causes(text: str) -> tuple[str, ...]:
+    """Return the causes of "throttled,network"; "all" stands for those that may recover."""
+    from ..download import MAY_RECOVER
+
+    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    return tuple(MAY_RECOVER) if names == ("all",) else names
+
+
+def _browser(text: str | None) -> tuple[str | None, ...] | None:
+    """Return what yt-dlp wants of "firefox" or "firefox:profile": browser, profile, keyring, container."""
+    if not text:
+        return None
+    name, _, profile = text.partition(":")
+    return name.lower(), profile or None, None, None
