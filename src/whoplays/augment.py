@@ -1,0 +1,144 @@
+"""What training does to examples: draw the parameters, then apply them.
+
+Examples are log-mel crops. Sounds that play together add in *power* (their phases are independent), so two recordings
+are mixed without going back to samples: mel powers are summed, labels OR-ed. `draw` is a function of its generator
+alone and `apply` of its arguments alone: an augmentation can be logged and replayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+#: Frames of one step of the network's scores over time.
+FRAMES_PER_STEP = 16
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Crops to train on.
+
+    features: (n, frames, bands) natural logarithm of mel power. clip: (n, labels) for the whole crop; steps:
+    (n, frames / 16, labels) over time: 0 to 1, NaN unknown. embedding: (n, frames / 64, width) of a teacher, NaN where
+    there is none.
+    """
+
+    features: Array
+    clip: Array
+    steps: Array
+    embedding: Array
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Parameters for n examples.
+
+    partner: (n,) row of the example mixed in, -1 for none; partner_db: (n,) its gain relative to equal loudness.
+    gain_db: (n,) of the whole. tilt: (n, bands) in nepers, added to the logarithm: an equaliser. shift: (n,) bands.
+    noise: (n, bands) logarithm of the power of a steady noise, -inf for none. hidden_frames, hidden_bands: (n, 2) first
+    and last + 1 of what is masked.
+    """
+
+    partner: NDArray[np.int64]
+    partner_db: Array
+    gain_db: Array
+    tilt: Array
+    shift: NDArray[np.int64]
+    noise: Array
+    hidden_frames: NDArray[np.int64]
+    hidden_bands: NDArray[np.int64]
+
+
+def draw(rng: np.random.Generator, n: int, *, frames: int, bands: int, mix: float = 0.5) -> Draw:
+    """Draw parameters for n examples; a share `mix` of them gets a partner."""
+    partner = (np.arange(n) + rng.integers(1, max(2, n), n)) % n
+    partner[rng.random(n) >= mix] = -1
+    noise = np.full((n, bands), -np.inf, dtype=np.float32)
+    noisy = rng.random(n) < 0.3
+    noise[noisy] = (rng.uniform(-13, -4, n)[:, None] + _curves(rng, n, bands, 1.0))[noisy]
+    return Draw(
+        partner=partner,
+        partner_db=rng.uniform(-14, 14, n).astype(np.float32),
+        gain_db=rng.uniform(-24, 8, n).astype(np.float32),
+        tilt=_curves(rng, n, bands, 1.0) * (rng.random((n, 1)) < 0.7),
+        shift=np.where(rng.random(n) < 0.4, rng.integers(-2, 3, n), 0),
+        noise=noise,
+        hidden_frames=_spans(rng, n, frames, longest=frames // 10),
+        hidden_bands=_spans(rng, n, bands, longest=bands // 8),
+    )
+
+
+def _curves(rng: np.random.Generator, n: int, bands: int, strength: float) -> Array:
+    """Return smooth random curves (n, bands): a straight line and two waves."""
+    x = np.linspace(-1, 1, bands)
+    shapes = np.stack([x, np.cos(np.pi * x), np.sin(1.5 * np.pi * x)])
+    return (rng.normal(0, strength, (n, 3)) @ shapes).astype(np.float32)
+
+
+def _spans(rng: np.random.Generator, n: int, size: int, *, longest: int) -> NDArray[np.int64]:
+    length = np.where(rng.random(n) < 0.4, rng.integers(1, longest + 1, n), 0)
+    first = (rng.random(n) * (size - length + 1)).astype(np.int64)
+    return np.stack([first, first + length], axis=1)
+
+
+def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Examples:
+    """Return the examples as `parameters` say. log_offset: the features' own, below which there is nothing to hear.
+
+    Where something was mixed in, the teacher's embedding no longer holds and becomes NaN.
+    """
+    power = np.maximum(np.exp(examples.features) - np.float32(log_offset), 0)
+    clip, steps, embedding = examples.clip.copy(), examples.steps.copy(), examples.embedding.copy()
+    mixed = np.flatnonzero(parameters.partner >= 0)
+    if mixed.size:
+        others = parameters.partner[mixed]
+        loudness = power.mean(axis=(1, 2)) + np.float32(1e-9)
+        factor = 10 ** (parameters.partner_db[mixed] / 10) * loudness[mixed] / loudness[others]
+        audible = loudness[others] > 1e-7  # silence stays silence, and adds nothing
+        factor = np.where(audible, factor, 0).astype(np.float32)
+        power[mixed] = power[mixed] + factor[:, None, None] * power[others]
+        clip[mixed] = either(examples.clip[mixed], examples.clip[others])
+        steps[mixed] = either(examples.steps[mixed], examples.steps[others])
+        embedding[mixed] = np.nan
+    for row in np.flatnonzero(parameters.shift):
+        power[row] = _shifted(power[row], int(parameters.shift[row]))
+    tone = np.exp(parameters.tilt + parameters.gain_db[:, None] * np.float32(np.log(10) / 10))
+    power *= tone[:, None, :].astype(np.float32)
+    noise = np.exp(parameters.noise) * power.mean(axis=(1, 2))[:, None]
+    power += noise[:, None, :].astype(np.float32)
+    for i, ((t0, t1), (b0, b1)) in enumerate(zip(parameters.hidden_frames, parameters.hidden_bands, strict=True)):
+        power[i, t0:t1] = 0
+        power[i, :, b0:b1] = 0
+    return Examples(np.log(power + np.float32(log_offset)), clip, steps, embedding)
+
+
+def either(a: Array, b: Array) -> Array:
+    """Return the chance that one or the other is heard, 1 - (1 - a)(1 - b); unknown unless one of them is certain."""
+    result = 1 - (1 - a) * (1 - b)
+    return np.where((a == 1) | (b == 1), np.float32(1), result)
+
+
+def _shifted(power: Array, bands: int) -> Array:
+    """Return power (frames, bands) moved up by `bands`; what moves in at the edge is silence."""
+    result = np.zeros_like(power)
+    if bands > 0:
+        result[:, bands:] = power[:, :-bands]
+    else:
+        result[:, :bands] = power[:, -bands:]
+    return result
+
+
+def only_mixing(parameters: Draw) -> Draw:
+    """Return the parameters with nothing left but the partners: for judging on mixtures."""
+    return replace(
+        parameters,
+        gain_db=np.zeros_like(parameters.gain_db),
+        tilt=np.zeros_like(parameters.tilt),
+        shift=np.zeros_like(parameters.shift),
+        noise=np.full_like(parameters.noise, -np.inf),
+        hidden_frames=np.zeros_like(parameters.hidden_frames),
+        hidden_bands=np.zeros_like(parameters.hidden_bands),
+    )

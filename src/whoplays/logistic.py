@@ -1,0 +1,34 @@
+"""Logistic regression, for calibration and for linear heads: Newton's method on the penalised likelihood."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def fit(x: NDArray[np.floating], y: NDArray[np.floating], *, penalty: float = 1e-3) -> NDArray[np.float64]:
+    """Return weights (width + 1,), the bias last, for rows x (n, width) and targets y (n,) from 0 to 1.
+
+    penalty: of the squared weights (not of the bias), against overfitting and for classes that can be told apart
+    without error, where the likelihood alone has no maximum.
+    """
+    wide = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
+    y = np.asarray(y, dtype=np.float64)
+    ridge = np.full(wide.shape[1], penalty)
+    ridge[-1] = 1e-6
+    w = np.zeros(wide.shape[1])
+    for _ in range(25):
+        p = 1 / (1 + np.exp(-np.clip(wide @ w, -30, 30)))
+        curvature = (wide * (p * (1 - p) + 1e-6)[:, None]).T @ wide + np.diag(ridge)
+        step = np.linalg.solve(curvature, wide.T @ (y - p) - ridge * w)
+        w += np.clip(step, -5, 5)  # far from the solution, a full step may overshoot
+        if np.abs(step).max() < 1e-6:
+            break
+    return w
+
+
+def fit_each(x: NDArray[np.floating], targets: NDArray[np.floating], *, penalty: float = 1e-3) -> NDArray[np.float32]:
+    """Return weights (width + 1, labels), the bias last: a regression for each label on the rows where it is known."""
+    known = ~np.isnan(targets)
+    columns = [fit(x[known[:, i]], targets[known[:, i], i], penalty=penalty) for i in range(targets.shape[1])]
+    return np.array(columns, dtype=np.float32).T

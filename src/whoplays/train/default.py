@@ -1,0 +1,392 @@
+"""The recipe `default`: the network that ships, on crops that are mixed anew for every step.
+
+It trains on a data set that `whoplays dataset build --features logmel` made, or on a folder of rendered material
+(`whoplays.render`), where a teacher's embedding is matched besides. An epoch is a number of steps, not a pass through
+the rows: no two crops are alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import augment, bundle, export, metrics
+from ..augment import FRAMES_PER_STEP, Examples
+from ..dataset import Dataset
+from ..dataset.store import INDEX
+from ..errors import DatasetError, ModelError, UsageError
+from ..files import only_writer
+from . import calibrate, checkpoint
+from .checkpoint import Checkpoint
+from .history import History, Row
+from .losses import masked_crossentropy, masked_distance
+from .pools import DatasetPool, MaterialPool, Pool
+from .watch import Watcher
+
+Array = NDArray[np.float32]
+
+#: What the network hears at once in use: longer than its crops, which its pooling over time allows.
+WINDOW_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultSettings:
+    """What can be set.
+
+    epochs: of `steps_per_epoch` steps (0: as many as rows need, at most 200) of `batch_size` crops of `crop_steps` x 0.32 s.
+    learning_rate: the highest, reached in the first epoch, then lowered along half a cosine. ema: how slowly the averaged
+    weights, which are what is judged and shipped, follow. mix: share of crops mixed with another. teacher, over_time:
+    weights of the teacher's and of the step-by-step loss beside the recording's.
+    """
+
+    epochs: int = 30
+    steps_per_epoch: int = 0
+    batch_size: int = 64
+    crop_steps: int = 16
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    ema: float = 0.997
+    mix: float = 0.5
+    teacher: float = 0.5
+    over_time: float = 0.5
+    filters: tuple[int, ...] = (16, 32, 64, 128)
+    blocks: tuple[int, ...] = (0, 1, 2, 2)
+    hidden: int = 256
+    seed: int = 0
+    name: str = "default"
+    version: str = "1"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, before anything is read."""
+        checks = [
+            (1 <= self.epochs <= 100_000, f"--epochs {self.epochs}: 1 to 100000"),
+            (1 <= self.batch_size <= 65_536, f"--batch-size {self.batch_size}: 1 to 65536"),
+            (0 < self.learning_rate <= 1, f"--learning-rate {self.learning_rate:g}: more than 0, at most 1"),
+            (0 <= self.seed < 2**31, f"--seed {self.seed}: 0 to 2147483647"),
+            (0 <= self.mix <= 1, f"mix {self.mix:g}: 0 to 1"),
+        ]
+        for fine, problem in checks:
+            if not fine:
+                raise UsageError(f"{problem} is possible")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left: the model folder and its history (one row an epoch)."""
+
+    folder: Path
+    history: list[Row]
+
+
+def train_default(
+    source: Path | str, out: Path | str, *, resume: bool = False, watcher: Watcher | None = None, **settings: Any
+) -> Trained:
+    """Train on a data set or a folder of rendered material, and write a model folder.
+
+    Killed at any time, it goes on with `resume` from its last finished epoch; `epochs` may have changed then.
+    Raises `DatasetError` for a source that does not fit, `UsageError` for a folder that holds another run.
+    """
+    unknown = sorted(set(settings) - set(DefaultSettings.__dataclass_fields__))
+    if unknown:
+        raise UsageError(
+            f"{', '.join(unknown)}: not a setting of this recipe; it has {', '.join(DefaultSettings.__dataclass_fields__)}"
+        )
+    chosen, watcher, out = DefaultSettings(**settings), watcher or Watcher(), Path(out)
+    with only_writer(out):
+        training, validation = open_pools(Path(source))
+        run = _Run(chosen, training, validation, out, watcher)
+        run.begin(resume)
+        run.go()
+        run.finish()
+    return Trained(out, run.history.rows)
+
+
+def open_pools(source: Path) -> tuple[Pool, Pool]:
+    """Return the pools for training and validation of a data set, or of a folder of material."""
+    if (source / "training").is_dir() and not (source / INDEX).exists():
+        return MaterialPool(source, ("training", "music")), MaterialPool(source, ("validation",))
+    dataset = Dataset.open(source)
+    return DatasetPool(dataset, "training"), DatasetPool(dataset, "validation")
+
+
+class _Run:
+    """One training run: `begin`, `go`, `finish`."""
+
+    def __init__(
+        self, settings: DefaultSettings, training: Pool, validation: Pool, folder: Path, watcher: Watcher
+    ) -> None:
+        if not len(training):
+            raise DatasetError("there is no row of training; build the data set with more recordings")
+        self.settings, self.training, self.validation, self.folder, self.watcher = (
+            settings,
+            training,
+            validation,
+            folder,
+            watcher,
+        )
+        self.crop_steps = min(settings.crop_steps, training.frames // FRAMES_PER_STEP)
+        if self.crop_steps < 4:
+            raise DatasetError(
+                f"rows of {training.frames} frames are too short; {4 * FRAMES_PER_STEP} or more are needed"
+            )
+        self.crop_steps -= self.crop_steps % 4
+        wanted = -(-len(training) // settings.batch_size)
+        self.steps = settings.steps_per_epoch or min(200, max(20, wanted))
+        self.history = History()
+
+    def _measured(self) -> tuple[Array, Array]:
+        """Return mean and variance of each band over some crops. Resumed runs take those of their checkpoint."""
+        sample = _crops(self.training, np.random.default_rng(self.settings.seed), 512, self.crop_steps).features
+        return sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)
+
+    def _build(self, mean: Array, variance: Array) -> None:
+        from ..framework import load_keras
+        from ..model import default_network
+
+        keras, settings = load_keras(), self.settings
+        keras.utils.set_random_seed(settings.seed)
+        self.bands = [mean, variance]
+        model = default_network(
+            self.training.settings.width,
+            len(self.training.labels),
+            mean=mean,
+            variance=variance,
+            filters=settings.filters,
+            blocks=settings.blocks,
+            hidden=settings.hidden,
+            embedding=self.training.embedding,
+        )
+        optimizer = keras.optimizers.AdamW(
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            use_ema=True,
+            ema_momentum=settings.ema,
+            clipnorm=2.0,
+        )
+        losses: dict[str, Any] = {"logits": masked_crossentropy, "frame_logits": masked_crossentropy}
+        weights = {"logits": 1.0, "frame_logits": settings.over_time}
+        if self.training.embedding:
+            losses["embedding"], weights["embedding"] = masked_distance, settings.teacher
+        model.compile(optimizer=optimizer, loss=losses, loss_weights=weights)
+        optimizer.build(model.trainable_variables)
+        self.model, self.optimizer = model, optimizer
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        told = {
+            k: v
+            for k, v in asdict(self.settings).items()
+            if k not in ("epochs", "name", "version", "steps_per_epoch", "learning_rate")
+        }
+        return {
+            "recipe": "default",
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in told.items()},
+            "embedding": self.training.embedding,
+        }
+
+    def begin(self, resume: bool) -> None:
+        """Start, or go on from the folder's checkpoint. Raises `UsageError` when the folder holds something else."""
+        found = checkpoint.read(self.folder)
+        if found is None and (self.folder / bundle.CONFIG).exists() and not resume:
+            raise UsageError(f"{self.folder}: holds a finished model; name another folder")
+        if found is not None and not resume:
+            raise UsageError(
+                f"{self.folder}: holds an unfinished run; add --resume to go on with it, or name another folder"
+            )
+        self._build(*(found.groups["bands"] if found else self._measured()))
+        if found is not None:
+            if differs := checkpoint.difference(self._identity, found.identity):
+                raise UsageError(f"{self.folder}: holds another run ({differs}); name another folder, or remove it")
+            self.model.set_weights(list(found.groups["weights"]))
+            for variable, value in zip(self.optimizer.variables, found.groups["optimizer"], strict=True):
+                variable.assign(value)
+            self.history = History(list(found.facts["history"]))
+        self.watcher.begin(
+            {
+                "labels": [label.id for label in self.training.labels],
+                "training": len(self.training),
+                "validation": len(self.validation),
+                "left_out": {},
+                "steps": self.steps,
+                "epochs": self.settings.epochs,
+                "epoch": len(self.history.rows) + 1,
+                "resumed": found is not None,
+                "weights": int(self.model.count_params()),
+            }
+        )
+
+    def go(self) -> None:
+        """Train until the epochs are over; Ctrl-C ends it early, with what there is."""
+        try:
+            while len(self.history.rows) < self.settings.epochs:
+                self._epoch(len(self.history.rows) + 1)
+        except KeyboardInterrupt:
+            if not self.history.rows:
+                raise
+
+    def _epoch(self, number: int) -> None:
+        begun, sums = time.monotonic(), np.zeros(0)
+        if isinstance(self.training, MaterialPool):
+            self.training.refresh()
+        done = 0
+        for done, examples in enumerate(self._batches(number), start=1):
+            self.optimizer.learning_rate.assign(self._learning_rate(number - 1 + done / self.steps))
+            found = self.model.train_on_batch(examples.features, self._targets(examples), return_dict=True)
+            values = np.array([float(found[name]) for name in sorted(found)])
+            sums = values  # Keras averages over the epoch itself
+            self.watcher.step(number, done, self.steps, {"loss": float(found["loss"])})
+        if not np.isfinite(sums).all():
+            raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
+        row: Row = {
+            "epoch": number,
+            "steps": self.steps,
+            "seconds": 0.0,
+            **{name: float(v) for name, v in zip(sorted(found), sums, strict=True)},
+        }
+        self.model.reset_metrics()
+        if len(self.validation):
+            with self._averaged():
+                targets, logits = self.judge(number)
+            row["val_map"] = float(np.nanmean(metrics.average_precision(targets, 1 / (1 + np.exp(-logits)))))
+        row["seconds"] = round(time.monotonic() - begun, 1)
+        self.history.rows.append(row)
+        self._keep()
+        self.watcher.epoch(row, best=True)
+
+    def _learning_rate(self, epochs_done: float) -> float:
+        """Return the rate: straight up within the first epoch, then half a cosine down to a hundredth."""
+        share = min(1.0, epochs_done / self.settings.epochs)
+        falling = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * share))
+        return float(self.settings.learning_rate * min(1.0, epochs_done) * falling)
+
+    def _batches(self, epoch: int) -> Iterator[Examples]:
+        """Yield the epoch's batches; the next ones are drawn in a thread while one trains."""
+        with ThreadPoolExecutor(1) as reader:
+            waiting = [reader.submit(self._batch, epoch, step) for step in range(min(3, self.steps))]
+            for step in range(self.steps):
+                examples = waiting.pop(0).result()
+                if step + 3 < self.steps:
+                    waiting.append(reader.submit(self._batch, epoch, step + 3))
+                yield examples
+
+    def _batch(self, epoch: int, step: int) -> Examples:
+        """Draw one batch: a function of seed, epoch and step alone (and of the rows there are)."""
+        rng = np.random.default_rng([self.settings.seed, epoch, step])
+        examples = _crops(self.training, rng, self.settings.batch_size, self.crop_steps)
+        n, frames, bands = examples.features.shape
+        parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=self.settings.mix)
+        return augment.apply(examples, parameters, log_offset=self.training.settings.log_offset)
+
+    def _targets(self, examples: Examples) -> dict[str, Array]:
+        targets = {"logits": examples.clip, "frame_logits": examples.steps}
+        if self.training.embedding:
+            targets["embedding"] = examples.embedding
+        return targets
+
+    def judge(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, Array]:
+        """Return targets and logits (crops, labels) of validation crops, half of them mixed, not otherwise changed."""
+        rng, all_targets, all_logits = np.random.default_rng([seed, 1]), [], []
+        for _ in range(-(-min(crops, 4 * len(self.validation)) // 64)):
+            examples = _crops(self.validation, rng, 64, self.crop_steps)
+            n, frames, bands = examples.features.shape
+            plain = augment.only_mixing(augment.draw(rng, n, frames=frames, bands=bands, mix=0.5))
+            examples = augment.apply(examples, plain, log_offset=self.training.settings.log_offset)
+            all_targets.append(examples.clip)
+            all_logits.append(np.asarray(self.model.predict_on_batch(examples.features)["logits"]))
+        return np.concatenate(all_targets), np.concatenate(all_logits)
+
+    def _averaged(self) -> Any:
+        return _AveragedWeights(self.model, self.optimizer)
+
+    def _keep(self) -> None:
+        groups = {
+            "bands": self.bands,
+            "weights": [np.asarray(value) for value in self.model.get_weights()],
+            "optimizer": [np.asarray(variable.numpy()) for variable in self.optimizer.variables],
+        }
+        Checkpoint(self._identity, {"history": self.history.rows}, groups).write(self.folder)
+        self.history.write(self.folder / "history.csv")
+
+    def finish(self) -> None:
+        """Write the model folder from the averaged weights, calibrated on validation; then drop the checkpoint."""
+        self.ship(self.folder)
+        (self.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+
+    def ship(self, folder: Path) -> None:
+        """Write a model folder from the averaged weights as they are now, calibrated on validation."""
+        with self._averaged():
+            network = export.to_onnx(
+                self.model,
+                frames=None,
+                width=self.training.settings.width,
+                outputs={n: n for n in ("logits", "frame_logits")},
+            )
+            calibration, limits = None, tuple[float, ...]()
+            if len(self.validation):
+                targets, logits = self.judge(crops=2048)
+                calibration = calibrate.platt(logits, targets)
+                limits = calibrate.thresholds(logits, targets, calibration)
+        config = bundle.ModelConfig(
+            name=self.settings.name,
+            version=self.settings.version,
+            labels=self.training.labels,
+            features=self.training.settings,
+            window_s=WINDOW_S,
+            min_window_s=round(self.crop_steps * FRAMES_PER_STEP * self.training.settings.frame_s, 2),
+            padding="repeat",
+            pooling="max",
+            thresholds=limits,
+            calibration=calibration,
+            training={
+                "recipe": "default",
+                "settings": self._identity,
+                "history": self.history.rows,
+                "rows": len(self.training),
+            },
+        )
+        bundle.write(folder, config, network, card(config))
+
+
+class _AveragedWeights:
+    """Within it, the model has the averaged weights."""
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        self._model, self._optimizer = model, optimizer
+
+    def __enter__(self) -> None:
+        self._kept = self._model.get_weights()
+        self._optimizer.finalize_variable_values(self._model.trainable_variables)
+
+    def __exit__(self, *error: object) -> None:
+        self._model.set_weights(self._kept)
+
+
+def _crops(pool: Pool, rng: np.random.Generator, n: int, steps: int) -> Examples:
+    rows = rng.integers(len(pool), size=n)
+    starts = rng.integers(pool.frames // FRAMES_PER_STEP - steps + 1, size=n)
+    return pool.crops(rows, starts, steps)
+
+
+def card(config: bundle.ModelConfig) -> str:
+    """Return the card of a model trained by this recipe: what it is, and what is not known of it."""
+    history = config.training["history"]
+    judged = f"{history[-1]['val_map']:.3f}" if history and "val_map" in history[-1] else "not judged, without rows"
+    named = ", ".join(label.id for label in config.labels)
+    return f"""# {config.id}
+
+Hears {named}, each with a score of its own, over time and in all; trained by the recipe `default`.
+
+- Reads: log-mel of windows of {config.window_s:g} s; a recording under {config.min_window_s:g} s is repeated to that.
+- Trained on {config.training["rows"]} rows for {len(history)} epochs.
+- Mean average precision on validation crops, half of them mixtures: {judged}.
+  Thresholds and calibration are from the same crops.
+
+How it does on other recordings must be measured there. The licence of the training recordings is not known to whoplays.
+"""
