@@ -68,9 +68,18 @@ def main() -> None:
                 *in_turn(ours, lambda: quiet(sys.executable, "-c", BARE), runs=9),
                 note="peer: a bare Python that imports numpy, soundfile and onnxruntime and stops",
             ),
-            row("the model that ships, against imports alone", *in_turn(shipped, lambda: quiet(sys.executable, "-c", BARE), runs=9)),
+            row(
+                "the model that ships, against imports alone",
+                *in_turn(shipped, lambda: quiet(sys.executable, "-c", BARE), runs=9),
+            ),
         ]
-    keep("startup", "Start-up: one 10 s file, whole process", rows, peer="see rows", packages=("onnxruntime", "tensorflow", "keras", "librosa", "typer"))
+    keep(
+        "startup",
+        "Start-up: one 10 s file, whole process",
+        rows,
+        peer="see rows",
+        packages=("onnxruntime", "tensorflow", "keras", "librosa", "typer"),
+    )
 
 
 if __name__ == "__main__":
