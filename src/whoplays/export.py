@@ -62,8 +62,29 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
     function = tf.function(lambda features: part(features, training=False), input_signature=signature)
     with _quiet():
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
-    model.producer_name, model.graph.name = "whoplays", part.name
-    return model.SerializeToString()
+    _rename(model.graph)
+    model.producer_name, model.producer_version, model.graph.name = "whoplays", "", part.name
+    return model.SerializeToString(deterministic=True)
+
+
+def _rename(graph: Any) -> None:
+    """Number what is inside in the order of use: names given on the way depend on what was converted before.
+
+    Equal weights then give equal bytes, so a run that was interrupted can be held against one that was not.
+    """
+    names = {value.name: value.name for value in [*graph.input, *graph.output]}
+    for number, node in enumerate(graph.node):
+        for field in (node.input, node.output):
+            for i, name in enumerate(field):
+                if name:  # an empty one stands for an input that is left out
+                    field[i] = names.setdefault(name, f"t{len(names)}")
+        node.name = f"n{number}"
+    used = sorted((i for i in graph.initializer if i.name in names), key=lambda i: int(names[i.name].removeprefix("t")))
+    for initializer in used:
+        initializer.name = names[initializer.name]
+    kept = [type(i).FromString(i.SerializeToString()) for i in used]
+    del graph.initializer[:], graph.value_info[:]
+    graph.initializer.extend(kept)
 
 
 @contextlib.contextmanager

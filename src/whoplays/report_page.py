@@ -26,7 +26,7 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; overflow-wrap: anyw
 h2 { font-size: 1.2rem; margin: 2.6rem 0 .6rem; }
 p, li { max-width: 46rem; }
 .lead { color: var(--soft); margin: 0 0 1.6rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .8rem; margin: 1.2rem 0; padding: 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .8rem; margin: 1.2rem 0; padding: 0; }
 .cards div { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; }
 .cards dt { color: var(--soft); font-size: .85rem; }
 .cards dd { margin: 0; font-size: 1.65rem; font-variant-numeric: tabular-nums; }
@@ -160,7 +160,7 @@ def _by_label(facts: Mapping[str, Any], config: ModelConfig) -> str:
         for name in ("precision", "recall", "f1", "average_precision", "roc_auc"):
             key = f"{label.id}/{name}"
             interval = _interval(facts, key)
-            cells.append(_value(facts, key) + (f" <small>{interval}</small>" if interval else ""))
+            cells.append(_value(facts, key) + (f"<br><small>{interval}</small>" if interval else ""))
         rows.append(cells)
     header = ["label", "rows with it", "threshold", "precision", "recall", "F1", "average precision", "ROC AUC"]
     return table(header, rows, caption="With 95 % intervals over recordings.")
