@@ -577,7 +577,8 @@ def test_inspect_prints_tables_and_writes_them(tmp_path, some_list, ontology_fil
     )
     assert done.exit_code == 0
     assert "Pairs of classes" in done.stdout and "trumpet" in done.stdout
-    assert (tmp_path / "i" / "cooccurrence.csv").exists()
+    for ending, begins in (("csv", b"a,b,"), ("png", b"\x89PNG"), ("svg", b"<?xml")):
+        assert (tmp_path / "i" / f"cooccurrence.{ending}").read_bytes().startswith(begins)
 
 
 def test_two_lists_count_a_video_once(tmp_path, some_list, ontology_file):

@@ -81,6 +81,7 @@ def inspect(
 
     from ..audioset import Ontology, SegmentList, choose_classes, find_dependencies
     from ..audioset.report import describe_dependencies, describe_malformed
+    from ..errors import missing_extra
     from ..files import make_folder
 
     known = Ontology.open(ontology)
@@ -89,11 +90,18 @@ def inspect(
     found = find_dependencies(chain.from_iterable(lists), classes, known, companions=companions)
     make_folder(out)
     found.write(out)
+    try:
+        from ..plots import cooccurrence_figure, write_figure
+    except ImportError:
+        raise missing_extra("matplotlib", "audioset", "the figure (the tables are written)") from None
+    figure = cooccurrence_figure(found)
+    for ending in ("png", "svg"):
+        write_figure(figure, out / f"cooccurrence.{ending}")
     for line in describe_dependencies(found):
         print(line)
     for line in chain.from_iterable(map(describe_malformed, lists)):
         say(line)
-    say(f"tables: {out}")
+    say(f"tables and figure: {out}")
 
 
 _EXIT_INTERRUPTED = 130
