@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from whoplays import formats
-from whoplays.errors import UsageError
+from whoplays.checks import Caution
+from whoplays.errors import UsageError, WhoplaysError
+from whoplays.formats import table
 from whoplays.labels import FAMILIES
 from whoplays.predict import Failure, Prediction, Segment
 
@@ -28,6 +30,7 @@ PREDICTION = Prediction(
     ],
     curve=np.zeros((1, 5), dtype=np.float32),
     edges=np.array([0.0, 75.4]),
+    warnings=[Caution("clipped", "2.0% of its samples are cut off", "record at a lower level")],
 )
 FAILURE = Failure("bad.wav", "is empty (0 bytes)")
 
@@ -63,6 +66,7 @@ def test_csv_is_read_back() -> None:
     assert good["path"] == PREDICTION.path
     assert good["playing"].split(";") == PREDICTION.playing
     assert {f.id: float(good[f.id]) for f in FAMILIES} == PREDICTION.scores
+    assert (good["warnings"], bad["warnings"]) == ("clipped", "")
     assert (bad["path"], bad["error"], bad["drums"]) == ("bad.wav", FAILURE.error, "")
 
 
@@ -91,10 +95,20 @@ def test_jams_has_segments_and_scores() -> None:
     assert document["file_metadata"]["duration"] == 75.4
 
 
+def test_jams_passes_the_schema_of_the_jams_package(tmp_path) -> None:
+    jams = pytest.importorskip("jams", reason="the package jams is not installed")
+    (tmp_path / "a.jams").write_text(written("jams", PREDICTION))
+    document = jams.load(str(tmp_path / "a.jams"), validate=True, strict=True)
+    assert len(document.annotations[0].data) == 3
+    assert document.annotations[0].data[1].value == "drums"
+
+
 def test_text_is_for_people_in_two_languages() -> None:
-    assert written("text", PREDICTION).splitlines()[-2:] == [
+    assert written("text", PREDICTION).splitlines() == [
+        'a "b", c?.flac  1:15',
         "  drums   0.90  0:12-0:20, 0:30-1:15",
         "  guitar  0.75  0:00-1:15",
+        "  note: 2.0% of its samples are cut off; record at a lower level",
     ]
     assert "gitara" in written("text", PREDICTION, lang="pl")
 
@@ -107,3 +121,66 @@ def test_clock(seconds: float, text: str) -> None:
 def test_an_unknown_format_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="text, json, jsonl"):
         formats.writer("xml")
+
+
+# --- whole tables
+
+ROWS = [
+    {**PREDICTION.to_dict(), "path": "a;b\n.flac", "seen": "1-2-3"},
+    {**FAILURE.to_dict(), "seen": "4-5-6"},
+    {**PREDICTION.to_dict(), "path": "nothing.ogg", "playing": [], "segments": [], "warnings": [], "seen": ""},
+]
+LABELS = [label.id for label in FAMILIES]
+
+
+@pytest.mark.parametrize("suffix", table.SUFFIXES)
+def test_a_table_is_read_back(suffix: str, tmp_path) -> None:
+    path = tmp_path / f"results{suffix}"
+    table.write(path, lambda: ROWS, LABELS)
+    back = list(table.read(path))
+    if suffix == ".csv":  # what it has no room for
+        short = [{**row, "segments": []} | {"warnings": row.get("warnings") and [{"code": "clipped"}]} for row in ROWS]
+        for got, row in zip(back, short, strict=True):
+            assert {k: v for k, v in got.items() if k not in ("segments", "warnings")} == {
+                k: v for k, v in row.items() if k not in ("segments", "warnings")
+            }
+        assert back[0]["warnings"][0]["code"] == "clipped"
+    else:
+        assert back == ROWS
+    assert [list(row) for row in back] == [list(row) for row in ROWS]
+
+
+def test_parquet_is_read_by_another_library(tmp_path) -> None:
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    table.write(tmp_path / "r.parquet", lambda: ROWS, LABELS)
+    frame = polars.read_parquet(tmp_path / "r.parquet", use_pyarrow=False)
+    assert frame["path"].to_list() == [row["path"] for row in ROWS]
+    assert frame["drums"].to_list() == [0.9, None, 0.9]
+    assert frame["playing"].to_list() == [["drums", "guitar"], None, []]
+    assert frame["segments"].to_list()[0][1] == {"family": "drums", "start": 12.0, "end": 20.25, "score": 0.95}
+    assert frame["error"].to_list() == [None, "is empty (0 bytes)", None]
+
+
+def test_many_rows_keep_their_order_over_batches(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(table, "_BATCH", 7)
+    rows = [{"path": f"{i}.wav", "error": "x", "seen": str(i)} for i in range(40)]
+    table.write(tmp_path / "r.parquet", lambda: rows, LABELS)
+    assert list(table.read(tmp_path / "r.parquet")) == rows
+
+
+@pytest.mark.parametrize("suffix", table.SUFFIXES)
+@pytest.mark.parametrize("content", [b"", b"{}", b"path\n1\n", b"[1]\n", b"\xff\xfe\n", b'{"path": 3}\n'])
+def test_what_is_no_table_is_one_line(suffix: str, content: bytes, tmp_path) -> None:
+    path = tmp_path / f"r{suffix}"
+    path.write_bytes(content)
+    try:
+        assert list(table.read(path)) == []
+    except WhoplaysError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+
+
+def test_tables_that_cannot_be_written_are_refused_early(tmp_path) -> None:
+    with pytest.raises(UsageError, match=r"\*\.parquet"):
+        table.check(tmp_path / "r.xlsx")
+    with pytest.raises(UsageError, match="column of the table"):
+        table.write(tmp_path / "r.csv", lambda: [], ["error"])

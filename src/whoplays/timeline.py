@@ -89,3 +89,19 @@ def _merge(runs: list[tuple[int, int]], edges: NDArray[np.float64], max_gap_s: f
         else:
             merged.append((a, b))
     return merged
+
+
+def over_cells(
+    scores: NDArray[np.floating], edges: NDArray[np.float64], borders: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean score (cells, labels) between each two `borders`, for showing many steps in few columns.
+
+    scores: (steps, labels), valid from edges[i] to edges[i + 1]. A cell outside all steps has the nearest one's score.
+    """
+    whole = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(scores * np.diff(edges)[:, None], axis=0)])
+    inside = np.clip(borders, edges[0], edges[-1])
+    integral = np.stack([np.interp(inside, edges, column) for column in whole.T], axis=1)
+    spans = np.diff(inside)
+    middle = np.clip(np.searchsorted(edges, (borders[:-1] + borders[1:]) / 2, side="right") - 1, 0, len(scores) - 1)
+    means = np.diff(integral, axis=0) / np.maximum(spans, 1e-12)[:, None]
+    return np.where(spans[:, None] > 1e-9, means, scores[middle])

@@ -1,0 +1,114 @@
+"""The strip as it stands on a terminal, kept character by character, and what decides its look."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whoplays.checks import Caution
+from whoplays.formats.text import Text
+from whoplays.labels import FAMILIES
+from whoplays.predict import Prediction, Segment
+from whoplays.terminal import Look, levels_over
+from whoplays.timeline import over_cells
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+EDGES = np.arange(0.0, 18.1, 0.5)
+TIMES = EDGES[:-1]
+CURVE = np.stack(
+    [
+        np.full(36, 0.02),
+        np.where(TIMES < 12, 0.01, 0.95),
+        np.full(36, 0.1),
+        np.linspace(0.55, 0.99, 36),
+        np.where((TIMES > 5) & (TIMES < 9), 0.85, 0.1),
+    ],
+    axis=1,
+).astype(np.float32)
+PREDICTION = Prediction(
+    path="song.ogg",
+    duration=18.0,
+    sample_rate=44100,
+    model="tiny@1",
+    scores={"brass": 0.02, "drums": 0.97, "guitar": 0.31, "piano": 0.94, "strings": 0.83},
+    playing=["drums", "piano", "strings"],
+    segments=[
+        Segment("piano", 0.0, 18.0, 0.77),
+        Segment("strings", 5.5, 9.0, 0.85),
+        Segment("drums", 12.0, 18.0, 0.95),
+    ],
+    curve=CURVE,
+    edges=EDGES,
+    warnings=[Caution("quiet", "its loudest sample is at -50 dBFS", "record at a higher level")],
+)
+
+
+@pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_strip_is_as_it_was(width: int, colour: bool) -> None:
+    """A changed picture is looked at, then its snapshot is written anew."""
+    shown = Text(FAMILIES, "en", Look(width, colour)).item(PREDICTION)
+    kept = SNAPSHOTS / f"strip-{width}{'-colour' if colour else ''}.txt"
+    assert shown == kept.read_text(encoding="utf-8")
+    bare = shown if not colour else "".join(part.partition("m")[2] for part in ("\x1b[m" + shown).split("\x1b[")[1:])
+    assert max(map(len, bare.splitlines())) <= width
+
+
+def test_other_terminals() -> None:
+    ascii_only = Text(FAMILIES, "pl", Look(80, False, unicode=False)).item(PREDICTION)
+    strips = [line[42:] for line in ascii_only.splitlines()[1:6]]
+    assert all(set(strip) <= set("._-=+*%# ") for strip in strips)
+    narrow = Text(FAMILIES, "pl", Look(40)).item(PREDICTION).splitlines()[1:7]
+    assert max(map(len, narrow)) <= 40
+
+
+def test_without_a_curve_the_segments_are_drawn() -> None:
+    again = Prediction.from_dict(PREDICTION.to_dict())
+    levels = levels_over(again, FAMILIES, 36)
+    assert (levels[1] > 0).sum() == 12 and (levels[3] > 0).all() and not levels[0].any()
+
+
+def test_a_part_of_a_recording_keeps_its_times() -> None:
+    from dataclasses import replace
+
+    part = replace(PREDICTION, edges=EDGES + 60, segments=[Segment("piano", 69.0, 78.0, 0.9)], playing=["piano"])
+    shown = Text(FAMILIES, "en", Look(80)).item(part)
+    assert "1:00" in shown and "1:18" in shown
+    assert (levels_over(part, FAMILIES, 36)[3] > 0).sum() == 18
+
+
+def test_a_file_name_cannot_steer_the_terminal() -> None:
+    from dataclasses import replace
+
+    shown = Text(FAMILIES, "en", Look(80)).item(replace(PREDICTION, path="a\x1b[2Jb\r\n.wav"))
+    assert "\x1b" not in shown and shown.startswith("a?[2Jb??.wav")
+
+
+def test_what_is_no_terminal_gets_plain_text() -> None:
+    assert Look.of(io.StringIO()) is None
+
+
+def test_colour_is_asked_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        encoding = "UTF-8"
+
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "123")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert Look.of(Terminal()) == Look(123, True, True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert Look.of(Terminal()) == Look(123, False, True)
+
+
+def test_cells_hold_the_mean_of_what_they_cover() -> None:
+    scores = np.array([[0.0], [1.0], [0.5]])
+    edges = np.array([0.0, 1.0, 2.0, 4.0])
+    np.testing.assert_allclose(over_cells(scores, edges, np.array([0.0, 2.0, 4.0]))[:, 0], [0.5, 0.5])
+    np.testing.assert_allclose(over_cells(scores, edges, np.array([0.5, 1.5, 2.5]))[:, 0], [0.5, 0.75])
+    np.testing.assert_allclose(over_cells(scores, edges, np.array([4.0, 5.0]))[:, 0], [0.5])
