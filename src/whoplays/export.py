@@ -39,7 +39,8 @@ def to_onnx(model: Any, *, frames: int | None, width: int, outputs: Mapping[str,
     """
     keras = load_keras()
     named = dict(outputs or {"logits": "logits"})
-    part = keras.Model(model.input, {name: model.get_layer(layer).output for name, layer in named.items()})
+    outputs_by_name = {name: model.get_layer(layer).output for name, layer in named.items()}
+    part = keras.Model(model.input, outputs_by_name, name=model.name)
     content = _converted(part, frames, width)
     check(content, lambda x: _as_arrays(part(x, training=False)), frames=frames, width=width)
     return content
@@ -63,8 +64,17 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
     with _quiet():
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     _rename(model.graph)
-    model.producer_name, model.producer_version, model.graph.name = "whoplays", "", part.name
+    _name_axes(model.graph)
+    model.producer_name, model.producer_version = "whoplays", ""
+    model.graph.name, model.graph.doc_string = part.name, ""
     return model.SerializeToString(deterministic=True)
+
+
+def _name_axes(graph: Any) -> None:
+    for value in [*graph.input, *graph.output]:
+        for i, axis in enumerate(value.type.tensor_type.shape.dim):
+            if not axis.dim_value:
+                axis.dim_param = "batch" if i == 0 else f"{value.name}_{i}"
 
 
 def _rename(graph: Any) -> None:

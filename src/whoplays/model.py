@@ -96,7 +96,7 @@ def report_network(
     features = x = keras.Input((frames, width), name="features")  # (batch, 20, 20)
     x = layers.MaxPooling1D(2)(conv(64, 1)(x))  # (batch, 9, 64)
     x = layers.MaxPooling1D(2)(conv(128, 2)(x))  # (batch, 3, 128)
-    x = layers.Flatten()(x)  # (batch, 384)
+    x = layers.Flatten(name="flatten")(x)  # (batch, 384)
     x = CountedDropout(dropout, seed=seed * 16 + 3, name="dropout_3")(dense(256, 3)(x))
     x = CountedDropout(dropout, seed=seed * 16 + 4, name="dropout_4")(dense(128, 4)(x))
     x = layers.Dense(n_labels, kernel_initializer=drawn(5), name="logits")(x)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def svg(figure: Figure, *, description: str) -> str:
     text = re.sub(r'(<svg[^>]*?) width="[^"]*pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*pt"', r"\1", text, count=1)
     text = text.replace("font: ", "font-family:inherit;font: ")
-    described = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    described = escape(description)
     return _own_ids(text.replace("<svg", f'<svg role="img" aria-label="{described}"', 1), described)
 
 

@@ -1,0 +1,266 @@
+"""Evaluation: each figure against a slow one written from its definition, intervals over recordings, and the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import write_tiny_model
+from whoplays import metrics
+from whoplays.errors import DatasetError, ModelError, UsageError
+from whoplays.evaluate import METRICS, REPORT, evaluate
+
+LABELS = ["a", "b", "c"]
+
+
+def slow_average_precision(truth: list[float], scores: list[float]) -> float:
+    """Precision at each threshold times the recall it adds, threshold by threshold."""
+    pairs = [(t, s) for t, s in zip(truth, scores, strict=True) if not np.isnan(t)]
+    total, before, found = sum(t for t, _ in pairs), 0.0, 0.0
+    for threshold in sorted({s for _, s in pairs}, reverse=True):
+        said = [t for t, s in pairs if s >= threshold]
+        found += (sum(said) - before) / total * sum(said) / len(said)
+        before = sum(said)
+    return found
+
+
+def slow_auc(truth: list[float], scores: list[float]) -> float:
+    """Every positive against every negative."""
+    positives = [s for t, s in zip(truth, scores, strict=True) if t == 1]
+    negatives = [s for t, s in zip(truth, scores, strict=True) if t == 0]
+    return float(np.mean([(p > n) + 0.5 * (p == n) for p in positives for n in negatives]))
+
+
+cells = st.tuples(st.sampled_from([0.0, 1.0, float("nan")]), st.integers(0, 8).map(lambda n: n / 8))
+column = st.lists(cells, min_size=2, max_size=30).filter(lambda c: {0.0, 1.0} <= {t for t, _ in c})
+
+
+@settings(max_examples=60, deadline=None)
+@given(column)
+def test_ranking_figures_equal_slow_ones(rows: list[tuple[float, float]]) -> None:
+    truth, scores = [t for t, _ in rows], [s for _, s in rows]
+    ranking, one = metrics.Ranking(np.array(truth), np.array(scores)), np.ones((1, len(rows)))
+    assert ranking.average_precision(one)[0] == pytest.approx(slow_average_precision(truth, scores))
+    assert ranking.roc_auc(one)[0] == pytest.approx(slow_auc(truth, scores))
+
+
+def test_a_row_that_is_drawn_twice_counts_as_two_rows() -> None:
+    rng = np.random.default_rng(0)
+    truth, scores = (rng.random(40) < 0.4) * 1.0, np.round(rng.random(40), 1)
+    counts = rng.integers(0, 3, 40)
+    ranking = metrics.Ranking(truth, scores)
+    repeated = slow_average_precision(list(np.repeat(truth, counts)), list(np.repeat(scores, counts)))
+    assert ranking.average_precision(counts[None].astype(float))[0] == pytest.approx(repeated)
+    assert ranking.roc_auc(counts[None].astype(float))[0] == pytest.approx(
+        slow_auc(list(np.repeat(truth, counts)), list(np.repeat(scores, counts)))
+    )
+
+
+def test_the_reports_figures_by_hand() -> None:
+    targets = np.eye(3)[[0, 1, 2, 0]]
+    scores = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.6, 0.3], [0.51, 0.3, 0.19]])
+    found, none = metrics.evaluate(targets, scores, LABELS, exclusive=True, draws=0)
+    assert found["accuracy"] == 0.5  # rows 0 and 3
+    assert found["precision"] == pytest.approx(2 / 3)  # over 0.5: rows 0 and 3 right, row 2 wrong
+    assert found["recall"] == 0.5
+    assert found["loss"] == pytest.approx(-np.mean(np.log([0.7, 0.35, 0.3, 0.51])))
+    assert found["a/recall"] == 1.0 and found["b/precision"] == 0.0 and np.isnan(found["c/precision"])
+    assert none == {}
+    assert metrics.confusion_matrix(targets, scores).tolist() == [[2, 0, 0], [1, 0, 0], [0, 1, 0]]
+
+
+def test_figures_are_those_keras_gives() -> None:
+    from whoplays.framework import load_keras
+
+    keras = load_keras()
+    rng = np.random.default_rng(1)
+    targets = np.eye(3)[rng.integers(0, 3, 200)]
+    scores = rng.dirichlet([0.4] * 3, 200)
+    found, _ = metrics.evaluate(targets, scores, LABELS, exclusive=True, draws=0)
+    named = {
+        "precision": keras.metrics.Precision(),
+        "recall": keras.metrics.Recall(),
+        "accuracy": keras.metrics.CategoricalAccuracy(),
+        "loss": keras.metrics.CategoricalCrossentropy(),
+    }
+    for name, metric in named.items():
+        metric.update_state(targets, scores)
+        assert found[name] == pytest.approx(float(metric.result()), rel=1e-4), name
+
+
+def test_what_is_not_known_counts_neither_way() -> None:
+    rng = np.random.default_rng(2)
+    targets, scores = (rng.random((50, 3)) < 0.4) * 1.0, rng.random((50, 3))
+    targets[10:30, 1] = np.nan
+    first, _ = metrics.evaluate(targets, scores, LABELS, exclusive=False, draws=0)
+    scores[10:30, 1] = rng.random(20)
+    second, _ = metrics.evaluate(targets, scores, LABELS, exclusive=False, draws=0)
+    assert first == pytest.approx(second, nan_ok=True)
+
+
+def test_a_calibrated_forecaster_has_no_error_and_a_boaster_has() -> None:
+    scores = np.repeat(np.arange(10) / 10 + 0.05, 200)[:, None]
+    honest = np.concatenate([np.arange(200) < round(200 * p) for p in np.arange(10) / 10 + 0.05])[:, None] * 1.0
+    found, _ = metrics.evaluate(honest, scores, ["a"], exclusive=False, draws=0)
+    assert found["calibration_error"] == pytest.approx(0, abs=1e-9)
+    found, _ = metrics.evaluate(honest, np.full_like(scores, 0.95), ["a"], exclusive=False, draws=0)
+    assert found["calibration_error"] == pytest.approx(0.45)
+
+
+def test_intervals_are_over_recordings_not_rows() -> None:
+    """Ten copies of each recording's row say no more than one: the interval must not shrink."""
+    rng = np.random.default_rng(3)
+    targets, scores = np.eye(3)[rng.integers(0, 3, 60)], rng.dirichlet([1] * 3, 60)
+    one = metrics.evaluate(targets, scores, LABELS, exclusive=True, draws=400)[1]["accuracy"]
+    copies = (np.repeat(targets, 10, axis=0), np.repeat(scores, 10, axis=0))
+    groups = np.repeat(np.arange(60), 10)
+    grouped = metrics.evaluate(*copies, LABELS, exclusive=True, recordings=groups, draws=400)[1]["accuracy"]
+    naive = metrics.evaluate(*copies, LABELS, exclusive=True, draws=400)[1]["accuracy"]
+    assert grouped == pytest.approx(one, abs=0.03)
+    assert naive[1] - naive[0] < 0.5 * (grouped[1] - grouped[0])
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    held = 0
+    for trial in range(40):
+        rng = np.random.default_rng(trial)
+        right = rng.random(80) < 0.7
+        scores = np.where(right[:, None], [[0.8, 0.2]], [[0.2, 0.8]])
+        low, high = metrics.evaluate(np.tile([1.0, 0.0], (80, 1)), scores, ["a", "b"], exclusive=True, draws=200)[1][
+            "accuracy"
+        ]
+        held += low <= 0.7 <= high
+    assert held >= 33
+
+
+def test_thresholds_are_the_best_for_f1() -> None:
+    rng = np.random.default_rng(4)
+    targets = (rng.random((300, 2)) < 0.3) * 1.0
+    scores = np.clip(targets * 0.3 + rng.random((300, 2)) * 0.6, 0, 1)
+    scores[:, 1] = targets[:, 1] * 0 + 0.5  # nothing to learn from
+    limit = metrics.best_thresholds(targets, scores)[0]
+
+    def f1(threshold: float) -> float:
+        said = scores[:, 0] >= threshold
+        return 2 * (said * targets[:, 0]).sum() / (said.sum() + targets[:, 0].sum())
+
+    assert f1(limit) >= max(f1(t) for t in np.linspace(0.05, 0.95, 200)) - 0.01
+    assert metrics.best_thresholds(np.zeros((5, 1)), rng.random((5, 1))) == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("targets", "scores", "message"),
+    [
+        (np.zeros((3, 2)), np.zeros((3, 3)), "shape"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "no rows"),
+        (np.zeros((2, 2)), np.full((2, 2), 1.5), "logits"),
+        (np.zeros((2, 2)), np.full((2, 2), np.nan), "logits"),
+        (np.full((2, 2), 0.5), np.zeros((2, 2)), "1, 0 or NaN"),
+    ],
+)
+def test_arrays_that_cannot_be_are_refused(targets: np.ndarray, scores: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        metrics.evaluate(targets, scores, LABELS, exclusive=True)
+
+
+# -- the whole way -----------------------------------------------------------------------------------------------------
+
+
+class Outline(HTMLParser):
+    """Tags, ids and addresses of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("src", "href", "xlink:href", "action", "data"):
+                self.addresses.append(value or "")
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained_model: Path, small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("evaluated")
+    evaluate(trained_model, small_dataset, out, draws=200)
+    return out
+
+
+def test_metrics_json_tells_what_was_measured_on_what(evaluated: Path) -> None:
+    facts = json.loads((evaluated / METRICS).read_text())
+    assert facts["model"] == "report@1"
+    assert facts["data_set"]["split"] == "test" and facts["data_set"]["rows"] == facts["data_set"]["recordings"] == 6
+    assert facts["metrics"]["accuracy"] >= 0.6
+    low, high = facts["intervals"]["accuracy"]
+    assert 0 <= low <= facts["metrics"]["accuracy"] <= high <= 1
+    assert np.sum(facts["confusion"]["matrix"]) == 6
+    assert facts["metrics"]["loss_with_penalty"] > facts["metrics"]["loss"]
+
+
+def test_the_page_opens_offline_and_holds_the_figures(evaluated: Path) -> None:
+    text = (evaluated / REPORT).read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(text)
+    assert outline.tags.count("svg") == 3  # labels, confusion, history
+    assert outline.tags.count("h1") == 1 and {"main", "table", "figure", "figcaption", "caption"} <= set(outline.tags)
+    assert not {"script", "link", "img", "iframe"} & set(outline.tags)
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in outline.addresses)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert "prefers-color-scheme: dark" in text and "currentColor" in text
+    assert re.search(r"6 rows of 6 recordings", text) and "95 % interval over recordings" in text
+
+
+def test_the_same_evaluation_twice_gives_the_same_bytes(
+    evaluated: Path, trained_model: Path, small_dataset: Path, tmp_path: Path
+) -> None:
+    evaluate(trained_model, small_dataset, tmp_path, draws=200)
+    assert (tmp_path / METRICS).read_bytes() == (evaluated / METRICS).read_bytes()
+    assert (tmp_path / REPORT).read_bytes() == (evaluated / REPORT).read_bytes()
+
+
+def test_a_model_and_a_data_set_that_do_not_fit_are_told_apart(
+    tiny_model: Path, small_dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"not those the model reads \(kind mfcc there, logmel in the model"):
+        evaluate(tiny_model, small_dataset, tmp_path / "out")
+    from whoplays.features import REPORT as SETTINGS
+
+    other = write_tiny_model(tmp_path / "other", features=SETTINGS)
+    with pytest.raises(ModelError, match="does not say where brass, piano plays"):
+        evaluate(other, small_dataset, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_calls_are_one_line(trained_model: Path, small_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no split 'exam'"):
+        evaluate(trained_model, small_dataset, tmp_path / "out", split="exam")
+    with pytest.raises(UsageError, match="--draws"):
+        evaluate(trained_model, small_dataset, tmp_path / "out", draws=-1)
+    with pytest.raises(ModelError, match="no such model folder"):
+        evaluate(tmp_path / "missing", small_dataset, tmp_path / "out")
+
+
+def test_the_command_says_the_figures_with_their_intervals(
+    trained_model: Path, small_dataset: Path, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from whoplays.cli import app
+
+    arguments = ["evaluate", str(trained_model), str(small_dataset), "--out", str(tmp_path / "r"), "--draws", "50"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0 and done.stdout == ""
+    assert re.search(r"accuracy: [01]\.\d+  \(95 %: ", done.stderr)
+    assert (tmp_path / "r" / REPORT).is_file()
