@@ -74,6 +74,8 @@ def test_the_history_has_a_curve_for_each_figure_that_is_there() -> None:
     rows = [row | {f"val_{k}": v for k, v in row.items() if k != "epoch"} for row in ROWS]
     assert len(without.axes[0].lines) == 1 and len(plots.history_figure(rows, best_epoch=2).axes[0].lines) == 3
     assert list(without.axes[0].lines[0].get_ydata()) == [3.0, 1.5, 1.0]
+    other = plots.history_figure([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5, "val_map": 0.7}])
+    assert [line.get_label() for line in other.axes[1].lines] == ["map, validation"]
 
 
 def test_bars_show_values_and_intervals() -> None:

@@ -184,9 +184,9 @@ def _figures(facts: dict[str, Any], config: bundle.ModelConfig) -> dict[str, str
             figure, description="Confusion matrix; the table after it holds the same numbers"
         )
     history = config.training.get("history")
-    if isinstance(history, list) and history and "loss" in history[0]:
-        figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch", 0)))
-        figures["history"] = plots.svg(figure, description="Loss, accuracy, precision and recall by epoch of training")
+    if isinstance(history, list) and history and "epoch" in history[0]:
+        figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0))
+        figures["history"] = plots.svg(figure, description="Figures by epoch of training")
     return figures
 
 

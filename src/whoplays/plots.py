@@ -114,46 +114,41 @@ def write_figure(figure: Figure, path: Path | str) -> None:
     write_atomically(path, _saved(figure, kind))
 
 
+#: Figures of a history that lie between 0 and 1, and how they are drawn.
+_QUALITY = {"accuracy": "#0072B2", "precision": "#D55E00", "recall": "#009E73", "map": "#CC79A7"}
+
+
 def history_figure(rows: Sequence[Mapping[str, float]], *, best_epoch: int = 0) -> Figure:
-    """Return the curves of a training: loss, and accuracy, precision and recall, on training and validation rows."""
+    """Return the curves of a training: loss, and what there is of accuracy, precision, recall and mean average precision.
+
+    rows: one an epoch, with `epoch` and figures by name; those that begin with `val_` are of validation rows.
+    """
     with matplotlib.rc_context(_STYLE):
         figure = _figure(9, 3.6)
         left, right = figure.subplots(1, 2)
-        epochs = [row["epoch"] for row in rows]
-        _curves(left, rows, epochs, {"loss": _INK})
-        _curves(right, rows, epochs, {"accuracy": "#0072B2", "precision": "#D55E00", "recall": "#009E73"})
+        shown = _curves(left, rows, {"loss": _INK}), _curves(right, rows, _QUALITY)
         left.set(title=f"Loss (dotted: epoch {best_epoch} was kept)" if best_epoch else "Loss", xlabel="epoch")
-        right.set(title="Accuracy, precision, recall", xlabel="epoch", ylim=(0, 1))
-        for axes in (left, right):
+        right.set(title=", ".join(shown[1]).capitalize(), xlabel="epoch", ylim=(0, 1))
+        for axes, names in zip((left, right), shown, strict=True):
             axes.grid(axis="y")
             axes.xaxis.get_major_locator().set_params(integer=True)
             if best_epoch:
                 axes.axvline(best_epoch, color=_MUTED, linewidth=1, linestyle=":")
-            axes.legend(fontsize=8)
+            if names:
+                axes.legend(fontsize=8)
     return figure
 
 
-def _curves(axes: Any, rows: Sequence[Mapping[str, float]], epochs: list[float], shown: Mapping[str, str]) -> None:
-    marker = "o" if len(rows) < 3 else ""
-    for name, tint in shown.items():
-        axes.plot(
-            epochs,
-            [row[name] for row in rows],
-            color=tint,
-            linestyle="--",
-            alpha=0.75,
-            marker=marker,
-            label=f"{name}, training",
-        )
-        if rows and f"val_{name}" in rows[0]:
-            axes.plot(
-                epochs,
-                [row[f"val_{name}"] for row in rows],
-                color=tint,
-                linewidth=2,
-                marker=marker,
-                label=f"{name}, validation",
-            )
+def _curves(axes: Any, rows: Sequence[Mapping[str, float]], tints: Mapping[str, str]) -> list[str]:
+    """Draw each figure that the rows have, on training rows dashed, on validation rows full; return which were drawn."""
+    marker, shown = "o" if len(rows) < 3 else "", []
+    for name, tint in tints.items():
+        for key, where, look in ((name, "training", "--"), (f"val_{name}", "validation", "-")):
+            points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), look, color=tint, marker=marker, label=f"{name}, {where}")
+                shown.append(name)
+    return list(dict.fromkeys(shown))
 
 
 def confusion_figure(matrix: NDArray[np.integer], labels: Sequence[str]) -> Figure:
