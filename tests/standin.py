@@ -28,7 +28,6 @@ import soundfile
 RATE = 16000
 SECONDS = 24
 TONE_HZ, STEP_HZ = 400.0, 50.0
-STALL_S = 3.0
 
 PAGES = {
     "private": "This video is private",
@@ -39,6 +38,53 @@ PAGES = {
     "country": "The uploader has not made this video available in your country",
     "bot": "Sign in to confirm you're not a bot",
     "other page": "Welcome to our home page. Have a nice day",
+}
+
+
+#: What becomes of a clip under each rule: "done", or the name of the cause that is true of it.
+OUTCOMES = {
+    "recording": "done",
+    "no ranges": "done",
+    "wav": "done",
+    "clip": "done",
+    "wrong type": "done",
+    "slow": "done",
+    "redirect": "done",
+    "embed": "done",
+    "429 once": "done",
+    "503 once": "done",
+    "500 once": "done",
+    "reset once": "done",
+    "stall once": "done",
+    "media 429 once": "done",
+    "404": "removed",
+    "410": "removed",
+    "removed page": "removed",
+    "account": "removed",
+    "private": "private",
+    "private page": "private",
+    "age": "age",
+    "country": "country",
+    "451": "country",
+    "bot": "bot-check",
+    "403": "throttled",
+    "429": "throttled",
+    "media 403": "throttled",
+    "500": "network",
+    "reset": "network",
+    "dead": "network",
+    "stall": "network",
+    "no sound": "no-audio",
+    "empty audio": "no-audio",
+    "nothing": "no-audio",
+    "short": "truncated",
+    "media short": "truncated",
+    "silence": "silent",
+    "ends early": "wrong-length",
+    "noise bytes": "undecodable",
+    "page as audio": "undecodable",
+    "other page": "undecodable",
+    "loop": "other",
 }
 
 
@@ -62,9 +108,9 @@ def video_without_sound(ffmpeg: str) -> bytes:
 class Site:
     """The server. rules: video id -> rule, or a function of the id. requests: how often each path was asked for."""
 
-    def __init__(self, rules=None, *, certificate: Path | None = None, latency_s: float = 0.0) -> None:
+    def __init__(self, rules=None, *, certificate: Path | None = None, latency_s=0.0, stall_s=3.0) -> None:
         self.rules = rules or {}
-        self.latency_s = latency_s
+        self.latency_s, self.stall_s = latency_s, stall_s
         self.playlist = ""
         self.requests: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
@@ -235,12 +281,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[:200])
         self.wfile.flush()
-        time.sleep(STALL_S)
+        time.sleep(self.site.stall_s)
         self.hang_up()
 
     def rule_dead(self, _) -> None:
         """Accept the call and say nothing."""
-        time.sleep(STALL_S)
+        time.sleep(self.site.stall_s)
         self.hang_up()
 
     def rule_reset(self, _) -> None:

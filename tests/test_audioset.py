@@ -327,6 +327,15 @@ def test_what_is_left_open_counts_neither_way(ontology):
     assert clips[video(3)].unsure == (), "a bass guitar is no guitar: that counts against"
 
 
+def test_families_that_were_not_asked_for_are_judged_all_the_same(ontology):
+    rows = [segment(1, PIANO, GUITAR), segment(2, PIANO, TIMPANI), segment(3, GUITAR)]
+    classes = choose_classes(ontology, families=["piano"])
+    plan = make_plan(rows, classes, Draw(), judged=choose_classes(ontology))
+    clips = {clip.video_id: clip for clip in plan.clips}
+    assert set(clips) == {video(1), video(2)}
+    assert clips[video(1)].families == ("guitar", "piano") and clips[video(2)].unsure == ("drums",)
+
+
 def many(count, *labels, first=0):
     return [segment(first + number, *labels) for number in range(count)]
 

@@ -63,7 +63,7 @@ def choose_classes(
     for held in classes.values():
         if not held.takes_in:
             raise UsageError(f"class {held.id!r}: everything that it takes in is excluded as well")
-    return tuple(classes[name] for name in sorted(classes, key=_family_order))
+    return tuple(classes[name] for name in sorted(classes, key=family_order))
 
 
 def _family(name: str, ontology: Ontology, spread: Spread, exclusions: bool) -> ClipClass:
@@ -104,5 +104,6 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:60] or "class"
 
 
-def _family_order(name: str) -> tuple[int, str]:
+def family_order(name: str) -> tuple[int, str]:
+    """Return a key that sorts class ids: the five families in their order, then others by name."""
     return (FAMILY_IDS.index(name), "") if name in FAMILY_IDS else (len(FAMILY_IDS), name)

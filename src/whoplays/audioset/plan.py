@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import UsageError
-from .classes import ClipClass
+from .classes import ClipClass, family_order
 from .lists import Segment
 
 #: Stand-ins for each clip that is wanted: of AudioSet's videos a third and more are gone by now.
@@ -25,8 +25,8 @@ DEFAULT_RESERVE = 1.0
 class PlannedClip:
     """One clip to fetch.
 
-    family: the class it was drawn for. labels: the AudioSet ids of its row. families: every class that it is an
-    example of. unsure: classes that it may or may not hold. rank: its place in its class, from 1; the first N are
+    family: the class it was drawn for. labels: the AudioSet ids of its row. families: every class and family that it
+    is an example of. unsure: those that it may or may not hold. rank: its place in its class, from 1; the first N are
     wanted, later ones stand in for those that are lost.
     """
 
@@ -102,9 +102,13 @@ class Draw:
         return None if self.per_class is None else self.per_class + int(self.per_class * self.reserve)
 
 
-def make_plan(segments: Iterable[Segment], classes: Sequence[ClipClass], draw: Draw) -> Plan:
+def make_plan(
+    segments: Iterable[Segment], classes: Sequence[ClipClass], draw: Draw, *, judged: Sequence[ClipClass] = ()
+) -> Plan:
     """Draw the clips of `classes` from `segments`, read once.
 
+    judged: further classes that each clip is held against, though none is drawn for them: so that plans made one after
+    the other, of pianos and then of guitars, can be used together.
     A clip that is an example of several classes is drawn for the one with the fewest examples in the list.
     """
     tallies = {held.id: ClassTally() for held in classes}
@@ -123,7 +127,8 @@ def make_plan(segments: Iterable[Segment], classes: Sequence[ClipClass], draw: D
         for name in _examples(segment, classes, tallies, draw.solo):
             video, clip = _places(segment, key)
             pools[name].offer(video if draw.clips_per_video else clip, clip, segment)
-    clips, stand_ins = _share_out(pools, tallies, classes, draw)
+    others = [held for held in judged if held.id not in tallies]
+    clips, stand_ins = _share_out(pools, tallies, classes, others, draw)
     return Plan(clips, stand_ins, tallies, rows, unrelated)
 
 
@@ -185,9 +190,14 @@ def _pack(segment: Segment) -> str:
 
 
 def _share_out(
-    pools: dict[str, _Pool], tallies: dict[str, ClassTally], classes: Sequence[ClipClass], draw: Draw
+    pools: dict[str, _Pool],
+    tallies: dict[str, ClassTally],
+    classes: Sequence[ClipClass],
+    others: Sequence[ClipClass],
+    draw: Draw,
 ) -> tuple[list[PlannedClip], list[PlannedClip]]:
     """Give each candidate to one class, the rarest first: the wanted of all classes, then the stand-ins of all."""
+    judged = sorted([*classes, *others], key=lambda held: family_order(held.id))
     rarest_first = sorted(classes, key=lambda held: (tallies[held.id].eligible, held.id))
     orders = {name: iter(sorted(pool.held)) for name, pool in pools.items()}
     given: set[int] = set()
@@ -202,7 +212,7 @@ def _share_out(
         wanted = len(share) if draw.per_class is None else min(draw.per_class, len(share))
         tallies[held.id].taken, tallies[held.id].stand_ins = wanted, len(share) - wanted
         for rank, place in enumerate(share, start=1):
-            clip = _planned(pools[held.id].held[place][1], held.id, classes, rank)
+            clip = _planned(pools[held.id].held[place][1], held.id, judged, rank)
             (clips if rank <= wanted else stand_ins).append(clip)
     return clips, stand_ins
 

@@ -53,7 +53,8 @@ def plan(
         known, families=family, include=include, exclude=exclude, descendants=descendants, exclusions=exclusions
     )
     lists = [SegmentList(path) for path in segments]
-    made = make_plan(chain.from_iterable(lists), classes, draw)
+    families = choose_classes(known, descendants=descendants, exclusions=exclusions)
+    made = make_plan(chain.from_iterable(lists), classes, draw, judged=families)
     make_folder(out.parent)
     write_plan(out, made)
     for line in chain(
