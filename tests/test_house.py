@@ -22,6 +22,8 @@ ALLOWED = {
     "yt_dlp": {"download"},
     "ray": {"cluster.py"},
     "onnxruntime": {"bundle.py", "export.py"},
+    "fastapi": {"serve"},
+    "uvicorn": {"serve"},
     "pyarrow": {"formats"},
     "mutagen": {"tags.py"},
 }

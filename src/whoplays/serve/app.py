@@ -1,0 +1,299 @@
+"""The routes. Each does little: read the request, ask the pool, write the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, File, Header, Query, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from . import assets, schemas
+from .guard import Guard, answer
+from .hearing import Upload, hear, heard_while_connected
+from .live import add_live
+from .metrics import Metrics
+from .pool import Job, Pool, check_model
+from .problems import SCHEMA, Problem, documented, of_status
+from .settings import Settings
+from .written import FORMATS, written
+
+ABOUT = "Hears which instrument families play in a recording, and when. Nothing is kept after the answer."
+COMMON = ("bad-request", "unauthorised", "foreign-origin", "wrong-host", "invalid")
+UPLOADS = ("too-slow-upload", "too-large", "too-long", "not-a-recording", "too-many", "internal", "busy", "too-slow")
+
+Start = Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="Seconds to begin at.")]
+End = Annotated[
+    float | None, Query(gt=0, le=1e6, allow_inf_nan=False, description="Seconds to stop at; without it, the end.")
+]
+Detailed = Annotated[bool, Query(description="Add the outline, scores over time and shares of playing time.")]
+Format = Annotated[
+    Literal["json", "jsonl", "csv", "audacity", "jams", "rttm", "text"], Query(description="Of the answer.")
+]
+Lang = Annotated[Literal["en", "pl"], Query(description="Language of names in formats for people.")]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application. Raises `ModelError` when the model cannot be used, `UsageError` for bad settings."""
+    settings = settings or Settings()
+    config = check_model(settings)
+    metrics = Metrics()
+    pool = Pool(settings, metrics)
+
+    @contextlib.asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        pool.start()
+        yield
+        pool.close()
+
+    app = FastAPI(
+        title="whoplays",
+        version=__version__,
+        description=ABOUT,
+        license_info={"name": "Apache-2.0"},
+        lifespan=life,
+        separate_input_output_schemas=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings, app.state.config, app.state.metrics, app.state.pool = settings, config, metrics, pool
+    app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool)
+    _tell_problems(app)
+    _add_predict(app)
+    _add_facts(app)
+    _add_page(app)
+    add_live(app)
+    _describe(app)
+    return app
+
+
+def _tell_problems(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def ours(request: Request, error: Problem) -> Response:
+        return answer(error)
+
+    @app.exception_handler(HTTPException)
+    async def frameworks(request: Request, error: HTTPException) -> Response:
+        response = answer(of_status(error.status_code, str(error.detail)))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        found = error.errors()[0]
+        if found.get("type") == "json_invalid":
+            return answer(Problem("bad-request", "the body is not JSON"))
+        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
+        return answer(Problem("invalid", f"{where}: {found['msg']}"[:300]))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        return answer(Problem("internal", f"unexpected {type(error).__name__}; please report it"))
+
+
+def _part(start: float, end: float | None, details: bool) -> Job:
+    if end is not None and end <= start:
+        raise Problem("invalid", f"end: {end:g} is not after start {start:g}")
+    return Job(start, None if end is None else end - start, details)
+
+
+def _add_predict(app: FastAPI) -> None:
+    settings: Settings = app.state.settings
+    labels = app.state.config.labels
+    stream = {"text/event-stream": {"schema": {"type": "string"}, "example": 'event: result\ndata: {"path": ...}\n\n'}}
+    others = _texts()
+    del others["application/json"]  # which is the prediction itself
+    told: dict[int | str, dict[str, Any]] = {200: {"description": "What was heard.", "content": others | stream}}
+    told |= documented(*COMMON, *UPLOADS)
+
+    @app.post("/v1/predict", response_model=schemas.Prediction, responses=told, tags=["hear"])
+    async def predict(
+        request: Request,
+        file: Annotated[
+            UploadFile, File(description="A recording: WAV, FLAC, Ogg, MP3, M4A, the sound of a video ...")
+        ],
+        start: Start = 0.0,
+        end: End = None,
+        details: Detailed = False,
+        format: Format = "json",
+        lang: Lang = "en",
+        accept: Annotated[str, Header(description="text/event-stream: progress, then the result.")] = "*/*",
+    ) -> Response:
+        """Hear one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
+        job = _part(start, end, details)
+        upload = Upload.of(file)
+        if "text/event-stream" in accept:
+            return StreamingResponse(_events(app, upload, job), media_type="text/event-stream", headers=_NOT_KEPT)
+        result = await heard_while_connected(request, hear(app, upload, job))
+        if format == "json":
+            return JSONResponse(result, headers=_NOT_KEPT)
+        return written([result], format, labels, lang)
+
+    fails = documented(*COMMON, *UPLOADS)
+
+    @app.post("/v1/predict/batch", response_model=schemas.Batch, responses=fails, tags=["hear"])
+    async def predict_batch(
+        request: Request,
+        files: Annotated[list[UploadFile], File(description="Several recordings.")],
+        start: Start = 0.0,
+        end: End = None,
+        details: Detailed = False,
+    ) -> Response:
+        """Hear several recordings: one entry each, in the order given; one that cannot be used says why."""
+        job = _part(start, end, details)
+        if len(files) > settings.max_files:
+            raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
+        results = await heard_while_connected(request, _all(app, [Upload.of(file) for file in files], job))
+        return JSONResponse({"results": results}, headers=_NOT_KEPT)
+
+
+def _texts() -> dict[str, Any]:
+    """Return OpenAPI's `content` for all formats; what holds JSON is not a string to its reader."""
+    types = {form.media_type for form in FORMATS.values()}
+    return {kind: {"schema": {} if kind.endswith("json") else {"type": "string"}} for kind in sorted(types)}
+
+
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+async def _all(app: FastAPI, uploads: list[Upload], job: Job) -> list[dict[str, Any]]:
+    found = []
+    for upload in uploads:  # one after another: a batch is one place in the queue
+        try:
+            found.append(await hear(app, upload, job))
+        except Problem as problem:
+            if problem.status >= 500 and problem.kind != "too-slow":
+                raise
+            found.append({"path": upload.name, "error": problem.detail})
+    return found
+
+
+async def _events(app: FastAPI, upload: Upload, job: Job) -> AsyncIterator[str]:
+    """Yield server-sent events; when the client goes away, the generator is closed and the work ends with it."""
+    queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    work = asyncio.create_task(hear(app, upload, job, queue.put_nowait))
+    work.add_done_callback(lambda task: queue.put_nowait(None))
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(10):
+                    message = await queue.get()
+            except TimeoutError:
+                yield ": still there\n\n"
+                continue
+            if message is None:
+                break
+            yield _event("progress", {"heard": message["heard"], "duration": message["duration"]})
+        try:
+            yield _event("result", work.result())
+        except Problem as problem:
+            yield _event("problem", problem.to_dict())
+    finally:
+        work.cancel()
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _add_facts(app: FastAPI) -> None:
+    config, pool, metrics = app.state.config, app.state.pool, app.state.metrics
+    begun = time.time()
+    limits = {
+        "max_upload_mb": pool.settings.max_upload_mb,
+        "max_duration_s": pool.settings.max_duration_s,
+        "max_files": pool.settings.max_files,
+    }
+
+    @app.get("/v1/labels", response_model=schemas.Labels, responses=documented(*COMMON[:-1]), tags=["facts"])
+    async def labels() -> dict[str, Any]:
+        """Tell what the model can hear."""
+        pairs = zip(config.labels, config.thresholds, strict=True)
+        named = [{**label.to_dict(), "threshold": limit} for label, limit in pairs]
+        return {"model": config.id, "labels": named, "limits": limits}
+
+    told: dict[int | str, dict[str, Any]] = {200: {"description": "The text.", "content": _texts()}}
+    kinds = (*COMMON, "too-slow-upload", "too-large")
+
+    @app.post("/v1/write", responses=told | documented(*kinds), response_class=PlainTextResponse, tags=["hear"])
+    async def write(body: schemas.ToWrite, format: Format = "csv", lang: Lang = "en") -> Response:
+        """Write results in another format: for programs that label tracks, for tables."""
+        return written([entry.model_dump() for entry in body.results], format, config.labels, lang)
+
+    ready: dict[int | str, dict[str, Any]] = documented("unavailable", "foreign-origin", "wrong-host", "bad-request")
+
+    @app.get("/healthz", response_model=schemas.Health, responses=ready, tags=["facts"])
+    async def health() -> dict[str, Any]:
+        """Tell whether recordings can be heard."""
+        if pool.unusable:
+            raise Problem("unavailable", f"the model cannot be used: {pool.unusable}", retry_after=30)
+        workers = pool.settings.workers
+        return {"status": "ok", "model": config.id, "version": __version__, "workers": workers}
+
+    @app.get("/metrics", response_class=PlainTextResponse, responses=documented(*COMMON[:-1]), tags=["facts"])
+    async def counted() -> Response:
+        """Tell what was counted since the start, for Prometheus."""
+        gauges = {
+            "whoplays_queue_length": ("Recordings that wait.", float(pool.waiting)),
+            "whoplays_workers_ready": ("Workers that wait for a recording.", float(pool.ready)),
+            "whoplays_start_time_seconds": ("When the server started, seconds since 1970.", round(begun, 1)),
+            "whoplays_open_files": ("Files this process holds open.", float(_open_files())),
+        }
+        return PlainTextResponse(metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _open_files() -> int:
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone are needed
+    return 0
+
+
+def _add_page(app: FastAPI) -> None:
+    page, examples = assets.page(), assets.examples()
+
+    def give(found: dict[str, assets.Asset], name: str, request: Request) -> Response:
+        asset = found.get(name)
+        if asset is None:
+            raise Problem("not-found", "there is no such file")
+        headers = {"ETag": f'"{asset.tag}"', "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+    @app.get("/", include_in_schema=False)
+    async def index(request: Request) -> Response:
+        return give(page, "index.html", request)
+
+    @app.get("/page/{name:path}", include_in_schema=False)
+    async def file(name: str, request: Request) -> Response:
+        return give(page, name, request)
+
+    @app.get("/examples/{name}", include_in_schema=False)
+    async def example(name: str, request: Request) -> Response:
+        return give(examples, name, request)
+
+
+def _describe(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = plain()
+            document["components"]["schemas"]["Problem"] = SCHEMA
+            for unused in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(unused, None)
+            if app.state.settings.token:
+                document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+                document["security"] = [{"token": []}]
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]

@@ -1,0 +1,60 @@
+"""The page and the example recordings, read once and held in memory: no request's path ever touches the file system."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "woff2": "font/woff2",
+    "txt": "text/plain; charset=utf-8",
+    "json": "application/json",
+    "ogg": "audio/ogg",
+}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file of the page. tag: changes with its content."""
+
+    content: bytes
+    media_type: str
+    tag: str
+
+
+def _read(folder: Any, prefix: str, found: dict[str, Asset]) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            _read(entry, f"{prefix}{entry.name}/", found)
+        elif (suffix := entry.name.rpartition(".")[2]) in TYPES:
+            content = entry.read_bytes()
+            tag = hashlib.sha256(content).hexdigest()[:16]
+            found[prefix + entry.name] = Asset(content, TYPES[suffix], tag)
+
+
+def page() -> dict[str, Asset]:
+    """Return name -> file of the page."""
+    found: dict[str, Asset] = {}
+    _read(resources.files("whoplays.serve") / "page", "", found)
+    return found
+
+
+def examples() -> dict[str, Asset]:
+    """Return name -> recording, and `index.json`: their names and who plays when as composed."""
+    found: dict[str, Asset] = {}
+    folder = resources.files("whoplays") / "examples"
+    if not folder.is_dir():
+        return found
+    _read(folder, "", found)
+    told = json.loads(found["examples.json"].content) if "examples.json" in found else {}
+    index = [{"name": name, **told.get(name, {})} for name in found if name.endswith(".ogg")]
+    content = json.dumps(sorted(index, key=lambda entry: str(entry["name"]))).encode()
+    found["index.json"] = Asset(content, TYPES["json"], hashlib.sha256(content).hexdigest()[:16])
+    return found

@@ -1,0 +1,64 @@
+"""From an upload to a result: asks the pool, counts, and stops when the client is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import IO, Any
+
+from fastapi import FastAPI, Request, UploadFile
+
+from .pool import Job
+from .problems import Problem
+
+POLL_S = 0.25  # between two looks at whether the client is still there
+NAME_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A recording that came in: a name to tell, never to open; a file without a name in the system."""
+
+    name: str
+    file: IO[bytes]
+    size: int
+
+    @classmethod
+    def of(cls, file: UploadFile) -> Upload:
+        """Take over what the framework read."""
+        name = "".join(c for c in (file.filename or "") if c.isprintable()).replace("\\", "/").rpartition("/")[2]
+        return cls(name[:NAME_LENGTH] or "recording", file.file, file.size or 0)
+
+
+async def hear(
+    app: FastAPI, upload: Upload, job: Job, progress: Callable[[dict[str, Any]], None] = lambda message: None
+) -> dict[str, Any]:
+    """Return the prediction's dictionary under the upload's name. Raises `Problem`."""
+    if not upload.size:
+        raise Problem("not-a-recording", "is empty (0 bytes)")
+    begun = time.monotonic()
+    upload.file.seek(0)
+    result = await app.state.pool.hear(upload.file.fileno(), job, progress)  # fileno moves a small one out of memory
+    metrics = app.state.metrics
+    metrics.time("whoplays_hearing_seconds", time.monotonic() - begun)
+    metrics.count("whoplays_recordings_total")
+    metrics.count("whoplays_audio_seconds_total", result["duration"])
+    return result | {"path": upload.name}
+
+
+async def heard_while_connected(request: Request, work: Coroutine[Any, Any, Any]) -> Any:
+    """Return the work's result; end the work when the client closes its connection."""
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait([task], timeout=POLL_S))[0]:
+            if await request.is_disconnected():
+                raise Problem("bad-request", "the client went away")
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,292 @@
+// The page: what was sent, what is shown, and how one becomes the other.
+
+import { $, el } from "./dom.js";
+import { colourOf, families, ids, nameOf, setLabels } from "./families.js";
+import { startRecording } from "./recorder.js";
+import { headline, playing, resultView } from "./result.js";
+import { Trouble, call, hear, setToken } from "./server.js";
+import { capital, clock, listed, megabytes, number, percent, setLanguage, t, translate } from "./words.js";
+
+const AT_ONCE = 2;
+const limits = { mb: 200, minutes: 60 };
+const items = []; // {name, file, state, sent, heard, duration, result, trouble, sound, stop}
+let shown = null;
+let recording = null;
+
+const say = (text) => { $("said").textContent = text; };
+
+// Sending
+
+function add(files) {
+  const added = [...files].map((file) => ({ name: file.name, file, state: "waiting", sent: 0, heard: 0, duration: null }));
+  if (!added.length) return;
+  items.unshift(...added);
+  shown = added[0];
+  next();
+  draw();
+  $("work").scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+
+function next() {
+  const busy = items.filter((item) => item.state === "working").length;
+  for (const item of items.filter((one) => one.state === "waiting").slice(0, Math.max(0, AT_ONCE - busy))) work(item);
+}
+
+async function work(item) {
+  item.state = "working";
+  item.trouble = null;
+  item.stop = new AbortController();
+  try {
+    if (item.file.size > limits.mb * 1048576) throw new Trouble("too-large", t("tooLarge", { size: megabytes(item.file.size), mb: limits.mb }));
+    item.result = await heardInTime(item);
+    item.state = "done";
+    const names = playing(item.result).map(nameOf);
+    say(names.length ? t("saidDone", { name: item.name, families: listed(names) }) : t("saidNone", { name: item.name }));
+  } catch (trouble) {
+    item.state = "failed";
+    item.trouble = trouble;
+    if (trouble.kind === "unauthorised") askToken();
+    say(t("saidFailed", { name: item.name, why: whyOf(trouble) }));
+  }
+  next();
+  draw();
+}
+
+async function heardInTime(item) {
+  for (;;) {
+    try {
+      return await hear(item.file, item.name, (told) => { Object.assign(item, { note: "" }, told); drawProgress(item); }, item.stop.signal);
+    } catch (trouble) {
+      if (!["busy", "too-many"].includes(trouble.kind) || item.stop.signal.aborted) throw trouble;
+      const seconds = Math.max(1, trouble.retryAfter ?? 5);
+      item.note = t("busy", { seconds });
+      drawProgress(item);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+    }
+  }
+}
+
+function again(item) {
+  Object.assign(item, { state: "waiting", sent: 0, heard: 0, duration: null });
+  next();
+  draw();
+}
+
+function remove(item) {
+  item.stop?.abort();
+  item.sound?.pause();
+  if (item.address) URL.revokeObjectURL(item.address);
+  items.splice(items.indexOf(item), 1);
+  if (shown === item) shown = items[0] ?? null;
+  draw();
+}
+
+const whyOf = (trouble) => (trouble.kind === "away" ? t("away") : trouble.kind === "stopped" ? "" : capital(trouble.message || t("failed")));
+
+// Showing
+
+function draw() {
+  $("work").hidden = !items.length;
+  document.body.classList.toggle("has-work", items.length > 0);
+  $("list").hidden = items.length < 2;
+  $("items").replaceChildren(...items.map(itemRow));
+  drawShown();
+}
+
+function itemRow(item) {
+  const dots = item.result ? playing(item.result).map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" })) : [];
+  const state = { waiting: t("waiting"), working: t("hearing"), failed: t("failed") }[item.state] ?? headline(item.result);
+  const choose = () => { shown?.sound?.pause(); shown = item; draw(); $("items").querySelector("[aria-current]")?.focus(); };
+  return el("li", {},
+    el("button", { type: "button", class: `item ${item.state}`, "aria-current": item === shown ? "true" : undefined, onclick: choose },
+      el("span", { class: "item-name" }, item.name), el("span", { class: "item-state" }, ...dots, el("span", {}, state))),
+    el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => remove(item) }, "×"));
+}
+
+function drawShown() {
+  if (!shown) return $("shown").replaceChildren();
+  if (shown.state === "done") return $("shown").replaceChildren(resultOf(shown));
+  if (shown.state === "failed") return $("shown").replaceChildren(failure(shown));
+  $("shown").replaceChildren(progress(shown));
+  drawProgress(shown);
+}
+
+function resultOf(item) {
+  if (!item.sound) {
+    item.address = URL.createObjectURL(item.file);
+    item.sound = new Audio(item.address);
+    item.sound.preload = "metadata";
+  }
+  const told = el("p", { class: "note trouble", role: "alert", hidden: true });
+  const view = resultView(item.result, item.name, item.sound, (trouble) => { told.hidden = false; told.textContent = whyOf(trouble); });
+  view.append(told);
+  return view;
+}
+
+function progress(item) {
+  return el("article", { class: "card progress" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
+    el("h2", { class: "headline quiet" }, ""), el("progress", { max: 1, "aria-label": t("hearing") }),
+    el("div", { class: "progress-foot" }, el("p", { class: "fine" }), el("button", { type: "button", class: "plain", onclick: () => remove(item) }, t("stopIt"))));
+}
+
+function drawProgress(item) {
+  const card = $("shown").querySelector(".progress");
+  if (item !== shown || !card) return;
+  const uploading = item.state === "working" && item.sent < 1;
+  const known = uploading || (item.duration && item.heard);
+  card.querySelector(".headline").textContent = item.state === "waiting" ? t("waiting") : t(uploading ? "uploading" : "hearing");
+  const bar = card.querySelector("progress");
+  if (known) bar.value = uploading ? item.sent : Math.min(1, item.heard / item.duration);
+  else bar.removeAttribute("value");
+  const told = uploading ? percent(item.sent) : !item.heard ? "" : item.duration ? t("heardOf", { heard: clock(item.heard), all: clock(item.duration) }) : t("heard", { heard: clock(item.heard) });
+  card.querySelector(".fine").textContent = item.note || told;
+}
+
+function failure(item) {
+  const possible = !["too-large", "too-long", "not-a-recording"].includes(item.trouble.kind);
+  return el("article", { class: "card failure" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
+    el("h2", { class: "headline" }, t("failed")), el("p", { class: "why" }, whyOf(item.trouble)),
+    el("div", { class: "row" }, possible && el("button", { type: "button", class: "primary", onclick: () => again(item) }, t("retry")),
+      el("button", { type: "button", class: "plain", onclick: () => $("file").click() }, t("choose"))));
+}
+
+function askToken() {
+  const ask = $("ask");
+  if (ask.open) return;
+  ask.onclose = () => {
+    if (ask.returnValue !== "yes" || !$("token").value) return;
+    setToken($("token").value.trim());
+    $("token").value = "";
+    begin();
+    for (const item of items.filter((one) => one.trouble?.kind === "unauthorised")) again(item);
+  };
+  ask.showModal();
+}
+
+// The microphone
+
+async function record() {
+  if (recording) return;
+  const name = t("recordingName", { n: 1 + items.filter((item) => item.recorded).length });
+  try {
+    recording = { stop: async () => null };
+    recording.stop = await startRecording(name, liveHeard);
+  } catch (error) {
+    recording = null;
+    $("limits").textContent = t("noMic", { why: error.name === "NotAllowedError" ? "permission" : error.message });
+    $("limits").classList.add("trouble");
+    return;
+  }
+  const begun = Date.now();
+  recording.timer = setInterval(() => { $("live-time").textContent = clock((Date.now() - begun) / 1000); }, 250);
+  $("live-time").textContent = clock(0);
+  drawMeters();
+  $("live").hidden = false;
+  $("record").disabled = true;
+  $("stop").focus();
+}
+
+async function stopRecording() {
+  const { stop, timer } = recording;
+  clearInterval(timer);
+  const file = await stop();
+  recording = null;
+  $("live").hidden = true;
+  $("record").disabled = false;
+  add([file]);
+  items[0].recorded = true;
+}
+
+function drawMeters() {
+  const rows = ids().map((id) => el("div", { class: "meter", css: { "--tint": colourOf(id) } }, el("span", {}, capital(nameOf(id))),
+    el("span", { class: "bar", "data-meter": id, css: { "--score": 0, "--tint": colourOf(id) }, "aria-hidden": "true" }), el("span", { class: "meter-number" }, "–")));
+  $("meters").replaceChildren(...rows, el("div", { class: "meter level" }, el("span", {}, t("level")), el("span", { class: "bar", "data-meter": "level", css: { "--score": 0 } }), el("span", {})));
+}
+
+function liveHeard({ scores, level }) {
+  const set = (id, value) => $("meters").querySelector(`[data-meter="${CSS.escape(id)}"]`)?.style.setProperty("--score", value);
+  if (level !== undefined) set("level", Math.min(1, Math.pow(level, 0.5)));
+  for (const [id, score] of Object.entries(scores ?? {})) {
+    set(id, score);
+    const shownNumber = $("meters").querySelector(`[data-meter="${CSS.escape(id)}"]`)?.nextSibling;
+    if (shownNumber) shownNumber.textContent = number(score);
+  }
+}
+
+// Examples
+
+function drawExamples(found) {
+  $("examples").hidden = !found.length;
+  $("example-list").replaceChildren(...found.map((example) => {
+    const dots = [...new Set((example.playing ?? []).map(([family]) => family))].map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" }));
+    return el("li", {}, el("button", { type: "button", class: "example", onclick: () => tryExample(example.name) }, ...dots, el("span", {}, t(example.name))));
+  }));
+}
+
+async function tryExample(name) {
+  try {
+    const answer = await fetch(`/examples/${name}`);
+    add([new File([await answer.blob()], name, { type: "audio/ogg" })]);
+  } catch {
+    add([new File([], name)]);
+  }
+}
+
+// Beginning
+
+function redraw() {
+  translate();
+  $("limits").textContent = t("limits", limits);
+  $("limits").classList.remove("trouble");
+  if (families().length) $("model").textContent = t("model", { model: document.documentElement.dataset.model });
+  drawExamples(redraw.examples ?? []);
+  draw();
+}
+
+async function begin() {
+  try {
+    const [told, health] = [await call("/v1/labels"), await call("/healthz")];
+    setLabels(told.labels);
+    Object.assign(limits, { mb: told.limits.max_upload_mb, minutes: Math.floor(told.limits.max_duration_s / 60) });
+    document.documentElement.dataset.model = told.model;
+    document.documentElement.dataset.version = health.version;
+    redraw.examples = await call("/examples/index.json");
+  } catch (trouble) {
+    if (trouble.kind === "unauthorised") askToken();
+    else say(whyOf(trouble));
+  }
+  redraw();
+}
+
+function listenForFiles() {
+  const drop = $("drop");
+  $("choose").addEventListener("click", () => $("file").click());
+  $("file").addEventListener("change", () => { add($("file").files); $("file").value = ""; });
+  let depth = 0;
+  const over = (on) => {
+    drop.classList.toggle("over", on);
+    drop.querySelector(".drop-words").textContent = t(on ? "dropNow" : "drop");
+  };
+  addEventListener("dragenter", (event) => { if (event.dataTransfer?.types.includes("Files")) { depth++; over(true); } });
+  addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); if (!depth) over(false); });
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => { event.preventDefault(); depth = 0; over(false); add(event.dataTransfer?.files ?? []); });
+}
+
+function listenForKeys() {
+  addEventListener("keydown", (event) => {
+    const busy = event.target.closest?.("button, input, a, dialog, summary");
+    if (event.key !== " " || busy || !shown?.sound) return;
+    event.preventDefault();
+    if (shown.sound.paused) shown.sound.play().catch(() => {});
+    else shown.sound.pause();
+  });
+}
+
+for (const button of document.querySelectorAll("[data-lang]")) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
+$("record").addEventListener("click", record);
+$("stop").addEventListener("click", stopRecording);
+listenForFiles();
+listenForKeys();
+translate();
+begin();

@@ -1,0 +1,161 @@
+// One recording's result: headline, player, timeline, scores, pie, moments, warnings, downloads.
+
+import { el, save, svg } from "./dom.js";
+import { colourOf, families, ids, nameOf } from "./families.js";
+import { reportOf } from "./report.js";
+import { call } from "./server.js";
+import { timeline } from "./timeline.js";
+import { capital, clock, language, listed, number, percent, t } from "./words.js";
+
+/** Return the families that play, the surest first. */
+export const playing = (result) => [...result.playing].sort((a, b) => result.scores[b] - result.scores[a]);
+
+export function headline(result) {
+  return result.playing.length ? capital(listed(playing(result).map(nameOf))) : t("none", { n: ids().length });
+}
+
+/** Return, for each family that plays, the time at which its score over time is highest. */
+export function moments(result) {
+  const { curve, start, end } = result.details;
+  return playing(result).filter((id) => curve[id]?.length).map((id) => {
+    const best = curve[id].indexOf(Math.max(...curve[id]));
+    const stretch = result.segments.find((s) => s.family === id);
+    const at = start + (best * (end - start)) / curve[id].length;
+    return { id, at: curve[id].length > 1 ? at : stretch?.start ?? start, score: curve[id][best] };
+  });
+}
+
+function words(result) {
+  const ordered = playing(result);
+  const pieces = ordered.flatMap((id, i) => {
+    const name = i ? nameOf(id) : capital(nameOf(id));
+    const joint = i === 0 ? "" : i === ordered.length - 1 ? ` ${t("and")} ` : ", ";
+    return [joint, el("span", { class: "named", css: { "--tint": colourOf(id) } }, name)];
+  });
+  return el("h2", { class: "headline", tabindex: "-1" }, ...(pieces.length ? pieces : [headline(result)]));
+}
+
+function facts(result, name) {
+  const rate = (result.sample_rate / 1000).toLocaleString(language(), { maximumFractionDigits: 2 });
+  return el("p", { class: "facts" }, el("span", { class: "file-name" }, name), " · ", t("facts", { duration: clock(result.duration), rate }));
+}
+
+function likeliest(result) {
+  const best = [...ids()].sort((a, b) => result.scores[b] - result.scores[a])[0];
+  return el("p", { class: "note" }, t("noneLead", { name: nameOf(best), score: number(result.scores[best]) }));
+}
+
+function player(result, sound, picture) {
+  const icon = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: "M8 5v14l11-7z" }));
+  const button = el("button", { type: "button", class: "play", "aria-label": t("play"), onclick: () => (sound.paused ? sound.play().catch(() => {}) : sound.pause()) }, icon);
+  const now = el("span", { class: "now" }, clock(0));
+  const { start, end } = result.details;
+  const range = el("input", { type: "range", min: start, max: end, step: 0.1, value: start, "aria-label": t("position"), "aria-valuetext": clock(start) });
+  range.addEventListener("input", () => { sound.currentTime = Number(range.value); });
+  const show = () => {
+    picture.setTime(sound.currentTime);
+    now.textContent = clock(sound.currentTime);
+    range.value = sound.currentTime;
+    range.setAttribute("aria-valuetext", `${clock(sound.currentTime)} / ${clock(end)}`);
+  };
+  const follow = () => { show(); if (!sound.paused) requestAnimationFrame(follow); };
+  const turn = () => {
+    button.setAttribute("aria-label", t(sound.paused ? "play" : "pause"));
+    icon.firstChild.setAttribute("d", sound.paused ? "M8 5v14l11-7z" : "M7 5h4v14H7zM13 5h4v14h-4z");
+    follow();
+  };
+  sound.onplay = sound.onpause = sound.onended = turn;
+  sound.onseeked = sound.ontimeupdate = show;
+  const row = el("div", { class: "player" }, button, range, el("p", { class: "clock", "aria-hidden": "true" }, now, " / ", clock(end)));
+  sound.onerror = () => row.replaceChildren(el("p", { class: "note" }, t("noPlay")));
+  if (sound.error) sound.onerror();
+  return row;
+}
+
+function scoresTable(result) {
+  const marks = Object.fromEntries(families().map((label) => [label.id, label.threshold]));
+  const rows = ids().map((id) => {
+    const share = result.details.shares[id] ?? 0;
+    const bar = el("span", { class: "bar", "aria-hidden": "true", css: { "--score": result.scores[id], "--mark": marks[id], "--tint": colourOf(id) } });
+    return el("tr", { class: result.playing.includes(id) ? "plays" : "" },
+      el("th", { scope: "row" }, capital(nameOf(id))), el("td", { class: "bar-cell" }, bar), el("td", {}, number(result.scores[id])),
+      el("td", {}, share ? percent(share) : el("span", { class: "soft" }, t("shareNone"))));
+  });
+  const all = [...new Set(families().map((label) => number(label.threshold)))];
+  const note = el("p", { class: "fine" }, t("scoreNote", { mark: all.length > 2 ? `${all.sort()[0]}–${all.at(-1)}` : all.sort().join("–") }));
+  return el("section", { class: "scores" }, el("h3", {}, t("scores")),
+    el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("family")), el("td", {}), el("th", { scope: "col" }, t("score")), el("th", { scope: "col" }, t("share")))), el("tbody", {}, ...rows)), note);
+}
+
+/** Return a ring whose parts are the families' shares of all playing time. */
+export function pie(result) {
+  const shares = result.details.shares;
+  const whole = Object.values(shares).reduce((a, b) => a + b, 0);
+  const ring = svg("svg", { viewBox: "0 0 120 120", role: "img", "aria-label": `${t("pie")}: ${ids().filter((id) => shares[id]).map((id) => `${nameOf(id)} ${percent(shares[id] / whole)}`).join(", ") || t("shareNone")}` });
+  const around = 2 * Math.PI * 46;
+  ring.append(svg("circle", { cx: 60, cy: 60, r: 46, class: "ring" }));
+  let turned = 0;
+  for (const id of ids().filter((one) => shares[one] > 0)) {
+    const length = (shares[id] / whole) * around;
+    const gap = length > 8 && whole > shares[id] ? 3 : 0;
+    ring.append(svg("circle", { cx: 60, cy: 60, r: 46, class: "part", stroke: colourOf(id), "stroke-dasharray": `${length - gap} ${around}`, "stroke-dashoffset": -turned, transform: "rotate(-90 60 60)" }));
+    turned += length;
+  }
+  ring.append(svg("text", { x: 60, y: 60, class: "pie-number" }, t("pieOf", { n: result.playing.length, all: ids().length })), svg("text", { x: 60, y: 77, class: "pie-words" }, t("pieWords")));
+  return ring;
+}
+
+function pieSection(result) {
+  const shares = result.details.shares;
+  const whole = Object.values(shares).reduce((a, b) => a + b, 0);
+  const legend = ids().filter((id) => shares[id] > 0).map((id) => el("li", { css: { "--tint": colourOf(id) } }, el("span", { class: "swatch", "aria-hidden": "true" }), el("span", {}, capital(nameOf(id))), el("b", {}, percent(shares[id] / whole))));
+  return el("section", { class: "pie" }, el("h3", {}, t("pie")), el("div", { class: "pie-body" }, pie(result), el("ul", { class: "legend" }, ...legend)));
+}
+
+function momentsSection(result, seek) {
+  const found = moments(result);
+  if (!found.length) return null;
+  const buttons = found.map(({ id, at }) => el("li", {}, el("button", { type: "button", class: "moment", css: { "--tint": colourOf(id) }, "aria-label": t("momentAt", { name: capital(nameOf(id)), time: clock(at) }), onclick: () => seek(at, true) },
+    el("span", { class: "moment-time" }, clock(at)), el("span", {}, capital(nameOf(id))))));
+  return el("section", { class: "moments" }, el("h3", {}, t("moments")), el("p", { class: "fine" }, t("momentsNote")), el("ul", {}, ...buttons));
+}
+
+function warnings(result) {
+  if (!result.warnings?.length) return null;
+  const items = result.warnings.map((w) => el("li", {}, typeof w === "string" ? w : `${capital(w.message)}: ${w.advice}.`));
+  return el("section", { class: "warnings" }, el("h3", {}, t("warnings")), el("ul", {}, ...items));
+}
+
+function downloads(result, name, fail) {
+  const stem = name.replace(/\.[^.]*$/, "") || "recording";
+  const plain = { ...result };
+  delete plain.details;
+  const written = (form, suffix, type) => async () => {
+    try {
+      save(new Blob([await call(`/v1/write?format=${form}&lang=${language()}`, { results: [plain] })], { type }), `${stem}.${suffix}`);
+    } catch (trouble) { fail(trouble); }
+  };
+  const kinds = [
+    ["json", () => save(new Blob([`${JSON.stringify(plain, null, 2)}\n`], { type: "application/json" }), `${stem}.json`)],
+    ["csv", written("csv", "csv", "text/csv")],
+    ["audacity", written("audacity", "txt", "text/plain")],
+    ["report", () => save(new Blob([reportOf(result, name)], { type: "text/html" }), `${stem}.html`)],
+  ];
+  const buttons = kinds.map(([kind, act]) => el("li", {}, el("button", { type: "button", class: "plain", "data-download": kind, onclick: act }, t(kind))));
+  return el("section", { class: "downloads" }, el("h3", {}, t("downloads")), el("ul", {}, ...buttons));
+}
+
+/** Return the whole view of a result. sound: an audio element. fail(trouble): tells what went wrong with a download. */
+export function resultView(result, name, sound, fail) {
+  const seek = (seconds, play = false) => {
+    sound.currentTime = seconds;
+    picture.setTime(seconds);
+    if (play) sound.play().catch(() => {});
+  };
+  const picture = timeline(result, seek);
+  return el("article", { class: "card result" },
+    facts(result, name), words(result), !result.playing.length && likeliest(result), warnings(result),
+    player(result, sound, picture), picture.element,
+    el("div", { class: "columns" }, scoresTable(result), el("div", { class: "side" }, pieSection(result), momentsSection(result, seek))),
+    downloads(result, name, fail));
+}

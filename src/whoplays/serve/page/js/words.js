@@ -1,0 +1,92 @@
+// What the page says, in both languages; and how it writes times and shares.
+
+const WORDS = {
+  en: {
+    skip: "Skip to the content", language: "Language", title: "Who plays, and when?",
+    lead: "Drop in a recording and see when brass, drums, guitar, piano and strings are heard.",
+    drop: "Drop recordings here", dropNow: "Let go to hear them", choose: "Choose a file", record: "Record",
+    examples: "No recording at hand? Try one of ours", limits: "Audio or video, up to {mb} MB and {minutes} minutes.",
+    listening: "Listening", stop: "Stop and hear it whole", recordings: "Recordings",
+    liveNote: "What was heard in the last seconds. When you stop, the whole recording is heard.",
+    kept: "Recordings are deleted as soon as they are heard.", model: "Model {model}.",
+    askTitle: "This server asks for a token", askWords: "Whoever runs it can tell you.", token: "Token", cancel: "Cancel", go: "Go on",
+    waiting: "Waiting", uploading: "Uploading", hearing: "Listening", heardOf: "{heard} of {all} heard", heard: "{heard} heard",
+    done: "Done", failed: "Could not be heard", retry: "Try again", remove: "Remove {name}", stopIt: "Stop",
+    and: "and", none: "None of the {n} families", noneLead: "The likeliest is {name}, with a score of {score}.",
+    facts: "{duration} · {rate} kHz", play: "Play", pause: "Pause", position: "Position", noPlay: "This browser cannot play this kind of file; what was heard is shown all the same.",
+    timeline: "When each family plays", wave: "Waveform", scores: "How sure it is", family: "Family", score: "Score", share: "Of the time",
+    scoreNote: "A score says how likely it is that the family plays at some time in the recording. From {mark} on it counts as playing.",
+    pie: "Share of playing time", pieOf: "{n} of {all}", pieWords: "families", moments: "Telling moments", momentsNote: "Where each family is clearest.", momentAt: "{name} at {time}, play from there",
+    warnings: "Before you trust this", downloads: "Take it with you", json: "JSON", csv: "CSV table", audacity: "Audacity labels", report: "Report (HTML)",
+    stretch: "{name} {from} to {to}, score {score}", shareNone: "not heard",
+    away: "The server cannot be reached. Is whoplays serve still running?", tooLarge: "This file has {size}; at most {mb} MB can be sent.",
+    busy: "The server is busy. Trying again in {seconds} s.", noMic: "No microphone can be used: {why}",
+    saidDone: "{name}: heard {families}.", saidNone: "{name}: none of the families was heard.", saidFailed: "{name} could not be heard. {why}",
+    recordingName: "Recording {n}", reportMade: "Made by whoplays {version}, model {model}.", example: "Example",
+    "violin-and-piano.ogg": "Violin and piano", "band.ogg": "Guitar and drums", "brass-quartet.ogg": "Brass quartet", level: "Level",
+  },
+  pl: {
+    skip: "Przejdź do treści", language: "Język", title: "Kto gra i kiedy?",
+    lead: "Upuść nagranie i zobacz, kiedy słychać instrumenty dęte blaszane, perkusję, gitarę, fortepian i smyczki.",
+    drop: "Upuść tu nagrania", dropNow: "Puść, aby ich posłuchać", choose: "Wybierz plik", record: "Nagraj",
+    examples: "Nie masz nagrania pod ręką? Wypróbuj nasze", limits: "Dźwięk lub wideo, do {mb} MB i {minutes} minut.",
+    listening: "Słucham", stop: "Zatrzymaj i posłuchaj całości", recordings: "Nagrania",
+    liveNote: "Co było słychać w ostatnich sekundach. Po zatrzymaniu wysłuchane zostanie całe nagranie.",
+    kept: "Nagrania są usuwane zaraz po wysłuchaniu.", model: "Model {model}.",
+    askTitle: "Ten serwer pyta o token", askWords: "Zna go osoba, która prowadzi serwer.", token: "Token", cancel: "Anuluj", go: "Dalej",
+    waiting: "Czeka", uploading: "Wysyłanie", hearing: "Słucham", heardOf: "wysłuchano {heard} z {all}", heard: "wysłuchano {heard}",
+    done: "Gotowe", failed: "Nie udało się wysłuchać", retry: "Spróbuj ponownie", remove: "Usuń {name}", stopIt: "Przerwij",
+    and: "i", none: "Żadna z {n} rodzin", noneLead: "Najbliżej: {name}, wynik {score}.",
+    facts: "{duration} · {rate} kHz", play: "Odtwórz", pause: "Wstrzymaj", position: "Pozycja", noPlay: "Ta przeglądarka nie odtwarza takich plików; wynik i tak jest poniżej.",
+    timeline: "Kiedy gra która rodzina", wave: "Fala dźwiękowa", scores: "Jak bardzo to pewne", family: "Rodzina", score: "Wynik", share: "Część czasu",
+    scoreNote: "Wynik mówi, jak prawdopodobne jest, że rodzina gra w którejś chwili nagrania. Od {mark} uznajemy, że gra.",
+    pie: "Udział w czasie gry", pieOf: "{n} z {all}", pieWords: "rodzin", moments: "Znamienne chwile", momentsNote: "Gdzie każdą rodzinę słychać najwyraźniej.", momentAt: "{name}, {time}, odtwórz od tego miejsca",
+    warnings: "Zanim temu zaufasz", downloads: "Zabierz ze sobą", json: "JSON", csv: "Tabela CSV", audacity: "Etykiety Audacity", report: "Raport (HTML)",
+    stretch: "{name} od {from} do {to}, wynik {score}", shareNone: "nie słychać",
+    away: "Serwer nie odpowiada. Czy whoplays serve nadal działa?", tooLarge: "Ten plik ma {size}; można wysłać najwyżej {mb} MB.",
+    busy: "Serwer jest zajęty. Ponowna próba za {seconds} s.", noMic: "Nie można użyć mikrofonu: {why}",
+    saidDone: "{name}: słychać: {families}.", saidNone: "{name}: nie słychać żadnej z rodzin.", saidFailed: "{name}: nie udało się wysłuchać. {why}",
+    recordingName: "Nagranie {n}", reportMade: "Raport utworzył whoplays {version}, model {model}.", example: "Przykład",
+    "violin-and-piano.ogg": "Skrzypce i fortepian", "band.ogg": "Gitara i perkusja", "brass-quartet.ogg": "Kwartet blaszany", level: "Poziom",
+  },
+};
+
+const stored = (() => { try { return localStorage.getItem("lang"); } catch { return null; } })();
+let lang = stored in WORDS ? stored : (navigator.language || "en").toLowerCase().startsWith("pl") ? "pl" : "en";
+
+export const language = () => lang;
+
+export function setLanguage(chosen) {
+  lang = chosen;
+  try { localStorage.setItem("lang", chosen); } catch { /* private windows keep nothing */ }
+}
+
+/** Return the words under `key`, with {places} filled in. */
+export function t(key, values = {}) {
+  const words = WORDS[lang][key] ?? WORDS.en[key] ?? key;
+  return words.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/** Write the words into every element that asks for them. */
+export function translate(root = document) {
+  document.documentElement.lang = lang;
+  for (const e of root.querySelectorAll("[data-t]")) e.textContent = t(e.dataset.t);
+  for (const e of root.querySelectorAll("[data-t-label]")) e.setAttribute("aria-label", t(e.dataset.tLabel));
+  for (const b of document.querySelectorAll("[data-lang]")) b.setAttribute("aria-pressed", String(b.dataset.lang === lang));
+}
+
+/** 75.4 -> "1:15". */
+export function clock(seconds) {
+  const s = Math.floor(seconds + 0.5);
+  const two = (n) => String(n).padStart(2, "0");
+  return s >= 3600 ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
+}
+
+export const number = (value, digits = 2) => value.toLocaleString(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+export const percent = (value) => value.toLocaleString(lang, { style: "percent", maximumFractionDigits: 0 });
+export const megabytes = (bytes) => `${(bytes / 1048576).toLocaleString(lang, { maximumFractionDigits: 1 })} MB`;
+export const capital = (text) => text.charAt(0).toLocaleUpperCase(lang) + text.slice(1);
+
+/** ["a", "b", "c"] -> "a, b and c". */
+export const listed = (names) =>
+  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${t("and")} ${names.at(-1)}`;

@@ -1,0 +1,277 @@
+"""Worker processes for recordings: a few, warm, replaced when one dies or is killed; a bounded queue before them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ModelError
+from .metrics import Metrics
+from .problems import Problem
+from .settings import Settings
+
+CANCEL_S = 2.0  # for a worker to stop hearing by itself before it is killed
+MAX_LINE = 32 << 20
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to hear of a recording: `duration` seconds from `start`; details: with what a picture needs."""
+
+    start: float = 0.0
+    duration: float | None = None
+    details: bool = False
+
+
+class Died(Exception):
+    """The worker's process ended without an answer."""
+
+
+class Worker:
+    """The server's side of one process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], link: socket.socket) -> None:
+        """Take over a process that was started with the other end of `link`."""
+        self.process = process
+        self.link = link
+        self._rest = b""
+
+    @classmethod
+    def start(cls, settings: Settings) -> Worker:
+        """Start a process; it says `ready` when it is warm."""
+        ours, theirs = socket.socketpair()
+        quiet = None if os.environ.get("WHOPLAYS_DEBUG") else subprocess.DEVNULL
+        threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        environment = {**os.environ, **threads}
+        environment.pop("WHOPLAYS_TOKEN", None)  # what a worker does not know, it cannot give away
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "whoplays.serve.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=quiet,
+                stderr=quiet,
+                start_new_session=True,  # Ctrl-C is the server's to handle
+                env=environment,
+            )
+        ours.setblocking(False)
+        worker = cls(process, ours)
+        model = None if settings.model is None else str(settings.model.resolve())
+        worker._send({"model": model, "memory_mb": settings.memory_mb})
+        return worker
+
+    def _send(self, message: dict[str, Any], file: int | None = None) -> None:
+        line = json.dumps(message).encode() + b"\n"  # always small, so it fits the socket's buffer whole
+        try:
+            socket.send_fds(self.link, [line], [] if file is None else [file])
+        except OSError as error:
+            raise Died from error
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next message. Raises `Died`."""
+        loop = asyncio.get_running_loop()
+        pieces = [self._rest]
+        size = 0
+        while b"\n" not in pieces[-1]:
+            try:
+                piece = await loop.sock_recv(self.link, 1 << 18)
+            except OSError as error:
+                raise Died from error
+            size += len(piece)
+            if not piece or size > MAX_LINE:
+                raise Died
+            pieces.append(piece)
+        line, _, self._rest = b"".join(pieces).partition(b"\n")
+        try:
+            return json.loads(line)
+        except ValueError as error:
+            raise Died from error
+
+    async def hear(self, file: int, job: Job, max_duration_s: float, progress: Progress) -> dict[str, Any]:
+        """Return the last message about the recording in the open file. Raises `Died`; when cancelled, stops hearing."""
+        order = {"start": job.start, "duration": job.duration, "details": job.details}
+        self._send({**order, "max_duration_s": max_duration_s}, file)
+        try:
+            return await self._answer(progress)
+        except asyncio.CancelledError:
+            await self._stop_hearing()
+            raise
+
+    async def _answer(self, progress: Progress | None = None) -> dict[str, Any]:
+        while True:
+            message = await self.receive()
+            if message["type"] != "progress":
+                return message
+            if progress:
+                progress(message)
+
+    async def _stop_hearing(self) -> None:
+        try:
+            self._send({"cancel": True})
+            async with asyncio.timeout(CANCEL_S):
+                await self._answer()
+        except (Died, TimeoutError):
+            self.kill()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take a recording."""
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """End the process now, whatever it does."""
+        with contextlib.suppress(OSError):
+            self.process.kill()
+        self.process.wait()
+        self.link.close()
+
+
+class Pool:
+    """`settings.workers` workers and the queue before them."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Prepare; `start` starts the processes."""
+        self.settings = settings
+        self.metrics = metrics
+        self.waiting = 0
+        self.unusable: str | None = None
+        self._free: asyncio.Queue[Worker] = asyncio.Queue()
+        self._all: set[Worker] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the workers, and return at once: they become ready in the background."""
+        for _ in range(self.settings.workers):
+            self._in_background()
+
+    def _in_background(self) -> None:
+        task = asyncio.create_task(self._add_worker())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _add_worker(self) -> None:
+        pause = 0.5
+        while not self._closed:
+            worker = Worker.start(self.settings)
+            self._all.add(worker)
+            try:
+                async with asyncio.timeout(60):
+                    message = await worker.receive()
+                if message["type"] == "ready":
+                    self.unusable = None
+                    self._free.put_nowait(worker)
+                    return
+                self.unusable = str(message.get("detail"))
+            except (Died, TimeoutError):
+                self.unusable = "a worker did not start"
+            except asyncio.CancelledError:
+                self._drop(worker)
+                raise
+            self._drop(worker)
+            await asyncio.sleep(pause)
+            pause = min(30.0, 2 * pause)
+
+    def _drop(self, worker: Worker) -> None:
+        worker.kill()
+        self._all.discard(worker)
+
+    @property
+    def ready(self) -> int:
+        """Workers that wait for a recording."""
+        return self._free.qsize()
+
+    @property
+    def full(self) -> bool:
+        """Whether a recording that came now would be turned away."""
+        return self._free.empty() and self.waiting >= self.settings.queue
+
+    async def hear(self, file: int, job: Job, progress: Progress = lambda message: None) -> dict[str, Any]:
+        """Return the prediction's dictionary for the recording in an open file (its descriptor).
+
+        Raises `Problem`: busy, not a recording, too long, too slow, too large in memory. Cancelling it ends the work.
+        """
+        if self.unusable:
+            raise Problem("unavailable", f"the model cannot be used: {self.unusable}", retry_after=30)
+        worker = await self._next_worker()
+        try:
+            async with asyncio.timeout(self.settings.time_limit_s):
+                message = await worker.hear(file, job, self.settings.max_duration_s, progress)
+        except TimeoutError:
+            worker.kill()
+            self.metrics.count("whoplays_workers_replaced_total", reason="time")
+            raise Problem("too-slow", f"was not heard within {self.settings.time_limit_s:g} s; send a part") from None
+        except Died:
+            worker.kill()
+            self.metrics.count("whoplays_workers_replaced_total", reason="died")
+            raise Problem("not-a-recording", "cannot be decoded: the decoder broke down over it") from None
+        else:
+            if message.get("kind") == "memory":  # what is left of it is not to be relied on
+                worker.kill()
+        finally:
+            self._give_back(worker)
+        return self._judged(message)
+
+    async def _next_worker(self) -> Worker:
+        if self.full:
+            self.metrics.count("whoplays_turned_away_total", reason="queue")
+            raise Problem("busy", "too many recordings are waiting; try again soon", retry_after=self.patience())
+        self.waiting += 1
+        try:
+            return await self._free.get()
+        finally:
+            self.waiting -= 1
+
+    def patience(self) -> int:
+        """Return the seconds after which a place in the queue is likely free."""
+        each = self.metrics.mean("whoplays_hearing_seconds") or 1.0
+        return max(1, min(60, round(each * (self.waiting + 1) / self.settings.workers)))
+
+    def _give_back(self, worker: Worker) -> None:
+        if worker.alive and worker.link.fileno() >= 0:
+            self._free.put_nowait(worker)
+        else:
+            self._drop(worker)
+            if not self._closed:
+                self._in_background()
+
+    def _judged(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["type"] == "result":
+            return message["result"]
+        detail = str(message.get("detail", ""))
+        match message.get("kind"):
+            case "audio":
+                raise Problem("not-a-recording", detail)
+            case "too-long":
+                raise Problem("too-long", detail)
+            case "memory":
+                self.metrics.count("whoplays_workers_replaced_total", reason="memory")
+                raise Problem("not-a-recording", "cannot be decoded: it needs more memory than a recording may take")
+        raise Problem("internal", f"could not be heard ({detail}); please report it")
+
+    def close(self) -> None:
+        """End all processes."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        for worker in list(self._all):
+            self._drop(worker)
+
+
+def check_model(settings: Settings) -> Any:
+    """Return the model's configuration, read without starting anything. Raises `ModelError`."""
+    from .. import bundle
+
+    try:
+        return bundle.read(settings.model).config
+    except ModelError as error:
+        raise ModelError(f"{error}" if settings.model else f"{error}; name one with --model") from None

@@ -1,0 +1,124 @@
+"""The shapes that go over the wire, for OpenAPI and for checking what comes in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False, description="Seconds from the recording's start.")]
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Id = Annotated[str, Field(max_length=100)]
+
+EXAMPLE: dict[str, Any] = {
+    "path": "duet.flac",
+    "duration": 12.34,
+    "sample_rate": 44100,
+    "model": "default@1",
+    "scores": {"brass": 0.01, "drums": 0.03, "guitar": 0.94, "piano": 0.02, "strings": 0.91},
+    "playing": ["guitar", "strings"],
+    "segments": [{"family": "guitar", "start": 0.0, "end": 12.3, "score": 0.95}],
+    "warnings": [],
+}
+
+
+class Segment(BaseModel):
+    """A stretch in which a family plays."""
+
+    family: Id
+    start: Seconds
+    end: Seconds
+    score: Score
+
+
+class Caution(BaseModel):
+    """What in the recording could mislead."""
+
+    code: Id
+    message: Annotated[str, Field(max_length=1000)]
+    advice: Annotated[str, Field(max_length=1000)]
+
+
+class Details(BaseModel):
+    """What a picture of the recording needs; only there when asked for."""
+
+    start: Seconds
+    end: Seconds
+    peaks: Annotated[list[float], Field(description="Outline: largest levels of even parts of the time heard.")]
+    curve: Annotated[dict[str, list[Score]], Field(description="Scores over time, on an even grid.")]
+    shares: Annotated[dict[str, Score], Field(description="Share of the time in which each family plays.")]
+
+
+class Prediction(BaseModel):
+    """What was heard in one recording: the same object as the command line's JSON line."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [EXAMPLE]})
+
+    path: Annotated[str, Field(max_length=1000, description="The uploaded file's name.")]
+    duration: Seconds
+    sample_rate: Annotated[int, Field(ge=1, le=1_000_000, description="Hz")]
+    model: Id
+    scores: Annotated[dict[Id, Score], Field(max_length=1000, description="How likely it is that each family plays.")]
+    playing: Annotated[list[Id], Field(max_length=1000, description="Families whose score reaches the threshold.")]
+    segments: Annotated[list[Segment], Field(max_length=100_000)]
+    warnings: Annotated[list[Caution], Field(max_length=100)] = []
+    details: Annotated[Details | None, Field(exclude=True)] = None
+
+
+class Failure(BaseModel):
+    """A recording of a batch that could not be used."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"path": "a.mov", "error": "holds no sound, only video"}]}
+    )
+
+    path: Annotated[str, Field(max_length=1000)]
+    error: Annotated[str, Field(max_length=1000)]
+
+
+class Batch(BaseModel):
+    """One entry for each file, in the order given."""
+
+    results: list[Prediction | Failure]
+
+
+class LabelName(BaseModel):
+    """A family: its id, and what people call it."""
+
+    id: str
+    en: str
+    pl: str
+    threshold: Annotated[float, Field(description="The score from which on it counts as playing.")]
+
+
+class Limits(BaseModel):
+    """How much can be sent at once."""
+
+    max_upload_mb: int
+    max_duration_s: float
+    max_files: int
+
+
+class Labels(BaseModel):
+    """What the model can hear, in its order."""
+
+    model: str
+    labels: list[LabelName]
+    limits: Limits
+
+
+class Health(BaseModel):
+    """Whether recordings can be heard."""
+
+    status: str
+    model: str
+    version: str
+    workers: int
+
+
+class ToWrite(BaseModel):
+    """Results to be written in another format."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"results": [EXAMPLE]}]})
+
+    results: Annotated[list[Prediction | Failure], Field(min_length=1, max_length=1000)]

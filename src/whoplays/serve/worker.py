@@ -1,0 +1,183 @@
+"""One process that decodes and hears, so that a hostile recording can hurt nothing but this process.
+
+It is started as `python -m whoplays.serve.worker FD`, FD being a Unix socket on which both sides speak one JSON object a
+line; a recording comes as an open file beside its line. Nothing is pickled: the server trusts no byte a decoder may have
+written. Once warm it gives up what it does not need: memory beyond a limit, writing files, and opening anything at all
+(FFmpeg reads playlists that name other files and addresses; here every such attempt fails).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import select
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import audio
+from ..errors import AudioError, WhoplaysError
+from .listener import Listener, Peaks, details
+
+LINE_BYTES = 64 * 1024
+
+
+class _Cancelled(Exception):
+    """The server wants this recording no more."""
+
+
+class _TooLong(Exception):
+    """More sound than one recording may hold."""
+
+
+def main() -> None:
+    """Serve the socket named by the first argument until its other side closes."""
+    link = socket.socket(fileno=int(sys.argv[1]))
+    settings, _ = _receive(link)
+    try:
+        listener = Listener(Path(settings["model"]) if settings["model"] else None, threads=1)
+        _warm_up(listener)
+    except WhoplaysError as error:
+        _send(link, {"type": "unusable", "detail": str(error)})
+        return
+    _give_up(settings["memory_mb"])
+    _send(link, {"type": "ready"})
+    while True:
+        try:
+            job, descriptors = _receive(link)
+        except EOFError:
+            return
+        if "cancel" in job:  # it came when that job was done already
+            continue
+        with os.fdopen(descriptors[0], "rb") as file:
+            answer = _answer(listener, link, file, job)
+        _send(link, answer)
+
+
+def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    data, descriptors, _, _ = socket.recv_fds(link, LINE_BYTES, 1)
+    while data and not data.endswith(b"\n"):
+        data += link.recv(LINE_BYTES)
+    if not data:
+        raise EOFError
+    return json.loads(data.splitlines()[-1]), list(descriptors)
+
+
+def _send(link: socket.socket, message: dict[str, Any]) -> None:
+    link.sendall(json.dumps(message, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+
+def _warm_up(listener: Listener) -> None:
+    """Do once all that later has to open or import something: each decoder on a second of noise, and what is no recording."""
+    import importlib
+    import pkgutil
+
+    import av
+    import soundfile
+
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if "__main__" not in module.name:
+            importlib.import_module(module.name)
+    noise = np.random.default_rng(0).normal(0, 0.01, 8000).astype(np.float32)
+    for form in ("WAV", "OGG"):
+        file = io.BytesIO()
+        soundfile.write(file, noise, 8000, format=form)
+        file.seek(0)
+        details(listener.predict(file), Peaks())
+    listener.predict(_video_like(noise))
+    try:
+        listener.predict(io.BytesIO(b"no recording"))
+    except AudioError:
+        pass
+    _memory_mb()
+
+
+def _video_like(noise: Any) -> io.BytesIO:
+    """Return samples (n,) at 8 kHz in a container that FFmpeg reads and libsndfile does not."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray((noise[None] * 32767).astype(np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    file.seek(0)
+    return file
+
+
+def _memory_mb() -> float:
+    """Return the address space this process holds, in MiB (0 where the system does not tell)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def _give_up(memory_mb: int) -> None:
+    """Lower the limits of this process for good."""
+    import resource
+
+    held = _memory_mb()
+    if held:
+        most = int((held + memory_mb) * (1 << 20))
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, free + 1))  # the next recording, and nothing else
+
+
+def _answer(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"type": "result", "result": _hear(listener, link, file, job)}
+    except _Cancelled:
+        return {"type": "cancelled"}
+    except _TooLong as error:
+        return {"type": "failed", "kind": "too-long", "detail": str(error)}
+    except AudioError as error:
+        return {"type": "failed", "kind": "audio", "detail": str(error)}
+    except MemoryError:
+        return {"type": "failed", "kind": "memory", "detail": "it needs more memory than a recording may take"}
+    except Exception as error:
+        memory = "alloc" in str(error).lower()  # ONNX Runtime and FFmpeg have words of their own
+        return {"type": "failed", "kind": "memory" if memory else "internal", "detail": type(error).__name__}
+
+
+def _hear(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
+    start, duration, most = job["start"], job["duration"], job["max_duration_s"]
+    told = audio.probe(file).duration
+    file.seek(0)
+    total = None if told is None else max(0.0, told - start) if duration is None else min(duration, told - start)
+    if duration is None and total is not None and total > most:
+        raise _TooLong(f"lasts {total:.0f} s; {most:g} s can be heard at once, or ask for a part with start and end")
+    peaks, rate, heard = Peaks(), listener.config.features.sample_rate, 0.0
+
+    def watch(window: Any) -> None:
+        nonlocal heard
+        if select.select([link], [], [], 0)[0]:
+            raise _Cancelled
+        heard += len(window) / rate
+        if heard > most + 1:
+            raise _TooLong(
+                f"lasts more than the {most:g} s that can be heard at once; ask for a part with start and end"
+            )
+        peaks.add(window)
+        _send(link, {"type": "progress", "heard": round(heard, 2), "duration": total})
+
+    listener.on_window = watch
+    prediction = listener.predict(file, start=start, duration=duration)
+    answer = prediction.to_dict()
+    if job["details"]:
+        answer["details"] = details(prediction, peaks)
+    return answer
+
+
+if __name__ == "__main__":
+    main()
