@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from whoplays.train.batches import chunks, drawn_order
 from whoplays.train.checkpoint import CHECKPOINT
 from whoplays.train.history import EarlyStopping
 from whoplays.train.report import HISTORY, PLOT, ReportSettings, usable
-from whoplays.train.run import Part, Run
+from whoplays.train.run import Part, Run, deferred_interrupts
 from whoplays.train.steps import FusedSteps, Objective, PlainSteps, Tally
 from whoplays.train.watch import Watcher
 
@@ -225,6 +226,18 @@ def test_ctrl_c_keeps_the_best_so_far_and_can_go_on(small_dataset: Path, in_one_
     assert whoplays.load(tmp_path).labels
     train(small_dataset, out=tmp_path, resume=True, **FAST)
     assert comparable(tmp_path) == comparable(in_one_go)
+
+
+def test_a_real_ctrl_c_waits_for_the_end_of_a_chunk_and_a_second_one_does_not() -> None:
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts() as check:
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+        check()
+    assert reached
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_ctrl_c_before_anything_was_learnt_leaves_nothing(small_dataset: Path, tmp_path: Path) -> None:

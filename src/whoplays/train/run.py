@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,7 @@ class Run:
         self.best: list[NDArray[Any]] = []
         self._steps: Steps | None = None
         self._judge: Any = None
+        self._check_interrupt: Callable[[], None] = lambda: None
         self.optimizer.build(self.model.trainable_variables)
 
     @property
@@ -93,8 +97,9 @@ class Run:
         Ctrl-C before the first epoch is over leaves nothing to keep and is passed on.
         """
         try:
-            while self.done < self.epochs and not self.stopping.over:
-                self._epoch()
+            with deferred_interrupts() as self._check_interrupt:
+                while self.done < self.epochs and not self.stopping.over:
+                    self._epoch()
             self.stopped = "early" if self.stopping.over else "epochs"
         except KeyboardInterrupt:
             if not self.best:
@@ -131,6 +136,7 @@ class Run:
             tally.add(self._steps(chunk.features, chunk.targets, chunk.weights))
             done += -(-chunk.rows // self.batch_size)
             self.watcher.step(epoch, done, self._steps_per_epoch, tally.figures())
+            self._check_interrupt()
         return tally.figures()
 
     def judge(self, part: Part) -> dict[str, float]:
@@ -174,6 +180,36 @@ class Run:
             "best": self.best,
         }
         Checkpoint(self.identity, facts, groups).write(self.folder)
+
+
+@contextlib.contextmanager
+def deferred_interrupts() -> Iterator[Callable[[], None]]:
+    """Make Ctrl-C wait until the function that is yielded is called, which then raises `KeyboardInterrupt`.
+
+    Raised in the middle of foreign code, it would surface as an error of that code's. A second Ctrl-C does not wait.
+    Outside the main thread nothing is changed: signals do not come there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before = signal.getsignal(signal.SIGINT)
+    asked = False
+
+    def remember(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _forward(keras: Any, model: Any) -> Any:
