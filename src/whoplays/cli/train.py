@@ -149,6 +149,7 @@ def _watcher() -> Any:
                 say(f"Left out, for the loss needs other labels (see --loss): rows: {told}")
             if sys.stderr.isatty():
                 self._bar = _bar()
+                self._bar.show("compiling the steps", 0, facts["steps"], "")
 
         def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
             told = f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.3f}" if figures else ""
