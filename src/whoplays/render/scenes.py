@@ -43,13 +43,15 @@ ENSEMBLES = (
     ("drums", "guitar", "strings", "bass"), ("drums", "piano", "strings", "brass", "bass"), ("drums", "voice", "bass"),
     ("other", "other", "drums"), ("strings", "piano", "brass"), ("guitar", "piano", "drums", "voice"),
 )  # fmt: skip
-_OTHER_PROGRAMS = tuple([*range(8, 15), *range(16, 24), *range(46, 48), *range(50, 55), *range(62, 112)])
+_OTHER_PROGRAMS = (*range(8, 15), *range(16, 24), 46, 46, 47, *range(50, 55), *range(62, 112), *(*range(64, 74),) * 3)
 _BASS_PROGRAMS = tuple(range(32, 40))
 #: How much oftener an instrument is drawn than others of its family: as in music, not as in the library.
 _WEIGHTS = {
     "trumpet": 5.0, "trumpet-section": 2.0, "trumpet-muted": 2.0, "trombone": 2.0, "tuba": 1.5, "french-horn": 2.0,
-    "violin": 6.0, "viola": 2.5, "cello": 2.0, "violin-section": 2.0, "string-section": 2.0, "saxophone": 2.0, "flute": 2.0,
-    "clarinet": 2.0, "snare": 2.0, "guitar-electric-distorted": 2.0, "guitar-electric-overdriven": 2.0,
+    "violin": 6.0, "viola": 2.5, "cello": 2.0, "violin-section": 2.0, "string-section": 2.0, "snare": 2.0,
+    "guitar-electric-distorted": 2.0, "guitar-electric-overdriven": 2.0, "saxophone": 8.0, "flute": 8.0, "clarinet": 8.0,
+    "oboe": 5.0, "bassoon": 4.0, "bass-clarinet": 3.0, "cor-anglais": 3.0, "piccolo": 3.0, "accordion": 3.0, "organ": 3.0,
+    "harmonica": 3.0, "choir": 3.0, "harp": 3.0, "bass-electric": 3.0, "bass-electric-fingered": 3.0, "vibraphone": 2.0,
 }  # fmt: skip
 
 
@@ -140,7 +142,7 @@ class Studio:
         if kind < 0.34:
             return self._no_instrument(rng)
         if kind < 0.64:
-            role = str(rng.choice([*FAMILY_IDS, "other", "bass"], p=[0.17, 0.11, 0.17, 0.16, 0.17, 0.18, 0.04]))
+            role = str(rng.choice([*FAMILY_IDS, "other", "bass"], p=[0.17, 0.08, 0.15, 0.13, 0.18, 0.25, 0.04]))
             return self._ensemble(rng, [role])
         if kind < 0.88:
             return self._ensemble(rng, list(ENSEMBLES[rng.integers(len(ENSEMBLES))]))
@@ -148,7 +150,7 @@ class Studio:
 
     def _single(self, rng: np.random.Generator) -> Scene:
         """One note, hit, strum or phrase, alone: repeated to the full length, as `predict` repeats short recordings."""
-        family = str(rng.choice([*FAMILY_IDS, "other"], p=[0.17, 0.18, 0.16, 0.16, 0.17, 0.16]))
+        family = str(rng.choice([*FAMILY_IDS, "other"], p=[0.17, 0.15, 0.14, 0.12, 0.18, 0.24]))
         source = self.phrases if rng.random() < 0.15 and family in self.phrases else self.singles
         groups = source.get(family) or self.singles[family]
         weights = np.array([_WEIGHTS.get(group[0].instrument, 1.0) for group in groups])

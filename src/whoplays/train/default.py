@@ -79,10 +79,12 @@ class DefaultSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training left: the model folder and its history (one row an epoch)."""
+    """What training left: the model folder, its history (one row an epoch), and why it stopped."""
 
     folder: Path
     history: list[Row]
+    stopped: str = "epochs"
+    already_there: bool = False
 
 
 def train_default(
@@ -100,12 +102,15 @@ def train_default(
         )
     chosen, watcher, out = DefaultSettings(**settings), watcher or Watcher(), Path(out)
     with only_writer(out):
+        if resume and not (out / checkpoint.CHECKPOINT).exists() and (out / bundle.CONFIG).exists():
+            history = list(bundle.read(out).config.training.get("history", []))
+            return Trained(out, history, already_there=True)
         training, validation = open_pools(Path(source))
         run = _Run(chosen, training, validation, out, watcher)
         run.begin(resume)
         run.go()
         run.finish()
-    return Trained(out, run.history.rows)
+    return Trained(out, run.history.rows, run.stopped)
 
 
 def open_pools(source: Path) -> tuple[Pool, Pool]:
@@ -140,6 +145,7 @@ class _Run:
         wanted = -(-len(training) // settings.batch_size)
         self.steps = settings.steps_per_epoch or min(200, max(20, wanted))
         self.history = History()
+        self.stopped = "epochs"
 
     def _measured(self) -> tuple[Array, Array]:
         """Return mean and variance of each band over some crops. Resumed runs take those of their checkpoint."""
@@ -230,6 +236,7 @@ class _Run:
         except KeyboardInterrupt:
             if not self.history.rows:
                 raise
+            self.stopped = "interrupted"
 
     def _epoch(self, number: int) -> None:
         begun, sums = time.monotonic(), np.zeros(0)
@@ -241,7 +248,7 @@ class _Run:
             found = self.model.train_on_batch(examples.features, self._targets(examples), return_dict=True)
             values = np.array([float(found[name]) for name in sorted(found)])
             sums = values  # Keras averages over the epoch itself
-            self.watcher.step(number, done, self.steps, {"loss": float(found["loss"])})
+            self.watcher.step(number, done, self.steps, {})
         if not np.isfinite(sums).all():
             raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
         row: Row = {
@@ -315,9 +322,10 @@ class _Run:
         self.history.write(self.folder / "history.csv")
 
     def finish(self) -> None:
-        """Write the model folder from the averaged weights, calibrated on validation; then drop the checkpoint."""
+        """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
         self.ship(self.folder)
-        (self.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+        if self.stopped != "interrupted":
+            (self.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
 
     def ship(self, folder: Path) -> None:
         """Write a model folder from the averaged weights as they are now, calibrated on validation."""

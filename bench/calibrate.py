@@ -1,0 +1,72 @@
+"""Set a model's calibration and thresholds by real recordings: the development half of real/, and scenes of held-out sources.
+
+python bench/calibrate.py MODEL DATA MATERIAL
+
+Writes MODEL anew; the network stays as it is. What it fits are two numbers a family (Platt 1999) and a threshold, on
+clips, on sums of two clips, on sounds of no family, and on made-up scenes, the latter from sources that training never
+heard. The test half of real/ is not touched. A threshold is the lowest at which no more than `ALARMS` of the clips
+without the family are taken for it, but at least `LOWEST`, and no higher than that of the best F1 plus `SLACK`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from recognition import duets, noises, real_recordings
+
+from whoplays import bundle, load, metrics
+from whoplays.render import store
+from whoplays.render.head import clip_targets
+from whoplays.train.calibrate import platt
+
+ALARMS, LOWEST, SLACK = 0.04, 0.25, 0.2
+Array = NDArray[np.float32]
+
+
+def logits_of(model: Path, recordings: list) -> Array:
+    """Return what the network says of recordings, before calibration, through the whole of `predict`."""
+    recogniser = load(model)
+    calibration = recogniser.config.calibration
+    scores = [list(recogniser.predict(r.samples, sample_rate=32000).scores.values()) for r in recordings]
+    p = np.clip(np.array(scores), 1e-5, 1 - 1e-5)
+    return ((np.log(p / (1 - p)) - np.array(calibration.bias)) / np.array(calibration.scale)).astype(np.float32)
+
+
+def scene_logits(model: Path, material: Path) -> tuple[Array, Array]:
+    """Return targets and logits of the scenes of held-out sources, halved as `predict` meets them."""
+    network, rows = bundle.Network(bundle.read(model)), store.read(store.shards(material / "validation"))
+    logits = [network.logits(part.astype(np.float32))[0] for part in np.array_split(rows.features, 24)]
+    return clip_targets(rows.targets.astype(np.float32)), np.concatenate(logits)
+
+
+def threshold(targets: Array, scores: Array) -> float:
+    """Return one family's threshold from targets and calibrated scores (n,); see the module's text."""
+    known = ~np.isnan(targets)
+    best = metrics.best_thresholds(targets[known][:, None], scores[known][:, None])[0]
+    quiet = np.quantile(scores[known][targets[known] == 0], 1 - ALARMS)
+    return round(float(np.clip(quiet, LOWEST, max(LOWEST, best + SLACK))), 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("material", type=Path)
+    asked = parser.parse_args()
+
+    clips = real_recordings(asked.data, "development")
+    heard = [*clips, *duets(clips, seed=1), *noises(asked.data, "development")]
+    real, targets = logits_of(asked.model, heard), np.stack([recording.targets for recording in heard])
+    made_targets, made = scene_logits(asked.model, asked.material)
+    calibration = platt(np.concatenate([real, made]), np.concatenate([targets, made_targets]))
+    scores = bundle.activate(real, "sigmoid", calibration)
+    thresholds = tuple(threshold(targets[:, i], scores[:, i]) for i in range(targets.shape[1]))
+    bundle.update(asked.model, calibration=calibration, frame_calibration=calibration, thresholds=thresholds)
+    print(calibration, thresholds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The model inside the package: small, whole, fast, and on sounds made here it says what it said when it was shipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import whoplays
+from whoplays import bundle, synth
+from whoplays.labels import FAMILY_IDS
+
+RATE = 22050
+GOLDEN = Path(__file__).parent / "default-model.json"
+
+
+def sounds() -> dict[str, np.ndarray]:
+    """Recordings made from formulas: each family alone, a duet, a short note, hiss, and nothing."""
+    made = {family: synth.recording([family], duration_s=6, seed=7, sample_rate=RATE) for family in FAMILY_IDS}
+    made["drums+piano"] = synth.recording(["drums", "piano"], duration_s=12, seed=3, sample_rate=RATE)
+    made["short strings"] = synth.recording(["strings"], duration_s=0.6, seed=2, sample_rate=RATE)
+    made["hiss"] = np.random.default_rng(0).normal(0, 0.01, 5 * RATE).astype(np.float32)
+    made["nothing"] = np.zeros(5 * RATE, dtype=np.float32)
+    return made
+
+
+@pytest.fixture(scope="module")
+def scores() -> dict[str, dict[str, float]]:
+    recogniser = whoplays.load()
+    return {name: recogniser.predict(x, sample_rate=RATE).scores for name, x in sounds().items()}
+
+
+def test_scores_are_those_it_was_shipped_with(scores: dict[str, dict[str, float]]) -> None:
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["model"] == whoplays.load().config.id
+    for name, found in scores.items():
+        assert found == pytest.approx(golden["scores"][name], abs=2e-3), name
+
+
+def test_hiss_and_silence_are_nothing(scores: dict[str, dict[str, float]]) -> None:
+    limits = dict(zip(FAMILY_IDS, whoplays.load().config.thresholds, strict=True))
+    for name in ("hiss", "nothing"):
+        assert all(score < limits[family] for family, score in scores[name].items())
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    folder = bundle.DEFAULT
+    assert (folder / bundle.NETWORK).stat().st_size < 5_000_000
+    config = bundle.read().config
+    assert tuple(label.id for label in config.labels) == FAMILY_IDS and config.activation == "sigmoid"
+    card = (folder / bundle.CARD).read_text()
+    assert all(word in card for word in ("Material", "Teacher", "Quality", "Known failures"))
+
+
+def test_loudness_hardly_matters() -> None:
+    recogniser = whoplays.load()
+    whole = sounds()["drums+piano"]
+    loud, quiet = (recogniser.predict(whole * gain, sample_rate=RATE).scores for gain in (1.0, 0.1))
+    for family in FAMILY_IDS:
+        assert loud[family] == pytest.approx(quiet[family], abs=0.35)
+
+
+def write_golden() -> None:
+    """Keep what the model says now: run once, when a model is swapped in (python tests/test_default_model.py)."""
+    recogniser = whoplays.load()
+    found = {name: recogniser.predict(x, sample_rate=RATE).scores for name, x in sounds().items()}
+    GOLDEN.write_text(json.dumps({"model": recogniser.config.id, "scores": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    write_golden()
