@@ -19,6 +19,7 @@ from whoplays.audioset import (
     choose_classes,
     find_dependencies,
     make_plan,
+    plan_from_lists,
     read_plan,
     reserve_path,
     write_plan,
@@ -305,7 +306,7 @@ def test_descendants_in_exclusions_out(ontology):
     plan = planned(segments, ontology, families=["piano"])
     assert {clip.video_id for clip in plan.clips} == {video(1), video(2)}
     tally = plan.tallies["piano"]
-    assert (tally.rows, tally.kept_out, tally.taken, plan.unrelated) == (3, 1, 2, 2)
+    assert (tally.rows, tally.kept_out, tally.taken, plan.rows, plan.related) == (3, 1, 2, 5, 3)
     assert tally.kept_out_by == {"/m/03gvt": 1}
     assert len(planned(segments, ontology, families=["piano"], exclusions=False).clips) == 3
     assert len(planned(segments, ontology, families=["piano"], descendants=False).clips) == 2
@@ -541,7 +542,9 @@ def test_the_complete_lists_give_what_an_independent_count_gives(shared_audioset
     expected = {row[0] for row in carried if not keeps & set(row[3].split(","))}
 
     segments = SegmentList(folder / name)
-    plan = planned(segments, Ontology.open(folder / "ontology.json"), families=[family])
+    classes = choose_classes(Ontology.open(folder / "ontology.json"), families=[family])
+    plan = plan_from_lists([segments], classes, Draw())
+    assert plan == make_plan(segments, classes, Draw())
     assert (plan.rows, plan.tallies[family].rows) == (len(rows), len(carried))
     assert {clip.video_id for clip in plan.clips} == expected and len(plan.clips) == len(expected) > 50
     assert segments.rows == len(rows) and not segments.malformed

@@ -1,11 +1,11 @@
 """AudioSet's lists and ontology -> a plan of clips to fetch; how labels hang together.
 
-from whoplays.audioset import Draw, Ontology, SegmentList, choose_classes, make_plan, write_plan
+    from whoplays.audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists, write_plan
 
-ontology = Ontology.open("ontology.json")
-classes = choose_classes(ontology, families=["piano"])
-plan = make_plan(SegmentList("balanced_train_segments.csv"), classes, Draw(per_class=100))
-write_plan("plan.csv", plan)
+    ontology = Ontology.open(Path("ontology.json"))
+    classes = choose_classes(ontology, families=["piano"])
+    plan = plan_from_lists([SegmentList(Path("balanced_train_segments.csv"))], classes, Draw(per_class=100))
+    write_plan(Path("plan.csv"), plan)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .classes import ClipClass, choose_classes
 from .dependencies import Dependencies, find_dependencies
 from .lists import Malformed, Segment, SegmentList
 from .ontology import Ontology
-from .plan import DEFAULT_RESERVE, ClassTally, Draw, Plan, PlannedClip, make_plan
+from .plan import DEFAULT_RESERVE, ClassTally, Draw, Plan, PlannedClip, make_plan, plan_from_lists
 from .planfile import read_plan, reserve_path, write_plan
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "choose_classes",
     "find_dependencies",
     "make_plan",
+    "plan_from_lists",
     "read_plan",
     "reserve_path",
     "write_plan",

@@ -15,6 +15,7 @@ from ..files import write_csv
 from .classes import ClipClass
 from .lists import Segment
 from .ontology import Ontology
+from .plan import labels_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def find_dependencies(
     both: Counter[tuple[str, str]] = Counter()
     beside: dict[str, Counter[str]] = {held.id: Counter() for held in classes}
     excluded: dict[str, list[int]] = {held.id: [0, 0, 0] for held in classes}
-    wanted = frozenset().union(*(held.takes_in for held in classes))
+    wanted = labels_of(classes)
     for segment in segments:
         rows += 1
         found = set(segment.labels)

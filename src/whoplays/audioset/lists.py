@@ -63,6 +63,13 @@ class SegmentList:
 
     def __iter__(self) -> Iterator[Segment]:
         """Read the file from its beginning."""
+        return self.carrying(None)
+
+    def carrying(self, wanted: frozenset[str] | None) -> Iterator[Segment]:
+        """Read the file, and yield the segments that carry one of the labels `wanted` (None: all).
+
+        The others are checked and counted just the same; making nothing of them saves a third of the time.
+        """
         self.rows = self.comments = 0
         self.causes.clear()
         self.malformed.clear()
@@ -74,24 +81,27 @@ class SegmentList:
                 video_id, start, end, text = row.groups()
                 labels = text.split(",")
                 if known.issuperset(labels) or _learn(known, labels):
-                    segment = Segment(video_id, float(start), float(end), labels)
-                    if segment.end_s > segment.start_s:
+                    start_s, end_s = float(start), float(end)
+                    if end_s > start_s:
                         self.rows += 1
-                        yield segment
+                        if wanted is None or not wanted.isdisjoint(labels):
+                            yield Segment(video_id, start_s, end_s, labels)
                         continue
-            yield from self._unusual(number, line)
+            segment = self._unusual(number, line)
+            if segment and (wanted is None or not wanted.isdisjoint(segment.labels)):
+                yield segment
         if not self.rows and self.causes:
             first = self.malformed[0]
             raise DownloadError(
                 f"{self.path}: no row of it can be used (line {first.line}: {first.cause}); is it an AudioSet list?"
             )
 
-    def _unusual(self, number: int, line: str) -> Iterator[Segment]:
-        """Yield the segment of a line that is not laid out as usual, or note why there is none."""
+    def _unusual(self, number: int, line: str) -> Segment | None:
+        """Return the segment of a line that is not laid out as usual, or note why there is none."""
         text = line.strip().strip("\ufeff")
         if not text or text.startswith("#") or (number <= 3 and _first_field(text).lower() in _HEADER):
             self.comments += 1
-            return
+            return None
         try:
             segment = parse_row(text)
         except ValueError as error:
@@ -99,9 +109,9 @@ class SegmentList:
             self.causes[cause] += 1
             if len(self.malformed) < _REMEMBERED:
                 self.malformed.append(Malformed(number, cause, text[:80]))
-            return
+            return None
         self.rows += 1
-        yield segment
+        return segment
 
 
 def parse_row(text: str) -> Segment:

@@ -12,10 +12,11 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from ..errors import UsageError
 from .classes import ClipClass, family_order
-from .lists import Segment
+from .lists import Segment, SegmentList
 
 #: Stand-ins for each clip that is wanted: of AudioSet's videos a third and more are gone by now.
 DEFAULT_RESERVE = 1.0
@@ -65,13 +66,16 @@ class ClassTally:
 
 @dataclass
 class Plan:
-    """The clips to fetch and those that may stand in for them, class by class in order of rank."""
+    """The clips to fetch and those that may stand in for them, class by class in order of rank.
+
+    rows: how many were offered; related: how many of them carry a label of one of the classes.
+    """
 
     clips: list[PlannedClip]
     stand_ins: list[PlannedClip]
     tallies: dict[str, ClassTally]
     rows: int
-    unrelated: int
+    related: int
 
 
 @dataclass(frozen=True)
@@ -117,19 +121,34 @@ def make_plan(
     limit = None if draw.kept is None else draw.kept * len(classes)
     pools = {held.id: _Pool(limit) for held in classes}
     key = str(draw.seed).encode()[:64]
-    wanted = frozenset().union(*(held.takes_in for held in classes))
-    rows = unrelated = 0
+    wanted = labels_of(classes)
+    rows = related = 0
     for segment in segments:
         rows += 1
         if wanted.isdisjoint(segment.labels):
-            unrelated += 1
             continue
+        related += 1
         for name in _examples(segment, classes, tallies, draw.solo):
             video, clip = _places(segment, key)
             pools[name].offer(video if draw.clips_per_video else clip, clip, segment)
     others = [held for held in judged if held.id not in tallies]
     clips, stand_ins = _share_out(pools, tallies, classes, others, draw)
-    return Plan(clips, stand_ins, tallies, rows, unrelated)
+    return Plan(clips, stand_ins, tallies, rows, related)
+
+
+def plan_from_lists(
+    lists: Sequence[SegmentList], classes: Sequence[ClipClass], draw: Draw, *, judged: Sequence[ClipClass] = ()
+) -> Plan:
+    """Draw from whole lists: the same as `make_plan`, without making anything of the rows that matter to no class."""
+    wanted = labels_of(classes)
+    plan = make_plan(chain.from_iterable(held.carrying(wanted) for held in lists), classes, draw, judged=judged)
+    plan.rows = sum(held.rows for held in lists)
+    return plan
+
+
+def labels_of(classes: Iterable[ClipClass]) -> frozenset[str]:
+    """Return every label that one of the classes takes in."""
+    return frozenset().union(*(held.takes_in for held in classes))
 
 
 def _examples(segment: Segment, classes: Sequence[ClipClass], tallies: dict[str, ClassTally], solo: bool) -> list[str]:

@@ -29,7 +29,7 @@ def _names(labels: frozenset[str], ontology: Ontology) -> str:
 
 def describe_plan(plan: Plan, ontology: Ontology, wanted: int | None) -> Iterator[str]:
     """Yield the table of what became of each class's rows, and the reasons that deserve a sentence."""
-    yield f"{plan.rows:,} rows read, {plan.unrelated:,} with none of the labels asked for"
+    yield f"{plan.rows:,} rows read, {plan.rows - plan.related:,} with none of the labels asked for"
     header = ("class", "rows", "kept out", "other class", "not drawn", "stand-ins", "taken")
     body = [
         (name, tally.rows, tally.kept_out, tally.with_another, tally.not_drawn, tally.stand_ins, tally.taken)

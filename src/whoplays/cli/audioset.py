@@ -43,7 +43,7 @@ def plan(
     """Choose clips from AudioSet's lists: by family or label, balanced, one of each video."""
     from itertools import chain
 
-    from ..audioset import Draw, Ontology, SegmentList, choose_classes, make_plan, reserve_path, write_plan
+    from ..audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists, reserve_path, write_plan
     from ..audioset.report import describe_classes, describe_malformed, describe_plan
     from ..files import make_folder
 
@@ -54,7 +54,7 @@ def plan(
     )
     lists = [SegmentList(path) for path in segments]
     families = choose_classes(known, descendants=descendants, exclusions=exclusions)
-    made = make_plan(chain.from_iterable(lists), classes, draw, judged=families)
+    made = plan_from_lists(lists, classes, draw, judged=families)
     make_folder(out.parent)
     write_plan(out, made)
     for line in chain(
