@@ -69,8 +69,10 @@ def test_python_and_command_agree(tiny_model: Path, duet: Path) -> None:
 
 
 def test_out_is_written_whole_and_named_by_its_ending(tiny_model: Path, duet: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.wav"
+    soundfile.write(other, tone(440.0), RATE)
     for name in ("r.jsonl", "r.csv", "r.json"):
-        done = run("predict", duet, duet, "--model", tiny_model, "--out", tmp_path / name)
+        done = run("predict", duet, other, "--model", tiny_model, "--out", tmp_path / name)
         assert done.returncode == 0 and done.stdout == ""
         assert str(duet) in (tmp_path / name).read_text()
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 2

@@ -71,7 +71,7 @@ class _SoundFileReader(Reader):
         import soundfile
 
         self.damage = (soundfile.LibsndfileError, *Reader.damage)
-        self._file = soundfile.SoundFile(source)
+        self._file = soundfile.SoundFile(_openable(source))
         frames = self._file.frames
         rate = self._file.samplerate
         known = 0 <= frames < 2**62
@@ -86,6 +86,13 @@ class _SoundFileReader(Reader):
 
     def close(self) -> None:
         self._file.close()
+
+
+def _openable(source: Any) -> Any:
+    """Return a path whose bytes are no UTF-8 as those bytes, which libsndfile can open; anything else as it is."""
+    if isinstance(source, Path) and os.name != "nt" and not os.fsencode(source).isascii():
+        return os.fsencode(source)
+    return source
 
 
 class _AvReader(Reader):

@@ -107,7 +107,7 @@ def only_writer(folder: Path) -> Iterator[None]:
         raise WhoplaysError(f"{folder}: cannot be written to ({error.strerror or error})") from error
     with file:
         try:
-            _lock(file)
+            lock(file)
         except OSError:
             raise WhoplaysError(
                 f"{folder}: another whoplays is writing there; wait for it or name another folder"
@@ -119,7 +119,8 @@ def only_writer(folder: Path) -> Iterator[None]:
                 name.unlink()
 
 
-def _lock(file: IO[bytes]) -> None:
+def lock(file: IO[bytes]) -> None:
+    """Hold an open file for this process until it is closed. Raises `OSError` when another one holds it."""
     if os.name == "nt":
         import msvcrt
 

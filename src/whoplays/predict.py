@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import audio, bundle, checks, features
 from .errors import AudioError, UsageError
+from .files import sha256_of
 from .labels import Label
 from .timeline import stretches
 
@@ -119,6 +120,11 @@ class Recogniser:
     def config(self) -> bundle.ModelConfig:
         """The model's configuration."""
         return self._bundle.config
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this model from any other, or from itself with other thresholds: its configuration's SHA-256."""
+        return sha256_of(self._bundle.folder / bundle.CONFIG)
 
     @property
     def labels(self) -> tuple[Label, ...]:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import AudioError, UsageError
+from ..errors import UsageError, WhoplaysError
 from .main import app, say
+from .progress import progress
 
 if TYPE_CHECKING:
-    from ..formats import Result
+    from ..collection import Collection, Watch
+    from ..formats import Result, Writer
     from ..predict import Prediction, Recogniser
 
-_BY_SUFFIX = {".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".txt": "text", ".jams": "jams", ".rttm": "rttm"}
+_BY_SUFFIX = {".json": "json", ".txt": "text", ".jams": "jams", ".rttm": "rttm"}
+_TABLES = (".jsonl", ".csv", ".parquet")
 
 
 @app.command()
 def predict(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Recordings or folders; - reads one from standard input.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Recordings or folders; - reads one from standard input."),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="A model folder; without it, the model inside the package.")
     ] = None,
@@ -36,12 +42,29 @@ def predict(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write to a file instead of standard output.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a file instead: .jsonl, .csv, .parquet; .json, .txt, .jams, .rttm."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the table in --out: skip what is in it and unchanged.")
+    ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="With --resume: hear again what could not be used the last time.")
+    ] = False,
+    list_from: Annotated[
+        Path | None, typer.Option("--list", metavar="FILE", help="Paths, one a line; - reads them from standard input.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and hear what is added to the folders, until stopped (Ctrl-C).")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks with --watch.")] = 5.0,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png|svg|html", help="Draw one recording: waveform, and a pie of its scores."),
     ] = None,
+    write_tags: Annotated[
+        bool, typer.Option("--write-tags", help="Write who plays into each recording's tags, field WHOPLAYS.")
+    ] = False,
     start: Annotated[float, typer.Option(min=0, help="Seconds into each recording to begin at.")] = 0.0,
     end: Annotated[
         float | None, typer.Option(help="Seconds into each recording to stop at; without it, its end.")
@@ -50,111 +73,240 @@ def predict(
     lang: Annotated[str, typer.Option(metavar="en|pl", help="Language of names in text and labels.")] = "en",
 ) -> None:
     """Tell which families play in recordings, and when."""
-    from ..formats import writer
-    from ..predict import Failure, Recogniser
+    from .. import batch
+    from ..predict import Recogniser
 
     if lang not in ("en", "pl"):
         raise UsageError(f"--lang {lang}: en or pl is possible")
-    if out and out.suffix.lower() not in _BY_SUFFIX and not format:
-        raise UsageError(f"--out {out}: name it {', '.join('*' + s for s in _BY_SUFFIX)}, or give --format")
     if end is not None and end <= start:
         raise UsageError(f"--end {end:g} is not after --start {start:g}")
-    duration = None if end is None else end - start
-    kind = writer(format or (_BY_SUFFIX[out.suffix.lower()] if out else "text"))
-    names = list(_recordings(paths))
-    if len(names) > 1 and not kind.many:
+    given = [*(paths or []), *(_listed(list_from) if list_from else [])]
+    if not given:
+        raise UsageError("Missing argument 'PATH...': name recordings or folders, or give --list FILE")
+    kind = _kind(format, out, resume, retry)
+    if write_tags:
+        from .. import tags
+
+        tags.check()
+    if watch and kind and (out or not kind.grows):
+        raise UsageError("--watch prints text, jsonl, csv or rttm, or goes with --out FILE.jsonl, .csv or .parquet")
+    names = list(batch.recordings(given))
+    for path in given:
+        if path != "-" and Path(path).is_dir() and not any(batch.recordings([path])):
+            say(f"whoplays: {path}: the folder holds no recordings")
+    _check_number(names, kind, plot)
+    recogniser = Recogniser(model)
+    run = _Run(recogniser, start, None if end is None else end - start, jobs, lang, write_tags)
+    run.plot, run.source = plot, names[0] if names else ""
+    if kind is None:
+        assert out is not None
+        run.into_table(out, names, resume=resume, retry=retry, given=given if watch else [], every=every)
+    else:
+        run.into_stream(_writer(kind, recogniser, lang, out), names, out)
+        if watch:
+            run.watch(_writer(kind, recogniser, lang, out), given, names, every)
+    run.finish(len(names))
+    raise typer.Exit(1 if run.failed else 0)
+
+
+def _listed(source: Path) -> list[str]:
+    from ..batch import read_list
+
+    if str(source) == "-":
+        return read_list(sys.stdin.buffer, "-")
+    try:
+        with source.open("rb") as file:
+            return read_list(file, str(source))
+    except OSError as error:
+        raise UsageError(f"--list {source}: cannot be read ({error.strerror or error})") from None
+
+
+def _kind(format: str | None, out: Path | None, resume: bool, retry: bool) -> type[Writer] | None:
+    """Return the writer of a stream, or None for a table on disk."""
+    from ..formats import table, writer
+
+    suffix = out.suffix.lower() if out else ""
+    as_table = suffix in _TABLES and format in (None, suffix[1:])
+    if out and not as_table and suffix not in _BY_SUFFIX and not format:
+        names = ", ".join("*" + s for s in (*_TABLES, *_BY_SUFFIX))
+        raise UsageError(f"--out {out}: name it {names}, or give --format")
+    if (resume or retry) and not as_table:
+        raise UsageError("--resume and --retry go with --out FILE.jsonl, .csv or .parquet")
+    if retry and not resume:
+        raise UsageError("--retry goes with --resume")
+    if as_table:
+        assert out is not None
+        table.check(out)
+        return None
+    if format == "parquet":
+        raise UsageError("--format parquet: is not for a pipe; give --out FILE.parquet")
+    return writer(format or (_BY_SUFFIX[suffix] if out else "text"))
+
+
+def _check_number(names: list[str], kind: type[Writer] | None, plot: Path | None) -> None:
+    if kind and len(names) > 1 and not kind.many:
         raise UsageError(f"{kind.__name__} holds one recording, and there are {len(names)}; call once for each")
     if plot and (len(names) != 1 or names[0] == "-"):
         raise UsageError(f"--plot draws one recording from a file, and there are {len(names)}")
-    recogniser = Recogniser(model)
-    chosen = kind(recogniser.labels, lang)
-    failed = 0
+    if names.count("-") > 1:
+        raise UsageError("standard input (-) can be read once")
 
-    def texts() -> Iterator[str]:
-        nonlocal failed
-        yield chosen.head()
-        for result in hear(recogniser, names, start=start, duration=duration, jobs=jobs):
+
+def _writer(kind: type[Writer], recogniser: Recogniser, lang: str, out: Path | None) -> Writer:
+    from ..formats.text import Text
+    from ..terminal import Look
+
+    if kind is Text and not out:
+        return Text(recogniser.labels, lang, Look.of(sys.stdout))
+    return kind(recogniser.labels, lang)
+
+
+@dataclass
+class _Run:
+    """One call of the command: what to hear, and what to do with each result beside showing it."""
+
+    recogniser: Recogniser
+    start: float
+    duration: float | None
+    jobs: int
+    lang: str
+    write_tags: bool
+    plot: Path | None = None
+    source: str = ""
+    failed: int = 0
+    _how: str = ""  # by what a recording is known to be heard already
+
+    def results(self, names: list[str]) -> Iterator[Result]:
+        """Yield a result for each name; tell of failures, draw, tag."""
+        from ..batch import hear
+        from ..predict import Failure
+
+        for result in hear(self.recogniser, names, start=self.start, duration=self.duration, jobs=self.jobs):
             if isinstance(result, Failure):
-                failed += 1
+                self.failed += 1
                 say(f"whoplays: {result.path}: {result.error}")
-                if not chosen.shows_failures:
-                    continue
-            elif plot:
-                _draw(result, recogniser, Path(names[0]), plot, start, duration, lang)
-            yield chosen.item(result)
-        yield chosen.tail()
+            else:
+                self._beside(result)
+            yield result
 
-    _emit(texts(), out)
-    if failed and len(names) > 1:
-        say(f"whoplays: {failed} of {len(names)} recordings could not be used")
-    raise typer.Exit(1 if failed else 0)
+    def _beside(self, result: Prediction) -> None:
+        if self.plot:
+            _draw(result, self.recogniser, Path(self.source), self.plot, self.start, self.duration, self.lang)
+        if self.write_tags and result.path != "-":
+            from .. import tags
+
+            try:
+                tags.write(Path(result.path), result)
+            except WhoplaysError as error:
+                self.failed += 1
+                say(f"whoplays: {error}")
+
+    def into_stream(self, writer: Writer, names: list[str], out: Path | None) -> None:
+        """Print the results, or write them to a file."""
+
+        def texts() -> Iterator[str]:
+            yield writer.head()
+            shown = len(names) > 1 and (out is not None or not sys.stdout.isatty())
+            with _bar(shown) as advance:
+                for i, result in enumerate(self.results(names), 1):
+                    yield writer.item(result)
+                    advance(i, len(names))
+            yield writer.tail()
+
+        _emit(texts(), out)
+
+    def into_table(
+        self, out: Path, names: list[str], *, resume: bool, retry: bool, given: list[str], every: float
+    ) -> None:
+        """Keep the results in a table on disk. given: what to watch afterwards, if anything."""
+        from .. import collection
+
+        self._how = collection.how(self.recogniser.fingerprint, self.start, self.duration)
+        with collection.Collection(out, resume=resume) as kept:
+            todo = [n for n in dict.fromkeys(names) if not kept.is_done(n, collection.mark(n, self._how), retry=retry)]
+            if skipped := len(dict.fromkeys(names)) - len(todo):
+                say(f"{skipped} of {len(dict.fromkeys(names))} recordings are done and unchanged")
+            try:
+                self._add(kept, todo)
+                if given:
+                    kept.merge([label.id for label in self.recogniser.labels])
+                    self._watch_table(kept, given, every)
+            finally:
+                kept.merge([label.id for label in self.recogniser.labels])
+                say(f"Written to {out}: {len(kept)} recordings")
+
+    def _add(self, kept: Collection, names: list[str]) -> None:
+        from .. import collection
+
+        with _bar(len(names) > 1) as advance:
+            for i, result in enumerate(self.results(names), 1):
+                kept.add(result, collection.mark(result.path, self._how))
+                advance(i, len(names))
+
+    def _watch_table(self, kept: Collection, given: list[str], every: float) -> None:
+        from .. import collection
+
+        watch = collection.Watch({n: seen for n, seen in self._marks(given).items() if kept.is_done(n, seen)})
+        with _until_stopped():
+            for ready in self._rounds(watch, given, every):
+                self._add(kept, ready)
+                kept.merge([label.id for label in self.recogniser.labels])
+
+    def watch(self, writer: Writer, given: list[str], names: list[str], every: float) -> None:
+        """Print what is added to the folders."""
+        from .. import collection
+
+        marks = self._marks(given)
+        watch = collection.Watch({n: marks.get(n, "") for n in names})
+        with _until_stopped():
+            for ready in self._rounds(watch, given, every):
+                _emit((writer.item(result) for result in self.results(ready)), None)
+
+    def _rounds(self, watch: Watch, given: list[str], every: float) -> Iterator[list[str]]:
+        while True:
+            time.sleep(every)
+            ready = watch.settled(self._marks(given))
+            if ready:
+                yield ready
+            for name in ready:
+                watch.finish(name, self._marks([name]).get(name, ""))
+
+    def _marks(self, given: list[str]) -> dict[str, str]:
+        from .. import batch, collection
+
+        return {n: collection.mark(n, self._how) for n in batch.recordings(given) if n != "-"}
+
+    def finish(self, total: int) -> None:
+        """Sum failures up."""
+        if self.failed and total > 1:
+            say(f"whoplays: {self.failed} of {total} recordings could not be used")
 
 
-def _recordings(paths: list[str]) -> Iterator[str]:
-    """Yield what to hear in the order given; a folder's recordings sorted by path."""
-    from ..audio import find_recordings
-
-    for path in paths:
-        if path != "-" and Path(path).is_dir():
-            found = find_recordings(Path(path))
-            if not found:
-                say(f"whoplays: {path}: the folder holds no recordings")
-            yield from map(str, found)
-        else:
-            yield path
-
-
-def hear(
-    recogniser: Recogniser, names: Iterable[str], *, start: float, duration: float | None, jobs: int
-) -> Iterator[Result]:
-    """Yield a result for each name, in order, several heard at a time and only a few waiting."""
-    import os
-
-    workers = jobs or os.cpu_count() or 1
-
-    def one(name: str) -> Result:
-        return _hear_one(recogniser, name, start, duration)
-
-    with ThreadPoolExecutor(workers) as pool:
-        running: deque[Future[Result]] = deque()
-        try:
-            for name in names:
-                running.append(pool.submit(one, name))
-                if len(running) > 2 * workers:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _hear_one(recogniser: Recogniser, name: str, start: float, duration: float | None) -> Result:
-    from dataclasses import replace
-
-    from ..audio import spool_standard_input
-    from ..predict import Failure
-
+@contextlib.contextmanager
+def _until_stopped() -> Iterator[None]:
+    say("Watching; Ctrl-C stops")
     try:
-        if name != "-":
-            return recogniser.predict(name, start=start, duration=duration)
-        with spool_standard_input() as file:
-            return replace(recogniser.predict(file, start=start, duration=duration), path="-")
-    except AudioError as error:
-        return Failure(name, str(error))
-    except MemoryError:
-        return Failure(name, "needs more memory than there is")
+        yield
+    except KeyboardInterrupt:
+        say("whoplays: stopped watching")
+
+
+def _bar(shown: bool) -> contextlib.AbstractContextManager[Callable[[int, int], None]]:
+    return progress("Hearing", "recordings") if shown else contextlib.nullcontext(lambda done, total: None)
 
 
 def _emit(texts: Iterator[str], out: Path | None) -> None:
     if out is None:
+        stream = sys.stdout  # now: a progress bar puts its own in its place
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # names that are no UTF-8 keep their bytes
         for text in texts:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            stream.write(text)
+            stream.flush()
         return
     from ..files import write_atomically
 
-    write_atomically(out, lambda file: file.writelines(text.encode() for text in texts))
+    write_atomically(out, lambda file: file.writelines(text.encode("utf-8", "surrogateescape") for text in texts))
     say(f"Written to {out}")
 
 

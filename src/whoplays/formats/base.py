@@ -19,6 +19,9 @@ class Writer(ABC):
     #: whether a recording that could not be used has its place in the output
     shows_failures = True
 
+    #: whether more recordings can follow without the whole becoming invalid
+    grows = True
+
     def __init__(self, labels: Sequence[Label], lang: str = "en") -> None:
         """labels: the model's. lang: of names in formats for people."""
         self.labels = labels

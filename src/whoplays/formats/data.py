@@ -11,17 +11,28 @@ from typing import Any
 from .base import Result, Writer
 
 
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return JSON that can be encoded: letters as they are, unless a file's name holds bytes that are no UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text
+
+
 class JsonLines(Writer):
     """One JSON object a line, as the contract has it."""
 
     def item(self, result: Result) -> str:
         """Return one physical line."""
-        return json.dumps(result.to_dict(), ensure_ascii=False) + "\n"
+        return to_json(result.to_dict()) + "\n"
 
 
 class Json(Writer):
     """A JSON array of the same objects."""
 
+    grows = False
     _first = True
 
     def head(self) -> str:
@@ -31,7 +42,7 @@ class Json(Writer):
     def item(self, result: Result) -> str:
         """Return one object, indented."""
         comma, self._first = ("" if self._first else ","), False
-        body = json.dumps(result.to_dict(), ensure_ascii=False, indent=2)
+        body = to_json(result.to_dict(), indent=2)
         return f"{comma}\n" + "\n".join(f"  {line}" for line in body.splitlines())
 
     def tail(self) -> str:

@@ -14,6 +14,7 @@ class Audacity(Writer):
     """Audacity's label track: start, end, text, separated by tabs, seconds (File > Import > Labels)."""
 
     many = False
+    grows = False
     shows_failures = False
 
     def item(self, result: Result) -> str:
@@ -44,6 +45,7 @@ class Jams(Writer):
     """JAMS 0.3 (Humphrey et al. 2014): one `tag_open` annotation with a tag for each segment, and one of whole-file scores."""
 
     many = False
+    grows = False
     shows_failures = False
 
     def item(self, result: Result) -> str:

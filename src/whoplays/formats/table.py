@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from ..errors import UsageError, WhoplaysError, missing_extra
 from ..files import write_atomically
-from .data import CSV_AFTER, CSV_BEFORE, csv_cells, csv_line
+from .data import CSV_AFTER, CSV_BEFORE, csv_cells, csv_line, to_json
 
 Row = dict[str, Any]
 
@@ -60,23 +60,23 @@ def read(path: Path) -> Iterator[Row]:
 
 def _write_lines(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
     for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+        file.write(to_json(row).encode() + b"\n")
 
 
 def _read_lines(path: Path) -> Iterator[Row]:
     with path.open("rb") as file:
         for line in file:
-            yield json.loads(line.decode("utf-8", "surrogatepass"))
+            yield json.loads(line)
 
 
 def _write_csv(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
     file.write(csv_line([*CSV_BEFORE, *labels, *CSV_AFTER, "seen"]).encode())
     for row in rows:
-        file.write(csv_line([*csv_cells(row, labels), row.get("seen", "")]).encode("utf-8", "surrogatepass"))
+        file.write(csv_line([*csv_cells(row, labels), row.get("seen", "")]).encode("utf-8", "surrogateescape"))
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file)
         missing = set(CSV_BEFORE) - set(reader.fieldnames or ())
         if missing:
@@ -151,7 +151,7 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) 
     schema = _schema(labels)
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in _batched(rows):
-            flat = [{**row, **row.get("scores", {}), "path": _valid(row["path"])} for row in batch]
+            flat = [{**row, **row.get("scores", {}), "path": storable(row["path"])} for row in batch]
             writer.write_table(pa.Table.from_pylist(flat, schema=schema))
 
 
@@ -161,7 +161,7 @@ def _batched(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
         yield batch
 
 
-def _valid(path: str) -> str:
+def storable(path: str) -> str:
     """Return a path that Parquet can hold: bytes of a name that are no UTF-8 are kept as \\xNN."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 

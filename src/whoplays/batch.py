@@ -1,0 +1,78 @@
+"""Many recordings: which ones, and several heard at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from .audio import find_recordings, spool_standard_input
+from .errors import AudioError, UsageError
+from .formats import Result
+from .predict import Failure, Recogniser
+
+
+def recordings(paths: Iterable[str]) -> Iterator[str]:
+    """Yield what to hear in the order given; a folder's recordings sorted by path; - as it is."""
+    for path in paths:
+        if path != "-" and Path(path).is_dir():
+            yield from map(str, find_recordings(Path(path)))
+        else:
+            yield path
+
+
+def read_list(file: IO[bytes], name: str) -> list[str]:
+    """Return the paths of a list: one a line, or, if it holds NUL, separated by that (find -print0).
+
+    Raises `UsageError` for an empty list.
+    """
+    content = file.read()
+    parts = content.split(b"\0") if b"\0" in content else content.splitlines()
+    paths = [os.fsdecode(part) for part in parts if part.strip()]
+    if not paths:
+        raise UsageError(f"--list {name}: names no recording")
+    return paths
+
+
+def hear(
+    recogniser: Recogniser,
+    names: Iterable[str],
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    jobs: int = 0,
+) -> Iterator[Result]:
+    """Yield a result for each name, in order, several heard at a time (0: one per core) and only a few waiting."""
+    workers = jobs or os.cpu_count() or 1
+
+    def one(name: str) -> Result:
+        return _hear_one(recogniser, name, start, duration)
+
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque[Future[Result]] = deque()
+        try:
+            for name in names:
+                running.append(pool.submit(one, name))
+                if len(running) > 2 * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _hear_one(recogniser: Recogniser, name: str, start: float, duration: float | None) -> Result:
+    try:
+        if name != "-":
+            return recogniser.predict(name, start=start, duration=duration)
+        with spool_standard_input() as file:
+            return replace(recogniser.predict(file, start=start, duration=duration), path="-")
+    except AudioError as error:
+        return Failure(name, str(error))
+    except MemoryError:
+        return Failure(name, "needs more memory than there is")

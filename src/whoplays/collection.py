@@ -1,0 +1,194 @@
+"""Results of many recordings on disk, so that a run can be killed at any moment and gone on with.
+
+While a run lasts each result is appended to `TABLE.journal`, one line each, which is forced to the disk at least every
+half second. At its end the table is written anew, whole, with what the journal holds, and only then the journal goes.
+Killed before the rename: table as it was, and the journal. Killed after it: both hold the same results, and a recording
+stands once because it is known by its path. A line that was cut off by the kill is no line, and is heard again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+
+from .errors import UsageError, WhoplaysError
+from .files import lock
+from .formats import Result, table
+from .predict import Failure, Prediction
+
+SYNC_EVERY_S = 0.5
+NEVER = ""  # of what cannot be known again, like standard input
+
+
+def mark(path: str, what: str) -> str:
+    """Return what a recording is known unchanged by: its size and time of change, and `what` heard it."""
+    if path == "-":
+        return NEVER
+    try:
+        stat = Path(path).stat()
+    except (OSError, ValueError):
+        return f"missing-{what}"
+    return f"{stat.st_size}-{stat.st_mtime_ns}-{what}"
+
+
+def how(fingerprint: str, start: float, duration: float | None) -> str:
+    """Return a short name for a model and the part of recordings it hears. fingerprint: of the model folder."""
+    return hashlib.blake2b(f"{fingerprint} {start} {duration}".encode(), digest_size=6).hexdigest()
+
+
+class Collection:
+    """An open table of results; to be used in a `with` statement. One process at a time has it open."""
+
+    def __init__(self, table_path: Path, *, resume: bool) -> None:
+        """Open the table and its journal.
+
+        resume: keep what is there; otherwise the table begins anew. Raises `UsageError` when a journal is there that
+        would be lost, `WhoplaysError` when another process writes, or a file cannot be read.
+        """
+        table.check(table_path)
+        self.path = table_path
+        self.journal = table_path.with_name(table_path.name + ".journal")
+        self._lines: dict[str, str] = {}  # key -> a row as JSON; text takes less memory than objects
+        self._seen: dict[str, tuple[str, bool]] = {}  # key -> mark, failed
+        self._file = self._open_journal(resume)
+        self._synced = time.monotonic()
+        try:
+            if resume and table_path.exists():
+                for row in table.read(table_path):
+                    self._keep(row)
+            for row in _read_journal(self._file):
+                self._keep(row)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open_journal(self, resume: bool) -> IO[bytes]:
+        while True:
+            try:
+                file = self.journal.open("a+b")
+            except OSError as error:
+                raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
+            try:
+                lock(file)
+            except OSError:
+                file.close()
+                raise WhoplaysError(f"{self.path}: another whoplays is writing it; wait, or name another") from None
+            if self.journal.exists() and os.path.samestat(os.fstat(file.fileno()), self.journal.stat()):
+                break
+            file.close()  # the one who held it has finished and removed it: what we hold has no name
+        if not resume and file.seek(0, os.SEEK_END):
+            file.close()
+            raise UsageError(
+                f"{self.journal} holds results of a run that was stopped: --resume goes on with it; or delete it"
+            )
+        return file
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        key = _key(row["path"])
+        self._lines[key] = json.dumps(row)
+        self._seen[key] = (row.get("seen", NEVER), "error" in row)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """Force what was added to the disk, and close. The journal stays until `merge`."""
+        self._sync()
+        if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
+            with contextlib.suppress(OSError):
+                self.journal.unlink()
+        self._file.close()
+
+    def __len__(self) -> int:
+        """Return the number of recordings that have a result."""
+        return len(self._lines)
+
+    def is_done(self, path: str, seen: str, *, retry: bool = False) -> bool:
+        """Tell whether there is a result for `path` with that mark. retry: failures count as not done."""
+        kept, failed = self._seen.get(_key(path), (NEVER, False))
+        return kept == seen != NEVER and not (retry and failed)
+
+    def add(self, result: Result, seen: str) -> None:
+        """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
+        row = {**result.to_dict(), "seen": seen}
+        try:
+            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.flush()
+            if time.monotonic() - self._synced >= SYNC_EVERY_S:
+                self._sync()
+        except OSError as error:
+            raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
+        self._keep(row)
+
+    def _sync(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def merge(self, labels: Sequence[str]) -> None:
+        """Write the table with everything that is known, then empty the journal. labels: the model's ids, first columns."""
+        self._sync()
+        more = [label for row in self.rows() for label in row.get("scores", {})]
+        table.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
+        self._file.truncate(0)
+        self._sync()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield every row, in the order in which recordings were first heard."""
+        return map(json.loads, self._lines.values())
+
+    def results(self, paths: Iterable[str]) -> Iterator[Result]:
+        """Yield the results of these recordings."""
+        for path in paths:
+            line = self._lines.get(_key(path))
+            if line is not None:
+                row = json.loads(line)
+                yield Failure(row["path"], row["error"]) if "error" in row else Prediction.from_dict(row)
+
+
+def _key(path: str) -> str:
+    return path if path == "-" else os.path.abspath(table.storable(path))  # noqa: PTH100 - links are not followed
+
+
+def _read_journal(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a journal, and cut off a last line that was not finished."""
+    file.seek(0)
+    whole = 0
+    for line in file:
+        if not line.endswith(b"\n"):
+            file.truncate(whole)
+            break
+        whole += len(line)
+        with contextlib.suppress(ValueError):  # a block that the disk lost: its recordings are heard again
+            row = json.loads(line)
+            if isinstance(row, dict) and isinstance(row.get("path"), str):
+                yield row
+
+
+class Watch:
+    """Tells which recordings of folders are new or changed, once they have stopped changing."""
+
+    def __init__(self, done: dict[str, str] | None = None) -> None:
+        """done: path -> mark of what needs no hearing."""
+        self._done = dict(done or {})
+        self._before: dict[str, str] = {}
+
+    def settled(self, marks: dict[str, str]) -> list[str]:
+        """Return, of path -> mark now, those that are not done and were the same at the last call."""
+        ready = [
+            path for path, seen in marks.items() if self._done.get(path) != seen and self._before.get(path) == seen
+        ]
+        self._before = dict(marks)
+        return ready
+
+    def finish(self, path: str, seen: str) -> None:
+        """Take a recording as done with that mark."""
+        self._done[path] = seen
