@@ -115,8 +115,8 @@ function pieSection(result) {
 function momentsSection(result, seek) {
   const found = moments(result);
   if (!found.length) return null;
-  const buttons = found.map(({ id, at }) => el("li", {}, el("button", { type: "button", class: "moment", css: { "--tint": colourOf(id) }, "aria-label": t("momentAt", { name: capital(nameOf(id)), time: clock(at) }), onclick: () => seek(at, true) },
-    el("span", { class: "moment-time" }, clock(at)), el("span", {}, capital(nameOf(id))))));
+  const buttons = found.map(({ id, at }) => el("li", {}, el("button", { type: "button", class: "moment", css: { "--tint": colourOf(id) }, onclick: () => seek(at, true) },
+    el("span", { class: "moment-time" }, clock(at)), " ", el("span", {}, capital(nameOf(id)), el("span", { class: "hidden" }, t("fromThere"))))));
   return el("section", { class: "moments" }, el("h3", {}, t("moments")), el("p", { class: "fine" }, t("momentsNote")), el("ul", {}, ...buttons));
 }
 

@@ -1,0 +1,260 @@
+"""The page in a real Chromium: what a person does with it, and what it says when things go wrong."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+pytest.importorskip("playwright", reason="playwright is not installed")
+
+from playwright import sync_api
+from playwright.sync_api import expect
+
+from serving import Running, serving
+from whoplays import synth
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+EXAMPLE = Path(__file__).parents[1] / "src" / "whoplays" / "examples" / "band.ogg"
+TOKEN = "a-token-for-the-tests"
+FLAGS = [
+    "--no-sandbox",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model: Path) -> Iterator[Running]:
+    with serving(tiny_model, workers=1, rate=0) as running:
+        yield running
+
+
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium whose microphone hears a guitar."""
+    heard = tmp_path_factory.mktemp("microphone") / "guitar.wav"
+    soundfile.write(heard, synth.recording(["guitar"], duration_s=5, seed=1, sample_rate=48000), 48000)
+    with sync_api.sync_playwright() as playwright:
+        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={heard}"]
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield found
+        found.close()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any, server: Running) -> Iterator[Open]:
+    """Open the page; a script's error, or a call to anywhere but the server, fails the test."""
+    contexts, wrong = [], []
+
+    def open_(address: str = server.address, *, width: int = 1100, locale: str = "en-GB", scheme: str = "light") -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, locale=locale, color_scheme=scheme, accept_downloads=True
+        )
+        context.set_default_timeout(40_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda m: "Content Security Policy" in m.text and wrong.append(m.text))
+        page.on("request", lambda r: r.url.startswith((address, "blob:", "data:")) or wrong.append(r.url))
+        page.goto(address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def try_example(page: Any, number: int = 0) -> None:
+    page.locator(".example").nth(number).click()
+    page.locator(".result").wait_for()
+
+
+@functools.cache
+def axe(folder: Path) -> str:
+    """axe-core's script, from its npm package."""
+    if not shutil.which("npm"):
+        pytest.skip("npm, which brings axe-core, is not installed")
+    try:
+        command = ["npm", "pack", "axe-core@4", "--silent"]
+        asked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=90)
+    except subprocess.SubprocessError:
+        pytest.skip("axe-core cannot be had from the npm registry")
+    with tarfile.open(folder / asked.stdout.split()[-1]) as archive:
+        file = archive.extractfile("package/axe.min.js")
+        assert file
+        return file.read().decode()
+
+
+def assert_accessible(page: Any, folder: Path) -> None:
+    page.evaluate(axe(folder))  # through the debugger, which the page's policy does not bind
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+    told = [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
+    assert not [v for v in told if v[1] in ("serious", "critical", "moderate")], told
+
+
+@pytest.fixture(scope="module")
+def axe_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("axe")
+
+
+def test_an_example_is_heard_played_and_sought_in(open_page: Open, server: Running, axe_folder: Path) -> None:
+    page = open_page()
+    page.locator(".example").first.wait_for()
+    assert_accessible(page, axe_folder)
+    try_example(page)
+    answer = server.post(EXAMPLE, details=True).json()
+    named = page.locator(".headline .named").all_inner_texts()
+    assert [name.lower() for name in named] == sorted(answer["playing"], key=lambda f: -answer["scores"][f])
+    assert page.locator(".stretch").count() == len(answer["segments"])
+    assert page.locator(".scores tbody tr").all_inner_texts()[0].split() == [
+        "Brass",
+        f"{answer['scores']['brass']:.2f}",
+        "94%",
+    ]
+    assert page.locator(".legend b").all_inner_texts() == ["25%"] * 4
+    now = page.locator(".now")
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(now).not_to_have_text("0:00")
+    page.get_by_role("button", name="Pause").click()
+    wave = page.locator(".wave")
+    box = wave.bounding_box()
+    wave.click(position={"x": box["width"] / 2, "y": 20})
+    expect(now).to_have_text("0:09")
+    page.locator(".moment").first.click()
+    page.get_by_role("button", name="Pause").wait_for()
+    page.keyboard.press("Shift+Tab")
+    page.locator("body").press(" ")
+    assert now.inner_text() != "0:09"
+    assert_accessible(page, axe_folder)
+
+
+def test_dark_and_narrow_and_polish(open_page: Open, axe_folder: Path) -> None:
+    page = open_page(width=390, locale="pl-PL", scheme="dark")
+    try_example(page)
+    assert page.locator("html").get_attribute("lang") == "pl"
+    assert "i " in page.locator(".headline").inner_text() and page.locator("h1").inner_text() == "Kto gra i kiedy?"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert_accessible(page, axe_folder)
+    page.get_by_role("button", name="EN", exact=True).click()
+    assert page.locator("h1").inner_text() == "Who plays, and when?"
+    assert "Piano" in page.locator(".scores").inner_text()
+    page.reload()
+    assert page.locator("h1").inner_text() == "Who plays, and when?"  # the choice is kept
+
+
+def test_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page()
+    page.locator(".example").first.wait_for()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "example":
+            break
+    page.keyboard.press("Enter")
+    page.locator(".result").wait_for()
+    assert "heard" in page.locator("#said").inner_text()
+    page.locator(".player input").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".player input")).not_to_have_value("0")
+
+
+def test_downloads(open_page: Open, server: Running, tmp_path: Path) -> None:
+    page = open_page()
+    try_example(page)
+    found = {}
+    for kind in ("json", "csv", "audacity", "report"):
+        with page.expect_download() as waiting:
+            page.locator(f"[data-download={kind}]").click()
+        found[kind] = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(found[kind])
+    assert [path.name for path in found.values()] == ["band.json", "band.csv", "band.txt", "band.html"]
+    assert json.loads(found["json"].read_text()) == server.post(EXAMPLE).json()
+    assert found["csv"].read_text() == server.post(EXAMPLE, format="csv").text
+    assert found["audacity"].read_text() == server.post(EXAMPLE, format="audacity").text
+    report = page.context.new_page()
+    report.set_content(found["report"].read_text())
+    assert report.locator("h1").inner_text() == page.locator(".result .headline").inner_text()
+    assert report.locator("svg rect").count() == page.locator(".stretch").count()
+    assert report.locator("script").count() == 0
+
+
+def test_several_files_one_of_them_broken(open_page: Open, duet: Path, axe_folder: Path) -> None:
+    page = open_page()
+    hostile = {"name": "<img src=x onerror=alert(1)>.mp3", "mimeType": "audio/mpeg", "buffer": b"no recording"}
+    good = {"name": "duet.flac", "mimeType": "audio/flac", "buffer": duet.read_bytes()}
+    page.locator("#file").set_input_files([hostile, good])
+    page.locator(".failure").wait_for()
+    assert "is not a recording" in page.locator(".why").inner_text().lower()
+    assert page.locator(".file-name").inner_text() == hostile["name"]
+    assert page.locator("main img").count() == 0
+    assert_accessible(page, axe_folder)
+    page.locator(".item.done").click()
+    page.locator(".result").wait_for()
+    assert page.locator(".result .file-name").inner_text() == "duet.flac"
+    page.get_by_role("button", name="Remove duet.flac").click()
+    page.locator(".failure").wait_for()
+
+
+def test_dropping_a_file(open_page: Open, duet: Path) -> None:
+    page = open_page()
+    page.locator(".example").first.wait_for()
+    made = """bytes => { const t = new DataTransfer();
+        t.items.add(new File([new Uint8Array(bytes)], "dropped.flac")); return t; }"""
+    transfer = page.evaluate_handle(made, list(duet.read_bytes()))
+    page.dispatch_event("#drop", "dragenter", {"dataTransfer": transfer})
+    assert page.locator(".drop.over").count() == 1
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+    page.locator(".result").wait_for()
+    assert page.locator(".file-name").inner_text() == "dropped.flac"
+
+
+def test_the_microphone(open_page: Open, axe_folder: Path) -> None:
+    page = open_page()
+    page.locator(".example").first.wait_for()
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator(".meter-number").first).to_have_text(re.compile(r"[01]\.\d\d"))
+    assert_accessible(page, axe_folder)
+    page.locator("#stop").click()
+    page.locator(".result").wait_for()
+    assert page.locator(".file-name").inner_text() == "Recording 1.webm"
+    assert page.locator(".facts").inner_text().split(" · ")[1] >= "0:02"
+
+
+def test_limits_the_token_and_a_server_that_goes_away(open_page: Open, tiny_model: Path) -> None:
+    with serving(tiny_model, token=TOKEN, max_upload_mb=1) as running:
+        page = open_page(running.address)
+        page.locator("#token").fill("not-the-right-token")
+        page.get_by_role("button", name="Go on").click()
+        page.locator("#token").fill(TOKEN)
+        page.get_by_role("button", name="Go on").click()
+        try_example(page)
+        large = {"name": "large.wav", "mimeType": "audio/wav", "buffer": bytes(2 << 20)}
+        page.locator("#file").set_input_files([large])
+        page.locator(".failure").wait_for()
+        assert "at most 1 MB" in page.locator(".why").inner_text()
+    page.locator("#file").set_input_files([{"name": "late.wav", "mimeType": "audio/wav", "buffer": bytes(2000)}])
+    page.get_by_text("The server cannot be reached").first.wait_for()
+    assert page.get_by_role("button", name="Try again").count() == 1
