@@ -26,7 +26,7 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; overflow-wrap: anyw
 h2 { font-size: 1.2rem; margin: 2.6rem 0 .6rem; }
 p, li { max-width: 46rem; }
 .lead { color: var(--soft); margin: 0 0 1.6rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .8rem; margin: 1.2rem 0; padding: 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(12.5rem, 44%), 1fr)); gap: .8rem; margin: 1.2rem 0; padding: 0; }
 .cards div { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; }
 .cards dt { color: var(--soft); font-size: .85rem; }
 .cards dd { margin: 0; font-size: 1.65rem; font-variant-numeric: tabular-nums; }
@@ -34,6 +34,7 @@ p, li { max-width: 46rem; }
 figure { margin: 1rem 0; overflow-x: auto; }
 figure svg { width: 100%; height: auto; max-height: 34rem; color: var(--ink); font-family: inherit; }
 figure.narrow svg { max-width: 31rem; }
+@media (max-width: 40rem) { figure:not(.narrow) svg { min-width: 38rem; } .cards dd { font-size: 1.35rem; } }
 figcaption { color: var(--soft); font-size: .9rem; max-width: 46rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .93rem; margin: .6rem 0; }
