@@ -114,12 +114,13 @@ def default_network(
     hidden: int = 256,
     embedding: int = 0,
     dropout: float = 0.2,
+    seed: int = 0,
 ) -> Any:
     """Return the network that ships: log-mel (batch, frames, bands), any number of frames -> logits, over time and in all.
 
     Outputs, by name: "logits" (batch, n_labels); "frame_logits" (batch, steps, n_labels), a step for every 16 frames;
     with `embedding`, also "embedding" (batch, steps, embedding), which training matches to a teacher's and which is
-    left out of what ships. mean, variance: (bands,) of the features, taken out first.
+    left out of what ships. mean, variance: (bands,) of the features, taken out first. seed: of dropout.
 
     Each entry of `filters` halves time and frequency by a 3 x 3 convolution with stride 2, and is followed by `blocks`
     residual blocks (He 2015). Dense convolutions: they train twenty times faster than depthwise ones on a processor.
@@ -142,9 +143,9 @@ def default_network(
         for _ in range(count):
             x = layers.ReLU()(layers.Add()([x, conv(conv(x, n), n, activate=False)]))
     x = layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)  # (batch, steps, bands / 16 * filters)
-    x = layers.Dropout(dropout)(x)
+    x = CountedDropout(dropout, seed=seed * 2)(x)
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.98)(layers.Dense(hidden, use_bias=False)(x)))
-    over_time = layers.Dense(n_labels, name="frame_logits")(layers.Dropout(dropout)(x))
+    over_time = layers.Dense(n_labels, name="frame_logits")(CountedDropout(dropout, seed=seed * 2 + 1)(x))
     weights = layers.Softmax(axis=1)(layers.Dense(n_labels, name="attention")(x))
     logits = layers.Identity(name="logits")(ops.sum(weights * over_time, axis=1))
     outputs = {"logits": logits, "frame_logits": over_time}

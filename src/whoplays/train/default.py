@@ -168,6 +168,7 @@ class _Run:
             blocks=settings.blocks,
             hidden=settings.hidden,
             embedding=self.training.embedding,
+            seed=settings.seed,
         )
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
@@ -347,7 +348,7 @@ class _Run:
             labels=self.training.labels,
             features=self.training.settings,
             window_s=WINDOW_S,
-            min_window_s=round(self.crop_steps * FRAMES_PER_STEP * self.training.settings.frame_s, 2),
+            min_window_s=WINDOW_S,  # a note repeated to fill a window is heard better than one that fills a crop
             padding="repeat",
             pooling="max",
             thresholds=limits,

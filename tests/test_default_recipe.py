@@ -1,0 +1,213 @@
+"""The default recipe on small material: it learns, survives a kill, and says clearly what it cannot train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import whoplays
+from whoplays import bundle
+from whoplays.augment import FRAMES_PER_STEP
+from whoplays.dataset import Dataset
+from whoplays.dataset.build import BuildSettings, build
+from whoplays.errors import DatasetError, UsageError
+from whoplays.framework import load_keras
+from whoplays.render import store
+from whoplays.train import train
+from whoplays.train.calibrate import platt, thresholds
+from whoplays.train.checkpoint import CHECKPOINT
+from whoplays.train.pools import DatasetPool, MaterialPool
+from whoplays.train.watch import Watcher
+
+keras = load_keras()
+
+from whoplays.model import default_network  # noqa: E402 - needs Keras, which is loaded quietly above
+from whoplays.train.losses import masked_crossentropy, masked_distance  # noqa: E402
+
+SMALL = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch_size": 16, "ema": 0.5}
+
+
+@pytest.fixture(scope="module")
+def dataset(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "set"
+    build(class_folders, out, BuildSettings(features="logmel", clip_s=2.0, validation=0.2), workers=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows whose family i sounds in band 10 i + 5, half of the time."""
+    root, rng = tmp_path_factory.mktemp("material"), np.random.default_rng(0)
+    for folder, n in (("training", 64), ("validation", 32)):
+        families = rng.integers(0, 5, n)
+        features = rng.normal(-9, 0.5, (n, 512, 64))
+        targets = np.zeros((n, 32, 5))
+        for row, family in enumerate(families):
+            features[row, 256:, 10 * family + 5] = 0
+            targets[row, 16:, family] = 1
+        half = np.float16
+        rows = store.Rows(
+            features.astype(half), targets.astype(half), rng.normal(size=(n, 32, 8)).astype(half), np.array(["row"] * n)
+        )
+        store.write_shard(root / folder, "a", rows)
+    return root
+
+
+# -- the network -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [15, 16, 17, 250, 501])
+def test_any_length_gives_a_step_for_every_sixteen_frames(frames: int) -> None:
+    network = default_network(64, 5, filters=(4, 4, 4, 4), blocks=(0, 0, 0, 1), hidden=8)
+    made = network(np.zeros((2, frames, 64), dtype=np.float32), training=False)
+    assert tuple(made["logits"].shape) == (2, 5)
+    assert tuple(made["frame_logits"].shape) == (2, -(-frames // FRAMES_PER_STEP), 5)
+
+
+def test_what_ships_is_small() -> None:
+    assert default_network(64, 5).count_params() <= 1_200_000
+
+
+def test_a_recordings_logit_lies_between_those_over_time() -> None:
+    network = default_network(64, 5, filters=(4, 4, 4, 4), blocks=(0, 0, 0, 0), hidden=8)
+    made = network(np.random.default_rng(0).normal(size=(1, 320, 64)).astype(np.float32), training=False)
+    over_time = np.asarray(made["frame_logits"])
+    assert (np.asarray(made["logits"]) <= over_time.max(axis=1) + 1e-5).all()
+    assert (np.asarray(made["logits"]) >= over_time.min(axis=1) - 1e-5).all()
+
+
+def test_unknown_targets_count_neither_way() -> None:
+    logits = np.array([[0.3, -2.0, 5.0]], dtype=np.float32)
+    all_known = float(masked_crossentropy(np.float32([[1, 0]]), logits[:, :2]))
+    assert float(masked_crossentropy(np.float32([[1, 0, np.nan]]), logits)) == pytest.approx(all_known)
+    assert all_known == pytest.approx(np.mean([np.log1p(np.exp(-0.3)), np.log1p(np.exp(-2.0))]), rel=1e-5)
+    assert float(masked_crossentropy(np.float32([[np.nan] * 3]), logits)) == 0
+
+
+def test_the_distance_is_to_means_over_four_steps() -> None:
+    embedding = np.arange(16, dtype=np.float32).reshape(1, 8, 2)
+    means = embedding.reshape(1, 2, 4, 2).mean(axis=2)
+    assert float(masked_distance(means, embedding)) == 0
+    means[0, 1] = np.nan
+    means[0, 0] += 2
+    assert float(masked_distance(means, embedding)) == pytest.approx(4)
+
+
+# -- where examples come from ------------------------------------------------------------------------------------------
+
+
+def test_a_data_set_says_nothing_about_when(dataset: Path) -> None:
+    pool = DatasetPool(Dataset.open(dataset), "training")
+    crops = pool.crops(np.arange(3), np.array([0, 1, 2]), 4)
+    assert crops.features.shape == (3, 64, 64) and crops.steps.shape == (3, 4, 3)
+    assert np.isnan(crops.steps[crops.clip[:, None].repeat(4, axis=1) == 1]).all()
+    assert (crops.steps[crops.clip[:, None].repeat(4, axis=1) == 0] == 0).all()
+
+
+def test_crops_of_material_carry_the_labels_of_their_time(material: Path) -> None:
+    pool = MaterialPool(material, ("training",))
+    early, late = (pool.crops(np.arange(10), np.full(10, at), 8) for at in (0, 20))
+    assert not early.clip.any() and (late.clip.sum(axis=1) == 1).all()
+    assert early.embedding.size == 0  # without a head there is nothing to match
+
+
+def test_new_shards_are_taken_in(material: Path, tmp_path: Path) -> None:
+    rows = store.read(store.shards(material / "training"))
+    store.write_shard(tmp_path / "training", "a", rows)
+    pool = MaterialPool(tmp_path, ("training",))
+    store.write_shard(tmp_path / "training", "b", rows)
+    pool.refresh()
+    pool.refresh()
+    assert len(pool) == 2 * len(rows)
+
+
+def test_features_of_another_kind_are_refused(class_folders: Path, tmp_path: Path) -> None:
+    build(class_folders, tmp_path / "set", BuildSettings(features="mfcc"), workers=1)
+    with pytest.raises(DatasetError, match="--features logmel"):
+        train(tmp_path / "set", recipe="default", out=tmp_path / "model")
+
+
+def test_an_unknown_setting_is_named(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="dropuot"):
+        train(dataset, recipe="default", out=tmp_path / "model", dropuot=0.1)
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_learns_what_is_in_the_material(material: Path, tmp_path: Path) -> None:
+    done = train(
+        material,
+        recipe="default",
+        out=tmp_path / "m",
+        epochs=3,
+        steps_per_epoch=40,
+        learning_rate=2e-2,
+        mix=0.2,
+        **SMALL,
+    )
+    assert done.history[-1]["loss"] < done.history[0]["loss"]
+    assert done.history[-1]["val_map"] > 0.6  # chance: about 0.25
+    config = bundle.read(tmp_path / "m").config
+    assert config.padding == "repeat" and config.min_window_s == config.window_s
+    assert not (tmp_path / "m" / CHECKPOINT).exists()
+
+
+def test_a_data_set_becomes_a_model_that_predicts(dataset: Path, class_folders: Path, tmp_path: Path) -> None:
+    train(dataset, recipe="default", out=tmp_path / "m", epochs=1, steps_per_epoch=5, **SMALL)
+    recogniser = whoplays.load(tmp_path / "m")
+    for path in sorted(class_folders.rglob("*.wav"))[:2]:
+        prediction = recogniser.predict(path)
+        assert list(prediction.scores) == ["drums", "guitar", "strings"]
+        assert all(0 <= score <= 1 for score in prediction.scores.values())
+
+
+class Killed(Watcher):
+    """Stops the run as a kill would, right after an epoch."""
+
+    def epoch(self, row: dict[str, float], *, best: bool) -> None:
+        raise SystemExit
+
+
+def test_a_killed_run_goes_on_to_the_same_model(material: Path, tmp_path: Path) -> None:
+    settings = {"recipe": "default", "epochs": 2, "steps_per_epoch": 3, **SMALL}
+    train(material, out=tmp_path / "whole", **settings)
+    with pytest.raises(SystemExit):
+        train(material, out=tmp_path / "killed", watcher=Killed(), **settings)
+    with pytest.raises(UsageError, match="--resume"):
+        train(material, out=tmp_path / "killed", **settings)
+    train(material, out=tmp_path / "killed", resume=True, **settings)
+    x = np.random.default_rng(0).normal(-6, 3, (2, 300, 64)).astype(np.float32)
+    whole, killed = (bundle.Network(bundle.read(tmp_path / name)).logits(x)[0] for name in ("whole", "killed"))
+    np.testing.assert_allclose(killed, whole, atol=1e-4)
+    assert train(material, out=tmp_path / "killed", resume=True, **settings).already_there
+
+
+def test_another_runs_checkpoint_is_refused(material: Path, tmp_path: Path) -> None:
+    settings = {"recipe": "default", "epochs": 2, "steps_per_epoch": 2, **SMALL}
+    with pytest.raises(SystemExit):
+        train(material, out=tmp_path / "m", watcher=Killed(), **settings)
+    with pytest.raises(UsageError, match="another run"):
+        train(material, out=tmp_path / "m", resume=True, **(settings | {"mix": 0.1}))
+
+
+# -- calibration -------------------------------------------------------------------------------------------------------
+
+
+def test_platt_finds_the_scale_that_was_lost() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 2, (4000, 2))
+    targets = (rng.random(true.shape) < 1 / (1 + np.exp(-true))).astype(np.float32)
+    targets[:50] = np.nan
+    found = platt(((true - [0.5, -1]) / [3, 0.5]).astype(np.float32), targets)
+    np.testing.assert_allclose(found.scale, [3, 0.5], rtol=0.1)
+    np.testing.assert_allclose(found.bias, [0.5, -1], atol=0.15)
+    limits = thresholds(((true - [0.5, -1]) / [3, 0.5]).astype(np.float32), targets, found)
+    assert all(0.2 <= limit <= 0.6 for limit in limits)
+
+
+def test_a_label_that_never_sounds_is_left_as_it_is() -> None:
+    found = platt(np.zeros((10, 1), dtype=np.float32), np.zeros((10, 1), dtype=np.float32))
+    assert (found.scale, found.bias) == ((1.0,), (0.0,))
