@@ -20,6 +20,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from . import audio
+from .colours import COLOURS as COLOURS
+from .colours import colour
 from .errors import UsageError
 from .files import write_atomically
 from .labels import Label
@@ -29,15 +31,6 @@ if TYPE_CHECKING:
     from .bundle import ModelConfig
     from .predict import Prediction
 
-#: Colours that people with any kind of colour vision tell apart (Okabe & Ito 2008), by family.
-COLOURS: dict[str, str] = {
-    "brass": "#E69F00",
-    "drums": "#D55E00",
-    "guitar": "#009E73",
-    "piano": "#0072B2",
-    "strings": "#CC79A7",
-}
-_MORE = ("#56B4E9", "#F0E442", "#999999")
 _INK, _MUTED, _WAVE = "#1c2127", "#7d8590", "#6a7fa0"
 _COLUMNS = 1600  # of a waveform
 
@@ -61,12 +54,6 @@ _STYLE: Any = {
     "grid.linewidth": 0.7,
     "legend.frameon": False,
 }
-
-
-def colour(label_id: str, others: Sequence[str] = ()) -> str:
-    """Return a label's colour: a family's own, or for another label one of the rest by its place among `others`."""
-    unknown = [label for label in others if label not in COLOURS] or [label_id]
-    return COLOURS.get(label_id) or _MORE[unknown.index(label_id) % len(_MORE) if label_id in unknown else 0]
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -131,6 +131,10 @@ class Recogniser:
         """What the model can hear, in its order."""
         return self.config.labels
 
+    def logits(self, features: Array) -> Array:
+        """Return the network's own numbers (batch, labels), before calibration, for features (batch, frames, width)."""
+        return self._network.logits(features)[0]
+
     def predict(
         self, source: Source, *, sample_rate: int | None = None, start: float = 0.0, duration: float | None = None
     ) -> Prediction:

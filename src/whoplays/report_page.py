@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .bundle import ModelConfig
     from .predict import Prediction
 
-_CSS = """
+#: The style sheet of every page, light and dark.
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2127; --soft: #59636e; --line: #d5dae0; --paper: #fff; --card: #f6f8fa; --mark: #0b62a8; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e9ed; --soft: #9aa4af; --line: #343b44; --paper: #14181d; --card: #1c2128; --mark: #6cb6ff; }
@@ -71,7 +72,7 @@ def page(title: str, body: str, *, lang: str = "en") -> str:
         f'<!doctype html>\n<html lang="{escape(lang)}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-        f"<title>{escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n<main>\n{body}\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n"
         f"<footer>Made by whoplays {escape(__version__)}.</footer>\n</main>\n</body>\n</html>\n"
     )
 

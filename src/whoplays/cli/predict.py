@@ -7,7 +7,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +58,12 @@ def predict(
         bool, typer.Option("--watch", help="Stay, and hear what is added to the folders, until stopped (Ctrl-C).")
     ] = False,
     every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks with --watch.")] = 5.0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures, sound and times, for offline.")
+    ] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="With --report: pictures of what each score hangs on (some seconds each).")
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png|svg|html", help="Draw one recording: waveform, and a pie of its scores."),
@@ -83,6 +89,8 @@ def predict(
     given = [*(paths or []), *(_listed(list_from) if list_from else [])]
     if not given:
         raise UsageError("Missing argument 'PATH...': name recordings or folders, or give --list FILE")
+    if why and not report:
+        raise UsageError("--why shows its pictures in the report: add --report FILE.html")
     kind = _kind(format, out, resume, retry)
     if write_tags:
         from .. import tags
@@ -97,7 +105,7 @@ def predict(
     _check_number(names, kind, plot)
     recogniser = Recogniser(model)
     run = _Run(recogniser, start, None if end is None else end - start, jobs, lang, write_tags)
-    run.plot, run.source = plot, names[0] if names else ""
+    run.plot, run.report, run.why, run.source = plot, report, why, names[0] if names else ""
     if kind is None:
         assert out is not None
         run.into_table(out, names, resume=resume, retry=retry, given=given if watch else [], every=every)
@@ -172,8 +180,11 @@ class _Run:
     lang: str
     write_tags: bool
     plot: Path | None = None
+    report: Path | None = None
+    why: bool = False
     source: str = ""
     failed: int = 0
+    _kept: list[Result] = field(default_factory=list)  # for the report
     _how: str = ""  # by what a recording is known to be heard already
 
     def results(self, names: list[str]) -> Iterator[Result]:
@@ -187,6 +198,8 @@ class _Run:
                 say(f"whoplays: {result.path}: {result.error}")
             else:
                 self._beside(result)
+            if self.report:
+                self._kept.append(result)
             yield result
 
     def _beside(self, result: Prediction) -> None:
@@ -234,6 +247,13 @@ class _Run:
             finally:
                 kept.merge([label.id for label in self.recogniser.labels])
                 say(f"Written to {out}: {len(kept)} recordings")
+            if self.report:
+                self._kept = self._with_earlier(kept, names)
+
+    def _with_earlier(self, kept: Collection, names: list[str]) -> list[Result]:
+        """Return results for the report: fresh ones, with scores over time, where there are some."""
+        fresh = {result.path: result for result in self._kept}
+        return [fresh.get(result.path, result) for result in kept.results(names)]
 
     def _add(self, kept: Collection, names: list[str]) -> None:
         from .. import collection
@@ -277,7 +297,12 @@ class _Run:
         return {n: collection.mark(n, self._how) for n in batch.recordings(given) if n != "-"}
 
     def finish(self, total: int) -> None:
-        """Sum failures up."""
+        """Write the report, and sum failures up."""
+        if self.report:
+            from ..report import write
+
+            write(self.report, self._kept, self.recogniser, lang=self.lang, start=self.start, why=self.why)
+            say(f"Report in {self.report}")
         if self.failed and total > 1:
             say(f"whoplays: {self.failed} of {total} recordings could not be used")
 

@@ -1,0 +1,73 @@
+"""What the page says, in English and in Polish."""
+
+from __future__ import annotations
+
+_ENGLISH = {
+    "title": "{} recordings",
+    "lead": "{} heard, {} in all, with the model {}.",
+    "failed": "{} could not be used",
+    "shown": "Pictures and players follow for the first {} of them.",
+    "together": "Who plays together",
+    "together_told": "Recordings in which both play; on the diagonal, in which the family plays.",
+    "all": "All recordings",
+    "sort": "A click on a column's name sorts by it. Bold: it plays.",
+    "recording": "recording",
+    "length": "length",
+    "notes": "notes",
+    "wave": "Waveform of {}",
+    "mel": "Log-mel picture of {}: time to the right, pitch upwards, bright is loud",
+    "pitch": "pitch",
+    "sound": "sound",
+    "pie": "Share of playing time: {}",
+    "jump": "{}, {} to {}, score {:.2f}: play",
+    "family": "instrument",
+    "score": "score",
+    "threshold": "threshold",
+    "share": "of the time",
+    "telling": "most telling",
+    "player": "Player for {}",
+    "linked": "The recording is not inside this page (it is long); it is played from {}.",
+    "as_heard": "The player has it as the model hears it: one channel, {} Hz.",
+    "gone": "It could not be read again for the pictures: {}",
+    "why": "What the scores hang on",
+    "why_told": "Bright: made quiet, this part of the sound takes the score down. {} to {}, pitch upwards.",
+    "why_picture": "Occlusion picture for {}",
+    "from_file": "Times are clicked to hear them.",
+}
+_POLISH = {
+    "title": "Nagrania: {}",
+    "lead": "Wysłuchane: {}, razem {}, model {}.",
+    "failed": "Nie do użycia: {}",
+    "shown": "Obrazy i odtwarzacze mają pierwsze {}.",
+    "together": "Kto gra razem",
+    "together_told": "Nagrania, w których grają oba; na przekątnej: w których gra dany instrument.",
+    "all": "Wszystkie nagrania",
+    "sort": "Kliknięcie nazwy kolumny sortuje. Pogrubione: gra.",
+    "recording": "nagranie",
+    "length": "długość",
+    "notes": "uwagi",
+    "wave": "Przebieg: {}",
+    "mel": "Spektrogram melowy: {}; czas w prawo, wysokość w górę, jasne jest głośne",
+    "pitch": "wysokość",
+    "sound": "dźwięk",
+    "pie": "Udział w czasie grania: {}",
+    "jump": "{}, od {} do {}, wynik {:.2f}: odtwórz",
+    "family": "instrument",
+    "score": "wynik",
+    "threshold": "próg",
+    "share": "czasu",
+    "telling": "najwyraźniej",
+    "player": "Odtwarzacz: {}",
+    "linked": "Nagranie jest długie i nie ma go w tej stronie; jest odtwarzane z {}.",
+    "as_heard": "Odtwarzacz ma je tak, jak słyszy je model: jeden kanał, {} Hz.",
+    "gone": "Nie dało się go ponownie odczytać: {}",
+    "why": "Od czego zależą wyniki",
+    "why_told": "Jasne: wyciszenie tego miejsca obniża wynik. Od {} do {}, wysokość w górę.",
+    "why_picture": "Obraz zasłaniania: {}",
+    "from_file": "Kliknięcie czasu odtwarza go.",
+}
+
+
+def words(lang: str) -> dict[str, str]:
+    """Return the page's words; both languages have the same keys."""
+    return _POLISH if lang == "pl" else _ENGLISH
