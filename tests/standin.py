@@ -16,12 +16,14 @@ import re
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import soundfile
 
@@ -47,6 +49,9 @@ OUTCOMES = {
     "no ranges": "done",
     "wav": "done",
     "clip": "done",
+    "clip ogg": "done",
+    "m4a": "done",
+    "plain": "done",
     "wrong type": "done",
     "slow": "done",
     "redirect": "done",
@@ -99,10 +104,51 @@ def recording(seconds: float = SECONDS, container: str = "FLAC", level: float = 
 
 
 @functools.cache
-def video_without_sound(ffmpeg: str) -> bytes:
+def video_without_sound() -> bytes:
     """A short Matroska video with a picture and no sound."""
-    words = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "color=s=32x32:d=20", "-c:v", "mpeg4", "-f", "matroska", "-"]
+    words = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=s=32x32:d=20",
+        "-c:v",
+        "mpeg4",
+        "-f",
+        "matroska",
+        "-",
+    ]
     return subprocess.run(words, check=True, capture_output=True).stdout
+
+
+@functools.cache
+def as_m4a() -> bytes:
+    """The recording as AAC in MP4, written as ffmpeg does without being told otherwise: the index comes last."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.m4a"
+        words = [
+            imageio_ffmpeg.get_ffmpeg_exe(),
+            "-v",
+            "error",
+            "-f",
+            "flac",
+            "-i",
+            "-",
+            "-c:a",
+            "aac",
+            "-f",
+            "mp4",
+            str(path),
+        ]
+        subprocess.run(words, input=recording(), check=True, capture_output=True)
+        return path.read_bytes()
+
+
+def make_ready() -> None:
+    """Make what takes time to make, before a clock runs."""
+    as_m4a(), video_without_sound(), recording()
 
 
 class Site:
@@ -221,6 +267,18 @@ class _Handler(BaseHTTPRequestHandler):
         """A mirror that holds just the ten seconds."""
         self.send(200, recording(10.0), "audio/flac", ranges=True)
 
+    def rule_clip_ogg(self, _) -> None:
+        self.send(200, recording(10.0, "OGG"), "audio/ogg", ranges=True)
+
+    def rule_m4a(self, _) -> None:
+        """What the site serves, with its index at the end."""
+        self.send(200, as_m4a(), "audio/mp4", ranges=True)
+
+    def rule_plain(self, _) -> None:
+        """An old server: it says neither how much comes nor what it is, and closes the line at the end."""
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + recording())
+        self.hang_up()
+
     def rule_ends_early(self, _) -> None:
         self.send(200, recording(5.0), "audio/flac", ranges=True)
 
@@ -243,9 +301,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send(200, recording(), "text/plain", ranges=True)
 
     def rule_no_sound(self, _) -> None:
-        import imageio_ffmpeg
-
-        self.send(200, video_without_sound(imageio_ffmpeg.get_ffmpeg_exe()), "video/x-matroska", ranges=True)
+        self.send(200, video_without_sound(), "video/x-matroska", ranges=True)
 
     def rule_slow(self, video_id) -> None:
         time.sleep(0.7)

@@ -82,10 +82,13 @@ class Fetcher:
             raise
 
     def _cut_out(self, clip: PlannedClip, media: Media, wanted_s: float, host: str) -> Cut:
-        start_s = 0.0 if self.template.serves_clips else clip.start_ms / 1000
+        begins_s = clip.start_ms / 1000
+        start_s = 0.0 if self.template.serves_clips else begins_s
         cut = self.cutter.cut(media, start_s, wanted_s)
         if start_s and self._holds_just_the_clip(cut, wanted_s):
             cut = self.cutter.cut(media, 0.0, wanted_s)
+        elif start_s != begins_s and self._holds_the_whole(cut, wanted_s, clip.end_ms / 1000):
+            cut = self.cutter.cut(media, begins_s, wanted_s)
         if not len(cut.samples):
             known = cut.duration_s
             if known and start_s:
@@ -98,6 +101,10 @@ class Fetcher:
         if self.template.text == SITE or cut.duration_s is None or abs(cut.duration_s - wanted_s) > MISSING_S:
             return False
         return len(cut.samples) < round((wanted_s - MISSING_S) * self.cutter.rate)
+
+    def _holds_the_whole(self, cut: Cut, wanted_s: float, ends_s: float) -> bool:
+        """Tell a stand-in that takes no notice of the times it was asked for: what it serves lasts beyond the clip."""
+        return cut.duration_s is not None and cut.duration_s > max(wanted_s, ends_s - MISSING_S) + MISSING_S
 
     def _source(self) -> Source:
         source = getattr(self._own, "source", None)

@@ -83,8 +83,8 @@ class Cutter:
         """
         jump = start_s > 0 and (media.size is None or media.size > _SMALL_BYTES)
         found, log = self._run(media, start_s, length_s, jump=jump)
-        if jump and _too_short(found, length_s, self.rate) and "could not seek" in log:
-            found, log = self._run(media, start_s, length_s, jump=False)
+        if _too_short(found, length_s, self.rate) and "could not seek" in log:
+            found, log = self._run(media, start_s, length_s, jump=False, seekable=False)
         if not len(found.samples):
             _explain(log, found)
         return found
@@ -96,8 +96,10 @@ class Cutter:
             for process in self._running:
                 process.kill()
 
-    def _run(self, media: Media, start_s: float, length_s: float, *, jump: bool) -> tuple[Cut, str]:
-        output, log = self._call(self._words(media, start_s, length_s, jump))
+    def _run(
+        self, media: Media, start_s: float, length_s: float, *, jump: bool, seekable: bool = True
+    ) -> tuple[Cut, str]:
+        output, log = self._call(self._words(media, start_s, length_s, jump, seekable))
         width = 2 * self.channels
         samples = np.frombuffer(output[: len(output) // width * width], dtype="<i2").reshape(-1, self.channels)
         limit = round(length_s * self.rate)
@@ -127,7 +129,7 @@ class Cutter:
                 process.communicate()
         return output, log.decode("utf-8", "replace")
 
-    def _words(self, media: Media, start_s: float, length_s: float, jump: bool) -> list[str]:
+    def _words(self, media: Media, start_s: float, length_s: float, jump: bool, seekable: bool) -> list[str]:
         stall = min(_STALL_S, self.timeout_s)
         words = [self.program, "-nostdin", "-hide_banner", "-loglevel", "level+info", "-protocol_whitelist", _PROTOCOLS]
         words += ["-rw_timeout", str(round(stall * 1e6))]
@@ -141,7 +143,8 @@ class Cutter:
             words += ["-cookies", media.cookies]
         # A little more is asked for than wanted: resampling eats a few samples at the end.
         span = ["-ss", f"{start_s:.3f}", "-t", f"{length_s + 0.05:.3f}"]
-        words += [*span, "-i", media.url] if jump else ["-seekable", "0", "-i", media.url, *span]
+        words += [] if seekable else ["-seekable", "0"]
+        words += [*span, "-i", media.url] if jump else ["-i", media.url, *span]
         words += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", str(self.channels), "-ar", str(self.rate)]
         return [*words, "-c:a", "pcm_s16le", "-f", "s16le", "-"]
 
