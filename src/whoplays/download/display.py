@@ -13,6 +13,7 @@ from .causes import MAY_RECOVER, MEANING, Cause
 from .run import Outcome, Progress, may_recover
 
 _PLAIN_EVERY_S = 10.0
+_BAR = 50  # columns
 
 
 @contextmanager
@@ -29,13 +30,13 @@ def showing() -> Iterator[Callable[[Progress], None]]:
 def _live() -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console, Group
     from rich.live import Live
-    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
 
         def show(progress: Progress) -> None:
-            bar = ProgressBar(total=max(1, progress.wanted), completed=progress.had, width=40)
+            had = round(_BAR * progress.had / max(1, progress.wanted))
+            bar = Text.assemble(("━" * had, "green"), ("━" * (_BAR - had), "dim"))
             live.update(Group(bar, Text("  ".join(_parts(progress))), Text(_lost_words(progress.lost), style="dim")))
 
         yield show
