@@ -30,6 +30,8 @@ EXAMPLE = Path(__file__).parents[1] / "src" / "whoplays" / "examples" / "band.og
 TOKEN = "a-token-for-the-tests"
 FLAGS = [
     "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
     "--use-fake-ui-for-media-stream",

@@ -87,7 +87,7 @@ const whyOf = (trouble) => (trouble.kind === "away" ? t("away") : trouble.kind =
 
 function draw() {
   $("work").hidden = !items.length;
-  document.body.classList.toggle("has-work", items.length > 0);
+  document.body.classList.toggle("has-work", items.length > 0 || recording !== null);
   $("list").hidden = items.length < 2;
   $("items").replaceChildren(...items.map(itemRow));
   drawShown();
@@ -183,6 +183,7 @@ async function record() {
   drawMeters();
   $("live").hidden = false;
   $("record").disabled = true;
+  draw();
   $("stop").focus();
 }
 

@@ -82,7 +82,7 @@ function scoresTable(result) {
       el("td", {}, share ? percent(share) : el("span", { class: "soft" }, t("shareNone"))));
   });
   const all = [...new Set(families().map((label) => number(label.threshold)))];
-  const note = el("p", { class: "fine" }, t("scoreNote", { mark: all.length > 2 ? `${all.sort()[0]}–${all.at(-1)}` : all.sort().join("–") }));
+  const note = el("p", { class: "fine" }, t("scoreNote", { mark: all.sort().length > 1 ? `${all[0]}–${all.at(-1)}` : all[0] }));
   return el("section", { class: "scores" }, el("h3", {}, t("scores")),
     el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("family")), el("td", {}), el("th", { scope: "col" }, t("score")), el("th", { scope: "col" }, t("share")))), el("tbody", {}, ...rows)), note);
 }

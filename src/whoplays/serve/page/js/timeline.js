@@ -9,7 +9,7 @@ const WIDTH = 1200;
 /** Mirrored bars for peaks, as one path in a box WIDTH wide and 100 high. Levels are shown on a gentle curve. */
 export function wavePath(peaks) {
   const most = Math.max(1e-6, ...peaks);
-  const bars = Math.min(peaks.length, 300);
+  const bars = Math.min(peaks.length, 220);
   const step = WIDTH / bars;
   let path = "";
   for (let i = 0; i < bars; i++) {
