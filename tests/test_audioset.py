@@ -434,6 +434,7 @@ def test_a_plan_made_by_hand_needs_four_columns_only(tmp_path):
         "abcdefghijk,0,10,.hidden",
         "abcdefghijk,10,0,piano",
         "abcdefghijk,nan,10,piano",
+        "abcdefghijk,0,99999,piano",
         "abcdefghijk,0,10,piano,x;y",
         "abcdefghijk,0,10,piano,,../x",
         "abcdefghijk",

@@ -664,6 +664,7 @@ SAID = {
     "Video unavailable. This content isn't available, try again later. The current session has been rate-limited by "
     "YouTube for up to an hour.": Cause.THROTTLED,
     "Requested format is not available. Use --list-formats": Cause.NO_AUDIO,
+    "Sorry. This content is private": Cause.PRIVATE,
     "Unable to extract initial player response": None,
 }
 

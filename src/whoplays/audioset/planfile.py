@@ -20,6 +20,7 @@ from .plan import Plan, PlannedClip
 
 COLUMNS = ("video_id", "start_s", "end_s", "family", "labels", "families", "unsure", "rank")
 _NEEDED = COLUMNS[:4]
+MAX_CLIP_S = 600  # a clip is held in memory while it is fetched
 
 
 def reserve_path(plan: Path) -> Path:
@@ -108,6 +109,8 @@ def _clip(row: dict[str, str | None], rank: int) -> PlannedClip:
     start, end = _milliseconds(values["start_s"], "start_s"), _milliseconds(values["end_s"], "end_s")
     if end <= start:
         raise ValueError("end_s is not after start_s")
+    if end - start > 1000 * MAX_CLIP_S:
+        raise ValueError(f"the clip is longer than {MAX_CLIP_S} s")
     family = _class(values["family"], "family")
     labels = _list(values["labels"])
     if not all(LABEL_ID.fullmatch(label) for label in labels):

@@ -118,7 +118,7 @@ def download(
     pace: float | None = typer.Option(
         None, "--pace", help="Seconds between calls to the site; none: 12, with cookies 2, a mirror 0.5."
     ),
-    attempts: int = typer.Option(4, "--attempts", help="Tries of a clip in one run, when another may help."),
+    attempts: int = typer.Option(3, "--attempts", help="Tries of a clip in one run, when another may help."),
     timeout: float = typer.Option(60.0, "--timeout", help="Seconds for one transfer."),
     retry: str = typer.Option("", "--retry", help="Causes to try again, as throttled,network; or all."),
     stop_after: int = typer.Option(30, "--stop-after", help="Stop when so many clips in a row are refused."),

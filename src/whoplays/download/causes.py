@@ -71,7 +71,7 @@ _WORDS: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
         (Cause.AGE, r"confirm your age|age[- ]restrict|inappropriate for some users|verify your age|adult content"),
         (
             Cause.PRIVATE,
-            r"private video|(?:video|recording) is private|is set to private|granted access|members[- ]only"
+            r"private (?:video|recording|content)|\bis (?:set to )?private\b|granted access|members[- ]only"
             r"|join this channel|only available to (?:registered|music premium)|requires payment|login required",
         ),
         (

@@ -20,7 +20,7 @@ from .causes import Cause, Lost, cause_of_status
 
 # What a playlist may lead to: never a file of this machine.
 _PROTOCOLS = "http,https,tcp,tls,httpproxy,crypto,data"
-_STALL_S = 20.0
+_STALL_S = 15.0
 #: A recording up to this size is read from its beginning: looking for the place to jump to takes up to ten requests.
 _SMALL_BYTES = 2 << 20
 _HTTP_ERROR = re.compile(r"HTTP error (\d{3})")

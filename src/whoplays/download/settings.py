@@ -30,7 +30,7 @@ class Settings:
     jobs: int = 4
     per_host: int | None = None
     pace_s: float | None = None
-    attempts: int = 4
+    attempts: int = 3
     backoff_s: float = 2.0
     timeout_s: float = 60.0
     stop_after: int = 30

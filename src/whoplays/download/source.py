@@ -35,7 +35,7 @@ class Access:
     cookies: str | None = None
     cookies_from_browser: tuple[str | None, ...] | None = None
     proxy: str | None = None
-    timeout_s: float = 20.0
+    timeout_s: float = 15.0
 
 
 @dataclass(frozen=True)
