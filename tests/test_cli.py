@@ -14,7 +14,7 @@ import soundfile
 
 from conftest import RATE, tone
 
-COMMANDS = [[], ["predict"], ["find"], ["dataset"], ["dataset", "build"]]
+COMMANDS = [[], ["predict"], ["find"], ["listen"], ["dataset"], ["dataset", "build"]]
 
 
 def run(*arguments: str | Path, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -26,6 +26,7 @@ ALLOWED = {
     "uvicorn": {"serve"},
     "pyarrow": {"formats"},
     "mutagen": {"tags.py"},
+    "sounddevice": {"listen.py"},
 }
 HEAVY = (
     "keras",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -74,6 +74,24 @@ def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> 
         inside = overlap >= 0.5 * np.diff(borders)
         levels[i, inside] = np.maximum(1e-6, scores[inside, i]) if scores is not None else segment.score
     return levels
+
+
+def live_line(
+    scores: Mapping[str, float], labels: Sequence[Label], at: float, level_db: float, look: Look, lang: str = "en"
+) -> str:
+    """Return one line of what is heard now: time, level, and a block for each family, as high as its score."""
+    from .formats.base import clock
+
+    blocks = BLOCKS if look.unicode else ASCII
+    parts = []
+    room = (look.width - 17) // max(1, len(labels)) - 9
+    for i, label in enumerate(labels):
+        score = scores[label.id]
+        block = blocks[min(7, int(score * 8))]
+        if look.colour:
+            block = f"\x1b[38;5;{COLOURS.get(label.id, _MORE[i % len(_MORE)])}m{block}\x1b[0m"
+        parts.append(f"{_cut(label.name(lang), max(2, room), look.unicode)} {block} {score:.2f}")
+    return f"{clock(at):>5} {level_db:>4.0f} dB  " + "  ".join(parts)
 
 
 def _row(levels: NDArray[np.float64], look: Look) -> str:

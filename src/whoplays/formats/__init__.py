@@ -8,7 +8,7 @@ from .data import Csv, Json, JsonLines
 from .labels import Audacity, Jams, Rttm
 from .text import Text
 
-__all__ = ["WRITERS", "Result", "Writer", "clock", "writer"]
+__all__ = ["WRITERS", "JsonLines", "Result", "Text", "Writer", "clock", "writer"]
 
 WRITERS: dict[str, type[Writer]] = {
     "text": Text,
