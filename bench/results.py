@@ -99,9 +99,7 @@ def keep(
     result = {
         "title": title,
         "peer": peer,
-        "command": " ".join(
-            ["python", *(Path(a).as_posix() if i else f"bench/{Path(a).name}" for i, a in enumerate(sys.argv))]
-        ),
+        "command": _command(),
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine("numpy", *packages),
         "rows": rows,
@@ -110,6 +108,12 @@ def keep(
     (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     print(section(result))
     write_all()
+
+
+def _command() -> str:
+    """The command as it was given; of a path from the root only its end, which is all that others could use."""
+    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
+    return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *words])
 
 
 def section(result: dict[str, Any]) -> str:
