@@ -50,9 +50,11 @@ def main() -> None:
         command = [sys.executable, "-m", "whoplays", "predict", str(folder), "--out", str(out), "--resume"]
         journal = out.with_name(out.name + ".journal")
         begun = time.monotonic()
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command)
         while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < files * 0.4):
             time.sleep(0.05)
+        if process.poll() is not None:
+            raise SystemExit(f"it ended by itself, with status {process.returncode}, before it could be killed")
         process.send_signal(signal.SIGKILL)
         process.wait()
         kept = journal.read_bytes().count(b"\n")
