@@ -209,3 +209,21 @@ def test_light_and_dark_can_be_read(page: Any, scheme: str) -> None:
 def test_it_fits_a_telephone(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+# --- the command
+
+
+def test_the_command_writes_it_for_fresh_and_for_kept_results(tiny_model: Path, tmp_path: Path) -> None:
+    from test_cli import run
+
+    soundfile.write(tmp_path / "a.wav", tone(200.0, 2.0, level=0.9), RATE)
+    common = [tmp_path / "a.wav", "--model", tiny_model, "--report", tmp_path / "r.html"]
+    printed = run("predict", *common, "--why", "--format", "jsonl")
+    assert printed.returncode == 0 and printed.stdout.count("\n") == 1, printed.stderr
+    assert "What the scores hang on" in (tmp_path / "r.html").read_text()
+    for _ in range(2):
+        kept = run("predict", *common, "--out", tmp_path / "r.csv", "--resume")
+        assert kept.returncode == 0, kept.stderr
+        assert 'aria-label="Player for a.wav"' in (tmp_path / "r.html").read_text()
+    assert run("predict", tmp_path / "a.wav", "--why").returncode == 2

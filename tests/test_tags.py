@@ -92,3 +92,15 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     link.symlink_to(path)
     tags.write(link, PREDICTION)
     assert link.is_symlink() and tags.read(path) == TEXT
+
+
+def test_the_command_tags_and_then_knows_the_file(tiny_model: Path, tmp_path: Path) -> None:
+    from test_cli import run
+
+    path = make(tmp_path / "a.flac")
+    common = ["predict", path, "--model", tiny_model, "--out", tmp_path / "r.jsonl", "--resume", "--write-tags"]
+    assert run(*common).returncode == 0
+    assert "(tiny@1)" in str(tags.read(path))
+    before = path.read_bytes()
+    assert "1 of 1 recordings are done and unchanged" in run(*common).stderr
+    assert path.read_bytes() == before

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +118,45 @@ def test_cells_hold_the_mean_of_what_they_cover() -> None:
     np.testing.assert_allclose(over_cells(scores, edges, np.array([0.0, 2.0, 4.0]))[:, 0], [0.5, 0.5])
     np.testing.assert_allclose(over_cells(scores, edges, np.array([0.5, 1.5, 2.5]))[:, 0], [0.5, 0.75])
     np.testing.assert_allclose(over_cells(scores, edges, np.array([4.0, 5.0]))[:, 0], [0.5])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("columns", [80, 160])
+@pytest.mark.parametrize("colour", [True, False])
+def test_the_command_on_a_real_terminal(tiny_model: Path, duet: Path, columns: int, colour: bool) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", "PYTHONUTF8": "1"}
+    environment.pop("NO_COLOR", None)
+    if not colour:
+        environment["NO_COLOR"] = "1"
+    command = [sys.executable, "-m", "whoplays", "predict", str(duet), "--model", str(tiny_model)]
+    process = subprocess.Popen(command, stdout=follower, stderr=subprocess.DEVNULL, env=environment)
+    os.close(follower)
+    content = b""
+    with contextlib.suppress(OSError):  # how Linux tells that the other end is closed
+        while part := os.read(leader, 65536):
+            content += part
+    os.close(leader)
+    assert process.wait() == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", content.decode()).splitlines()
+    assert len(lines[1]) == columns - 1 and lines[1].startswith("  brass ")
+    assert (b"\x1b[" in content) == colour
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_progress_bar_leaves_standard_output_alone(tiny_model: Path, duet: Path, tmp_path: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "whoplays", "predict", duet, duet, "--model", tiny_model, "--format", "jsonl"]
+    with (tmp_path / "out").open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=follower)
+    os.close(follower)
+    with contextlib.suppress(OSError):
+        while os.read(leader, 65536):
+            pass
+    os.close(leader)
+    assert process.wait() == 0
+    assert [json.loads(line)["path"] for line in (tmp_path / "out").read_text().splitlines()] == [str(duet)] * 2

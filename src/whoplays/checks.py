@@ -60,30 +60,30 @@ class Meter:
         self._samples = 0  # of all channels
         self._clipped = 0
         self._peak = 0.0
-        self._power = np.zeros(0)
-        self._mean_power = 0.0
+        self._products = np.zeros((0, 0))
         self._spectrum = np.zeros(_N_FFT // 2 + 1)
         self._window = np.blackman(_N_FFT).astype(np.float32)  # side lobes below the cliff that is looked for
 
     def hear(self, block: NDArray[Any]) -> None:
         """Take in samples (n,) or (n, channels), floating-point or integers; what is not finite is left to audio.py."""
         block = _floats(block).reshape(len(block), -1)
-        if not len(block) or not np.isfinite(block).all():
+        if not len(block):
+            return
+        peak = max(float(block.max()), -float(block.min()))
+        if not np.isfinite(peak):
             return
         if not self.channels:
             self.channels = block.shape[1]
-            self._power = np.zeros(self.channels)
+            self._products = np.zeros((self.channels, self.channels))
         self._samples += block.size
-        peak = max(float(block.max()), -float(block.min()))
         self._peak = max(self._peak, peak)
         if peak >= CLIPPED_LEVEL:
             self._clipped += _in_runs(np.abs(block) >= CLIPPED_LEVEL)
-        mean = block[:, 0] if self.channels == 1 else block.mean(axis=1)
-        self._power += np.einsum("nc,nc->c", block, block, dtype=np.float64)
-        self._mean_power += float(mean.astype(np.float64) @ mean)
-        if len(mean) >= _N_FFT:
-            first = (len(mean) - _N_FFT) // 2
-            self._spectrum += np.abs(np.fft.rfft(mean[first : first + _N_FFT] * self._window)) ** 2
+        self._products += block.T @ block  # every channel's power, and that of their sum, in one pass
+        if len(block) >= _N_FFT:
+            first = (len(block) - _N_FFT) // 2
+            middle = block[first : first + _N_FFT].mean(axis=1)
+            self._spectrum += np.abs(np.fft.rfft(middle * self._window)) ** 2
 
     def cautions(self, duration: float) -> list[Caution]:
         """Return what was found in `duration` seconds, the gravest first."""
@@ -116,11 +116,11 @@ class Meter:
     def _layout(self) -> Caution | None:
         if self.channels < 2 or self._peak < SILENT_PEAK:
             return None
-        mean = float(self._power.sum()) / self.channels
-        if self._mean_power < CANCELLED * mean:
+        power = self._products.diagonal()
+        if self._products.sum() / self.channels**2 < CANCELLED * power.mean():
             seen = f"its {self.channels} channels cancel each other when they are averaged"
             return Caution("channels", seen, "turn one round or take one of them: one may be wired the wrong way")
-        silent = int((self._power < 1e-8 * self._power.max()).sum())
+        silent = int((power < 1e-8 * power.max()).sum())
         if silent:
             return Caution(
                 "channels", f"{silent} of its {self.channels} channels hold no sound", "keep those that hold some"
