@@ -101,22 +101,32 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing."""
     make_folder(folder)
     name = folder / ".whoplays.lock"
-    try:
-        file = name.open("a+b")
-    except OSError as error:
-        raise WhoplaysError(f"{folder}: cannot be written to ({error.strerror or error})") from error
-    with file:
-        try:
-            lock(file)
-        except OSError:
-            raise WhoplaysError(
-                f"{folder}: another whoplays is writing there; wait for it or name another folder"
-            ) from None
+    with _locked(folder, name):
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
                 name.unlink()
+
+
+def _locked(folder: Path, name: Path) -> IO[bytes]:
+    """Return the lock file, open and held: the one that has the name, not one that its last holder just removed."""
+    while True:
+        try:
+            file = name.open("a+b")
+        except OSError as error:
+            raise WhoplaysError(f"{folder}: cannot be written to ({error.strerror or error})") from error
+        try:
+            lock(file)
+        except OSError:
+            file.close()
+            raise WhoplaysError(
+                f"{folder}: another whoplays is writing there; wait for it or name another folder"
+            ) from None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(name.stat(), os.fstat(file.fileno())):
+                return file
+        file.close()
 
 
 def lock(file: IO[bytes]) -> None:
