@@ -13,6 +13,7 @@ HELP = {
     "whoplays_workers_replaced_total": "Workers that died or were killed, by reason.",
     "whoplays_live_seconds_total": "Seconds of sound heard live.",
     "whoplays_hearing_seconds": "Seconds from a recording's arrival to its scores.",
+    "whoplays_working_seconds": "Seconds that a worker was busy with a recording.",
 }
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 

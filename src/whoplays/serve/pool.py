@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -203,6 +204,7 @@ class Pool:
         if self.unusable:
             raise Problem("unavailable", f"the model cannot be used: {self.unusable}", retry_after=30)
         worker = await self._next_worker()
+        begun = time.monotonic()
         try:
             async with asyncio.timeout(self.settings.time_limit_s):
                 message = await worker.hear(file, job, self.settings.max_duration_s, progress)
@@ -219,6 +221,7 @@ class Pool:
                 worker.kill()
         finally:
             self._give_back(worker)
+        self.metrics.time("whoplays_working_seconds", time.monotonic() - begun)
         return self._judged(message)
 
     async def _next_worker(self) -> Worker:
@@ -233,7 +236,7 @@ class Pool:
 
     def patience(self) -> int:
         """Return the seconds after which a place in the queue is likely free."""
-        each = self.metrics.mean("whoplays_hearing_seconds") or 1.0
+        each = self.metrics.mean("whoplays_working_seconds") or 1.0
         return max(1, min(60, round(each * (self.waiting + 1) / self.settings.workers)))
 
     def _give_back(self, worker: Worker) -> None:
