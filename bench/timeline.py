@@ -1,16 +1,21 @@
 """How far segments begin and end from where families really do.
 
-    python bench/timeline.py [--mixtures 40]
+    python bench/timeline.py [--mixtures 40] [--data FOLDER]
 
-Two materials: recordings made from formulas, of which each family's times are drawn (`synth`), and the package's example
-recordings, rendered from notes. A family's true stretches are compared with the segments heard: the distance of its
+Materials: recordings made from formulas, of which each family's times are drawn (`synth`); the package's example
+recordings, rendered from notes; and, with a folder of training material (or WHOPLAYS_DATA), real recordings of one family
+each, three in a row with a second of silence or of overlap between them, whose times are those of their sound (40 dB below
+their peak). A family's true stretches are compared with the segments heard: the distance of its
 first onset and its last offset, the share of time (in steps of 0.1 s) that is right, and how many segments there are.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import functools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +41,38 @@ def mixture(seed: int) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
     mixed = 0.5 * whole
     mixed[at : at + len(part)] += 0.5 * part[: len(mixed) - at]
     return mixed, [(FAMILIES[first], 0.0, 20.0), (FAMILIES[second], start, end)]
+
+
+def sequence(data: Path, seed: int) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
+    """Return real recordings of three families in a row, and when each sounds."""
+    draw = np.random.default_rng([11, seed])
+    parts, truth, at = [], [], 0.0
+    for family in draw.permutation([f for f in FAMILIES if _solos(data)[f]])[:3]:
+        path = _solos(data)[family][draw.integers(len(_solos(data)[family]))]
+        samples = audio.load(path, sample_rate=RATE, duration=8.0)
+        samples = 0.5 * samples / max(1e-6, float(np.abs(samples).max()))
+        loud = np.flatnonzero(np.abs(samples) > 0.005)
+        start = max(0.0, at + float(draw.choice([1.0, -1.0]))) if parts else 0.5
+        parts.append((start, samples))
+        truth.append((str(family), start + loud[0] / RATE, start + loud[-1] / RATE))
+        at = start + len(samples) / RATE
+    mixed = np.zeros(round((at + 1.0) * RATE), dtype=np.float32)
+    for start, samples in parts:
+        first = round(start * RATE)
+        mixed[first : first + len(samples)] += samples
+    return mixed, truth
+
+
+@functools.cache
+def _solos(data: Path) -> dict[str, list[Path]]:
+    """Return, for each family, the real recordings in which it and none of the others is known to play."""
+    found: dict[str, list[Path]] = {family: [] for family in FAMILIES}
+    with (data / "manifest.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            known = {family: line[family] for family in FAMILIES}
+            if line["kind"] == "real" and sorted(known.values()) == ["0", "0", "0", "0", "1"]:
+                found[next(family for family in FAMILIES if known[family] == "1")].append(data / line["path"])
+    return found
 
 
 def judge(prediction: Any, truth: list[tuple[str, float, float]]) -> list[dict[str, float]]:
@@ -83,7 +120,9 @@ def main() -> None:
     """Hear both materials with the model inside the package."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mixtures", type=int, default=40)
-    mixtures = parser.parse_args().mixtures
+    parser.add_argument("--data", type=Path, default=os.environ.get("WHOPLAYS_DATA"))
+    asked = parser.parse_args()
+    mixtures = asked.mixtures
     recogniser = whoplays.load()
     made = [mixture(seed) for seed in range(mixtures)]
     answers = [recogniser.predict(samples, sample_rate=RATE) for samples, _ in made]
@@ -94,11 +133,17 @@ def main() -> None:
         samples = audio.load(Path(demo.EXAMPLES, name), sample_rate=RATE)
         prediction = recogniser.predict(samples, sample_rate=RATE)
         rendered += judge(prediction, [tuple(stretch) for stretch in facts["playing"]])
+    table = [summary("formulas, 20 s, one family comes and goes", formulas), summary("example recordings", rendered)]
+    if asked.data:
+        real = []
+        for samples, truth in (sequence(Path(asked.data), seed) for seed in range(mixtures)):
+            real += judge(recogniser.predict(samples, sample_rate=RATE), truth)
+        table.append(summary("real recordings, three families in a row", real))
     step = float(np.diff(answers[0].edges).max())
     keep(
         "timeline",
         "When families play: onsets and offsets",
-        [summary("formulas, 20 s, one family comes and goes", formulas), summary("example recordings", rendered)],
+        table,
         peer="none",
         packages=("onnxruntime",),
         remarks=f"Model {recogniser.config.id}; one score every {step:.2f} s; settings {recogniser.config.timeline.to_dict()}. "
