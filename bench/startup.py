@@ -15,10 +15,18 @@ import tempfile
 from pathlib import Path
 
 import soundfile
-from results import in_turn, keep, row
 
+from results import in_turn, keep, row
 from whoplays import synth
 
+SAVE = """
+import sys
+from keras import Sequential, layers
+Sequential([layers.Input((20, 20)), layers.Conv1D(64, 3, activation="relu"), layers.MaxPooling1D(2),
+            layers.Conv1D(128, 3, activation="relu"), layers.MaxPooling1D(2), layers.Flatten(),
+            layers.Dense(256, activation="relu"), layers.Dropout(0.5), layers.Dense(128, activation="relu"),
+            layers.Dropout(0.5), layers.Dense(5, activation="softmax")]).save(sys.argv[1])
+"""
 PEER = """
 import sys
 import keras, librosa, numpy as np
@@ -39,15 +47,11 @@ def quiet(*command: str) -> None:
 
 
 def main() -> None:
-    from whoplays.framework import load_keras
-    from whoplays.model import report_network
-
     model = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         file, network = f"{folder}/ten.wav", f"{folder}/network.keras"
         soundfile.write(file, synth.recording(["guitar"], duration_s=10, seed=1, sample_rate=44100), 44100)
-        load_keras()
-        report_network(20, 20, 5).save(network)
+        quiet(sys.executable, "-c", SAVE, network)
         command = str(Path(sys.executable).with_name("whoplays"))
 
         def ours() -> None:

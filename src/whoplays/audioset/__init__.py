@@ -1,11 +1,11 @@
 """AudioSet's lists and ontology -> a plan of clips to fetch; how labels hang together.
 
-    from whoplays.audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists, write_plan
+from whoplays.audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists, write_plan
 
-    ontology = Ontology.open(Path("ontology.json"))
-    classes = choose_classes(ontology, families=["piano"])
-    plan = plan_from_lists([SegmentList(Path("balanced_train_segments.csv"))], classes, Draw(per_class=100))
-    write_plan(Path("plan.csv"), plan)
+ontology = Ontology.open(Path("ontology.json"))
+classes = choose_classes(ontology, families=["piano"])
+plan = plan_from_lists([SegmentList(Path("balanced_train_segments.csv"))], classes, Draw(per_class=100))
+write_plan(Path("plan.csv"), plan)
 """
 
 from __future__ import annotations

@@ -54,6 +54,8 @@ def main() -> None:
     debug = bool(os.environ.get("WHOPLAYS_DEBUG"))
     try:
         status = _run()
+        if status == 130:  # the library below takes the interrupt, and says nothing
+            say("whoplays: stopped")
     except WhoplaysError as error:
         if debug:
             raise

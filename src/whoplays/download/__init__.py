@@ -1,11 +1,11 @@
 """Plan -> audio files, with a ledger of what became of every clip.
 
-    from whoplays.audioset import read_plan
-    from whoplays.download import Settings, download, verify
+from whoplays.audioset import read_plan
+from whoplays.download import Settings, download, verify
 
-    clips, malformed = read_plan(Path("plan.csv"))
-    outcome = download(clips, [], Path("clips"), Settings())
-    listed, differences = verify(Path("clips"))
+clips, malformed = read_plan(Path("plan.csv"))
+outcome = download(clips, [], Path("clips"), Settings())
+listed, differences = verify(Path("clips"))
 """
 
 from __future__ import annotations
