@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -599,3 +600,20 @@ def test_the_command_says_what_is_wrong(tiny_model: Path) -> None:
     assert found.returncode == 2 and "try another --port" in found.stderr and found.stderr.count("\n") == 1, (
         found.stderr
     )
+
+
+def test_every_caution_has_its_polish_words() -> None:
+    from whoplays import checks
+    from whoplays.serve import assets
+
+    codes = set(re.findall(r'Caution\(\s*"(\w+)"', Path(checks.__file__).read_text(encoding="utf-8")))
+    polish = set(re.findall(r"^  (\w+): \[", assets.page()["js/cautions.js"].content.decode(), re.MULTILINE))
+    assert len(codes) >= 8 and polish == codes
+
+
+def test_a_system_without_what_workers_need_is_told_so(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    from whoplays.serve.server import run
+
+    monkeypatch.delattr(socket, "send_fds")
+    with pytest.raises(UsageError, match="needs Linux or macOS"):
+        run(Settings(model=tiny_model), lambda address: None)

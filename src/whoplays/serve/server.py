@@ -94,7 +94,14 @@ def build(settings: Settings) -> uvicorn.Server:
 
 
 def run(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until stopped (Ctrl-C, SIGTERM: work at hand is finished first). ready: called once with the address."""
+    """Serve until stopped (Ctrl-C, SIGTERM: work at hand is finished first). ready: called once with the address.
+
+    Raises `UsageError` on a system whose processes cannot hand open files to each other (Windows).
+    """
+    if not hasattr(socket, "send_fds"):
+        raise UsageError(
+            "serve needs Linux or macOS (workers get recordings as open files); on Windows use the container"
+        )
     server = build(settings)
     with listening(settings) as door:
         port = door.getsockname()[1]

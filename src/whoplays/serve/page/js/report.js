@@ -1,5 +1,6 @@
 // A page of its own with one result: to keep, print or send. Everything is inside the one file; no script.
 
+import { caution } from "./cautions.js";
 import { colourOf, ids, nameOf } from "./families.js";
 import { headline, moments } from "./result.js";
 import { spacing, wavePath } from "./timeline.js";
@@ -36,7 +37,7 @@ function picture(result) {
 export function reportOf(result, name) {
   const best = Object.fromEntries(moments(result).map((moment) => [moment.id, clock(moment.at)]));
   const rows = ids().map((id) => `<tr><th scope="row"><i style="background:${colourOf(id)}"></i>${escape(capital(nameOf(id)))}</th><td>${number(result.scores[id])}</td><td>${percent(result.details.shares[id] ?? 0)}</td><td>${best[id] ?? ""}</td></tr>`);
-  const cautions = (result.warnings ?? []).map((w) => `<li>${escape(typeof w === "string" ? w : `${capital(w.message)}: ${w.advice}.`)}</li>`);
+  const cautions = (result.warnings ?? []).map((w) => `<li>${escape(caution(w))}</li>`);
   const [model] = String(result.model).split(" ");
   return `<!doctype html>
 <html lang="${language()}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

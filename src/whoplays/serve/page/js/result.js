@@ -1,5 +1,6 @@
 // One recording's result: headline, player, timeline, scores, pie, moments, warnings, downloads.
 
+import { caution } from "./cautions.js";
 import { el, save, svg } from "./dom.js";
 import { colourOf, families, ids, nameOf } from "./families.js";
 import { reportOf } from "./report.js";
@@ -122,7 +123,7 @@ function momentsSection(result, seek) {
 
 function warnings(result) {
   if (!result.warnings?.length) return null;
-  const items = result.warnings.map((w) => el("li", {}, typeof w === "string" ? w : `${capital(w.message)}: ${w.advice}.`));
+  const items = result.warnings.map((w) => el("li", {}, caution(w)));
   return el("section", { class: "warnings" }, el("h3", {}, t("warnings")), el("ul", {}, ...items));
 }
 
