@@ -112,14 +112,8 @@ class Material:
         kept = self.work / "duets.npz"
         if not kept.exists():
             found = list(self._made_duets())
-            np.savez(
-                kept,
-                features=[f for _, f, _ in found],
-                targets=[t for _, _, t in found],
-                names=[n for n, _, _ in found],
-            )
-        with np.load(kept, allow_pickle=False) as file:
-            return _split(file["features"], file["targets"]), [str(name) for name in file["names"]]
+            _keep_duets(kept, found)
+        return _kept_duets(kept)
 
     def note_duets(self, split: Split, rows: np.ndarray, seed: int) -> tuple[Split, list[str]]:
         """The same pairings of families, from notes that were kept aside: the same kind of sound as in training."""
@@ -132,14 +126,8 @@ class Material:
                 target = np.isin(np.arange(len(FAMILIES)), indices).astype(np.float32)
                 for _ in range(DUETS_EACH):
                     found.append((name, self.sum_of([split.paths[int(rng.choice(pool))] for pool in pools]), target))
-            np.savez(
-                kept,
-                features=[f for _, f, _ in found],
-                targets=[t for _, _, t in found],
-                names=[n for n, _, _ in found],
-            )
-        with np.load(kept, allow_pickle=False) as file:
-            return _split(file["features"], file["targets"]), [str(name) for name in file["names"]]
+            _keep_duets(kept, found)
+        return _kept_duets(kept)
 
     def _made_duets(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         rng = np.random.default_rng(0)
@@ -186,6 +174,17 @@ def _manifest(path: Path) -> list[dict[str, str]]:
 
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _keep_duets(kept: Path, found: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+    """Write (pairing, features, targets) of each duet."""
+    names, features, targets = zip(*found, strict=True)
+    np.savez(kept, features=features, targets=targets, names=names)
+
+
+def _kept_duets(kept: Path) -> tuple[Split, list[str]]:
+    with np.load(kept, allow_pickle=False) as file:
+        return _split(file["features"], file["targets"]), [str(name) for name in file["names"]]
 
 
 def _split(x: np.ndarray, y: np.ndarray, recordings: np.ndarray | None = None) -> Split:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from .errors import UsageError, WhoplaysError
-from .files import lock
+from .files import hold
 from .formats import Result, table
 from .predict import Failure, Prediction
 
@@ -69,19 +69,7 @@ class Collection:
             raise
 
     def _open_journal(self, resume: bool) -> IO[bytes]:
-        while True:
-            try:
-                file = self.journal.open("a+b")
-            except OSError as error:
-                raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
-            try:
-                lock(file)
-            except OSError:
-                file.close()
-                raise WhoplaysError(f"{self.path}: another whoplays is writing it; wait, or name another") from None
-            if self.journal.exists() and os.path.samestat(os.fstat(file.fileno()), self.journal.stat()):
-                break
-            file.close()  # the one who held it has finished and removed it: what we hold has no name
+        file = hold(self.journal, taken=f"{self.path}: another whoplays is writing it; wait, or name another")
         if not resume and file.seek(0, os.SEEK_END):
             file.close()
             raise UsageError(

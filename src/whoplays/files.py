@@ -101,7 +101,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing."""
     make_folder(folder)
     name = folder / ".whoplays.lock"
-    with _locked(folder, name):
+    with hold(name, taken=f"{folder}: another whoplays is writing there; wait for it or name another folder"):
         try:
             yield
         finally:
@@ -109,27 +109,29 @@ def only_writer(folder: Path) -> Iterator[None]:
                 name.unlink()
 
 
-def _locked(folder: Path, name: Path) -> IO[bytes]:
-    """Return the lock file, open and held: the one that has the name, not one that its last holder just removed."""
+def hold(path: Path, *, taken: str) -> IO[bytes]:
+    """Return the file, open for reading and appending and held by this process until it is closed; made if missing.
+
+    It is the file that has the name, not one that its last holder just removed. Raises `WhoplaysError`: with the text
+    `taken` when another process holds it, with the system's word when it cannot be written.
+    """
     while True:
         try:
-            file = name.open("a+b")
+            file = path.open("a+b")
         except OSError as error:
-            raise WhoplaysError(f"{folder}: cannot be written to ({error.strerror or error})") from error
+            raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
         try:
-            lock(file)
+            _lock(file)
         except OSError:
             file.close()
-            raise WhoplaysError(
-                f"{folder}: another whoplays is writing there; wait for it or name another folder"
-            ) from None
+            raise WhoplaysError(taken) from None
         with contextlib.suppress(OSError):
-            if os.path.samestat(name.stat(), os.fstat(file.fileno())):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 return file
         file.close()
 
 
-def lock(file: IO[bytes]) -> None:
+def _lock(file: IO[bytes]) -> None:
     """Hold an open file for this process until it is closed. Raises `OSError` when another one holds it."""
     if os.name == "nt":
         import msvcrt

@@ -15,12 +15,15 @@ from . import audio, bundle, checks, features
 from .errors import AudioError, UsageError
 from .files import sha256_of
 from .labels import Label
-from .timeline import stretches
+from .timeline import TimelineSettings, stretches
 
 Array = NDArray[np.float32]
 Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
 
 MIN_DURATION = 0.02  # seconds; less is a click, whatever made it
+
+
+_LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
 
 
 @dataclass(frozen=True)
@@ -252,12 +255,7 @@ class Recogniser:
         # What plays, plays somewhere: where no moment reaches the threshold alone, the likeliest ones are taken.
         reached = min(threshold, 0.8 * float(scores.max()))
         found = stretches(scores, edges, threshold=reached, settings=self.config.timeline)
-        return found or stretches(
-            scores,
-            edges,
-            threshold=reached,
-            settings=type(self.config.timeline)(low=1.0, max_gap_s=60.0, min_length_s=0.0),
-        )
+        return found or stretches(scores, edges, threshold=reached, settings=_LIKELIEST)
 
 
 def _about(answer: Prediction) -> list[checks.Caution]:
