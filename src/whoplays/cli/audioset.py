@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from .main import app, say
+from .commands import app
+from .main import say
 
 audioset_app = typer.Typer(
     help="AudioSet: choose clips by label, see how labels hang together, fetch them, check them.",

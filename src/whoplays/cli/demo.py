@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .main import app, say
+from .commands import app
+from .main import say
 
 
 @app.command()

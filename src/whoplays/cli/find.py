@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .main import app, say
+from .commands import app
+from .main import say
 
 
 @app.command()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
-from .main import app, say
+from .commands import app
+from .main import say
 
 if TYPE_CHECKING:
     from ..labels import Label

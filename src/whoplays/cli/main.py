@@ -1,39 +1,14 @@
-"""The `whoplays` command: its sub-commands, and how errors reach people."""
+"""What `whoplays` does with its arguments, and how errors reach people.
+
+A plain `predict` goes straight to work (see quick.py); for everything else the sub-command's module is loaded.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-import typer
-
-from .. import __version__
 from ..errors import WhoplaysError
-
-app = typer.Typer(
-    name="whoplays",
-    help="Hears which instrument families play in a recording, and when.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        print(f"whoplays {__version__}")
-        raise typer.Exit()
-
-
-@app.callback()
-def _root(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
-    ),
-) -> None:
-    pass
 
 
 def say(message: str) -> None:
@@ -41,10 +16,18 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _run() -> int:
+def _run(arguments: list[str]) -> int:
+    from . import quick
+
+    if request := quick.read(arguments):
+        from .hearing import run
+
+        return run(request)
+    from . import commands
+
+    commands.load(arguments[0] if arguments else "")
     try:
-        status = app(standalone_mode=True)
-        return int(status or 0)
+        return int(commands.app(standalone_mode=True) or 0)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 1)
 
@@ -53,7 +36,7 @@ def main() -> None:
     """Run the command. Our own errors become one line on standard error; nobody sees a traceback unless WHOPLAYS_DEBUG is set."""
     debug = bool(os.environ.get("WHOPLAYS_DEBUG"))
     try:
-        status = _run()
+        status = _run(sys.argv[1:])
         if status == 130:  # the library below takes the interrupt, and says nothing
             say("whoplays: stopped")
     except WhoplaysError as error:

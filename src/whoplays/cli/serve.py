@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ..errors import missing_extra
-from .main import app, say
+from .commands import app
+from .main import say
 
 
 @app.command()

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .main import app, say
+from .commands import app
+from .main import say
 
 PLAIN_EVERY_S = 10.0
 INTERRUPTED = 130
