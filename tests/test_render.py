@@ -14,6 +14,7 @@ from whoplays.errors import RenderError
 from whoplays.render import parts, production, store
 from whoplays.render.head import around, clip_targets
 from whoplays.render.labels import NotesLabel, label_of_notes, label_of_program
+from whoplays.render.machine import drum_machine
 from whoplays.render.notes import Library, Voice, pack
 from whoplays.render.parts import Song, excerpt, into_register
 from whoplays.render.players import RecordedVoice
@@ -114,6 +115,36 @@ def test_a_player_plays_the_pitch_it_is_given(library: Library, pitch: int) -> N
     heard = 69 + 12 * np.log2(spectrum.argmax() / 2 / 440)
     assert abs(heard - pitch) < 0.6  # an instrument may be a little out of tune
     assert not out[: RATE // 10].any()
+
+
+def test_a_smaller_instrument_sounds_higher_and_so_does_its_register(library: Library) -> None:
+    clips = tuple(c for c in library.clips if c.instrument == "violin" and c.source.startswith("studio"))
+    voice = RecordedVoice(library, Voice("violin", "studio-violin", NotesLabel("strings"), clips))
+    small = voice.resized(9.0)
+    assert (small.low, small.high) == (voice.low + 9, voice.high + 9)
+    part = np.array([[0.0, 1.0, 72, 127]], dtype=np.float32)
+    spectrum = np.abs(np.fft.rfft(small.play(np.random.default_rng(3), part, 2 * RATE)))
+    assert abs(69 + 12 * np.log2(spectrum.argmax() / 2 / 440) - 72) < 0.6  # still the note that was asked for
+
+
+def test_drum_machines_differ_and_put_each_piece_where_it_belongs() -> None:
+    def centre(hit: np.ndarray) -> float:
+        power = np.abs(np.fft.rfft(hit)) ** 2
+        return float(np.sum(power * np.fft.rfftfreq(hit.size, 1 / RATE)) / power.sum())
+
+    for seed in range(12):
+        hits = {
+            piece: np.asarray(found[0]) for piece, found in drum_machine(np.random.default_rng(seed)).pieces.items()
+        }
+        assert all(np.abs(hit).max() == pytest.approx(1) for hit in hits.values())
+        assert centre(hits["kick"]) < centre(hits["snare"]) < centre(hits["hihat-closed"])
+        assert hits["hihat-closed"].size < hits["hihat-open"].size
+        assert centre(hits["hihat-open"]) > 3000
+    one, same, other = (
+        drum_machine(np.random.default_rng(seed)).any_hit(np.random.default_rng(1)) for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert one.shape != other.shape or not np.allclose(one, other)
 
 
 def test_scenes_are_a_function_of_their_seed(studio: Studio) -> None:

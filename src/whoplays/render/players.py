@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -40,19 +41,29 @@ class Played:
 class RecordedVoice:
     """Plays a part on the notes of one `Voice`: nearest pitch, shifted by resampling; fades where a note is cut."""
 
-    def __init__(self, library: Library, voice: Voice) -> None:
-        """Take up a voice; its register reaches a little beyond its notes."""
-        self._library, self.voice = library, voice
+    def __init__(self, library: Library, voice: Voice, *, size: float = 0.0) -> None:
+        """Take up a voice; its register reaches a little beyond its notes.
+
+        size: semitones by which all of it is moved, spectrum and register together, as if the instrument were built
+        smaller (above 0) or larger. A trombone played an octave up by resampling has the proportions of a trumpet.
+        """
+        self._library, self.voice, self._size = library, voice, size
         self.label, self.instrument = voice.label, voice.instrument
         known = voice.pitches[~np.isnan(voice.pitches)]
         self.pitched = known.size >= 2
-        self.low, self.high = (float(known.min()) - 2, float(known.max()) + 3) if known.size else (48.0, 72.0)
+        self.low, self.high = 48.0, 72.0
+        if known.size:
+            self.low, self.high = float(known.min()) - 2 + size, float(known.max()) + 3 + size
+
+    def resized(self, size: float) -> RecordedVoice:
+        """Return the same voice, built smaller by `size` semitones."""
+        return RecordedVoice(self._library, self.voice, size=size)
 
     def play(self, rng: np.random.Generator, part: Part, n: int) -> Array:
         """Return `n` samples of the part; each note at the loudness its velocity asks for."""
         out = np.zeros(n, dtype=np.float32)
         clips = self._consistent_articulation(rng)
-        pitches = np.array([60.0 if clip.pitch is None else clip.pitch for clip in clips])
+        pitches = np.array([60.0 if clip.pitch is None else clip.pitch for clip in clips]) + self._size
         bends = self.label.family in _BENDING and rng.random() < 0.35
         depth, rate = rng.uniform(0.05, 0.4) * bends, rng.uniform(4, 7)
         tuning, release, legato = rng.normal(0, 0.15), rng.uniform(0.05, 0.35), rng.random() < 0.4
@@ -65,9 +76,10 @@ class RecordedVoice:
             distance = np.abs(pitches - pitch)
             near = np.flatnonzero(distance <= distance.min() + 1.01)
             clip = clips[near[rng.integers(near.size)]]
-            shift = float(np.clip(pitch - (clip.pitch if clip.pitch is not None else pitch), -7, 7)) + tuning
+            shift = float(np.clip(pitch - clip.pitch - self._size, -7, 7)) if clip.pitch is not None else 0.0
+            shift += tuning + self._size
             wanted = int((duration + release) * SAMPLE_RATE)
-            note = _shifted(self._library.samples(clip), shift, min(wanted, n - at), depth, rate)
+            note = resampled(self._library.samples(clip), shift, min(wanted, n - at), depth, rate)
             _fade(note, int(attack * SAMPLE_RATE), int(release * SAMPLE_RATE))
             note *= 10.0 ** ((velocity - 127) / 127 * dynamics / 20)
             out[at : at + note.size] += note
@@ -82,37 +94,53 @@ class RecordedVoice:
         return large[rng.integers(len(large))] if large and rng.random() < 0.7 else list(self.voice.clips)
 
 
-class RecordedKit:
-    """Plays a drum part on the hits of one kit."""
+Hit = Callable[[], Array]
+
+
+class Kit:
+    """Plays a drum part on the hits of one kit, recorded or made."""
 
     label, instrument, pitched = NotesLabel("drums"), "drum-kit", False
 
-    def __init__(self, library: Library, clips: list[Clip]) -> None:
-        """Sort the hits of one kit by piece."""
-        self._library = library
-        self._pieces: dict[str, list[Clip]] = {}
-        for clip in clips:
-            for piece in _pieces_of(clip):
-                self._pieces.setdefault(piece, []).append(clip)
+    def __init__(self, pieces: Mapping[str, Sequence[Array | Hit]]) -> None:
+        """Take up hits by piece ("kick", "snare" ...): samples (n,), or what returns them."""
+        self.pieces = pieces
+
+    def _hit(self, piece: str, index: int) -> Array:
+        found = self.pieces[piece][index]
+        return found() if callable(found) else found
+
+    def any_hit(self, rng: np.random.Generator) -> Array:
+        """Return one hit, drawn piece first."""
+        piece = sorted(self.pieces)[rng.integers(len(self.pieces))]
+        return self._hit(piece, int(rng.integers(len(self.pieces[piece]))))
 
     def play(self, rng: np.random.Generator, part: Part, n: int) -> Array:
         """Return `n` samples of the part; a piece that the kit lacks is left out."""
         out = np.zeros(n, dtype=np.float32)
-        gains = {piece: 10.0 ** (rng.normal(0, 4) / 20) for piece in self._pieces}
+        gains = {piece: 10.0 ** (rng.normal(0, 4) / 20) for piece in self.pieces}
         shift, dynamics = rng.normal(0, 1.0), rng.uniform(15, 40)
         tom: dict[int, int] = {}
         for onset, _, key, velocity in part:
             at = int(onset * SAMPLE_RATE)
-            piece = next((p for p in _PIECES.get(int(key), ()) if p in self._pieces), None)
+            piece = next((p for p in _PIECES.get(int(key), ()) if p in self.pieces), None)
             if piece is None or not 0 <= at < n:
                 continue
-            choices = self._pieces[piece]
-            index = int(rng.integers(len(choices)))
+            index = int(rng.integers(len(self.pieces[piece])))
             if int(key) in _TOM_KEYS:  # one drum for one key
                 index = tom.setdefault(int(key), index)
-            hit = _shifted(self._library.samples(choices[index]), shift, n - at, 0.0, 5.0)
+            hit = resampled(self._hit(piece, index), shift, n - at)
             out[at : at + hit.size] += hit * np.float32(gains[piece] * 10.0 ** ((velocity - 127) / 127 * dynamics / 20))
         return out
+
+
+def recorded_kit(library: Library, clips: Sequence[Clip]) -> Kit:
+    """Return the kit whose hits `clips` are, sorted by piece."""
+    pieces: dict[str, list[Array | Hit]] = {}
+    for clip in clips:
+        for piece in _pieces_of(clip):
+            pieces.setdefault(piece, []).append(partial(library.samples, clip))
+    return Kit(pieces)
 
 
 def _pieces_of(clip: Clip) -> tuple[str, ...]:
@@ -127,7 +155,7 @@ def _pieces_of(clip: Clip) -> tuple[str, ...]:
     return (next((piece for word, piece in words.items() if word in name), "sidestick"),)
 
 
-def _shifted(wave: Array, semitones: float, longest: int, depth: float, rate: float) -> Array:
+def resampled(wave: Array, semitones: float, longest: int, depth: float = 0.0, rate: float = 5.0) -> Array:
     """Return at most `longest` samples of `wave` played faster by `semitones`, with vibrato of `depth` semitones."""
     step = 2.0 ** (semitones / 12)
     n = min(longest, int(wave.size / step) - 1)

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from ..labels import FAMILY_IDS
 from . import parts as made
 from .labels import NotesLabel
+from .machine import drum_machine
 from .notes import SAMPLE_RATE, Clip, Library
 from .parts import Part, Song, excerpt, into_register
-from .players import Played, RecordedKit, RecordedVoice, SoundfontPlayer, soundfont
+from .players import Kit, Played, RecordedVoice, SoundfontPlayer, recorded_kit, resampled, soundfont
 from .production import Rooms, db, level, mix_chain, stem_chain
 
 Array = NDArray[np.float32]
-Player = RecordedVoice | RecordedKit | SoundfontPlayer
+Player = RecordedVoice | Kit | SoundfontPlayer
 
 #: A step of the labels over time: 0.32 s, sixteen frames of 20 ms.
 STEP = SAMPLE_RATE * 16 // 50
@@ -53,6 +54,14 @@ _WEIGHTS = {
     "oboe": 5.0, "bassoon": 4.0, "bass-clarinet": 3.0, "cor-anglais": 3.0, "piccolo": 3.0, "accordion": 3.0, "organ": 3.0,
     "harmonica": 3.0, "choir": 3.0, "harp": 3.0, "bass-electric": 3.0, "bass-electric-fingered": 3.0, "vibraphone": 2.0,
 }  # fmt: skip
+#: Mean, deviation and limits of how much smaller an instrument is built, in semitones. The few large ones of a family
+#: become many small ones; a guitar stays above a bass guitar and below a ukulele.
+_SIZES = {
+    "brass": (2.0, 4.0, -4.0, 10.0), "strings": (3.0, 4.0, -4.0, 12.0), "guitar": (0.0, 2.0, -3.0, 3.0),
+    "piano": (0.0, 2.0, -3.0, 3.0), "bass": (0.0, 2.0, -3.0, 3.0), "other": (0.0, 4.0, -8.0, 8.0), "drums": (0.0, 2.0, -5.0, 5.0),
+}  # fmt: skip
+#: Share of recorded players that are built in another size, and of drummers that play a machine.
+_RESIZED, _MACHINES = 0.4, 0.25
 
 
 @dataclass(frozen=True)
@@ -110,16 +119,19 @@ class Studio:
                 weight = _WEIGHTS.get(voice.instrument, 1.0) * min(1.0, len(voice.clips) / 12)
                 roles.setdefault(role, []).append((weight, player))
         roles["drums"] = [
-            (1.0, RecordedKit(self.library, clips)) for _, clips in sorted(kits.items()) if len(clips) >= 6
+            (1.0, recorded_kit(self.library, clips)) for _, clips in sorted(kits.items()) if len(clips) >= 6
         ]
         return roles
 
     def player(self, rng: np.random.Generator, role: str) -> Player:
         """Draw who plays `role`: recorded notes more often than a soundfont."""
         recorded = self.players.get(role, [])
+        if role == "drums" and not self.held_out and rng.random() < _MACHINES:
+            return drum_machine(rng)
         if recorded and (not self.fonts or rng.random() < 0.6):
             weights = np.array([weight for weight, _ in recorded])
-            return recorded[rng.choice(len(recorded), p=weights / weights.sum())][1]
+            found = recorded[rng.choice(len(recorded), p=weights / weights.sum())][1]
+            return found.resized(self._size(rng, role)) if isinstance(found, RecordedVoice) else found
         font = soundfont(self.fonts[rng.integers(len(self.fonts))])
         if role == "drums":
             kits = [kit for kit in (0, 8, 16, 24, 25, 32, 40) if font.has(kit, 128)] or [0]
@@ -133,43 +145,68 @@ class Studio:
         }.get(role, _OTHER_PROGRAMS)
         return SoundfontPlayer(font, int(rng.choice(programs)))
 
+    def _size(self, rng: np.random.Generator, role: str) -> float:
+        """Draw how much smaller an instrument is built, in semitones: mostly 0, and always for validation."""
+        if self.held_out or rng.random() >= _RESIZED:
+            return 0.0
+        mean, deviation, low, high = _SIZES[role]
+        return float(np.clip(rng.normal(mean, deviation), low, high))
+
     def draw(self, seed: int) -> Scene:
-        """Return the scene of `seed`: a single sound repeated, one player, an ensemble, or what is no instrument."""
+        """Return the scene of `seed`: single sounds repeated, one player, an ensemble, or what is no instrument."""
         rng = np.random.default_rng([seed, 7 if self.held_out else 3])
         kind = rng.random()
-        if kind < 0.24:
-            return self._single(rng)
-        if kind < 0.34:
+        if kind < 0.22:
+            return self._singles(rng, 1)
+        if kind < 0.30:
             return self._no_instrument(rng)
-        if kind < 0.64:
-            role = str(rng.choice([*FAMILY_IDS, "other", "bass"], p=[0.17, 0.08, 0.15, 0.13, 0.18, 0.25, 0.04]))
+        if kind < 0.40:
+            return self._singles(rng, 2 if rng.random() < 0.75 else 3)
+        if kind < 0.68:
+            role = str(rng.choice([*FAMILY_IDS, "other", "bass"], p=[0.16, 0.07, 0.14, 0.11, 0.22, 0.27, 0.03]))
             return self._ensemble(rng, [role])
         if kind < 0.88:
             return self._ensemble(rng, list(ENSEMBLES[rng.integers(len(ENSEMBLES))]))
         return self._ensemble(rng, [str(role) for role in rng.choice([*FAMILY_IDS, "other"], rng.integers(2, 5))])
 
-    def _single(self, rng: np.random.Generator) -> Scene:
-        """One note, hit, strum or phrase, alone: repeated to the full length, as `predict` repeats short recordings."""
-        family = str(rng.choice([*FAMILY_IDS, "other"], p=[0.17, 0.15, 0.14, 0.12, 0.18, 0.24]))
-        source = self.phrases if rng.random() < 0.15 and family in self.phrases else self.singles
+    def _singles(self, rng: np.random.Generator, count: int) -> Scene:
+        """Notes, hits, strums or phrases, each repeated to the full length, as `predict` repeats short recordings."""
+        stems, about = [], []
+        for i in range(count):
+            wave, clip = self._single(rng)
+            wet = stem_chain(rng, wave[:N_SAMPLES], self.rooms, instrument=clip.instrument)
+            if (
+                count == 1
+            ):  # the room's tail is cut where the recording ends, and the mix is that of the short recording
+                wet = mix_chain(rng, wet, self.rooms, self._bed(rng, wet.size))
+            whole = np.resize(wet, N_SAMPLES)
+            gain = db(rng.uniform(-8, 0) if i else 0.0) / (level(whole) or 1.0) if count > 1 else 1.0
+            stems.append((whole * np.float32(gain), self._label_of(clip)))
+            about.append(clip.path)
+        samples = np.sum([wave for wave, _ in stems], axis=0)
+        heard = _heard(stems, samples)
+        if count > 1:
+            samples = mix_chain(rng, samples, self.rooms, self._bed(rng))
+        return Scene(samples, heard, f"single {' + '.join(about)}")
+
+    def _single(self, rng: np.random.Generator) -> tuple[Array, Clip]:
+        """Draw one sound, some tenths of a second to 5 s of it, with silence round it, and the clip it is from."""
+        family = str(rng.choice([*FAMILY_IDS, "other"], p=[0.16, 0.15, 0.13, 0.11, 0.20, 0.25]))
+        source = self.phrases if rng.random() < 0.3 and family in self.phrases else self.singles
         groups = source.get(family) or self.singles[family]
         weights = np.array([_WEIGHTS.get(group[0].instrument, 1.0) for group in groups])
         group = groups[rng.choice(len(groups), p=weights / weights.sum())]
         clip = group[rng.integers(len(group))]
         wave = self.library.samples(clip)
+        if family == "drums" and not self.held_out and rng.random() < _MACHINES:
+            wave = drum_machine(rng).any_hit(rng)
+        elif size := self._size(rng, "bass" if clip.instrument.startswith("bass-electric") else family):
+            wave = resampled(wave, size, 4 * wave.size)
         wave = wave[: int(rng.uniform(0.3, 5.0) * SAMPLE_RATE)].copy()
         wave[-min(wave.size, 800) :] *= np.linspace(1, 0, min(wave.size, 800), dtype=np.float32)
         lead = np.zeros(int(rng.uniform(0, 0.3) * SAMPLE_RATE * (rng.random() < 0.4)), dtype=np.float32)
         tail = np.zeros(int(rng.uniform(0, 0.8) * SAMPLE_RATE * (rng.random() < 0.5)), dtype=np.float32)
-        one = np.concatenate([lead, wave, tail])
-        padded = np.zeros(N_SAMPLES, dtype=np.float32)
-        padded[: min(N_SAMPLES, one.size)] = one[:N_SAMPLES]
-        wet = stem_chain(rng, padded, self.rooms, instrument=clip.instrument)
-        wet = mix_chain(rng, wet[: one.size], self.rooms, self._bed(rng, one.size))
-        samples = np.resize(wet, N_SAMPLES)
-        label = self._label_of(clip)
-        heard = _heard([(samples, label)], samples)
-        return Scene(samples, heard, f"single {clip.path}")
+        return np.concatenate([lead, wave, tail]), clip
 
     def _no_instrument(self, rng: np.random.Generator) -> Scene:
         """Speech, places, machines, hiss or nothing at all."""
@@ -220,7 +257,7 @@ class Studio:
                 song, part = self.grooves[rng.integers(len(self.grooves))]
                 return excerpt(part, rng.uniform(0, max(0.1, song.duration - DURATION_S)), DURATION_S)
             return made.hits(rng, DURATION_S)
-        assert not isinstance(player, RecordedKit)
+        assert not isinstance(player, Kit)
         low, high = player.low, max(player.high, player.low + 12)
         if not player.pitched:
             return made.melody(rng, DURATION_S, 60, 61)
