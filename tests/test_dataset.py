@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import RATE, tone
-from whoplays import dataset, features
+from whoplays import audio, dataset, features
 from whoplays.dataset import BuildSettings, Dataset, sources
 from whoplays.dataset.split import divide, pick
 from whoplays.errors import DatasetError, WhoplaysError
@@ -54,9 +54,7 @@ def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Pat
     assert split.features.shape == (36, 20, 20)
     assert sorted(set(split.semitones.tolist())) == [-1, 0, 1]
     for row in (0, 17, 35):
-        samples = dataset.build.__globals__["audio"].load(
-            class_folders / split.paths[row], sample_rate=RATE, duration=10.0
-        )
+        samples = audio.load(class_folders / split.paths[row], sample_rate=RATE, duration=10.0)
         expected = features.compute_variants(samples, features.REPORT, semitones=(float(split.semitones[row]),))[0]
         np.testing.assert_allclose(split.features[row], expected, atol=1e-4)
         assert split.targets[row, ["drums", "guitar", "strings"].index(split.paths[row].split("/")[0])] == 1
@@ -72,6 +70,49 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(class_folders: Path
     other = BuildSettings(pitch=(0, 1), per_class=7, seed=6, **THIRDS)
     dataset.build(class_folders, tmp_path / "other", other, workers=2)
     assert contents(tmp_path / "one")["rows.csv"] != contents(tmp_path / "other")["rows.csv"]
+
+
+def test_arrow_shards_hold_the_same_rows_and_tell_of_them_themselves(class_folders: Path, tmp_path: Path) -> None:
+    """Two shards of a megabyte of log-mel: what they hold is what the small files and rows.csv hold."""
+    chosen = {"features": "logmel", "clip_s": 1.0, "pitch": (0, 1), **THIRDS}
+    dataset.build(class_folders, tmp_path / "small", BuildSettings(**chosen), workers=1)
+    dataset.build(class_folders, tmp_path / "one", BuildSettings(shard_mb=1, **chosen), workers=1)
+    dataset.build(class_folders, tmp_path / "two", BuildSettings(shard_mb=1, **chosen), workers=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert sorted(p.name for p in (tmp_path / "one").glob("train*")) == ["training-00000.arrow"]
+    small, arrow = (Dataset.open(tmp_path / name).split("training") for name in ("small", "one"))
+
+    def rows(split) -> dict:
+        told = zip(split.paths, split.starts, split.semitones, strict=True)
+        return {key: (split.targets[i].tolist(), split.features[i].tobytes()) for i, key in enumerate(told)}
+
+    assert rows(small) == rows(arrow)
+    assert not (tmp_path / "one" / "rows.csv").exists()
+
+
+@pytest.mark.parametrize("shard_mb", [0, 1])
+def test_parts_of_a_split_are_its_rows_each_once(
+    class_folders: Path, tmp_path: Path, shard_mb: int, monkeypatch
+) -> None:
+    """What each of two machines reads, together, is the whole; here training has three shards or more."""
+    monkeypatch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 3)
+    chosen = BuildSettings(features="logmel", clip_s=4.0, pitch=(-2, -1, 0, 1, 2), shard_mb=shard_mb, **THIRDS)
+    dataset.build(class_folders, tmp_path / "set", chosen, workers=1)
+    built = Dataset.open(tmp_path / "set")
+    assert len(list((tmp_path / "set").glob("training-*"))) >= 3
+    whole = built.split("training")
+    parts = [built.split("training", part=(i, 2)) for i in range(2)]
+    assert len(whole) == sum(map(len, parts))
+    names = [set(zip(part.paths, part.semitones.tolist(), strict=True)) for part in parts]
+    assert all(names) and not names[0] & names[1]
+    for part in parts:
+        for i in range(0, len(part), 7):
+            at = next(
+                k
+                for k in range(len(whole))
+                if whole.paths[k] == part.paths[i] and whole.semitones[k] == part.semitones[i]
+            )
+            np.testing.assert_array_equal(part.features[i], whole.features[at])
 
 
 def test_killed_and_started_again_it_goes_on_to_the_same_bytes(
@@ -101,9 +142,8 @@ def test_killed_and_started_again_it_goes_on_to_the_same_bytes(
     assert contents(tmp_path / "whole") == contents(tmp_path / "killed")
 
 
-def test_what_is_done_is_kept_and_a_damaged_shard_made_anew(class_folders: Path, tmp_path: Path, monkeypatch) -> None:
+def test_what_is_done_is_kept_and_a_damaged_shard_made_anew(class_folders: Path, tmp_path: Path) -> None:
     """Stop after the first shard, damage it, and go on: the result is that of an undisturbed run."""
-    monkeypatch.setattr(dataset.build.__globals__["store"], "FORMAT", 1)
     chosen = BuildSettings(**THIRDS)
     dataset.build(class_folders, tmp_path / "whole", chosen, workers=1)
 

@@ -11,7 +11,7 @@ import whoplays
 from whoplays import bundle
 from whoplays.augment import FRAMES_PER_STEP
 from whoplays.dataset import Dataset
-from whoplays.dataset.build import BuildSettings, build
+from whoplays.dataset import BuildSettings, build
 from whoplays.errors import DatasetError, UsageError
 from whoplays.framework import load_keras
 from whoplays.render import store

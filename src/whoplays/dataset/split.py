@@ -17,7 +17,7 @@ from ..labels import Label
 from .sources import SPLITS, Clip
 
 
-def _draw(seed: int, *names: str) -> bytes:
+def drawn(seed: int, *names: str) -> bytes:
     """Return bytes that order things at random: by the seed and their names alone."""
     return hashlib.blake2b("\0".join([str(seed), *names]).encode(), digest_size=16).digest()
 
@@ -44,7 +44,7 @@ def pick(clips: Sequence[Clip], labels: Sequence[Label], *, per_class: int | Non
     count = per_class or min(len(found) for i, found in classes.items() if i >= 0)
     picked = []
     for found in classes.values():
-        picked += sorted(found, key=lambda clip: _draw(seed, "pick", clip.name, str(clip.start)))[:count]
+        picked += sorted(found, key=lambda clip: drawn(seed, "pick", clip.name, str(clip.start)))[:count]
     return sorted(picked, key=_order)
 
 
@@ -110,7 +110,7 @@ def _deal(
     dealt = {name: split for name, split in fixed.items() if split}
     for name, split in dealt.items():
         lacking[split] = lacking[split] - counts[name]
-    rest = sorted(set(groups) - set(dealt), key=lambda name: (-counts[name].sum(), _draw(seed, "split", name)))
+    rest = sorted(set(groups) - set(dealt), key=lambda name: (-counts[name].sum(), drawn(seed, "split", name)))
     for name in rest:
         # Placing n where L is lacking lowers the squared lack by 2 n L - n n; the second term is the same everywhere.
         weight = counts[name] / np.maximum(total, 1) ** 2

@@ -5,7 +5,8 @@
     left-out.csv            what was not used, and why
     training-00000.npy ...  features (rows, frames, width), float32, in the order of rows.csv
 
-Shards are read memory-mapped, so a data set may be larger than memory.
+Shards are read memory-mapped, so a data set may be larger than memory. A data set built with `shard_mb` has
+training-00000.arrow ... instead, which tell of their rows themselves, and no rows.csv (format 2).
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine import Engine
 from ..errors import DatasetError, ModelError
 from ..features import FeatureSettings
 from ..files import sha256_of
 from ..labels import Label
+from . import shards
+from .settings import BuildSettings
 from .sources import SPLITS
 
-FORMAT = 1
+FORMAT = 2
 INDEX, ROWS, LEFT_OUT = "dataset.json", "rows.csv", "left-out.csv"
 ROW_HEADER = ("split", "path", "start_s", "duration_s", "recording", "labels", "semitones")
 
@@ -37,7 +41,7 @@ class Shards:
 
     def __init__(self, paths: Sequence[Path], shape: tuple[int, ...]) -> None:
         """Map the files. Raises `DatasetError` when one is missing or of another shape."""
-        self._maps = [_map(path, shape) for path in paths]
+        self._maps = [part for path in paths for part in shards.kind_of(path).features(path, shape)]
         self._ends = np.cumsum([len(part) for part in self._maps], dtype=np.int64)
         self.shape = (int(self._ends[-1]) if len(self._maps) else 0, *shape)
 
@@ -59,18 +63,6 @@ class Shards:
             first = self._ends[part] - len(self._maps[part])
             out[here] = self._maps[part][flat[here] - first]
         return out.reshape(*indices.shape, *self.shape[1:])
-
-
-def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error}); build the data set again") from None
-    if mapped.shape[1:] != shape or mapped.dtype != np.float32:
-        raise DatasetError(
-            f"{path}: holds {mapped.dtype} {mapped.shape}; float32 (rows, {', '.join(map(str, shape))}) is needed"
-        )
-    return mapped
 
 
 @dataclass(frozen=True)
@@ -126,20 +118,43 @@ class Dataset:
         return int(self.index["frames"])
 
     @cached_property
-    def _rows(self) -> dict[str, list[dict[str, str]]]:
-        rows: dict[str, list[dict[str, str]]] = {name: [] for name in SPLITS}
+    def _listed(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of rows.csv by split."""
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SPLITS}
         with (self.folder / ROWS).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 rows[row["split"]].append(row)
         return rows
 
-    def split(self, name: str) -> Split:
-        """Return "training", "validation" or "test". Raises `DatasetError` for another name or when files do not fit."""
+    def _rows(self, name: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what the rows of these shards are; of a format-2 data set, only those shards are asked."""
+        if self.index["format"] >= 2:
+            arrow = shards.Arrow()
+            return [row for entry in entries for row in arrow.rows(self.folder / entry["file"])]
+        rows, found, at = self._listed[name], [], 0
+        chosen = {entry["file"] for entry in entries}
+        for entry in self._entries(name):
+            if entry["file"] in chosen:
+                found += rows[at : at + entry["rows"]]
+            at += entry["rows"]
+        if at != len(rows):
+            raise DatasetError(f"{self.folder}: {ROWS} names {len(rows)} rows in {name}, its files hold {at}")
+        return found
+
+    def _entries(self, name: str) -> list[dict[str, Any]]:
+        return [entry for entry in self.index["shards"] if entry["split"] == name]
+
+    def split(self, name: str, *, part: tuple[int, int] = (0, 1)) -> Split:
+        """Return "training", "validation" or "test", or of it the shards of one machine of several.
+
+        part: (number of the machine from 0, how many there are); a machine's shards are its own, and no two have the
+        same. Raises `DatasetError` for another name or when files do not fit.
+        """
         if name not in SPLITS:
             raise DatasetError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
-        shards = [self.folder / entry["file"] for entry in self.index["shards"] if entry["split"] == name]
-        features = Shards(shards, (self.frames, self.settings.width))
-        rows = self._rows[name]
+        entries = self._entries(name)[part[0] :: part[1]]
+        features = Shards([self.folder / entry["file"] for entry in entries], (self.frames, self.settings.width))
+        rows = self._rows(name, entries)
         if len(rows) != len(features):
             raise DatasetError(
                 f"{self.folder}: {ROWS} names {len(rows)} rows in {name}, its files hold {len(features)}"
@@ -157,19 +172,25 @@ class Dataset:
             np.array([float(row["start_s"]) for row in rows], dtype=np.float32),
         )
 
-    def verify(self) -> list[str]:
-        """Return the names of shards that are missing or whose checksum is not the one in the index."""
-        entries = self.index["shards"]
-        return [
-            e["file"] for e in entries if not (p := self.folder / e["file"]).is_file() or sha256_of(p) != e["sha256"]
-        ]
+    def verify(self, engine: Engine | None = None) -> list[str]:
+        """Return the names of shards that are missing or whose checksum is not the one in the index.
+
+        engine: where they are read; here, without one.
+        """
+        entries = [(self.folder / entry["file"], entry["sha256"]) for entry in self.index["shards"]]
+        found = engine.map(is_damaged, entries) if engine else enumerate(map(is_damaged, entries))
+        return sorted(entries[number][0].name for number, damaged in found if damaged)
 
 
-def labels_text(targets: Sequence[int | None], labels: Sequence[Label]) -> str:
-    """Return a row's labels as rows.csv holds them: "piano;strings", and "guitar?" for one that is not known."""
-    return ";".join(
-        label.id + ("?" if target is None else "") for label, target in zip(labels, targets, strict=True) if target != 0
-    )
+def is_damaged(entry: tuple[Path, str]) -> bool:
+    """Tell whether a file is missing or has another checksum."""
+    path, sha256 = entry
+    return not path.is_file() or sha256_of(path) != sha256
+
+
+def format_of(settings: BuildSettings) -> int:
+    """Return the oldest format that tells of a build: what reads format 1 reads what was built as ever."""
+    return 2 if settings.shard_mb else 1
 
 
 def _targets(text: str, labels: Sequence[Label]) -> list[float]:

@@ -1,0 +1,138 @@
+"""The work on one shard, a function of its clips and the settings alone: any process on any machine gives the same bytes.
+
+A shard that is there with the right checksum is kept, so work that is done twice costs little, and a run that was
+killed goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import audio, features
+from ..errors import AudioError, missing_extra
+from ..files import sha256_of, write_json
+from . import shards
+from .settings import BuildSettings
+from .sources import Clip
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard to be: its name, the side of the split it is on, its clips, and the variants of each."""
+
+    name: str
+    split: str
+    clips: tuple[Clip, ...]
+    pitch: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A shard, and what is needed to make it. label_ids: in the order of the clips' targets."""
+
+    out: Path
+    shard: Shard
+    settings: BuildSettings
+    label_ids: tuple[str, ...]
+
+
+def sizes(paths: list[Path]) -> list[int]:
+    """Return each file's bytes, -1 for what is no file."""
+    return [path.stat().st_size if path.is_file() else -1 for path in paths]
+
+
+def durations(paths: list[Path]) -> list[tuple[float | None, str | None]]:
+    """Return, for each file, its seconds (None where the header does not tell), and why it cannot be read, if so."""
+    return [_duration(path) for path in paths]
+
+
+def _duration(path: Path) -> tuple[float | None, str | None]:
+    try:
+        return audio.probe(path).duration, None
+    except AudioError as error:
+        return None, str(error)
+
+
+def make(job: Job) -> dict[str, Any]:
+    """Return the record of a shard: the one that is there, if the shard is as it says, else that of the shard made now.
+
+    The record, written last, tells which clips the shard holds, and why others are left out.
+    """
+    return kept(job.out, job.shard.name) or _made(job)
+
+
+def kept(out: Path, name: str) -> dict[str, Any] | None:
+    """Return the record of a finished shard whose checksum is right, else None."""
+    try:
+        record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        if record["sha256"] is None or record["sha256"] == sha256_of(out / record["file"]):
+            return record
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _made(job: Job) -> dict[str, Any]:
+    shard, kind = job.shard, shards.kind(job.settings)
+    used: list[int] = []
+    left_out: list[tuple[int, str]] = []
+
+    def rows() -> Iterator[shards.Rows]:
+        for i, clip in enumerate(shard.clips):
+            try:
+                found = variants(clip, shard.pitch, job.settings)
+            except AudioError as error:
+                left_out.append((i, str(error)))
+                continue
+            used.append(i)
+            yield shards.Rows(clip, shard.pitch, found)
+
+    file = f"{shard.name}{kind.suffix}"
+    written = kind.write(job.out / file, rows(), job.label_ids)
+    record = {
+        "file": file,
+        "split": shard.split,
+        "used": used,
+        "left_out": left_out,
+        "rows": len(used) * len(shard.pitch),
+        "sha256": sha256_of(job.out / file) if written else None,
+    }
+    write_json(job.out / f"{shard.name}.json", record)
+    return record
+
+
+def variants(clip: Clip, pitch: tuple[float, ...], settings: BuildSettings) -> NDArray[np.float32]:
+    """Return features (variants, frames, width) of one clip. Raises `AudioError` for one that cannot be used."""
+    chosen = settings.settings
+    samples = audio.load(clip.path, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
+    if len(samples) < settings.shortest_s * chosen.sample_rate:
+        raise AudioError(
+            f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed"
+        )
+    if audio.is_silent(samples):
+        raise AudioError("is silent (nothing above -100 dBFS)")
+    if chosen.steps is None:  # every example has the same number of frames
+        filled = np.zeros(round(settings.clip_s * chosen.sample_rate), dtype=np.float32)
+        filled[: len(samples)] = samples[: len(filled)]
+        samples = filled
+    if settings.pitch_method == "spectrum":
+        return features.compute_variants(samples, chosen, semitones=pitch)
+    return np.stack([features.compute(vocoded(samples, chosen.sample_rate, shift), chosen) for shift in pitch])
+
+
+def vocoded(samples: NDArray[np.float32], sample_rate: int, semitones: float) -> NDArray[np.float32]:
+    """Return samples (n,) raised by librosa's phase vocoder, as the report did it. Raises `MissingExtraError`."""
+    if semitones == 0:
+        return samples
+    try:
+        import librosa
+    except ImportError:
+        raise missing_extra("librosa", "train", "--pitch-method vocoder") from None
+    return librosa.effects.pitch_shift(samples, sr=sample_rate, n_steps=semitones)

@@ -1,0 +1,227 @@
+"""The files that rows are kept in, of two kinds; both are read memory-mapped.
+
+`.npy`: features alone, (rows, frames, width); what each row is stands in the data set's rows.csv.
+`.arrow` (Arrow IPC, not compressed, batches of some MB): features beside what each row is, so that a machine that
+reads some shards needs to know nothing of the others. Written batch by batch: a large shard takes little memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError, missing_extra
+from ..files import write_atomically
+from .settings import BuildSettings
+from .sources import Clip
+
+Array = NDArray[np.float32]
+
+BATCH_BYTES = 4 << 20
+COLUMNS = ("path", "start_s", "duration_s", "recording", "labels", "semitones")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one clip: features (variants, frames, width), and the semitones of each variant."""
+
+    clip: Clip
+    pitch: tuple[float, ...]
+    features: Array
+
+
+class Kind(Protocol):
+    """How a shard is written and read."""
+
+    suffix: str
+
+    def write(self, path: Path, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+        """Write a shard whole or not at all; return its SHA-256, None when there is no row (and no file)."""
+
+    def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
+        """Return the shard's features, memory-mapped, as one array or several (rows, *shape).
+
+        Raises `DatasetError` when it cannot be read or holds something else.
+        """
+
+
+def kind(settings: BuildSettings) -> Kind:
+    """Return the kind of shards that a build writes. Raises `MissingExtraError` when pyarrow is needed and missing."""
+    if not settings.shard_mb:
+        return Npy()
+    _pyarrow()
+    return Arrow()
+
+
+def kind_of(path: Path) -> Kind:
+    """Return the kind of a file, by its name."""
+    return Arrow() if path.suffix == Arrow.suffix else Npy()
+
+
+def labels_text(targets: Sequence[int | None], label_ids: Sequence[str]) -> str:
+    """Return a row's labels as they are stored: "piano;strings", and "guitar?" for one that is not known."""
+    return ";".join(
+        label + ("?" if target is None else "") for label, target in zip(label_ids, targets, strict=True) if target != 0
+    )
+
+
+class Npy:
+    """Features alone, as NumPy writes them."""
+
+    suffix = ".npy"
+
+    def write(self, path: Path, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+        """Write the features of all rows as one array."""
+        parts = [part.features for part in rows]
+        if not parts:
+            return None
+        array = np.concatenate(parts)
+        return _write_hashed(path, lambda file: np.save(file, array, allow_pickle=False))
+
+    def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
+        """Return one array."""
+        try:
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from None
+        if mapped.shape[1:] != shape or mapped.dtype != np.float32:
+            raise DatasetError(
+                f"{path}: holds {mapped.dtype} {mapped.shape}; float32 (rows, {', '.join(map(str, shape))}) is needed"
+            )
+        return [mapped]
+
+
+class Arrow:
+    """Rows with all that is known of them."""
+
+    suffix = ".arrow"
+
+    def write(self, path: Path, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+        """Write batches as they come."""
+        pa = _pyarrow()
+        first = next(rows, None)
+        if first is None:
+            return None
+        size = first.features[0].size
+        per_batch = max(1, BATCH_BYTES // (4 * size * len(first.pitch)))  # clips
+        schema = _schema(pa, first.features.shape[1:])
+
+        def content(file: Any) -> None:
+            with pa.ipc.new_file(file, schema) as writer:
+                for group in _grouped(first, rows, per_batch):
+                    writer.write_batch(_batch(pa, schema, group, label_ids))
+
+        return _write_hashed(path, content)
+
+    def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
+        """Return an array for each batch."""
+        pa = _pyarrow()
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            stored = (reader.schema.metadata or {}).get(b"shape", b"").decode()
+            if stored != _shape_text(shape):
+                raise DatasetError(f"{path}: holds features of shape ({stored}); ({_shape_text(shape)}) is needed")
+            return [
+                reader.get_batch(i).column("features").flatten().to_numpy(zero_copy_only=True).reshape(-1, *shape)
+                for i in range(reader.num_record_batches)
+            ]
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from None
+
+    def rows(self, path: Path) -> list[dict[str, Any]]:
+        """Return what each row is, by the names in `COLUMNS`; the features are not touched."""
+        pa = _pyarrow()
+        try:
+            with pa.memory_map(str(path)) as file:
+                return pa.ipc.open_file(file).read_all().select(list(COLUMNS)).to_pylist()
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DatasetError:
+    told = " ".join(str(error).split())[:200]
+    return DatasetError(f"{path}: cannot be read ({told}); build the data set again")
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.ipc
+    except ImportError:
+        raise missing_extra("pyarrow", "tables", "a data set of Arrow shards") from None
+    return pyarrow
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _schema(pa: Any, shape: tuple[int, ...]) -> Any:
+    text, number = pa.string(), pa.float64()
+    kinds = (text, number, number, text, text, pa.float32())
+    columns = [*zip(COLUMNS, kinds, strict=True), ("features", pa.list_(pa.float32(), int(np.prod(shape))))]
+    return pa.schema(columns, metadata={"shape": _shape_text(shape)})
+
+
+def _grouped(first: Rows, rest: Iterable[Rows], size: int) -> Iterator[list[Rows]]:
+    group = [first]
+    for rows in rest:
+        if len(group) == size:
+            yield group
+            group = []
+        group.append(rows)
+    yield group
+
+
+def _batch(pa: Any, schema: Any, group: Sequence[Rows], label_ids: Sequence[str]) -> Any:
+    told = [
+        (clip.name, clip.start, clip.duration, clip.recording, labels_text(clip.targets, label_ids), shift)
+        for clip, pitch in ((rows.clip, rows.pitch) for rows in group)
+        for shift in pitch
+    ]
+    values = np.concatenate([rows.features for rows in group]).reshape(-1)
+    columns = [pa.array(column, schema.field(i).type) for i, column in enumerate(zip(*told, strict=True))]
+    width = schema.field("features").type.list_size
+    return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(pa.array(values), width)], schema=schema)
+
+
+class _Hashing:
+    """A file that is written once, front to back, and knows the SHA-256 of what was written."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._digest, self._at = file, hashlib.sha256(), 0
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        self._file.write(data)
+        self._at += memoryview(data).nbytes
+        return memoryview(data).nbytes
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _write_hashed(path: Path, content: Any) -> str:
+    """Write a file whole or not at all; return the SHA-256 of what was written, without reading it again."""
+    hashing: list[_Hashing] = []
+
+    def write(file: IO[bytes]) -> None:
+        hashing.append(_Hashing(file))
+        content(hashing[0])
+
+    write_atomically(path, write)
+    return hashing[0].hexdigest()
