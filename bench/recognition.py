@@ -1,232 +1,231 @@
 """How well recognisers hear the five families in real recordings that no training has seen.
 
-python bench/recognition.py DATA [MODEL ...] [--half development|test] [--yamnet FOLDER] [--mn04 FOLDER] [--name NAME]
+python bench/recognition.py DATA [MODEL ...] [--half development|test] [--yamnet FOLDER] [--mn04 FOLDER] [--head MATERIAL]
+    [--keep] [--pictures FOLDER] [--cache FOLDER]
 
-DATA: a folder of training material with manifest.csv and real/. MODEL: model folders; without any, the one in the
-package. `real/` is split once, by recording: choose by the development half; the test half is for the table only.
-
-Four tasks on that half: clips (labels of the manifest; an empty cell counts neither way), duets (two clips of different
-families and recordings, equally loud, summed), and silence about what is no family: clips of other instruments, and
-noise and voices from the part of noise/ that training leaves alone.
+DATA: a folder of training material with manifest.csv and real/ (see real.py for the tasks). MODEL: model folders; without
+any, the one in the package. --keep writes the table to bench/results and to docs/default-model.md, with the picture of
+what is heard for what. --pictures draws the worst clips, for looking at. --cache keeps scores, so that only what is new
+is heard. The other recognisers bring no thresholds: theirs are those of the best F1 on the development half.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from peers import Scorer, mn04, yamnet
+from real import HALVES, RATE, Recording, Tasks, duets, noises, real_recordings
+from recognition_docs import draw_worst, keep_all
 
-import results
+import whoplays
 from whoplays import load, metrics
 from whoplays.labels import FAMILY_IDS
-from whoplays.render.notes import Clip
 
-RATE = 32000
-#: Chosen once, among 300, so that each family has about as many positives in both halves.
-SALT = 3
-DUETS = 150
+__all__ = ["Heard", "Listener", "duets", "judge", "listeners", "noises", "real_recordings"]
+
+DRAWS = 1000
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A real clip: its samples at 32 kHz, the recording it is from, and its labels (NaN unknown)."""
+@dataclass
+class Listener:
+    """A recogniser: its name, what tells its scores from another's, samples at 32 kHz -> five scores, thresholds."""
 
-    path: str
-    source: str
-    samples: Array
-    targets: Array
+    name: str
+    key: str
+    score: Scorer
+    thresholds: tuple[float, ...] | None = None
+    cache: Path | None = None
+    _known: dict[str, list[float]] | None = field(default=None, repr=False)
 
+    def hear(self, recordings: Sequence[Recording]) -> Array:
+        """Return scores (recordings, families); what the cache holds is not heard again."""
+        if self._known is None:
+            self._known = json.loads(self._file.read_text()) if self.cache and self._file.exists() else {}
+        names = [hashlib.sha256(recording.samples.tobytes()).hexdigest()[:24] for recording in recordings]
+        new = [(n, r) for n, r in zip(names, recordings, strict=True) if n not in self._known]
+        self._known |= {name: [float(value) for value in self.score(recording.samples)] for name, recording in new}
+        if new and self.cache:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            self._file.write_text(json.dumps(self._known))
+        return np.array([self._known[name] for name in names], dtype=np.float32)
 
-def half_of(source: str) -> str:
-    """Return the half of real/ that a recording belongs to."""
-    return "test" if hashlib.sha256(f"{SALT}:{source}".encode()).digest()[0] & 1 else "development"
-
-
-def real_recordings(data: Path, half: str) -> list[Recording]:
-    """Return the clips of one half of real/."""
-    found = []
-    with (data / "manifest.csv").open(newline="") as table:
-        for row in csv.DictReader(table):
-            if row["kind"] == "real" and half_of(row["source"]) == half:
-                targets = [float(row[family]) if row[family] else np.nan for family in FAMILY_IDS]
-                samples, _ = soundfile.read(data / row["path"], dtype="float32")
-                found.append(Recording(row["path"], row["source"], samples, np.array(targets, dtype=np.float32)))
-    return found
-
-
-def noises(data: Path, half: str) -> list[Recording]:
-    """Return noises and voices that training leaves alone, half of them for each half."""
-    found = []
-    with (data / "manifest.csv").open(newline="") as table:
-        for row in csv.DictReader(table):
-            clip = Clip(row["path"], row["kind"], row["instrument"], row["source"], "", None, 0, 0)
-            if row["kind"] == "noise" and clip.held_out and half_of(row["source"]) == half:
-                samples, _ = soundfile.read(data / row["path"], dtype="float32")
-                found.append(Recording(row["path"], row["source"], samples, np.zeros(5, dtype=np.float32)))
-    return found
-
-
-def duets(recordings: Sequence[Recording], *, count: int = DUETS, seed: int = 0) -> list[Recording]:
-    """Return sums of two clips, each with one known family, spread evenly over pairs of families."""
-    rng = np.random.default_rng(seed)
-    solo: dict[int, list[Recording]] = {}
-    for recording in recordings:
-        if metrics.single(recording.targets[None])[0] and np.abs(recording.samples).max() > 1e-3:
-            solo.setdefault(int(recording.targets.argmax()), []).append(recording)
-    pairs = [(a, b) for a in sorted(solo) for b in sorted(solo) if a < b]
-    found = []
-    for i in range(count):
-        one, other = (solo[family][rng.integers(len(solo[family]))] for family in pairs[i % len(pairs)])
-        n = int(np.clip(max(one.samples.size, other.samples.size), RATE, 10 * RATE))
-        whole = sum(np.resize(r.samples, n) / _loudness(np.resize(r.samples, n)) for r in (one, other))
-        whole *= 0.5 / np.abs(whole).max()
-        sources = "+".join(sorted((one.source, other.source)))
-        found.append(
-            Recording(
-                f"{one.path} + {other.path}", sources, whole.astype(np.float32), np.fmax(one.targets, other.targets)
-            )
-        )
-    return found
-
-
-def _loudness(samples: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(samples)))) or 1.0
+    @property
+    def _file(self) -> Path:
+        assert self.cache
+        return self.cache / f"{hashlib.sha256(self.key.encode()).hexdigest()[:24]}.json"
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A recogniser's scores on the tasks, and its thresholds."""
+    """A recogniser's scores on the tasks, (recordings, families) each, and its thresholds."""
 
     name: str
     thresholds: tuple[float, ...]
     clips: Array
     duets: Array
+    ensembles: Array
     silent: Array
 
 
-def model_scorer(folder: Path | None) -> tuple[str, tuple[float, ...], Scorer]:
-    """Return name, thresholds and scorer of a model folder (None: the one in the package)."""
+def _sources(*names: str) -> str:
+    """Return a checksum of parts of the package: a cache must not outlive the code that filled it."""
+    root = Path(whoplays.__file__).parent
+    return hashlib.sha256(b"".join((root / name).read_bytes() for name in names)).hexdigest()
+
+
+def model_listener(folder: Path | None) -> Listener:
+    """Return a model folder's listener (None: that of the one in the package)."""
     recogniser = load(folder)
 
     def score(samples: Array) -> Array:
         return np.array(list(recogniser.predict(samples, sample_rate=RATE).scores.values()), dtype=np.float32)
 
-    return recogniser.config.id if folder is None else folder.name, recogniser.config.thresholds, score
+    name = recogniser.config.id if folder is None else folder.resolve().name
+    key = recogniser.fingerprint + _sources("audio.py", "features.py", "bundle.py", "predict.py")
+    return Listener(name, key, score, recogniser.config.thresholds)
 
 
-def hear(name: str, thresholds: Sequence[float], score: Scorer, tasks: Sequence[Sequence[Recording]]) -> Heard:
+def _key(what: str, *files: Path) -> str:
+    return what + "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+
+
+def listeners(asked: argparse.Namespace) -> list[Listener]:
+    """Return all that were asked for: models, then peers."""
+    found = [model_listener(folder) for folder in asked.models or [None]]
+    if asked.yamnet:
+        for name, root_only in (("YAMNet, all classes", False), ("YAMNet, root class", True)):
+            key = _key(name, asked.yamnet / "yamnet.tflite", Path(__file__).with_name("peers.py"))
+            found.append(Listener(name, key, yamnet(asked.yamnet, root_only=root_only)))
+    if asked.mn04:
+        weights = (next(asked.mn04.glob("*.safetensors")), Path(__file__).with_name("peers.py"))
+        found.append(Listener("mn04, all classes", _key("mn04", *weights), mn04(asked.mn04)))
+        if asked.head:
+            key = _key("mn04 with our head", *weights, asked.head / "head.npz")
+            found.append(Listener("mn04 with our head", key, mn04(asked.mn04, head=asked.head)))
+    for listener in found:
+        listener.cache = asked.cache
+    return found
+
+
+def tuned(listener: Listener, tasks: Tasks) -> tuple[float, ...]:
+    """Return a recogniser's own thresholds, or those of the best F1 on the development half, sums and silence included."""
+    if listener.thresholds is not None:
+        return listener.thresholds
+    all_of = [*tasks.clips, *tasks.duets, *tasks.silent]
+    return tuple(metrics.best_thresholds(np.stack([r.targets for r in all_of]), listener.hear(all_of)))
+
+
+def hear(listener: Listener, tasks: Tasks, development: Tasks) -> Heard:
     """Score every recording of every task."""
-    clips, sums, silent = (np.stack([score(r.samples) for r in task]) for task in tasks)
-    return Heard(name, tuple(thresholds), clips, sums, silent)
+    parts = (listener.hear(part) for part in (tasks.clips, tasks.duets, tasks.ensembles, tasks.silent))
+    return Heard(listener.name, tuned(listener, development), *parts)
 
 
-def groups_of(recordings: Sequence[Recording]) -> NDArray[np.int64]:
-    """Return a number for each recording that clips were cut from."""
-    return np.unique([recording.source for recording in recordings], return_inverse=True)[1]
+Figure = tuple[float, float, float]  # with the ends of its 95 % interval
 
 
-def judge(heard: Heard, tasks: Sequence[Sequence[Recording]]) -> dict[str, object]:
-    """Return one row of the table: a figure and, where it matters, its 95 % interval over recordings."""
-    clips, pairs, _ = tasks
-    targets = np.stack([recording.targets for recording in clips])
+def _judged(
+    recordings: Sequence[Recording], scores: Array, thresholds: Sequence[float] | None = None
+) -> dict[str, Figure]:
+    """Return all of `metrics.evaluate`, each with its interval over recordings."""
     found, spread = metrics.evaluate(
-        targets, heard.clips, FAMILY_IDS, exclusive=False, thresholds=heard.thresholds, recordings=groups_of(clips)
+        np.stack([recording.targets for recording in recordings]),
+        scores,
+        FAMILY_IDS,
+        exclusive=False,
+        thresholds=thresholds,
+        recordings=np.array([recording.sources for recording in recordings]),
+        draws=DRAWS,
     )
-    at_half, _ = metrics.evaluate(targets, heard.clips, FAMILY_IDS, exclusive=False, draws=0)
-    low, high = spread["average_precision_macro"]
-    row: dict[str, object] = {
-        "recogniser": heard.name,
-        "mAP": f"{found['average_precision_macro']:.3f} ({low:.3f}-{high:.3f})",
-    }
-    row |= {f"AP {family}": f"{found[f'{family}/average_precision']:.3f}" for family in FAMILY_IDS}
-    row["ROC-AUC"] = f"{found['roc_auc_macro']:.3f}"
-    row["F1 at 0.5"], row["F1"] = f"{at_half['f1_macro']:.3f}", f"{found['f1_macro']:.3f}"
-    truth = np.stack([pair.targets for pair in pairs]) == 1
-    playing = heard.duets >= heard.thresholds
-    top = np.argsort(-heard.duets, axis=1, kind="stable")[:, :2]
-    row["duets: both"] = _share((playing | ~truth).all(axis=1))
-    row["duets: exactly both"] = _share((playing == truth).all(axis=1))
-    row["duets: top two"] = _share(np.take_along_axis(truth, top, axis=1).all(axis=1))
-    row["false alarms: clips"] = _share((heard.silent >= heard.thresholds).any(axis=1))
-    row["false alarms: scores"] = _share((heard.silent >= heard.thresholds).ravel())
-    row["calibration error"] = f"{found['calibration_error']:.3f}"
+    return {name: (value, *spread[name]) for name, value in found.items()}
+
+
+def _share(recordings: Sequence[Recording], right: NDArray[np.bool_]) -> Figure:
+    """Return how many of `right` are true, with the interval over recordings."""
+    sources = np.array([recording.sources for recording in recordings])
+    drawn = [w @ right / np.maximum(w.sum(axis=1), 1e-9) for w in metrics.drawn(sources, DRAWS)]
+    return float(right.mean()), *metrics.interval(np.concatenate(drawn))
+
+
+def judge(heard: Heard, tasks: Tasks) -> dict[str, Figure]:
+    """Return every figure of the table by name; shares are from 0 to 1."""
+    limits = np.array(heard.thresholds)
+    clips, half = _judged(tasks.clips, heard.clips, limits), _judged(tasks.clips, heard.clips)
+    row = {"mAP": clips["average_precision_macro"]}
+    row |= {f"AP {family}": clips[f"{family}/average_precision"] for family in FAMILY_IDS}
+    row |= {"ROC-AUC": clips["roc_auc_macro"]}
+    row |= {f"ROC-AUC {family}": clips[f"{family}/roc_auc"] for family in FAMILY_IDS}
+    row |= {"F1 at 0.5": half["f1_macro"], "F1 at its thresholds": clips["f1_macro"]}
+    row["calibration error"] = clips["calibration_error"]
+
+    solo = [i for i, clip in enumerate(tasks.clips) if clip.solo]
+    alone = [tasks.clips[i] for i in solo]
+    one = np.stack([clip.targets for clip in alone]) == 1
+    playing = heard.clips[solo] >= limits
+    top = heard.clips[solo].argmax(axis=1) == one.argmax(axis=1)
+    row["solo: found %"] = _share(alone, (playing & one).any(axis=1))
+    row["solo: exactly it %"] = _share(alone, (playing == one).all(axis=1))
+    row["solo: highest score %"] = _share(alone, top)
+    for name, recordings, scores in (
+        ("duets", tasks.duets, heard.duets),
+        ("ensembles", tasks.ensembles, heard.ensembles),
+    ):
+        truth = np.stack([recording.targets for recording in recordings]) == 1
+        playing = scores >= limits
+        found = _judged(recordings, scores, limits)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : int(truth[0].sum())]
+        row[f"{name}: mAP"], row[f"{name}: F1"] = found["average_precision_macro"], found["f1_macro"]
+        row[f"{name}: all found %"] = _share(recordings, (playing | ~truth).all(axis=1))
+        row[f"{name}: exactly those %"] = _share(recordings, (playing == truth).all(axis=1))
+        row[f"{name}: highest scores %"] = _share(recordings, np.take_along_axis(truth, order, axis=1).all(axis=1))
+    row["false alarms: clips %"] = _share(tasks.silent, (heard.silent >= limits).any(axis=1))
+    row["false alarms: scores %"] = _share(tasks.silent, (heard.silent >= limits).mean(axis=1))
     return row
-
-
-def _share(right: NDArray[np.bool_]) -> str:
-    """Return a percentage with its 95 % interval (Wilson 1927)."""
-    n, p, z = right.size, float(right.mean()), 1.96
-    middle, width = (p + z * z / (2 * n)), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = ((middle + sign * width) / (1 + z * z / n) for sign in (-1, 1))
-    return f"{100 * p:.0f} % ({100 * max(0, low):.0f}-{100 * high:.0f})"
-
-
-def worst(heard: Heard, recordings: Sequence[Recording], *, count: int = 12) -> list[str]:
-    """Return the clips with the largest misses, for looking at: path, family, score, what was right."""
-    found = []
-    for recording, scores in zip(recordings, heard.clips, strict=True):
-        for family, score, target in zip(FAMILY_IDS, scores, recording.targets, strict=True):
-            if not np.isnan(target):
-                found.append(
-                    (abs(float(score) - float(target)), f"{recording.path}: {family} {score:.2f}, is {target:.0f}")
-                )
-    return [text for _, text in sorted(found, reverse=True)[:count]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path, nargs="*")
-    parser.add_argument("--half", choices=("development", "test"), default="development")
+    parser.add_argument("--half", choices=HALVES, default="development")
     parser.add_argument("--yamnet", type=Path, help="folder of YAMNet's TensorFlow Lite file")
     parser.add_argument("--mn04", type=Path, help="folder of mn04's weights")
     parser.add_argument("--head", type=Path, help="folder of rendered material with a head for mn04's embedding")
-    parser.add_argument("--name", default="", help="keep the table in bench/results under this name")
-    parser.add_argument("--worst", action="store_true", help="name the clips with the largest misses")
+    parser.add_argument("--keep", action="store_true", help="write bench/results and docs/default-model.md")
+    parser.add_argument(
+        "--pictures", type=Path, help="a folder to draw the worst clips into; keep it out of the project"
+    )
+    parser.add_argument("--cache", type=Path, help="a folder to keep scores in")
     asked = parser.parse_args()
 
-    clips = real_recordings(asked.data, asked.half)
-    others = [clip for clip in clips if (clip.targets == 0).all()]
-    tasks = (clips, duets(clips), [*others, *noises(asked.data, asked.half)])
-    half = (0.5,) * len(FAMILY_IDS)
-    scorers = [model_scorer(folder) for folder in asked.models or [None]]
-    if asked.yamnet:
-        scorers.append(("YAMNet, all classes of a family", half, yamnet(asked.yamnet)))
-        scorers.append(("YAMNet, root class of a family", half, yamnet(asked.yamnet, root_only=True)))
-    if asked.mn04:
-        scorers.append(("mn04, all classes of a family", half, mn04(asked.mn04)))
-        if asked.head:
-            scorers.append(("mn04 with our head", half, mn04(asked.mn04, head=asked.head)))
-    rows = []
-    for name, thresholds, score in scorers:
-        heard = hear(name, thresholds, score, tasks)
-        rows.append(judge(heard, tasks))
-        print(rows[-1], flush=True)
-        if asked.worst:
-            print("\n".join(worst(heard, clips)), flush=True)
-    if asked.name:
-        counts = f"{len(clips)} clips of {len(set(groups_of(clips)))} recordings, {len(tasks[1])} duets"
-        remarks = f"{counts}, {len(tasks[2])} clips of no family. Intervals: 95 %, over recordings."
+    tasks = Tasks.of(asked.data, asked.half)
+    development = tasks if asked.half == "development" else Tasks.of(asked.data, "development")
+    heard, figures = [], {}
+    for listener in listeners(asked):
+        heard.append(hear(listener, tasks, development))
+        figures[listener.name] = judge(heard[-1], tasks)
+        told = ("mAP", "duets: all found %", "duets: highest scores %", "false alarms: clips %", "calibration error")
+        print(listener.name, *(f"{name} {figures[listener.name][name][0]:.3f}" for name in told), sep="  ", flush=True)
+    if asked.pictures:
+        draw_worst(heard, tasks, asked.models[0] if asked.models else None, asked.pictures)
+    if asked.keep:
         # folders by their names: where they lie on this machine tells nobody anything
-        sys.argv[1:] = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-        results.keep(
-            asked.name,
-            f"Recognition on the {asked.half} half of real/",
-            rows,
-            peer="see rows",
-            packages=("onnxruntime",),
-            remarks=remarks,
-        )
+        words = [
+            w
+            for w in sys.argv[1:]
+            if w not in ("--keep", "--pictures", "--cache", str(asked.pictures), str(asked.cache))
+        ]
+        sys.argv[1:] = [Path(word).name if "/" in word else word for word in words]
+        keep_all(asked.half, heard, figures, tasks)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,14 @@ def test_intervals_are_over_recordings_not_rows() -> None:
     assert naive[1] - naive[0] < 0.5 * (grouped[1] - grouped[0])
 
 
+def test_a_sum_counts_as_often_as_all_its_parts_are_drawn_together() -> None:
+    parts = np.array([["a", "b"], ["a", "c"], ["b", "c"]])
+    alone = np.concatenate(list(metrics.drawn(np.array(["a", "b", "c"]), 50, seed=4)))
+    together = np.concatenate(list(metrics.drawn(parts, 50, seed=4)))
+    a, b, c = alone.T
+    np.testing.assert_array_equal(together, np.stack([a * b, a * c, b * c], axis=1))
+
+
 def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     held = 0
     for trial in range(40):

@@ -8,7 +8,8 @@ replacement, and everything is computed for many draws at once (Efron 1979; the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,33 +55,38 @@ def evaluate(
 
     exclusive: the scores of a row share one unit of probability (softmax). thresholds: each label's own, for its
     precision, recall and F1 (None: 0.5); over all labels, precision and recall are at 0.5, as in the report.
-    recordings (rows,): what was recorded together and is drawn together; None: every row by itself. A figure that
-    cannot be had (no positives) is NaN.
+    recordings (rows,): what was recorded together and is drawn together; (rows, parts) where a row is a sum of several;
+    None: every row by itself. A figure that cannot be had (no positives) is NaN.
     """
     targets, scores = validate(targets, scores)
     parts = _Parts(targets, scores, exclusive, np.asarray(thresholds if thresholds is not None else THRESHOLD))
     found = {name: float(value[0]) for name, value in parts.figures(None, labels).items()}
     if draws <= 0:
         return found, {}
-    groups = np.arange(len(targets)) if recordings is None else np.unique(recordings, return_inverse=True)[1]
+    groups = np.arange(len(targets)) if recordings is None else np.asarray(recordings)
     samples: dict[str, list[Floats]] = {name: [] for name in found}
-    for weights in _drawn(groups, draws, seed):
+    for weights in drawn(groups, draws, seed):
         for name, value in parts.figures(weights, labels).items():
             samples[name].append(value)
-    return found, {name: _interval(np.concatenate(values)) for name, values in samples.items()}
+    return found, {name: interval(np.concatenate(values)) for name, values in samples.items()}
 
 
-def _drawn(groups: NDArray[np.integer], draws: int, seed: int):
-    """Yield weights (some draws, rows): in each draw, as many recordings as there are, picked with replacement."""
+def drawn(recordings: NDArray[Any], draws: int, seed: int = 0) -> Iterator[Floats]:
+    """Yield weights (some draws, rows): in each draw, as many recordings as there are, picked with replacement.
+
+    recordings: (rows,), or (rows, parts) for sums, which count as often as all their parts were picked together.
+    """
     rng = np.random.default_rng(seed)
+    groups = np.unique(recordings, return_inverse=True)[1].reshape(len(recordings), -1)
     n = int(groups.max()) + 1
-    at_once = max(1, _CELLS // len(groups))
+    at_once = max(1, _CELLS // groups.size)
     for first in range(0, draws, at_once):
         counts = rng.multinomial(n, np.full(n, 1.0 / n), size=min(at_once, draws - first))
-        yield counts[:, groups].astype(np.float64)
+        yield counts[:, groups].astype(np.float64).prod(axis=2)
 
 
-def _interval(values: Floats) -> tuple[float, float]:
+def interval(values: Floats) -> tuple[float, float]:
+    """Return the middle 95 % of what draws gave; draws without a value are left out."""
     values = values[np.isfinite(values)]
     if not len(values):
         return float("nan"), float("nan")
