@@ -207,7 +207,7 @@ def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:
     bundle.write(
         folder, bundle.ModelConfig.from_dict(json.loads((folder / "config.json").read_text())), b"not a network", "card"
     )
-    with pytest.raises(ModelError, match="not a network"):
+    with pytest.raises(ModelError, match="is no ONNX file"):
         whoplays.load(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(ModelError, match="not JSON"):

@@ -54,6 +54,7 @@ class FeatureSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed, before anything is."""
+        self._check_kinds()
         top = self.sample_rate / 2 if self.fmax is None else self.fmax
         checks = [
             (self.kind in ("logmel", "mfcc"), f"kind is {self.kind!r}, not logmel or mfcc"),
@@ -80,6 +81,20 @@ class FeatureSettings:
         for fine, problem in checks:
             if not fine:
                 raise ModelError(f"feature settings: {problem}")
+
+    def _check_kinds(self) -> None:
+        """Refuse values of another kind than the fields': settings are read from files."""
+        for name in ("sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "n_mfcc", "steps"):
+            value = getattr(self, name)
+            if type(value) is not int and not (value is None and name in ("win_length", "steps")):
+                raise ModelError(f"feature settings: {name} is {str(value)[:40]!r}, not a whole number")
+        for name in ("fmin", "fmax", "log_offset", "top_db"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12
+            if not number and not (value is None and name in ("fmax", "top_db")):
+                raise ModelError(f"feature settings: {name} is {str(value)[:40]!r}, not a finite number")
+        if not isinstance(self.htk, bool):
+            raise ModelError(f"feature settings: htk is {str(self.htk)[:40]!r}, not true or false")
 
     @property
     def width(self) -> int:

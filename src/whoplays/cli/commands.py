@@ -15,6 +15,7 @@ MODULES = {
     "demo": "demo",
     "find": "find",
     "listen": "listen",
+    "models": "models",
     "predict": "predict",
     "serve": "serve",
     "train": "train",

@@ -56,7 +56,8 @@ class Worker:
         environment.pop("WHOPLAYS_TOKEN", None)  # what a worker does not know, it cannot give away
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "whoplays.serve.worker", str(theirs.fileno())],
+                # -P: nothing is imported from the folder that the server was started in
+                [sys.executable, "-P", "-m", "whoplays.serve.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=quiet,

@@ -1,0 +1,42 @@
+"""`whoplays models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ModelError
+from .commands import app
+from .main import say
+
+models = typer.Typer(help="Look after model folders.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.callback()
+def _group() -> None:
+    pass
+
+
+@models.command()
+def check(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FOLDER...", help="Model folders; without one, the model inside the package."),
+    ] = None,
+) -> None:
+    """Verify model folders without trusting them: checksums, format, what the network is made of; then try it, walled in."""
+    from .. import bundle, modelcheck
+
+    failed = False
+    for folder in folders or [bundle.DEFAULT]:
+        try:
+            for line in modelcheck.check(folder):
+                print(line)
+            print(f"{folder}: good")
+        except ModelError as error:
+            failed = True
+            say(f"whoplays: {error}")
+    raise typer.Exit(1 if failed else 0)
