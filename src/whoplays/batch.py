@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from .audio import find_recordings, spool_standard_input
 from .errors import AudioError, UsageError
 from .formats import Result
 from .predict import Failure, Recogniser
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 def recordings(paths: Iterable[str]) -> Iterator[str]:
@@ -48,6 +50,11 @@ def hear(
 ) -> Iterator[Result]:
     """Yield a result for each name, in order, several heard at a time (0: one per core) and only a few waiting."""
     workers = jobs or os.cpu_count() or 1
+    if workers == 1 or isinstance(names, Sized) and len(names) == 1:  # threads cost more than they could give
+        for name in names:
+            yield _hear_one(recogniser, name, start, duration)
+        return
+    from concurrent.futures import ThreadPoolExecutor
 
     def one(name: str) -> Result:
         return _hear_one(recogniser, name, start, duration)

@@ -158,7 +158,7 @@ def _check_number(names: list[str], kind: type[Writer] | None, plot: Path | None
 def _writer(kind: type[Writer], recogniser: Recogniser, asked: Request) -> Writer:
     from ..formats.text import Text
 
-    if issubclass(kind, Text) and not asked.out:
+    if issubclass(kind, Text) and not asked.out and sys.stdout.isatty():
         from ..terminal import Look
 
         return kind(recogniser.labels, asked.lang, Look.of(sys.stdout))

@@ -31,7 +31,8 @@ def listen(
 ) -> None:
     """Hear the microphone: who plays now, and at the end who played when."""
     from .. import listen as listening
-    from ..formats import JsonLines, Text
+    from ..formats.data import JsonLines
+    from ..formats.text import Text
     from ..predict import Recogniser
     from ..terminal import Look
 

@@ -1,23 +1,23 @@
-"""Prediction -> text, JSON, CSV, Parquet, and labels for other programs."""
+"""Prediction -> text, JSON, CSV, Parquet, and labels for other programs. A format's module is loaded when it is asked for."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from ..errors import UsageError
 from .base import Result, Writer, clock
-from .data import Csv, Json, JsonLines
-from .labels import Audacity, Jams, Rttm
-from .text import Text
 
-__all__ = ["WRITERS", "JsonLines", "Result", "Text", "Writer", "clock", "writer"]
+__all__ = ["WRITERS", "Result", "Writer", "clock", "writer"]
 
-WRITERS: dict[str, type[Writer]] = {
-    "text": Text,
-    "json": Json,
-    "jsonl": JsonLines,
-    "csv": Csv,
-    "audacity": Audacity,
-    "jams": Jams,
-    "rttm": Rttm,
+#: name -> module here, class
+WRITERS: dict[str, tuple[str, str]] = {
+    "text": ("text", "Text"),
+    "json": ("data", "Json"),
+    "jsonl": ("data", "JsonLines"),
+    "csv": ("data", "Csv"),
+    "audacity": ("labels", "Audacity"),
+    "jams": ("labels", "Jams"),
+    "rttm": ("labels", "Rttm"),
 }
 
 
@@ -25,4 +25,6 @@ def writer(name: str) -> type[Writer]:
     """Return the writer of that format. Raises `UsageError` for an unknown one."""
     if name not in WRITERS:
         raise UsageError(f"--format {name}: unknown; there are {', '.join(WRITERS)}")
-    return WRITERS[name]
+    module, kind = WRITERS[name]
+    found: type[Writer] = getattr(import_module(f".{module}", __name__), kind)
+    return found

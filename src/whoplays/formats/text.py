@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..labels import Label
 from ..predict import Failure, Prediction
-from ..terminal import Look, strip
 from .base import Result, Writer, clock, printable
+
+if TYPE_CHECKING:
+    from ..terminal import Look
 
 
 class Text(Writer):
@@ -25,9 +28,14 @@ class Text(Writer):
         if isinstance(result, Failure):
             return ""
         title = f"{printable(result.path) or '(samples)'}  {clock(result.duration)}"
-        shown = strip(result, self.labels, self.look, self.lang) if self.look else self._plain(result)
+        shown = self._strip(result, self.look) if self.look else self._plain(result)
         told = [f"  note: {caution}" for caution in result.warnings]
         return "\n".join([title, *shown, *told]) + "\n"
+
+    def _strip(self, result: Prediction, look: Look) -> list[str]:
+        from ..terminal import strip
+
+        return strip(result, self.labels, look, self.lang)
 
     def _plain(self, result: Prediction) -> list[str]:
         names = {label.id: label.name(self.lang) for label in self.labels}
