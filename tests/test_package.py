@@ -1,0 +1,144 @@
+"""What is handed to people: the wheel, what is in it and nothing else; the licences of what it brings; the lock."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from whoplays.files import sha256_of
+
+ROOT = Path(__file__).parents[1]
+LOCK, SBOM, LICENCES = ROOT / "requirements-dev.lock", ROOT / "docs" / "sbom.cdx.json", ROOT / "docs" / "licences.md"
+KINDS = {".py", ".typed", ".md", ".json", ".onnx", ".ogg", ".html", ".css", ".js", ".svg", ".woff2", ".txt"}
+MAX_WHEEL_BYTES = 12 << 20
+
+
+def checkout(folder: Path, *, mask: int) -> Path:
+    """A copy of what a wheel is built from, as another person's checkout would have it: other times, other rights."""
+    before = os.umask(mask)
+    try:
+        folder.mkdir()
+        for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+            shutil.copyfile(ROOT / name, folder / name)
+        left_out = shutil.ignore_patterns("__pycache__", ".*.part")
+        shutil.copytree(ROOT / "src", folder / "src", ignore=left_out, copy_function=shutil.copyfile)
+    finally:
+        os.umask(before)
+    return folder
+
+
+def built(folder: Path) -> Path:
+    pytest.importorskip("hatchling", reason="hatchling is not installed")
+    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return next((folder / "dist").glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(checkout(tmp_path_factory.mktemp("wheel") / "a", mask=0o022))
+
+
+def test_two_builds_give_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    other = built(checkout(tmp_path / "in another place", mask=0o077))
+    assert sha256_of(other) == sha256_of(wheel) and other.name == wheel.name
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
+        names = {name for name in file.namelist() if ".dist-info/" not in name}
+    assert all(name.startswith("whoplays/") for name in names)
+    assert {Path(name).suffix for name in names} <= KINDS
+    assert not [name for name in names if re.search(r"test|conftest|bench|/\.|\.part$|__pycache__", name)]
+    tracked = subprocess.run(["git", "ls-files", "src/whoplays"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode == 0 and tracked.stdout:  # in a copy without history there is nothing to compare with
+        missing = {line.removeprefix("src/") for line in tracked.stdout.splitlines()} - names
+        assert not {name for name in missing if (ROOT / "src" / name).exists()}
+    assert wheel.stat().st_size < MAX_WHEEL_BYTES
+
+
+def test_the_wheel_holds_the_model_the_examples_and_the_page(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+        config = json.loads(file.read("whoplays/models/default/config.json"))
+        network = file.open("whoplays/models/default/model.onnx").read()
+        examples = json.loads(file.read("whoplays/examples/examples.json"))
+    assert config["sha256"]["model.onnx"] == hashlib.sha256(network).hexdigest()
+    assert "whoplays/models/default/card.md" in names and "whoplays/serve/page/index.html" in names
+    listed = {f"whoplays/examples/{name}" for name in re.findall(r'"([\w-]+\.ogg)"', json.dumps(examples))}
+    assert listed and listed == {name for name in names if name.endswith(".ogg")}
+
+
+# --- what comes along
+
+
+def licences():
+    spec = importlib.util.spec_from_file_location("licences", ROOT / "scripts" / "licences.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["licences"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_licence_is_known_and_allowed() -> None:
+    module = licences()
+    found = module.installed()
+    assert len(found) > 20 and {"numpy", "typer", "soundfile"} <= set(found)
+    assert module.problems(found) == []
+
+
+def test_a_licence_that_is_unknown_or_too_strong_is_told() -> None:
+    module = licences()
+    found = {
+        "a": module.Found("a", "", {""}),
+        "b": module.Found("b", "GPL-3.0-or-later", {"serve"}),
+        "c": module.Found("c", "Homemade", {"dev"}),
+        "d": module.Found("d", "MIT AND GPL-2.0-only", {"dev"}),
+        "e": module.Found("e", "Apache-2.0 OR GPL-2.0-only", {""}),
+        "f": module.Found("f", "Apache-2.0 WITH LLVM-exception AND (MIT OR BSD-3-Clause)", {""}),
+        "mutagen": module.Found("mutagen", "GPL-2.0-or-later", {"", "tags"}),
+    }
+    assert [line.split(":")[0] for line in module.problems(found)] == ["a", "b", "c", "d", "mutagen"]
+
+
+def locked() -> dict[str, str]:
+    """Package -> version in the lock; each is checked to be pinned and to have its hashes."""
+    text = LOCK.read_text(encoding="utf-8")
+    found = {}
+    for entry in re.split(r"\n(?=\S)", text):
+        first = entry.splitlines()[0]
+        pinned = re.match(r"([a-z0-9-]+)==(\S+)", first)
+        assert pinned, first
+        assert entry.count("--hash=sha256:") >= 1, first
+        found[pinned[1]] = pinned[2]
+    return found
+
+
+def test_the_lock_pins_everything_with_hashes_and_names_no_place() -> None:
+    versions = locked()
+    assert {"numpy", "tensorflow", "pytest", "uvicorn"} <= set(versions)
+    assert not re.search(r"https?:|--(extra-)?index|--find-links|file:| @ ", LOCK.read_text(encoding="utf-8"))
+
+
+def test_the_list_of_licences_and_the_sbom_are_of_the_lock() -> None:
+    versions = locked()
+    listed = set(re.findall(r"^\| ([a-z0-9-]+) \|", LICENCES.read_text(encoding="utf-8"), re.MULTILINE)) - {"package"}
+    bom = json.loads(SBOM.read_text(encoding="utf-8"))
+    assert bom["bomFormat"] == "CycloneDX"
+    components = {one["name"].lower().replace("_", "-").replace(".", "-"): one["version"] for one in bom["components"]}
+    assert listed <= set(versions) and listed - set(components) == set()
+    text = LOCK.read_text(encoding="utf-8")
+    assert not [f"{n}=={v}" for n, v in components.items() if n in versions and f"\n{n}=={v}" not in f"\n{text}"]
