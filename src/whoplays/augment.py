@@ -63,7 +63,7 @@ def draw(rng: np.random.Generator, n: int, *, frames: int, bands: int, mix: floa
     return Draw(
         partner=partner,
         partner_db=rng.uniform(-14, 14, n).astype(np.float32),
-        gain_db=rng.uniform(-24, 8, n).astype(np.float32),
+        gain_db=np.where(rng.random(n) < 0.8, rng.uniform(-24, 8, n), rng.uniform(-42, -24, n)).astype(np.float32),
         tilt=_curves(rng, n, bands, 1.0) * (rng.random((n, 1)) < 0.7),
         shift=np.where(rng.random(n) < 0.4, rng.integers(-2, 3, n), 0),
         noise=noise,

@@ -59,17 +59,21 @@ def music(
 
 
 @app.command()
-def head(material: Material, teacher: Annotated[Path, typer.Argument(help="Folder of the teacher's weights.")]) -> None:
-    """Fit a head on the teacher's embedding of the scenes, and label the music with it."""
+def head(
+    material: Material,
+    teacher: Annotated[Path, typer.Argument(help="Folder of the teacher's weights.")],
+    student: Annotated[Path | None, typer.Option(help="A model trained before, to label together with it.")] = None,
+) -> None:
+    """Fit a head on the teacher's embedding of the scenes (unless it is there), and label the music with it."""
     from . import store
-    from .head import fit, label
+    from .head import NAME, Head, fit, label
     from .teacher import Teacher
 
     network = Teacher(teacher)
-    training, validation = (store.read(store.shards(material / name)) for name in ("training", "validation"))
-    fitted = fit(training, validation, network)
-    fitted.write(material)
-    print(f"labelled {label(material / 'music', fitted, network)} recordings")
+    if not (material / NAME).exists():
+        training, validation = (store.read(store.shards(material / name)) for name in ("training", "validation"))
+        fit(training, validation, network).write(material)
+    print(f"labelled {label(material / 'music', Head.read(material), network, student)} recordings")
 
 
 if __name__ == "__main__":

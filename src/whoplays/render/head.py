@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import logistic
+from .. import bundle, logistic
 from ..errors import RenderError
 from ..files import write_atomically
 from . import store
@@ -82,16 +82,36 @@ def fit(training: Rows, validation: Rows, teacher: Teacher, *, penalty: float = 
     return replace(head, scale=platt[0], offset=platt[1])
 
 
-def label(folder: Path, head: Head, teacher: Teacher) -> int:
-    """Write soft targets over time into every shard of unlabelled music in `folder`; return the number of shards."""
+def label(folder: Path, head: Head, teacher: Teacher, student: Path | None = None) -> int:
+    """Write soft targets over time into every shard of unlabelled music in `folder`; return the number of shards.
+
+    student: the folder of a model trained before. Its logits and the teacher's are then averaged: the two err on
+    different clips, and together they are better than either (Hinton 2015 distils such ensembles).
+    """
+    network = bundle.Network(bundle.read(student)) if student else None
     paths = store.shards(folder)
     for path in paths:
         rows = store.read([path])
         n, steps, width = rows.teacher.shape
-        logits = head.joint(around(rows.teacher.astype(np.float32)).reshape(-1, width), teacher)
-        soft = (1 / (1 + np.exp(-logits))).reshape(n, steps, -1).astype(np.float16)
+        spans = around(rows.teacher.astype(np.float32)).reshape(-1, width)
+        logits: Array = head.joint(spans, teacher).reshape(n, steps, -1)
+        if network is not None:
+            logits = np.float32(0.5) * (logits + _heard_by(network, rows))
+        soft = (1 / (1 + np.exp(-logits))).astype(np.float16)
         store.write_shard(folder, path.stem, replace(rows, targets=soft))
     return len(paths)
+
+
+def _heard_by(network: bundle.Network, rows: Rows) -> Array:
+    """Return a student's calibrated logits (n, steps, labels), over the same spans as the teacher's."""
+    _, over_time = network.logits(rows.features.astype(np.float32))
+    calibration = network.config.frame_calibration
+    if over_time is None or over_time.shape[1] != rows.targets.shape[1] or calibration is None:
+        raise RenderError(
+            f"{network.config.id} gives no calibrated scores every 0.32 s; name a model of recipe default"
+        )
+    scale, bias = (np.array(values, dtype=np.float32) for values in (calibration.scale, calibration.bias))
+    return scale * around(over_time) + bias
 
 
 def around(embedding: Array) -> Array:

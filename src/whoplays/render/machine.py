@@ -63,7 +63,8 @@ def _drum(rng: np.random.Generator, hz: float, *, sweep: float, seconds: float, 
     phase = 2 * np.pi * hz * (t + sweep * fall * (1 - np.exp(-t / fall)))
     wave = np.sin(phase) * np.exp(-3 * t / seconds)
     wave[:64] += rng.uniform(0, click) * rng.standard_normal(64)
-    return np.tanh(wave * rng.uniform(0.5, 6)) if rng.random() < 0.5 else wave
+    drive = 2.0 ** rng.uniform(-1, 5)  # up to thirtyfold: a square wave
+    return np.tanh(wave * drive) if rng.random() < 0.5 else wave
 
 
 def _snare(rng: np.random.Generator, tune: float) -> Array:

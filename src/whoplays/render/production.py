@@ -17,6 +17,14 @@ from .notes import SAMPLE_RATE, Clip, Library
 Array = NDArray[np.float32]
 
 
+#: Instruments that a bow or a breath is heard of, by the beginnings of their names.
+BLOWN_OR_BOWED = (
+    "trumpet", "trombone", "tuba", "french-horn", "violin", "viola", "cello", "double-bass", "string-section",
+    "saxophone", "flute", "clarinet", "oboe", "bassoon", "bass-clarinet", "cor-anglais", "piccolo", "contrabassoon",
+    *(f"program-{n}" for n in (*range(40, 44), *range(56, 62), *range(64, 75))),
+)  # fmt: skip
+
+
 def db(gain_db: float) -> float:
     """Return the amplitude factor of a gain in decibel."""
     return float(10.0 ** (gain_db / 20))
@@ -53,7 +61,7 @@ class Rooms:
 
     def made_up(self, rng: np.random.Generator) -> NDArray[np.complex64]:
         """Return a room of decaying noise: direct sound, a few reflections, a tail that dulls as it decays."""
-        seconds = rng.uniform(0.1, 1.4)
+        seconds = rng.uniform(0.1, 1.4) if rng.random() < 0.8 else rng.uniform(1.4, 3.2)
         n = int(seconds * SAMPLE_RATE)
         t = np.arange(n, dtype=np.float32) / SAMPLE_RATE
         tail = rng.standard_normal(n, dtype=np.float32) * np.exp(-6.9 * t / seconds)
@@ -74,6 +82,16 @@ def equaliser(rng: np.random.Generator, size: int, strength_db: float) -> Array:
     gains = np.interp(octaves, np.linspace(0, 9.65, points), rng.normal(0, strength_db, points))
     curve = np.interp(np.arange(size // 2 + 1) * (512 / (size // 2)), np.arange(1, 513), gains)
     return (10.0 ** (curve / 20)).astype(np.float32)
+
+
+def body(rng: np.random.Generator, size: int) -> Array:
+    """Return a random gain over `size` // 2 + 1 bins with two to five resonances, as wood and brass have: another body."""
+    octaves = np.log2(np.maximum(np.arange(size // 2 + 1, dtype=np.float32) * (SAMPLE_RATE / size), 20.0))
+    gain_db = np.zeros_like(octaves)
+    for _ in range(rng.integers(2, 6)):
+        width = rng.uniform(0.06, 0.3)
+        gain_db += rng.uniform(-4, 9) * np.exp(-0.5 * ((octaves - rng.uniform(7.6, 12)) / width) ** 2)
+    return (10.0 ** (gain_db / 20)).astype(np.float32)
 
 
 def band_limit(size: int, low_hz: float, high_hz: float, order: float = 4.0) -> Array:
@@ -101,8 +119,25 @@ def amplifier(rng: np.random.Generator, x: Array, rooms: Rooms, *, drive_db: flo
     return through(driven.astype(np.float32), rooms.draw(rng, "cabinet"), size=rooms.size)
 
 
+def breath(rng: np.random.Generator, x: Array, rooms: Rooms) -> Array:
+    """Return a bowed or blown part with the noise of bow or breath: as loud as the part allows, roughly scraped or even."""
+    block = SAMPLE_RATE // 100
+    envelope = np.sqrt(np.mean(np.square(x[: x.size // block * block].reshape(-1, block)), axis=1))
+    envelope *= rng.uniform(0.3, 1.0, envelope.size) ** rng.uniform(0, 2)
+    noise = rng.standard_normal(x.size, dtype=np.float32)
+    shape = band_limit(rooms.size, rng.uniform(150, 1500), rng.uniform(2500, 10000), 1.0)
+    noise = through(noise, shape, body(rng, rooms.size), size=rooms.size)
+    amount = db(rng.uniform(-34, -8)) / max(1e-9, float(noise.std()))
+    return x + np.float32(amount) * noise * np.interp(
+        np.arange(x.size), np.arange(envelope.size) * block, envelope
+    ).astype(np.float32)
+
+
 def stem_chain(rng: np.random.Generator, x: Array, rooms: Rooms, *, instrument: str) -> Array:
-    """Return a part as a microphone or a desk might give it: amplifier where it has one, equaliser, some room."""
+    """Return a part as a microphone or a desk might give it: amplifier where it has one, a body, equaliser, some room."""
+    pitched = not instrument.startswith(("drum", "noise"))
+    if instrument.startswith(BLOWN_OR_BOWED) and x.size > SAMPLE_RATE // 20 and rng.random() < 0.35:
+        x = breath(rng, x, rooms)
     if instrument.startswith("guitar-electric") and "dist" not in instrument and "over" not in instrument:
         style = rng.random()
         if style < 0.75:
@@ -111,6 +146,8 @@ def stem_chain(rng: np.random.Generator, x: Array, rooms: Rooms, *, instrument: 
     elif instrument.startswith("piano-electric") and rng.random() < 0.3:
         x = amplifier(rng, x, rooms, drive_db=rng.uniform(-6, 12))
     gains: list[NDArray[np.generic]] = []
+    if pitched and rng.random() < 0.5:
+        gains.append(body(rng, rooms.size))
     if rng.random() < 0.7:
         gains.append(equaliser(rng, rooms.size, rng.uniform(1, 5)))
     place = rng.random()

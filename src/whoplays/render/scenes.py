@@ -49,10 +49,11 @@ _BASS_PROGRAMS = tuple(range(32, 40))
 #: How much oftener an instrument is drawn than others of its family: as in music, not as in the library.
 _WEIGHTS = {
     "trumpet": 5.0, "trumpet-section": 2.0, "trumpet-muted": 2.0, "trombone": 2.0, "tuba": 1.5, "french-horn": 2.0,
-    "violin": 6.0, "viola": 2.5, "cello": 2.0, "violin-section": 2.0, "string-section": 2.0, "snare": 2.0,
-    "guitar-electric-distorted": 2.0, "guitar-electric-overdriven": 2.0, "saxophone": 8.0, "flute": 8.0, "clarinet": 8.0,
-    "oboe": 5.0, "bassoon": 4.0, "bass-clarinet": 3.0, "cor-anglais": 3.0, "piccolo": 3.0, "accordion": 3.0, "organ": 3.0,
-    "harmonica": 3.0, "choir": 3.0, "harp": 3.0, "bass-electric": 3.0, "bass-electric-fingered": 3.0, "vibraphone": 2.0,
+    "violin": 6.0, "viola": 2.5, "cello": 2.0, "violin-section": 2.0, "string-section": 2.0, "double-bass-pizz": 2.0,
+    "guitar-electric-distorted": 2.0, "guitar-electric-overdriven": 2.0, "snare": 2.0, "saxophone": 8.0, "flute": 8.0,
+    "clarinet": 8.0, "oboe": 5.0, "bassoon": 4.0, "bass-clarinet": 3.0, "cor-anglais": 3.0, "piccolo": 3.0,
+    "accordion": 3.0, "organ": 3.0, "harmonica": 3.0, "choir": 3.0, "harp": 3.0, "bass-electric": 3.0,
+    "bass-electric-fingered": 3.0, "vibraphone": 2.0,
 }  # fmt: skip
 #: Mean, deviation and limits of how much smaller an instrument is built, in semitones. The few large ones of a family
 #: become many small ones; a guitar stays above a bass guitar and below a ukulele.
@@ -140,7 +141,7 @@ class Studio:
             "brass": (56, 56, 56, 57, 57, 58, 59, 60, 60, 61, 61),
             "guitar": (24, 24, 25, 25, 26, 27, 27, 28, 29, 29, 30, 30),
             "piano": (0, 0, 0, 1, 1, 2, 3, 4, 5),
-            "strings": (40, 40, 40, 41, 42, 42, 43, 44, 45, 48, 48, 49),
+            "strings": (40, 40, 40, 41, 42, 42, 43, 44, 45, 45, 48, 48, 49),
             "bass": _BASS_PROGRAMS,
         }.get(role, _OTHER_PROGRAMS)
         return SoundfontPlayer(font, int(rng.choice(programs)))
@@ -205,7 +206,8 @@ class Studio:
         wave = wave[: int(rng.uniform(0.3, 5.0) * SAMPLE_RATE)].copy()
         wave[-min(wave.size, 800) :] *= np.linspace(1, 0, min(wave.size, 800), dtype=np.float32)
         lead = np.zeros(int(rng.uniform(0, 0.3) * SAMPLE_RATE * (rng.random() < 0.4)), dtype=np.float32)
-        tail = np.zeros(int(rng.uniform(0, 0.8) * SAMPLE_RATE * (rng.random() < 0.5)), dtype=np.float32)
+        longest_tail = 2.5 if rng.random() < (0.4 if family == "drums" else 0.15) else 0.8
+        tail = np.zeros(int(rng.uniform(0, longest_tail) * SAMPLE_RATE * (rng.random() < 0.6)), dtype=np.float32)
         return np.concatenate([lead, wave, tail]), clip
 
     def _no_instrument(self, rng: np.random.Generator) -> Scene:
@@ -261,6 +263,8 @@ class Studio:
         low, high = player.low, max(player.high, player.low + 12)
         if not player.pitched:
             return made.melody(rng, DURATION_S, 60, 61)
+        if role in ("strings", "brass", "other") and rng.random() < 0.25:
+            return made.long_tones(rng, DURATION_S, low, high)
         if waiting and rng.random() < 0.8:
             return into_register(waiting.pop(), low, high)
         style = rng.random()
