@@ -6,11 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def fit(x: NDArray[np.floating], y: NDArray[np.floating], *, penalty: float = 1e-3) -> NDArray[np.float64]:
+def fit(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    *,
+    penalty: float = 1e-3,
+    offset: NDArray[np.floating] | float = 0.0,
+) -> NDArray[np.float64]:
     """Return weights (width + 1,), the bias last, for rows x (n, width) and targets y (n,) from 0 to 1.
 
     penalty: of the squared weights (not of the bias), against overfitting and for classes that can be told apart
-    without error, where the likelihood alone has no maximum.
+    without error, where the likelihood alone has no maximum. offset: (n,) of each row's logit, to start from.
     """
     wide = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
     y = np.asarray(y, dtype=np.float64)
@@ -18,7 +24,7 @@ def fit(x: NDArray[np.floating], y: NDArray[np.floating], *, penalty: float = 1e
     ridge[-1] = 1e-6
     w = np.zeros(wide.shape[1])
     for _ in range(25):
-        p = 1 / (1 + np.exp(-np.clip(wide @ w, -30, 30)))
+        p = 1 / (1 + np.exp(-np.clip(wide @ w + offset, -30, 30)))
         curvature = (wide * (p * (1 - p) + 1e-6)[:, None]).T @ wide + np.diag(ridge)
         step = np.linalg.solve(curvature, wide.T @ (y - p) - ridge * w)
         w += np.clip(step, -5, 5)  # far from the solution, a full step may overshoot

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import UsageError
 from .commands import app
 from .main import say
 
@@ -18,11 +19,28 @@ INTERRUPTED = 130
 
 @app.command("train")
 def train(
-    dataset: Annotated[Path, typer.Argument(help="A data set that `whoplays dataset build` made.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(help="A data set that `whoplays dataset build` made; with --from, class folders or a manifest."),
+    ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="default|MODEL",
+            help="Teach this model the labels of your recordings, in seconds: 10 of each are a start.",
+        ),
+    ] = None,
+    only_mine: Annotated[
+        bool, typer.Option("--only-mine", help="With --from: leave out labels that are not yours.")
+    ] = False,
     recipe: Annotated[
-        str, typer.Option(metavar="report|default", help="The report's network, or the one that comes with whoplays.")
-    ] = "report",
+        str | None,
+        typer.Option(
+            metavar="report|default", help="The report's network, or the one that comes with whoplays. [report]"
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many. [report: 50]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step. [report: 2]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam. [report: 0.00001]")] = None,
@@ -56,14 +74,37 @@ def train(
         "name": name,
     }
     settings = {key: value for key, value in given.items() if value is not None}
+    if base is not None:
+        _adapt(dataset, out, base, only_mine, settings | {"recipe": recipe} if recipe == "report" else settings, resume)
+        return
+    if only_mine:
+        raise UsageError("--only-mine is for --from: it leaves out labels of the model that is trained from")
     watcher = _watcher()
     try:
-        done = training.train(dataset, recipe=recipe, out=out, resume=resume, watcher=watcher, **settings)
+        done = training.train(dataset, recipe=recipe or "report", out=out, resume=resume, watcher=watcher, **settings)
     finally:
         watcher.close()
     _tell_trained(done, dataset, out)
     if getattr(done, "stopped", "") == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _adapt(source: Path, out: Path, base: str, only_mine: bool, settings: dict[str, Any], resume: bool) -> None:
+    from ..train.adapt import adapt
+
+    allowed = {"name", "seed"}
+    if others := [*sorted(set(settings) - allowed), *(["resume"] if resume else [])]:
+        raise UsageError(f"--{others[0].replace('_', '-')} says how a network is trained; --from trains none")
+    settings = {key: settings[key] for key in allowed & set(settings)}
+    done = adapt(source, out, base=None if base == "default" else base, only_mine=only_mine, **settings)
+    for left in done.left_out:
+        say(f"left out: {left.name}: {left.cause}")
+    for label in done.learnt:
+        judged = f"average precision {done.average_precision[label]:.2f}, each judged without itself"
+        say(f"{label}: {done.recordings[label]} recordings; {judged}")
+    if not done.background:
+        say(f"{base} carries no background: the labels are told from each other, but not from the rest of the world.")
+    say(f"Model in {out}. Next: whoplays predict FILE --model {out}")
 
 
 def _tell_trained(done: Any, dataset: Path, out: Path) -> None:

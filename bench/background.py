@@ -1,0 +1,49 @@
+"""Give a model folder its background: what its network makes of scenes of the material that it was trained on.
+
+python bench/background.py MODEL MATERIAL [--scenes 512]
+
+`whoplays train --from MODEL` needs it to tell new labels from all that is neither. Only scenes without other instruments
+and voices are taken: those may be what a user wants to teach.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from whoplays import bundle, heads
+from whoplays.render import store
+from whoplays.train.adapt import BACKGROUND, write_background
+
+
+def is_free(about: str) -> bool:
+    """Return whether a scene holds none but the families, bass, noise and silence."""
+    if about.startswith(("single", "noise")):
+        return "/other/" not in about and "voice" not in about
+    roles = about.split(":")[0].split("+")
+    return not {"other", "voice"} & set(roles)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("material", type=Path)
+    parser.add_argument("--scenes", type=int, default=512)
+    asked = parser.parse_args()
+    body = heads.Body(heads.taken_off(bundle.read(asked.model).content(bundle.NETWORK))[0])
+    shards = store.shards(asked.material / "training")
+    found: list[np.ndarray] = []
+    per_shard = -(-asked.scenes // len(shards))
+    for path in shards:
+        rows = store.read([path])
+        free = [i for i, about in enumerate(rows.about) if is_free(str(about))][:per_shard]
+        found += [hidden.mean(axis=1) for hidden in body.hidden(rows.features[free].astype(np.float32))]
+    hidden = np.concatenate(found)[: asked.scenes]
+    write_background(asked.model, hidden)
+    print(f"{len(hidden)} scenes, {(asked.model / BACKGROUND).stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

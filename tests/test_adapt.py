@@ -1,0 +1,184 @@
+"""`train --from`: new labels in seconds, old ones untouched, no training framework."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import whoplays
+from conftest import RATE, write_tiny_model
+from whoplays import bundle, heads, synth
+from whoplays.errors import DatasetError, ModelError, UsageError
+from whoplays.labels import FAMILY_IDS
+from whoplays.train.adapt import BACKGROUND, adapt, write_background
+
+
+def siren(seed: int, seconds: float = 2.0) -> np.ndarray:
+    """A tone that climbs and falls: no family of the model's."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    return (0.3 * np.sin(2 * np.pi * (900 * t + 60 * np.sin(2 * np.pi * rng.uniform(2, 4) * t)))).astype(np.float32)
+
+
+def ticks(seed: int, seconds: float = 2.0) -> np.ndarray:
+    """A steady row of clicks."""
+    x = np.zeros(round(seconds * RATE), dtype=np.float32)
+    x[:: int(np.random.default_rng(seed).uniform(0.08, 0.12) * RATE)] = 0.8
+    return x
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("mine")
+    for label, made in (("siren", siren), ("ticks", ticks)):
+        (root / label).mkdir()
+        for i in range(5):
+            soundfile.write(root / label / f"{i}.wav", made(i), RATE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model in the package, with a background of sounds made from formulas."""
+    folder = tmp_path_factory.mktemp("base") / "default"
+    shutil.copytree(bundle.DEFAULT, folder)
+    body = heads.Body(heads.taken_off((folder / bundle.NETWORK).read_bytes())[0])
+    recogniser = whoplays.load(folder)
+    settings = recogniser.config.features
+    sounds = [synth.recording([f], duration_s=10, seed=s, sample_rate=RATE) for f in FAMILY_IDS for s in range(3)]
+    sounds.append(np.random.default_rng(0).normal(0, 0.05, 10 * RATE).astype(np.float32))
+    x = np.stack([whoplays.features.compute(s, settings)[:496] for s in sounds])
+    write_background(folder, np.concatenate([hidden.mean(axis=1) for hidden in body.hidden(x)]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(mine: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("adapted") / "model"
+    done = adapt(mine, out, base=base)
+    assert done.recordings == {"siren": 5, "ticks": 5} and done.learnt == ("siren", "ticks")
+    assert min(done.average_precision.values()) > 0.9
+    return out
+
+
+def test_a_network_taken_apart_and_put_together_says_the_same() -> None:
+    network = bundle.read().content(bundle.NETWORK)
+    body, head = heads.taken_off(network)
+    same, found = heads.taken_off(heads.put_on(body, head))
+    assert same == body and all(
+        np.array_equal(a, b) for a, b in zip(vars(found).values(), vars(head).values(), strict=True)
+    )
+
+
+def test_pooling_by_attention_and_the_head_make_the_logits() -> None:
+    found = bundle.read()
+    body, head = heads.taken_off(found.content(bundle.NETWORK))
+    x = np.random.default_rng(0).normal(-6, 3, (2, 320, found.config.features.width)).astype(np.float32)
+    (hidden,) = heads.Body(body).hidden(x)
+    logits = np.einsum("blw,wl->bl", head.pooled(hidden), head.weights) + head.bias
+    np.testing.assert_allclose(logits, bundle.Network(found).logits(x)[0], atol=1e-4)
+
+
+def test_new_labels_are_heard_and_old_ones_stay_what_they_were(adapted: Path, base: Path) -> None:
+    taught, before = whoplays.load(adapted), whoplays.load(base)
+    assert [label.id for label in taught.labels] == [*FAMILY_IDS, "siren", "ticks"]
+    assert taught.predict(siren(77), sample_rate=RATE).playing == ["siren"]
+    assert "ticks" in taught.predict(ticks(77), sample_rate=RATE).playing
+    for families in (["guitar"], ["drums", "piano"]):
+        x = synth.recording(families, duration_s=12, seed=50, sample_rate=RATE)
+        then, now = before.predict(x, sample_rate=RATE), taught.predict(x, sample_rate=RATE)
+        assert now.scores == pytest.approx(then.scores | {k: now.scores[k] for k in ("siren", "ticks")}, abs=2e-5)
+        assert not {"siren", "ticks"} & set(now.playing)
+
+
+def test_no_training_framework_is_loaded(mine: Path, tmp_path: Path) -> None:
+    code = (
+        f"import sys; from whoplays.train.adapt import adapt; adapt({str(mine)!r}, {str(tmp_path / 'out')!r});"
+        "print([m for m in ('keras', 'tensorflow', 'torch', 'scipy', 'librosa') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_the_same_recordings_and_seed_give_the_same_model(
+    mine: Path, base: Path, adapted: Path, tmp_path: Path
+) -> None:
+    again = adapt(mine, tmp_path / "again", base=base).folder
+    assert (again / bundle.NETWORK).read_bytes() == (adapted / bundle.NETWORK).read_bytes()
+
+
+def test_an_adapted_model_can_be_adapted_again_and_cut_down(mine: Path, adapted: Path, tmp_path: Path) -> None:
+    shutil.copytree(mine / "siren", tmp_path / "mine" / "siren")
+    shutil.copytree(mine / "ticks", tmp_path / "mine" / "clock")
+    done = adapt(tmp_path / "mine", tmp_path / "out", base=adapted, only_mine=True, name="alarm")
+    taught = whoplays.load(done.folder)
+    assert taught.config.id == "alarm@1" and [label.id for label in taught.labels] == ["clock", "siren"]
+    assert "siren" in taught.predict(siren(78), sample_rate=RATE).playing
+
+
+def test_a_label_that_the_base_knows_moves_only_as_far_as_recordings_ask(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "drums").mkdir(parents=True)
+    (tmp_path / "mine" / "siren").mkdir()
+    for i in range(4):
+        hits = synth.recording(["drums"], duration_s=3, seed=i, sample_rate=RATE)
+        soundfile.write(tmp_path / "mine" / "drums" / f"{i}.wav", hits, RATE)
+        soundfile.write(tmp_path / "mine" / "siren" / f"{i}.wav", siren(i), RATE)
+    taught = whoplays.load(adapt(tmp_path / "mine", tmp_path / "out", base=base).folder)
+    other = synth.recording(["guitar"], duration_s=10, seed=9, sample_rate=RATE)
+    for x in (synth.recording(["drums"], duration_s=10, seed=9, sample_rate=RATE), other):
+        scores = [m.predict(x, sample_rate=RATE).scores for m in (whoplays.load(base), taught)]
+        assert abs(scores[0]["drums"] - scores[1]["drums"]) < 0.15
+        assert scores[1]["guitar"] == pytest.approx(scores[0]["guitar"], abs=2e-5)
+
+
+def test_what_cannot_be_taught_is_said_in_one_line(mine: Path, base: Path, adapted: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds a finished model"):
+        adapt(mine, adapted, base=base)
+    with pytest.raises(ModelError, match="does not end as those of the recipe default"):
+        adapt(mine, tmp_path / "out", base=write_tiny_model(tmp_path / "tiny"))
+    (tmp_path / "one" / "siren").mkdir(parents=True)
+    shutil.copy(mine / "siren" / "0.wav", tmp_path / "one" / "siren")
+    with pytest.raises(DatasetError, match="siren has fewer than 2 recordings"):
+        adapt(tmp_path / "one", tmp_path / "out", base=base)
+    stale = tmp_path / "stale"
+    shutil.copytree(base, stale)
+    with np.load(stale / BACKGROUND) as kept:
+        np.savez(stale / BACKGROUND, network=np.array(hashlib.sha256(b"other").hexdigest()), hidden=kept["hidden"])
+    with pytest.raises(ModelError, match="belongs to another network"):
+        adapt(mine, tmp_path / "out", base=stale)
+    (stale / BACKGROUND).write_bytes(b"no archive")
+    with pytest.raises(ModelError, match="cannot be read"):
+        adapt(mine, tmp_path / "out", base=stale)
+
+
+def test_the_model_in_the_package_has_a_background_of_its_own_network() -> None:
+    with np.load(bundle.DEFAULT / BACKGROUND) as kept:
+        network = hashlib.sha256((bundle.DEFAULT / bundle.NETWORK).read_bytes()).hexdigest()
+        assert str(kept["network"]) == network, "write it anew: python bench/background.py MODEL MATERIAL"
+        assert len(kept["hidden"]) >= 256
+
+
+def test_the_command_says_what_was_learnt(mine: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "whoplays",
+        "train",
+        str(mine),
+        "--from",
+        "default",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0 and not answer.stdout, answer.stderr
+    assert "siren: 5 recordings; average precision" in answer.stderr
+    refused = subprocess.run([*command[:-1], str(tmp_path / "b"), "--epochs", "3"], capture_output=True, text=True)
+    assert refused.returncode == 2 and "--epochs says how a network is trained" in refused.stderr
