@@ -155,16 +155,35 @@ def _with_interval(facts: dict[str, Any], name: str) -> str:
 @app.command("export")
 def export(
     model: Annotated[Path, typer.Argument(help="A model folder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The file to write.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The file to write; with --int8, the model folder.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="A model folder in 8-bit whole numbers instead: a quarter of the size.")
+    ] = False,
+    recordings: Annotated[
+        Path | None, typer.Option("--like", metavar="FOLDER", help="With --int8: recordings like those it is for.")
+    ] = None,
 ) -> None:
     """Write a model folder as one ONNX file that ends in probabilities, checked beside the model."""
     from .. import export as exporting
 
+    if int8:
+        _quantise(model, out, recordings)
+        return
+    if recordings is not None:
+        raise UsageError("--like is for --int8: it says on which recordings the whole numbers are set")
     facts = exporting.export(model, out)
     frames = facts["frames"] or "any number of"
     say(f"{facts['model']}: {facts['bytes']:,} bytes in {out}")
     say(f"Reads features (batch, {frames} frames, values), gives probabilities (batch, labels).")
     say(f"Checked at batch sizes 1 and 5: differs from the model folder by at most {facts['difference']:.1e}.")
+
+
+def _quantise(model: Path, out: Path, recordings: Path | None) -> None:
+    from ..quantise import quantise
+
+    facts = quantise(None if str(model) == "default" and not model.exists() else model, out, recordings)
+    say(f"{facts['model']}: {facts['bytes']:,} bytes in {out} ({facts['bytes_before']:,} before)")
+    say(f"Its scores differ by at most {facts['difference']:.2f} on the windows that the ranges were taken from.")
 
 
 def _watcher() -> Any:

@@ -1,0 +1,66 @@
+"""`export --int8`: a quarter of the size, nearly the same answers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import whoplays
+from conftest import RATE, write_tiny_model
+from whoplays import bundle, synth
+from whoplays.errors import ModelError, UsageError
+from whoplays.quantise import quantise
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("small")
+    (root / "mine").mkdir()
+    for i, cast in enumerate((["drums"], ["guitar", "piano"], ["strings"], ["brass"])):
+        x = synth.recording(cast, duration_s=6, seed=i, sample_rate=RATE)
+        soundfile.write(root / "mine" / f"{i}.wav", x, RATE)
+    facts = quantise(None, root / "model", root / "mine")
+    assert facts["bytes"] < 0.3 * facts["bytes_before"] and facts["difference"] < 0.2
+    return root / "model"
+
+
+def test_a_quarter_of_the_size_gives_nearly_the_same_scores(small: Path) -> None:
+    plain, whole = whoplays.load(), whoplays.load(small)
+    assert whole.config.id == plain.config.id.replace("@", "-int8@") and whole.labels == plain.labels
+    gaps = []
+    for i, cast in enumerate((["drums", "strings"], ["guitar"], ["piano"], ["brass", "drums"], [])):
+        x = synth.recording(cast, duration_s=10, seed=90 + i, sample_rate=RATE)
+        one, other = (list(m.predict(x, sample_rate=RATE).scores.values()) for m in (plain, whole))
+        gaps.append(np.abs(np.subtract(one, other)))
+    assert np.mean(gaps) < 0.03 and np.max(gaps) < 0.25
+
+
+def test_what_cannot_be_made_smaller_is_said(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="whole numbers already"):
+        quantise(small, tmp_path / "out")
+    with pytest.raises(ModelError, match="has no convolutions"):
+        quantise(write_tiny_model(tmp_path / "tiny"), tmp_path / "out")
+    with pytest.raises(UsageError, match="holds a finished model"):
+        quantise(None, small)
+    with pytest.raises(UsageError, match="is no folder"):
+        quantise(None, tmp_path / "out", tmp_path / "nothing")
+
+
+def test_the_command_writes_a_folder_that_predict_reads(tmp_path: Path, duet: Path) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(bundle.DEFAULT, source)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shutil.copy(duet, mine)
+    command = [sys.executable, "-m", "whoplays", "export", str(source), "--out", str(tmp_path / "out")]
+    answer = subprocess.run([*command, "--int8", "--like", str(mine)], capture_output=True, text=True)
+    assert answer.returncode == 0 and "bytes in" in answer.stderr, answer.stderr
+    assert whoplays.load(tmp_path / "out").predict(duet).scores
+    refused = subprocess.run([*command, "--like", str(mine)], capture_output=True, text=True)
+    assert refused.returncode == 2 and "--like is for --int8" in refused.stderr
