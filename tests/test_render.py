@@ -154,6 +154,17 @@ def test_scenes_are_a_function_of_their_seed(studio: Studio) -> None:
         np.testing.assert_array_equal(one.targets, other.targets)
 
 
+def test_without_production_sounds_stay_as_they_were_played(library: Library) -> None:
+    dry = Studio(library, [song()] * 14, (), held_out=False, produced=False)
+    x = tone(440, 2.0, RATE)
+    assert production.stem_chain(np.random.default_rng(0), x, dry.rooms, instrument="violin") is x
+    mixed = production.mix_chain(np.random.default_rng(0), x, dry.rooms, x)
+    np.testing.assert_allclose(mixed, x * (0.5 / np.abs(x).max()), rtol=1e-6)
+    scenes = [dry.draw(seed) for seed in range(12)]
+    assert all(np.isfinite(s.samples).all() and np.abs(s.samples).max() < 1.5 for s in scenes)
+    assert any((s.targets == 1).any() for s in scenes)
+
+
 def test_scenes_are_sound_and_cover_everything(studio: Studio) -> None:
     heard, abouts = np.zeros(5), set()
     for seed in range(60):

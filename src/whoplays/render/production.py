@@ -133,8 +133,13 @@ def breath(rng: np.random.Generator, x: Array, rooms: Rooms) -> Array:
     ).astype(np.float32)
 
 
-def stem_chain(rng: np.random.Generator, x: Array, rooms: Rooms, *, instrument: str) -> Array:
-    """Return a part as a microphone or a desk might give it: amplifier where it has one, a body, equaliser, some room."""
+def stem_chain(rng: np.random.Generator, x: Array, rooms: Rooms | None, *, instrument: str) -> Array:
+    """Return a part as a microphone or a desk might give it: amplifier where it has one, a body, equaliser, some room.
+
+    rooms None: as it was played.
+    """
+    if rooms is None:
+        return x
     pitched = not instrument.startswith(("drum", "noise"))
     if instrument.startswith(BLOWN_OR_BOWED) and x.size > SAMPLE_RATE // 20 and rng.random() < 0.35:
         x = breath(rng, x, rooms)
@@ -213,11 +218,16 @@ def coloured_noise(rng: np.random.Generator, n: int, size: int) -> Array:
     return noise / max(1e-9, float(noise.std()))
 
 
-def mix_chain(rng: np.random.Generator, x: Array, rooms: Rooms, bed: Array | None) -> Array:
-    """Return a mixture as it ends in a file. `bed`: sounds of a place to lay under it, or None for plain noise."""
+def mix_chain(rng: np.random.Generator, x: Array, rooms: Rooms | None, bed: Array | None) -> Array:
+    """Return a mixture as it ends in a file. `bed`: sounds of a place to lay under it, or None for plain noise.
+
+    rooms None: at one level, and no more.
+    """
     loud = level(x)
     if loud <= 0:
         return x
+    if rooms is None:
+        return (x * (0.5 / float(np.abs(x).max()))).astype(np.float32)
     x = x * np.float32(0.1 / loud)
     gains: list[NDArray[np.generic]] = []
     kind = rng.random()

@@ -77,15 +77,20 @@ class Scene:
 class Studio:
     """Everything that scenes are drawn from: the library, MIDI songs, soundfonts; for training or for validation."""
 
-    def __init__(self, library: Library, songs: list[Song], fonts: tuple[Path, ...], *, held_out: bool) -> None:
-        """Sort what there is; with `held_out`, take the sources (and the seventh of the songs) kept for validation."""
+    def __init__(
+        self, library: Library, songs: list[Song], fonts: tuple[Path, ...], *, held_out: bool, produced: bool = True
+    ) -> None:
+        """Sort what there is; with `held_out`, take the sources (and the seventh of the songs) kept for validation.
+
+        produced: through rooms, desks and codecs; otherwise sounds stay dry.
+        """
         self.library, self.held_out = library, held_out
         self.songs = [song for i, song in enumerate(songs) if (i % 7 == 0) == held_out]
         self.melodic = [song for song in self.songs if not all(song.drums) and song.parts]
         self.grooves = [
             (song, part) for song in self.songs for part, drums in zip(song.parts, song.drums, strict=True) if drums
         ]
-        self.rooms = Rooms(library, N_SAMPLES)
+        self.rooms = Rooms(library, N_SAMPLES) if produced else None
         self.fonts = fonts
         self.noises = library.of_kind("noise", held_out=held_out)
         self.singles = self._by_family(library.of_kind("note", "hit", "strum", held_out=held_out))
