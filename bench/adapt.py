@@ -76,7 +76,7 @@ def judged(model: Path | None, recordings: Sequence[Recording], labels: Sequence
 
 def from_scratch(recipe: str, source: Path, folder: Path, seed: int) -> Path:
     """Train a recipe on the same ten recordings a label, with the variants in pitch that the report makes."""
-    kind = "report" if recipe == "report" else "logmel"
+    kind = "mfcc" if recipe == "report" else "logmel"
     settings = dataset.BuildSettings(
         features=kind, pitch=(-2.0, -1.0, 0.0, 1.0, 2.0) if recipe == "report" else (0.0,), test=0.0, validation=0.2
     )

@@ -61,7 +61,7 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
         raise UsageError("export to ONNX goes through TensorFlow; set KERAS_BACKEND=tensorflow")
     signature = [tf.TensorSpec((None, frames, width), tf.float32, name="features")]
     function = tf.function(lambda features: part(features, training=False), input_signature=signature)
-    with _quiet():
+    with quiet():
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     _rename(model.graph)
     _name_axes(model.graph)
@@ -98,7 +98,7 @@ def _rename(graph: Any) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back the converter's own talk; what fails still raises."""
     if os.environ.get("WHOPLAYS_DEBUG"):
         yield

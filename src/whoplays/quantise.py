@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from . import audio, bundle, features, synth
 from .errors import AudioError, DatasetError, ModelError, UsageError, missing_extra
+from .export import quiet
 from .labels import FAMILY_IDS
 
 Array = NDArray[np.float32]
@@ -108,7 +109,7 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
         raise ModelError("the model is in whole numbers already")
     if not any(node.op_type == "Conv" for node in model.graph.node):
         raise ModelError("the network has no convolutions; whole numbers would not make it smaller")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quiet():
         target = Path(folder) / bundle.NETWORK
         quantize_static(
             model,
