@@ -13,8 +13,10 @@ grow to 2 GB. Each row has as many scenes, drawn from the same seeds (those that
     distillation  and the teacher's embedding beside the labels, and game music that the teacher labelled
     report        the report's recipe (20 x 20 MFCC, softmax) on the scenes of `others` that hold exactly one family
 
-Every shard, model and score is a file: stopped at any time, the same command goes on. Judged on the development half of
-real/ and, but for the report's recipe, on validation scenes of held-out sources. With --keep it writes the table.
+Every shard, model and score is a file: stopped at any time, the same command goes on, and the table holds all that is done
+(so the rows that decide may have more seeds than others). All rows get a first seed before any gets a second. Judged on the
+development half of real/ and, but for the report's recipe, on validation scenes of held-out sources. With --keep it
+writes the table.
 """
 
 from __future__ import annotations
@@ -216,6 +218,12 @@ def on_scenes(model: Path, material: Path) -> float:
     return float(np.mean(metrics.average_precision(clip_targets(rows.targets.astype(np.float32)), scores)))
 
 
+def done(out: Path) -> dict[str, list[dict[str, float]]]:
+    """Return the figures of all rows and seeds that are finished."""
+    kept = {row.name: sorted((out / "scores").glob(f"{row.name}-*.json")) for row in ROWS}
+    return {name: [json.loads(path.read_text()) for path in paths] for name, paths in kept.items() if paths}
+
+
 def table(found: dict[str, list[dict[str, float]]]) -> list[dict[str, object]]:
     """Return a line for each row: the mean over seeds, and the range where there are several."""
     lines = []
@@ -245,10 +253,11 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.teacher is None and "distillation" in asked.rows:
         parser.error("the row distillation needs --teacher")
-    tasks, found = Tasks.of(asked.data, "development"), {}
-    for row in (row for row in ROWS if row.name in asked.rows):
-        found[row.name] = [scored(row, seed, asked, tasks) for seed in range(asked.seeds)]
-    lines = table(found)
+    tasks = Tasks.of(asked.data, "development")
+    for seed in range(asked.seeds):
+        for row in (row for row in ROWS if row.name in asked.rows):
+            scored(row, seed, asked, tasks)
+    lines = table(done(asked.out))
     print(json.dumps(lines, indent=1))
     if asked.keep:
         crops = asked.epochs * asked.steps * 64
