@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio, bundle, features, synth
+from . import audio, bundle, features, onnxfile, synth
 from .errors import AudioError, DatasetError, ModelError, UsageError, missing_extra
 from .export import quiet
 from .labels import FAMILY_IDS
@@ -37,6 +37,7 @@ def quantise(model: Path | str | None, out: Path | str, recordings: Path | str |
     found, out = bundle.read(model), Path(out)
     if (out / bundle.CONFIG).exists():
         raise UsageError(f"{out}: holds a finished model; name another folder")
+    _refuse(found.content(bundle.NETWORK))
     sounds = _recorded(Path(recordings), found.config) if recordings is not None else _made(found.config)
     windows = [features.compute(x, found.config.features)[None] for x in islice(sounds, WINDOWS)]
     if not windows:
@@ -62,6 +63,15 @@ def quantise_on(found: bundle.Bundle, out: Path, windows: Sequence[Array]) -> di
     return {"folder": str(out), "model": config.id, "bytes": sizes[1], "bytes_before": sizes[0], "difference": gap}
 
 
+def _refuse(network: bytes) -> None:
+    """Raise `ModelError` for a network that would not become smaller."""
+    operators = onnxfile.inspect(network).operators
+    if operators["DequantizeLinear"]:
+        raise ModelError("the model is in whole numbers already")
+    if not operators["Conv"]:
+        raise ModelError("the network has no convolutions; whole numbers would not make it smaller")
+
+
 def _recorded(folder: Path, config: bundle.ModelConfig) -> Iterator[Array]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: is no folder; name one with recordings")
@@ -78,10 +88,10 @@ def _made(config: bundle.ModelConfig) -> Iterator[Array]:
     """Yield each family alone and in pairs, made from formulas, at levels from loud to soft; then hiss and silence."""
     rate, length = config.features.sample_rate, config.window_s
     casts = [[a] for a in FAMILY_IDS] + [[a, b] for a in FAMILY_IDS for b in FAMILY_IDS if a < b]
-    for seed in range(3):
+    for seed in range(2):
         for i, cast in enumerate(casts):
-            made = synth.recording(cast, duration_s=length, seed=[seed, i], sample_rate=rate)
-            yield (made * np.float32(10 ** -(i % 4 / 2))).astype(np.float32)
+            made = synth.recording(cast, duration_s=length / 2, seed=[seed, i], sample_rate=rate)
+            yield (np.resize(made, round(length * rate)) * np.float32(10 ** -(i % 4 / 2))).astype(np.float32)
     yield np.random.default_rng(0).normal(0, 0.1, round(length * rate)).astype(np.float32)
     yield np.zeros(round(length * rate), dtype=np.float32)
 
@@ -105,10 +115,6 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
             return None if window is None else {"features": window}
 
     model = onnx.load_model_from_string(network)
-    if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
-        raise ModelError("the model is in whole numbers already")
-    if not any(node.op_type == "Conv" for node in model.graph.node):
-        raise ModelError("the network has no convolutions; whole numbers would not make it smaller")
     with tempfile.TemporaryDirectory() as folder, quiet():
         target = Path(folder) / bundle.NETWORK
         quantize_static(
