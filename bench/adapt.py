@@ -132,7 +132,7 @@ def main() -> None:
             peer="the recipes, from scratch on the same recordings",
             packages=("onnxruntime", "keras", "tensorflow"),
             remarks=f"Mean and range of {asked.seeds} draws, on {len(clips)} clips of the development half. "
-            f"By chance new labels would have {truth(clips, NEW).mean():.2f}. Seconds on a machine that was also training.",
+            f"By chance new labels would have {truth(clips, NEW).mean():.2f}. Seconds: wall, two cores, the machine not wholly idle.",
         )
 
 
