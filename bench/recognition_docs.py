@@ -102,9 +102,10 @@ def _group(recording: Recording) -> str:
 
 def confusion_figure(heard: Sequence[Heard], tasks: Tasks) -> Any:
     """Return how often each family reaches its threshold (columns) when something plays alone (rows), by recogniser."""
-    groups = (*FAMILY_IDS, "winds", "other instruments", "voices", "noises")
     judged = [(clip, row) for clip, row in enumerate(tasks.clips) if row.solo]
     kinds = [_group(clip) for _, clip in judged] + [_group(clip) for clip in tasks.silent]
+    order = (*FAMILY_IDS, "winds", "other instruments", "voices", "noises")
+    groups = [group for group in order if group in kinds]
     with matplotlib.rc_context(STYLE):
         figure = blank(4.6 * len(heard) + 1.2, 5.4)
         for panel, (axes, one) in enumerate(zip(figure.subplots(1, len(heard), squeeze=False)[0], heard, strict=True)):
