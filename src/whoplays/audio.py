@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import riff
 from .errors import AudioError
 
 Array = NDArray[np.float32]
@@ -71,7 +72,9 @@ class _SoundFileReader(Reader):
         import soundfile
 
         self.damage = (soundfile.LibsndfileError, *Reader.damage)
-        self._file = soundfile.SoundFile(_openable(source))
+        self._opened = contextlib.ExitStack()
+        self._file = soundfile.SoundFile(_whole(source, self._opened) or _openable(source))
+        self._opened.callback(self._file.close)
         frames = self._file.frames
         rate = self._file.samplerate
         known = 0 <= frames < 2**62
@@ -85,7 +88,18 @@ class _SoundFileReader(Reader):
             yield block
 
     def close(self) -> None:
-        self._file.close()
+        self._opened.close()
+
+
+def _whole(source: Any, opened: contextlib.ExitStack) -> Any:
+    """Return a file that shows all of a WAV beyond 4 GiB, whose header cannot; None for any other source."""
+    if not isinstance(source, Path):
+        view = riff.beyond_header(source)
+        source.seek(0)
+        return view
+    if source.stat().st_size < riff.LIMIT:
+        return None
+    return riff.beyond_header(opened.enter_context(source.open("rb", buffering=1 << 20)))
 
 
 def _openable(source: Any) -> Any:
@@ -109,6 +123,9 @@ class _AvReader(Reader):
             raise AudioError(f"holds no sound, only {kinds}")
         self._stream: Any = streams[0]
         codec = self._stream.codec_context
+        if codec is None:
+            self._container.close()
+            raise AudioError("holds sound in a form that no decoder here knows")
         seconds = None
         if self._stream.duration and self._stream.time_base:
             seconds = float(self._stream.duration * self._stream.time_base)
