@@ -82,6 +82,7 @@ def test_what_is_read_quickly_is_what_typer_reads(words: list[str]) -> None:
         (["a.wav", "--end", "7"], "end", 7.0),
         (["a.wav", "--jobs", "2"], "jobs", 2),
         (["a.wav", "--lang", "pl"], "lang", "pl"),
+        (["a.wav", "--device", "cuda"], "device", "cuda"),
         (["a.wav", "--resume"], "resume", True),
         (["a.wav", "--retry"], "retry", True),
         (["a.wav", "--why"], "why", True),

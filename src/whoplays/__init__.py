@@ -23,14 +23,15 @@ __version__ = "0.1.0"
 __all__ = ["Prediction", "Recogniser", "Segment", "WhoplaysError", "__version__", "load"]
 
 
-def load(model: str | Path | None = None) -> Recogniser:
+def load(model: str | Path | None = None, *, device: str = "cpu") -> Recogniser:
     """Return a `Recogniser` for the model folder `model`, or for the model inside the package when it is None.
 
-    Raises `ModelError` when the folder cannot be used.
+    device: what the network runs on ("cpu", "auto", "cuda", "coreml", ...); `Recogniser.notice` tells where it cannot.
+    Raises `ModelError` when the folder cannot be used, `UsageError` for an unknown device.
     """
     from .predict import Recogniser
 
-    return Recogniser(model)
+    return Recogniser(model, device=device)
 
 
 def __getattr__(name: str):

@@ -24,6 +24,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from . import device as devices
 from . import onnxfile
 from .errors import ModelError, WhoplaysError
 from .features import FeatureSettings
@@ -311,10 +312,14 @@ def _verified(folder: Path, name: str, expected: Mapping[str, str]) -> bytes:
 class Network:
     """The folder's ONNX network: features -> probabilities. The only user of ONNX Runtime beside the export check."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        """Open the network on the CPU. Raises `ModelError` when it cannot be run or does not fit its configuration."""
+    def __init__(self, bundle: Bundle, *, threads: int = 1, device: str = "cpu") -> None:
+        """Open the network on `device` (device.py), or on the processor, which `notice` then tells.
+
+        Raises `ModelError` when it cannot be run or does not fit its configuration, `UsageError` for an unknown device.
+        """
         import onnxruntime
 
+        devices.check(device)
         self.config = bundle.config
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -332,10 +337,15 @@ class Network:
         try:
             # Constants are computed when they are needed, within the limit: folding them beforehand knows none.
             self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+                content,
+                options,
+                providers=devices.providers(device, onnxruntime.get_available_providers()),
+                disabled_optimizers=["ConstantFolding"],
+                enable_fallback=0,  # it would print to standard output
             )
         except Exception as error:  # ONNX Runtime raises kinds of its own
             raise ModelError(f"{bundle.network}: is not a network that can be run ({_first_line(error)})") from None
+        self.notice = devices.notice(device, self._session.get_providers())
         self._check(bundle)
 
     def _check(self, bundle: Bundle) -> None:

@@ -67,7 +67,7 @@ class Prediction:
         played = dict.fromkeys(self.scores, 0.0)
         for segment in self.segments:
             played[segment.family] += segment.end - segment.start
-        return {label: min(1.0, seconds / self.duration) for label, seconds in played.items()}
+        return {label: min(1.0, seconds / max(self.duration, 1e-9)) for label, seconds in played.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `whoplays predict --format jsonl` prints as this recording's line."""
@@ -114,10 +114,18 @@ class Failure:
 class Recogniser:
     """A model, ready to hear. Safe to use from several threads."""
 
-    def __init__(self, model: str | os.PathLike[str] | None = None, *, threads: int = 1) -> None:
-        """Read the model folder (None: the model inside the package). Raises `ModelError`."""
+    def __init__(self, model: str | os.PathLike[str] | None = None, *, threads: int = 1, device: str = "cpu") -> None:
+        """Read the model folder (None: the model inside the package). Raises `ModelError`, `UsageError`.
+
+        threads: of one call of the network. device: "cpu", "auto", "cuda", ... (device.py).
+        """
         self._bundle = bundle.read(None if model is None else Path(model))
-        self._network = bundle.Network(self._bundle, threads=threads)
+        self._network = bundle.Network(self._bundle, threads=threads, device=device)
+
+    @property
+    def notice(self) -> str:
+        """What to tell people when the device that was asked for cannot be used; mostly empty."""
+        return self._network.notice
 
     @property
     def config(self) -> bundle.ModelConfig:

@@ -46,6 +46,7 @@ class Request:
     end: float | None = None
     jobs: int = 0
     lang: str = "en"
+    device: str = "cpu"
 
 
 def run(asked: Request) -> int:
@@ -66,7 +67,9 @@ def run(asked: Request) -> int:
     with _undisturbed():
         from ..predict import Recogniser
 
-        recogniser = Recogniser(asked.model)
+        recogniser = Recogniser(asked.model, device=asked.device)
+    if recogniser.notice:
+        say(f"whoplays: {recogniser.notice}")
     run = _Run(recogniser, asked, source=names[0] if names else "")
     if kind is None:
         run.into_table(names, given)

@@ -62,6 +62,9 @@ def predict(
     ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Recordings heard at a time; 0: one per core.")] = Request.jobs,
     lang: Annotated[str, typer.Option(metavar="en|pl", help="Language of names in text and labels.")] = Request.lang,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|coreml|...", help="What the network runs on; else the processor.")
+    ] = Request.device,
 ) -> None:
     """Tell which families play in recordings, and when."""
     raise typer.Exit(
@@ -84,6 +87,7 @@ def predict(
                 end=end,
                 jobs=jobs,
                 lang=lang,
+                device=device,
             )
         )
     )

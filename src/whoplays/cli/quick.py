@@ -42,6 +42,7 @@ _WITH_VALUE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "--end": ("end", _number),
     "--jobs": ("jobs", _count),
     "--lang": ("lang", str),
+    "--device": ("device", str),
 }
 _ALONE = {"--resume": "resume", "--retry": "retry", "--why": "why", "--write-tags": "write_tags"}
 

@@ -1,0 +1,55 @@
+"""Devices: names to providers, and what happens on a machine that has only its processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_cli import run
+
+import whoplays
+from whoplays import device
+from whoplays.errors import UsageError
+
+CUDA, COREML = device.DEVICES["cuda"], device.DEVICES["coreml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "available", "expected"),
+    [
+        ("cpu", [CUDA, device.CPU], [device.CPU]),
+        ("cuda", [CUDA, device.CPU], [CUDA, device.CPU]),
+        ("cuda", [device.CPU], [device.CPU]),
+        ("auto", [device.CPU], [device.CPU]),
+        ("auto", [COREML, CUDA, device.CPU], [CUDA, device.CPU]),
+        ("auto", [COREML, device.CPU], [COREML, device.CPU]),
+    ],
+)
+def test_a_name_becomes_providers_with_the_processor_last(name: str, available: list[str], expected: list[str]) -> None:
+    assert device.providers(name, available) == expected
+
+
+def test_an_unknown_device_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="auto, cpu, cuda"):
+        device.providers("gpu", [device.CPU])
+
+
+def test_only_a_device_that_was_asked_for_and_is_not_used_is_told() -> None:
+    assert device.notice("cuda", [CUDA, device.CPU]) == ""
+    assert device.notice("auto", [device.CPU]) == "" == device.notice("cpu", [device.CPU])
+    assert "--device cuda" in device.notice("cuda", [device.CPU])
+
+
+def test_the_command_falls_back_with_one_line(tiny_model: Path, duet: Path) -> None:
+    plain = run("predict", duet, "--model", tiny_model, "--format", "jsonl")
+    for name in ("auto", "migraphx"):
+        done = run("predict", duet, "--model", tiny_model, "--format", "jsonl", "--device", name)
+        assert (done.returncode, done.stdout) == (0, plain.stdout)
+        assert len(done.stderr.splitlines()) == (0 if name == "auto" else 1), done.stderr
+    wrong = run("predict", duet, "--device", "abacus")
+    assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
+
+
+def test_python_can_choose(tiny_model: Path, duet: Path) -> None:
+    chosen = whoplays.load(tiny_model, device="auto")
+    assert chosen.predict(duet).scores == whoplays.load(tiny_model).predict(duet).scores
