@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-FOLDER = HERE / "results"
+FOLDER = Path(os.environ.get("WHOPLAYS_BENCH_OUT") or HERE) / "results"
 
 
 def seconds(work: Callable[[], Any], *, runs: int = 5, warm_up: int = 1) -> list[float]:
@@ -95,7 +95,7 @@ def keep(
     name: str, title: str, rows: list[dict[str, Any]], *, peer: str, packages: tuple[str, ...], remarks: str = ""
 ) -> None:
     """Write bench/results/<name>.json, print the table, and bring RESULTS.md up to date."""
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     result = {
         "title": title,
         "peer": peer,
@@ -154,7 +154,7 @@ def write_all() -> None:
     """Write bench/RESULTS.md from what every benchmark last kept."""
     found = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
     text = "# What was measured\n\nRatios are peer / ours in the same run: above 1 we are faster. Rows that we lose stay.\n\n"
-    (HERE / "RESULTS.md").write_text(
+    (FOLDER.parent / "RESULTS.md").write_text(
         text + "\n".join(section(result) for result in found if "rows" in result and "title" in result)
     )
 
