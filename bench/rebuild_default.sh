@@ -43,6 +43,12 @@ wait
 python -m whoplays.render music "$material/packages" "$material" --teacher "$teacher"
 python -m whoplays.render head "$material" "$teacher"
 unset OMP_NUM_THREADS
+# Half the training, then the music is labelled by the teacher and this student together, then the other half.
+python bench/train_default.py "$material" "$material/model" --until 61
+if [ ! -e "$material/labelled-twice" ]; then
+    OMP_NUM_THREADS=1 python -m whoplays.render head "$material" "$teacher" --student "$material/model"
+    touch "$material/labelled-twice"
+fi
 python bench/train_default.py "$material" "$material/model"
 python bench/calibrate.py "$material/model" "$data" "$material"
 python bench/recognition.py "$data" "$material/model"

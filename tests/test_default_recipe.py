@@ -10,18 +10,20 @@ import pytest
 import whoplays
 from whoplays import bundle
 from whoplays.augment import FRAMES_PER_STEP
-from whoplays.dataset import Dataset
-from whoplays.dataset import BuildSettings, build
+from whoplays.dataset import BuildSettings, Dataset, build
 from whoplays.errors import DatasetError, UsageError
 from whoplays.framework import load_keras
 from whoplays.render import store
 from whoplays.train import train
 from whoplays.train.calibrate import platt, thresholds
 from whoplays.train.checkpoint import CHECKPOINT
+from whoplays.train.default import DefaultSettings
 from whoplays.train.pools import DatasetPool, MaterialPool
 from whoplays.train.watch import Watcher
 
 keras = load_keras()
+
+import itertools
 
 from whoplays.model import default_network  # noqa: E402 - needs Keras, which is loaded quietly above
 from whoplays.train.losses import masked_crossentropy, masked_distance  # noqa: E402
@@ -162,6 +164,17 @@ def test_a_data_set_becomes_a_model_that_predicts(dataset: Path, class_folders: 
         prediction = recogniser.predict(path)
         assert list(prediction.scores) == ["drums", "guitar", "strings"]
         assert all(0 <= score <= 1 for score in prediction.scores.values())
+
+
+def test_the_rate_falls_and_rises_once_more() -> None:
+    settings = DefaultSettings(epochs=100, restart=40, learning_rate=2e-3)
+    rates = [settings.rate_after(epoch) for epoch in range(1, 101)]
+    assert rates[0] == max(rates) == pytest.approx(2e-3, rel=0.01)
+    assert rates[39] == pytest.approx(2e-5) and rates[99] == pytest.approx(1e-5)
+    assert rates[40] == max(rates[40:]) == pytest.approx(1e-3, rel=0.01)
+    assert all(a > b for part in (rates[:40], rates[40:]) for a, b in itertools.pairwise(part))
+    with pytest.raises(UsageError, match="restart 100: 0 to 99"):
+        DefaultSettings(epochs=100, restart=100)
 
 
 class Killed(Watcher):

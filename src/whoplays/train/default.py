@@ -41,9 +41,10 @@ class DefaultSettings:
     """What can be set.
 
     epochs: of `steps_per_epoch` steps (0: as many as rows need, at most 200) of `batch_size` crops of `crop_steps` x 0.32 s.
-    learning_rate: the highest, reached in the first epoch, then lowered along half a cosine. ema: how slowly the averaged
-    weights, which are what is judged and shipped, follow. mix: share of crops mixed with another. teacher, over_time:
-    weights of the teacher's and of the step-by-step loss beside the recording's.
+    learning_rate: the highest, reached in the first epoch, then lowered along half a cosine. restart: the epoch after
+    which it starts again, at half that height (Loshchilov 2017; 0: never). ema: how slowly the averaged weights, which are
+    what is judged and shipped, follow. mix: share of crops mixed with another. teacher, over_time: weights of the
+    teacher's and of the step-by-step loss beside the recording's.
     """
 
     epochs: int = 30
@@ -51,6 +52,7 @@ class DefaultSettings:
     batch_size: int = 64
     crop_steps: int = 16
     learning_rate: float = 2e-3
+    restart: int = 0
     weight_decay: float = 1e-2
     ema: float = 0.997
     mix: float = 0.5
@@ -70,11 +72,20 @@ class DefaultSettings:
             (1 <= self.batch_size <= 65_536, f"--batch-size {self.batch_size}: 1 to 65536"),
             (0 < self.learning_rate <= 1, f"--learning-rate {self.learning_rate:g}: more than 0, at most 1"),
             (0 <= self.seed < 2**31, f"--seed {self.seed}: 0 to 2147483647"),
+            (0 <= self.restart < self.epochs, f"restart {self.restart}: 0 to {self.epochs - 1}"),
             (0 <= self.mix <= 1, f"mix {self.mix:g}: 0 to 1"),
         ]
         for fine, problem in checks:
             if not fine:
                 raise UsageError(f"{problem} is possible")
+
+    def rate_after(self, epochs: float) -> float:
+        """Return the learning rate: straight up within an epoch, then half a cosine to a hundredth; see `restart`."""
+        again = bool(self.restart) and epochs > self.restart
+        first, last = (self.restart, self.epochs) if again else (0, self.restart or self.epochs)
+        done = epochs - first
+        falling = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(1.0, done / (last - first))))
+        return float(self.learning_rate * (0.5 if again else 1.0) * min(1.0, done) * falling)
 
 
 @dataclass(frozen=True)
@@ -190,7 +201,7 @@ class _Run:
         told = {
             k: v
             for k, v in asdict(self.settings).items()
-            if k not in ("epochs", "name", "version", "steps_per_epoch", "learning_rate")
+            if k not in ("epochs", "name", "version", "steps_per_epoch", "learning_rate", "restart")
         }
         return {
             "recipe": "default",
@@ -245,7 +256,7 @@ class _Run:
             self.training.refresh()
         done = 0
         for done, examples in enumerate(self._batches(number), start=1):
-            self.optimizer.learning_rate.assign(self._learning_rate(number - 1 + done / self.steps))
+            self.optimizer.learning_rate.assign(self.settings.rate_after(number - 1 + done / self.steps))
             found = self.model.train_on_batch(examples.features, self._targets(examples), return_dict=True)
             values = np.array([float(found[name]) for name in sorted(found)])
             sums = values  # Keras averages over the epoch itself
@@ -267,12 +278,6 @@ class _Run:
         self.history.rows.append(row)
         self._keep()
         self.watcher.epoch(row, best=True)
-
-    def _learning_rate(self, epochs_done: float) -> float:
-        """Return the rate: straight up within the first epoch, then half a cosine down to a hundredth."""
-        share = min(1.0, epochs_done / self.settings.epochs)
-        falling = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * share))
-        return float(self.settings.learning_rate * min(1.0, epochs_done) * falling)
 
     def _batches(self, epoch: int) -> Iterator[Examples]:
         """Yield the epoch's batches; the next ones are drawn in a thread while one trains."""
