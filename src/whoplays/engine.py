@@ -7,6 +7,7 @@ names that depend on the item alone.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,21 @@ from .errors import WhoplaysError
 
 #: Set to 1 in every worker: the same arithmetic whatever their number, and no more threads than cores.
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let processes that are started within compute on one thread each."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class Engine(Protocol):
@@ -39,12 +55,11 @@ class Processes:
     def __init__(self, workers: int = 0) -> None:
         """workers: how many; 0 for one per core. None is started yet."""
         self._workers = workers or os.cpu_count() or 1
-        self._before: dict[str, str | None] = {}
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         """Start them as they are needed."""
-        self._before = {name: os.environ.get(name) for name in ONE_THREAD}
-        os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+        self._held.enter_context(one_thread())
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(max_workers=self._workers, mp_context=context)
         return self
@@ -52,11 +67,7 @@ class Processes:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Wait for what is under way, unless there was an error."""
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        self._held.close()
 
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield results as they are ready; a few more items than there are workers are under way at a time.

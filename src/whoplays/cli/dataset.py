@@ -66,6 +66,14 @@ def build(
         list[str] | None,
         typer.Option(metavar="COLUMN=VALUE,...", help="Rows of a manifest to use; also !=. Repeatable; all must hold."),
     ] = None,
+    shard_mb: Annotated[
+        int,
+        typer.Option(min=0, max=1024, help="Arrow shards of about that many MB (64 to 256 for clusters); 0: .npy."),
+    ] = 0,
+    cluster: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS|local", help="Build on a Ray cluster; local: Ray on this machine. Same bytes."),
+    ] = "",
     with_none: Annotated[
         bool, typer.Option("--with-none", help="Keep recordings that hold none of the labels.")
     ] = False,
@@ -86,9 +94,15 @@ def build(
         labels=tuple(part.strip() for part in labels.split(",") if part.strip()),
         where=tuple(where or ()),
         with_none=with_none,
+        shard_mb=shard_mb,
     )
+    engine = None
+    if cluster:
+        from ..cluster import Cluster
+
+        engine = Cluster(cluster, workers=workers)
     with progress("Building", "clips") as report:
-        summary = dataset.build(source, out, settings, workers=workers, on_progress=report)
+        summary = dataset.build(source, out, settings, workers=workers, engine=engine, on_progress=report)
     _tell(summary)
 
 

@@ -47,6 +47,7 @@ class Request:
     jobs: int = 0
     lang: str = "en"
     device: str = "cpu"
+    cluster: str = ""
 
 
 def run(asked: Request) -> int:
@@ -104,6 +105,11 @@ def _check_words(asked: Request) -> None:
         from .. import tags
 
         tags.check()
+    if asked.cluster:
+        beside = {"--watch": asked.watch, "--report": asked.report, "--plot": asked.plot}
+        beside["--device"] = asked.device != "cpu"
+        if here := [flag for flag, given in beside.items() if given]:
+            raise UsageError(f"{here[0]} is done on this machine alone; leave out --cluster, or {here[0]}")
 
 
 def _listed(source: Path) -> list[str]:
@@ -185,12 +191,9 @@ class _Run:
 
     def results(self, names: list[str]) -> Iterator[Result]:
         """Yield a result for each name; tell of failures, draw, tag."""
-        from ..batch import hear
         from ..predict import Failure
 
-        for result in hear(
-            self.recogniser, names, start=self.asked.start, duration=self._duration, jobs=self.asked.jobs
-        ):
+        for result in self._heard(names):
             if isinstance(result, Failure):
                 self.failed += 1
                 say(f"whoplays: {result.path}: {result.error}")
@@ -199,6 +202,19 @@ class _Run:
             if self.asked.report:
                 self._kept.append(result)
             yield result
+
+    def _heard(self, names: list[str]) -> Iterator[Result]:
+        asked = self.asked
+        if not asked.cluster:
+            from ..batch import hear
+
+            yield from hear(self.recogniser, names, start=asked.start, duration=self._duration, jobs=asked.jobs)
+        elif names:
+            from ..cluster import Cluster
+            from ..cluster.hear import hear as hear_together
+
+            with Cluster(asked.cluster, workers=asked.jobs) as engine:
+                yield from hear_together(engine, asked.model, names, start=asked.start, duration=self._duration)
 
     def _beside(self, result: Prediction) -> None:
         if self.asked.plot:

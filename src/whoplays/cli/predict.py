@@ -65,6 +65,9 @@ def predict(
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda|coreml|...", help="What the network runs on; else the processor.")
     ] = Request.device,
+    cluster: Annotated[
+        str, typer.Option(metavar="ADDRESS|local", help="Hear on a Ray cluster; local: Ray on this machine.")
+    ] = Request.cluster,
 ) -> None:
     """Tell which families play in recordings, and when."""
     raise typer.Exit(
@@ -88,6 +91,7 @@ def predict(
                 jobs=jobs,
                 lang=lang,
                 device=device,
+                cluster=cluster,
             )
         )
     )

@@ -1,0 +1,11 @@
+"""The stages of whoplays over many machines, by Ray: laptop, SLURM, Kubernetes, cloud. The only importer of Ray.
+
+`engine` does the work of a data set, mapped by Ray Data; `hear` that of many recordings; `download` shares one polite
+budget among machines; `train` trains on several by Ray Train; `estimate` tells beforehand what it will cost.
+
+What is mapped are the functions that one machine runs, so the bytes are the same: see `whoplays.engine`.
+"""
+
+from .engine import Cluster
+
+__all__ = ["Cluster"]

@@ -1,0 +1,206 @@
+"""Ray for real: two nodes of one core on this machine, workers, a node and a driver killed, and the same bytes after it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from whoplays import dataset
+from whoplays.dataset import BuildSettings
+from whoplays.errors import UsageError, WhoplaysError
+
+ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'whoplays[cluster]')")
+
+from whoplays.cluster import Cluster  # noqa: E402
+from whoplays.cluster.hear import hear  # noqa: E402
+
+MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25)
+WAIT_S = 180
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes with a core each; the tests' driver is on the first."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    small = {"object_store_memory": 96 << 20, "include_dashboard": False}
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, **small})
+    nodes.add_node(num_cpus=1, **small)
+    yield nodes
+    nodes.shutdown()
+
+
+@pytest.fixture
+def many_shards(monkeypatch: pytest.MonkeyPatch) -> BuildSettings:
+    monkeypatch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 2)
+    return MANY_SHARDS
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+class Disturbed(Cluster):
+    """A cluster in which something happens once the first shards are there: `happens` gets the pids of the workers."""
+
+    def __init__(self, address: str, traces: Path, happens: Callable[[list[int]], None]) -> None:
+        super().__init__(address)
+        self.traces, self.happens, self.happened = traces, happens, False
+
+    def map(self, work: Callable[[Any], Any], items: Any) -> Iterator[tuple[int, Any]]:
+        traced = [(str(self.traces), work, item) for item in items]
+        if work.__name__ != "make":
+            yield from super().map(work, items)
+            return
+        for number, value in super().map(slowly, traced):
+            if not self.happened:
+                self.happened = True
+                self.happens(workers_of(self.traces))
+            yield number, value
+
+
+def workers_of(traces: Path) -> list[int]:
+    """The processes that left traces."""
+    return sorted({int(path.name.split("-")[0]) for path in traces.iterdir()})
+
+
+def slowly(traced: tuple[str, Callable[[Any], Any], Any]) -> Any:
+    """Do the work, leave a trace of it, and take some time, so that a kill finds work under way."""
+    folder, work, item = traced
+    Path(folder, f"{os.getpid()}-{item.shard.name}").touch()
+    time.sleep(0.3)
+    return work(item)
+
+
+def test_workers_killed_under_way_lose_nothing_and_double_nothing(
+    two_nodes: Any, class_folders: Path, tmp_path: Path, many_shards: BuildSettings
+) -> None:
+    dataset.build(class_folders, tmp_path / "local", many_shards, workers=2)
+    (tmp_path / "traces").mkdir()
+    killed: list[int] = []
+
+    def kill(pids: list[int]) -> None:
+        killed.extend(pids)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    engine = Disturbed(two_nodes.address, tmp_path / "traces", kill)
+    dataset.build(class_folders, tmp_path / "cluster", many_shards, engine=engine)
+    assert killed, "no worker was killed: the test shows nothing"
+    later = set(workers_of(tmp_path / "traces")) - set(killed)
+    assert later, "nobody worked after the kill"
+    assert contents(tmp_path / "local") == contents(tmp_path / "cluster")
+
+
+def test_the_driver_killed_the_build_goes_on_anywhere_to_the_same_bytes(
+    class_folders: Path, tmp_path: Path, many_shards: BuildSettings
+) -> None:
+    """kill -9 of `dataset build --cluster local`; then one machine finishes it without Ray."""
+    dataset.build(class_folders, tmp_path / "whole", many_shards, workers=2)
+    out = tmp_path / "killed"
+    script = (
+        "import sys; from whoplays import dataset; dataset.build.__globals__['CLIPS_PER_SHARD'] = 2;"
+        "from whoplays.cli import main; sys.argv[0] = 'whoplays'; main()"
+    )
+    words = ["dataset", "build", str(class_folders), "--out", str(out), "--pitch=0,1", "--test", "0.25"]
+    words += ["--validation", "0.25", "--cluster", "local", "--workers", "1"]
+    process = subprocess.Popen([sys.executable, "-c", script, *words], start_new_session=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + WAIT_S
+    while not any(out.glob("*.npy")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, process.stderr and process.stderr.read().decode()
+    assert not (out / "dataset.json").exists()
+    finished = [path.name for path in out.glob("*-*.json")]
+    dataset.build(class_folders, out, many_shards, workers=1)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert len(finished) < len([name for name in contents(out) if name.endswith(".npy")])
+
+
+def test_a_cluster_hears_what_one_machine_hears(two_nodes: Any, tiny_model: Path, class_folders: Path) -> None:
+    from whoplays import batch
+    from whoplays.predict import Recogniser
+
+    names = [str(path) for path in sorted(class_folders.rglob("*.wav"))] + ["missing.flac"]
+    here = [result.to_dict() for result in batch.hear(Recogniser(tiny_model), names)]
+    with Cluster(two_nodes.address) as engine:
+        there = [result.to_dict() for result in hear(engine, tiny_model, names)]
+        with pytest.raises(UsageError, match="standard input"):
+            list(hear(engine, tiny_model, ["-"]))
+    assert there == here
+    assert there[-1]["error"].startswith("no such file")
+
+
+def test_the_command_predicts_on_a_cluster(
+    two_nodes: Any, tiny_model: Path, class_folders: Path, tmp_path: Path
+) -> None:
+    words = ["predict", str(class_folders / "drums"), "--model", str(tiny_model), "--out", str(tmp_path / "t.jsonl")]
+    command = [sys.executable, "-m", "whoplays", *words, "--cluster", two_nodes.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert len(rows) == 8 and all("scores" in row for row in rows)
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") <= 2, done.stderr
+
+
+def test_errors_of_the_work_come_back_as_they_are(two_nodes: Any) -> None:
+    with Cluster(two_nodes.address) as engine:
+        with pytest.raises(WhoplaysError, match="no space on 3"):
+            list(engine.map(complain, [1, 2, 3]))
+        assert sorted(engine.map(double, range(20))) == [(i, 2 * i) for i in range(20)]
+        assert list(engine.map(double, [])) == []
+
+
+def complain(item: int) -> int:
+    if item == 3:
+        raise WhoplaysError("no space on 3")
+    return item
+
+
+def double(item: int) -> int:
+    return 2 * item
+
+
+def test_a_node_lost_under_way_loses_nothing(
+    two_nodes: Any, class_folders: Path, tmp_path: Path, many_shards: BuildSettings
+) -> None:
+    """The second node goes, raylet and workers, by SIGKILL."""
+    dataset.build(class_folders, tmp_path / "local", many_shards, workers=2)
+    (tmp_path / "traces").mkdir()
+    node = two_nodes.add_node(num_cpus=1, object_store_memory=96 << 20, include_dashboard=False)
+    engine = Disturbed(two_nodes.address, tmp_path / "traces", lambda pids: two_nodes.remove_node(node, False))
+    dataset.build(class_folders, tmp_path / "cluster", many_shards, engine=engine)
+    assert engine.happened
+    assert contents(tmp_path / "local") == contents(tmp_path / "cluster")
+
+
+def test_an_address_without_ray_is_told() -> None:
+    with pytest.raises(UsageError, match=r"--cluster 127\.0\.0\.1:9: there is no Ray"), Cluster("127.0.0.1:9"):
+        pass
+
+
+def test_without_the_flag_nothing_of_ray_is_loaded(class_folders: Path, tiny_model: Path, tmp_path: Path) -> None:
+    build = ["dataset", "build", str(class_folders), "--out", str(tmp_path / "set"), "--workers", "1"]
+    hear_one = ["predict", str(class_folders / "drums" / "take00.wav"), "--model", str(tiny_model)]
+    for words in (build, hear_one):
+        code = (
+            "import sys; from whoplays.cli import main\n"
+            f"sys.argv = ['whoplays', *{words!r}]\n"
+            "try: main()\nexcept SystemExit as stop: assert not stop.code, stop.code\n"
+            "assert not [m for m in sys.modules if m.split('.')[0] in ('ray', 'fsspec', 'upath')], 'loaded'"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
+        assert done.returncode == 0, done.stderr
