@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ from whoplays.train.watch import Watcher
 
 keras = load_keras()
 
-import itertools
 
 from whoplays.model import default_network  # noqa: E402 - needs Keras, which is loaded quietly above
 from whoplays.train.losses import masked_crossentropy, masked_distance  # noqa: E402
