@@ -4,10 +4,19 @@ Every message is one line that says what was seen, what the limit is and what to
 """
 
 
+def printable(text: str) -> str:
+    """Return text without what would break a line or move a terminal's cursor: ? stands for it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 class WhoplaysError(Exception):
     """Root of all errors that whoplays raises on purpose. The command prints its text and exits with `exit_status`."""
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """Return the text in one line: names in it come out of files, and must not move a terminal's cursor."""
+        return printable(super().__str__())
 
 
 class UsageError(WhoplaysError):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import ModelError
+from .errors import ModelError, printable
 
 MAX_DEPTH = 16  # of graphs within nodes
 MAX_NODES = 100_000
@@ -176,7 +176,7 @@ class _Walk:
 
 
 def _check_operator(kind: str, domain: str) -> None:
-    shown = "".join(c if c.isprintable() else "?" for c in (f"{domain}.{kind}" if domain else kind))[:80]
+    shown = printable(f"{domain}.{kind}" if domain else kind)[:80]
     if domain in _RUNTIME_OPERATORS:
         if kind not in _RUNTIME_OPERATORS[domain]:
             raise ModelError(f"uses the operator {shown}, which is no arithmetic that is known here")
@@ -205,8 +205,7 @@ class _Tensor:
         elif part.number == 2:
             self._type = part.value
         elif part.number == 8:
-            name = self._data[part.value : part.end].decode("utf-8", "replace")
-            self._name = "".join(c if c.isprintable() else "?" for c in name)[:60]
+            self._name = self._data[part.value : part.end].decode("utf-8", "replace")[:60]
         elif part.number == 9:
             self._raw = self._data[part.value : part.end]
         elif part.number in (4, 5, 6, 7, 10, 11):

@@ -60,7 +60,9 @@ def write(path: Path, prediction: Prediction) -> None:
         with copy.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(copy, path)
-    except (mutagen.MutagenError, OSError, ValueError) as error:
+    except WhoplaysError:
+        raise
+    except Exception as error:  # a damaged file makes mutagen raise kinds of every sort
         raise WhoplaysError(f"{path}: cannot be tagged ({' '.join(str(error).split())[:120]})") from None
     finally:
         with contextlib.suppress(OSError):
@@ -107,8 +109,11 @@ def _sound(path: Path) -> bytes:
     digest = hashlib.blake2b()
     with audio.open_audio(path) as reader:
         digest.update(f"{reader.info.sample_rate} {reader.info.channels}".encode())
-        for block in reader.blocks():
-            digest.update(block.tobytes())
+        try:
+            for block in reader.blocks():
+                digest.update(block.tobytes())
+        except reader.damage as error:
+            raise WhoplaysError(f"{path}: cannot be tagged: it is damaged ({error})") from None
     return digest.digest()
 
 

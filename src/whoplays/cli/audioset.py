@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from ..errors import printable
 from .commands import app
 from .main import say
 
@@ -193,7 +194,7 @@ def verify(folder: Path = typer.Argument(..., metavar="FOLDER", help="A folder t
 
     listed, differences = check(folder)
     for difference in differences:
-        print(f"{difference.path}: {difference.what}")
+        print(printable(f"{difference.path}: {difference.what}"))
     changed = {difference.path for difference in differences}
     if not differences:
         say(f"{folder}: all {listed:,} files are as the manifest says")

@@ -30,9 +30,9 @@ def find(
 ) -> None:
     """Find recordings by who plays in them, the best match first."""
     from .. import find as finding
+    from ..errors import printable
     from ..files import write_atomically
     from ..formats import table
-    from ..formats.base import printable
     from ..predict import Prediction
 
     if playlist and playlist.suffix.lower() not in (".m3u8", ".m3u"):

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import WhoplaysError
+from ..errors import WhoplaysError, printable
 
 
 def say(message: str) -> None:
     """Print one line for people: to standard error, so that standard output stays data."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def _run(arguments: list[str]) -> int:

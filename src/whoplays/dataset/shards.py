@@ -87,8 +87,8 @@ class Npy:
     def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
         """Return one array."""
         try:
-            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+            mapped = np.lib.format.open_memmap(path, mode="r")
+        except Exception as error:  # NumPy reads a header as Python's literals, which raises kinds of every sort
             raise _unreadable(path, error) from None
         if mapped.shape[1:] != shape or mapped.dtype != np.float32:
             raise DatasetError(
@@ -131,7 +131,7 @@ class Arrow:
                 reader.get_batch(i).column("features").flatten().to_numpy(zero_copy_only=True).reshape(-1, *shape)
                 for i in range(reader.num_record_batches)
             ]
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
             raise _unreadable(path, error) from None
 
     def rows(self, path: Path) -> list[dict[str, Any]]:
@@ -140,7 +140,7 @@ class Arrow:
         try:
             with pa.memory_map(str(path)) as file:
                 return pa.ipc.open_file(file).read_all().select(list(COLUMNS)).to_pylist()
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
             raise _unreadable(path, error) from None
 
 

@@ -65,6 +65,8 @@ class LeftOut:
 def recording_of(name: str) -> str:
     """Return what a file's name tells of its recording (see the module's text)."""
     stem = PurePosixPath(name).stem
+    if not stem:  # "." or "/": no file, which reading it will say
+        return name
     if youtube := _YOUTUBE.fullmatch(stem):
         return youtube[1]
     return str(PurePosixPath(name).with_name(_PART.sub("", stem) or stem))

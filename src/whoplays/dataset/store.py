@@ -28,6 +28,7 @@ from ..features import FeatureSettings
 from ..files import sha256_of
 from ..labels import Label
 from . import shards
+from .index import check as check_index
 from .settings import BuildSettings
 from .sources import SPLITS
 
@@ -101,15 +102,16 @@ class Dataset:
         folder = Path(folder)
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-            if index["format"] > FORMAT:
+            if isinstance(index, dict) and isinstance(index.get("format"), int) and index["format"] > FORMAT:
                 raise DatasetError(f"{folder}: is of format {index['format']}; this whoplays reads up to {FORMAT}")
+            check_index(index)
             labels = tuple(Label(v["id"], v["en"], v["pl"]) for v in index["labels"])
             return cls(folder, FeatureSettings.from_dict(index["features"]), labels, index)
         except FileNotFoundError:
             raise DatasetError(
                 f"{folder}: has no finished data set ({INDEX} is missing); run: whoplays dataset build SOURCE --out {folder}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError) as error:
             raise DatasetError(f"{folder / INDEX}: cannot be read ({error})") from None
 
     @property
@@ -121,9 +123,12 @@ class Dataset:
     def _listed(self) -> dict[str, list[dict[str, Any]]]:
         """The rows of rows.csv by split."""
         rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SPLITS}
-        with (self.folder / ROWS).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                rows[row["split"]].append(row)
+        try:
+            with (self.folder / ROWS).open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file):
+                    rows[row["split"]].append({name: row[name] or "" for name in ROW_HEADER})
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            raise DatasetError(f"{self.folder / ROWS}: cannot be read ({error}); build the data set again") from None
         return rows
 
     def _rows(self, name: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -159,6 +164,10 @@ class Dataset:
             raise DatasetError(
                 f"{self.folder}: {ROWS} names {len(rows)} rows in {name}, its files hold {len(features)}"
             )
+        try:
+            numbers = [(float(row["semitones"]), float(row["start_s"])) for row in rows]
+        except (TypeError, ValueError) as error:
+            raise DatasetError(f"{self.folder}: a row has no semitones or start ({error})") from None
         groups = {recording: i for i, recording in enumerate(dict.fromkeys(row["recording"] for row in rows))}
         return Split(
             name,
@@ -167,9 +176,9 @@ class Dataset:
                 -1, len(self.labels)
             ),
             np.array([groups[row["recording"]] for row in rows], dtype=np.int64),
-            np.array([float(row["semitones"]) for row in rows], dtype=np.float32),
+            np.array([shift for shift, _ in numbers], dtype=np.float32),
             tuple(row["path"] for row in rows),
-            np.array([float(row["start_s"]) for row in rows], dtype=np.float32),
+            np.array([start for _, start in numbers], dtype=np.float32),
         )
 
     def verify(self, engine: Engine | None = None) -> list[str]:

@@ -45,8 +45,3 @@ def clock(seconds: float) -> str:
     whole = int(seconds + 0.5)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-
-
-def printable(name: str) -> str:
-    """Return a file's name without what would move a terminal's cursor or break a line: ? stands for it."""
-    return "".join(character if character.isprintable() else "?" for character in name)

@@ -16,6 +16,7 @@ from typing import IO, Any
 from ..errors import UsageError, WhoplaysError, missing_extra
 from ..files import write_atomically
 from .data import CSV_AFTER, CSV_BEFORE, csv_cells, csv_line, to_json
+from .row import check as check_row
 
 Row = dict[str, Any]
 
@@ -48,12 +49,20 @@ def read(path: Path) -> Iterator[Row]:
     readers = {".jsonl": _read_lines, ".csv": _read_csv, ".parquet": _read_parquet}
     try:
         for row in readers[path.suffix.lower()](path):
-            if not isinstance(row.get("path"), str) or not ("scores" in row or "error" in row):
-                raise ValueError("a row has no path, or neither scores nor an error")
+            check_row(row)
             yield row
     except FileNotFoundError:
         raise WhoplaysError(f"{path}: no such file") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, csv.Error) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        OSError,
+        csv.Error,
+    ) as error:
         told = " ".join(str(error).split())[:120]
         raise WhoplaysError(f"{path}: is not a table that whoplays predict --out wrote ({told})") from None
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import printable
 from ..labels import Label
 from ..predict import Failure, Prediction
-from .base import Result, Writer, clock, printable
+from .base import Result, Writer, clock
 
 if TYPE_CHECKING:
     from ..terminal import Look

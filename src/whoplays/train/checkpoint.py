@@ -45,6 +45,7 @@ def read(folder: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
+        _check_stored(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         told = json.loads(bytes(arrays.pop("json")).decode())
@@ -56,8 +57,18 @@ def read(folder: Path) -> Checkpoint | None:
         for name in sorted(arrays):
             groups.setdefault(name.rpartition(".")[0], []).append(arrays[name])
         return Checkpoint(told["identity"], told["facts"], groups)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # an archive can be damaged in more ways than its reader has kinds of errors
         raise ModelError(f"{path}: cannot be read ({error}); remove it and train anew") from None
+
+
+def _check_stored(path: Path) -> None:
+    """Raise `ValueError` unless the archive holds what was stored, not packed: so no more comes out than its size says."""
+    with zipfile.ZipFile(path) as archive:
+        packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+        if packed or sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it holds packed data, which whoplays never writes")
 
 
 def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
