@@ -25,6 +25,7 @@ BENCHES: dict[str, tuple[str, str | None]] = {
     "many_files.py": ("--files 2000 --runs 3", "--files 200 --runs 1"),
     "streaming.py": ("--hours 10", "--hours 0.05 --formats wav,mkv"),
     "features.py": ("DATA", None),
+    "dataset_growth.py": ("", "--sizes 200,1000"),
     "large_training.py": ("--gigabytes 60", None),
     "training_step.py": ("--steps 500 --runs 7", "--steps 100 --runs 2"),
     "collection.py": ("--files 5000", None),
