@@ -5,13 +5,13 @@
 #
 # DATA: a folder of training material with manifest.csv. TEACHER: the folder of mn04's weights. MATERIAL: a folder that
 # may grow to 6 GB. Every step skips what is there, so the script can be stopped and run again. On two cores: rendering
-# takes about an hour, cutting the music 10 minutes, training 70 minutes; 4 GB of memory.
-# Needs: pip install -e '.[train]' mido pyfluidsynth scipy torch safetensors; apt-get install fluidsynth.
+# takes about an hour and a half, cutting the music 10 minutes, training two hours; 6 GB of memory.
+# Needs: pip install -e '.[train]' mido pyfluidsynth scipy torch safetensors; apt-get install fluidsynth unzip.
 set -eu
 data=$(realpath "$1") teacher=$(realpath "$2") material=$(realpath -m "$3")
 here=$(dirname "$(dirname "$(realpath "$0")")")
 fonts=$material/packages/usr/share/sounds
-game_music="asc-music boswars-data colobot-common-sounds cube2-data drascula-music endless-sky-data extremetuxracer-data
+game_music="0ad-data asc-music boswars-data colobot-common-sounds cube2-data drascula-music endless-sky-data extremetuxracer-data
   fillets-ng-data flare-game freedroidrpg-data freeorion-data fretsonfire-songs-muldjord fretsonfire-songs-sectoid
   frozen-bubble-data hedgewars-data hyperrogue-music lincity-ng-data lordsawar-data lugaru-data marsshooter-data
   megaglest-data naev-data pushover-data scorched3d-data singularity-music starfighter-data supertuxkart-data
@@ -24,7 +24,8 @@ for package in $soundfonts $game_music; do
     [ -e "$package.done" ] && continue
     apt-get download -qq "$package"
     # sound alone: the rest of a game is not needed
-    dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x --wildcards '*.sf2' '*.sf3' '*.ogg' '*.mp3' '*.opus' '*.flac' '*.wav' || true
+    dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x --wildcards '*.sf2' '*.sf3' '*.ogg' '*.mp3' '*.opus' '*.flac' '*.wav' '*/public.zip' || true
+    find . -name public.zip -exec unzip -q -o {} 'audio/music/*' -d 0ad-music ';' -delete # 0ad keeps its music in an archive
     rm -f "$package"_*.deb
     touch "$package.done"
 done
@@ -36,9 +37,9 @@ python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --held
     --font "$fonts/sf2/TimGM6mb.sf2"
 train_on="--font $fonts/sf2/FluidR3_GM.sf2 --font $fonts/sf3/MuseScore_General.sf3 --font $fonts/sf2/sf_GMbank.sf2"
 # shellcheck disable=SC2086 # one word for each font
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 0 --last 29 $train_on &
+python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 0 --last 45 $train_on &
 # shellcheck disable=SC2086
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 29 --last 58 $train_on
+python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 45 --last 90 $train_on
 wait
 python -m whoplays.render music "$material/packages" "$material" --teacher "$teacher"
 python -m whoplays.render head "$material" "$teacher"
@@ -51,5 +52,6 @@ if [ ! -e "$material/labelled-twice" ]; then
 fi
 python bench/train_default.py "$material" "$material/model"
 python bench/calibrate.py "$material/model" "$data" "$material"
+python bench/background.py "$material/model" "$material"
 python bench/recognition.py "$data" "$material/model"
 echo "The model is in $material/model; swap it in when its table is better, with a card, and run tests/test_default_model.py."
