@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from .errors import UsageError, WhoplaysError
-from .files import hold
+from .files import hold, remove_leftovers
 from .formats import Result, table
+from .formats.row import check as check_row
 from .predict import Failure, Prediction
 
 SYNC_EVERY_S = 0.5
@@ -58,15 +59,26 @@ class Collection:
         self._seen: dict[str, tuple[str, bool]] = {}  # key -> mark, failed
         self._file = self._open_journal(resume)
         self._synced = time.monotonic()
+        remove_leftovers(table_path)
         try:
             if resume and table_path.exists():
                 for row in table.read(table_path):
                     self._keep(row)
-            for row in _read_journal(self._file):
-                self._keep(row)
+            with self._told():
+                for row in _read_journal(self._file):
+                    self._keep(row)
         except BaseException:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
             raise
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell in our words when the disk does not take what is done to the journal."""
+        try:
+            yield
+        except OSError as error:
+            raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
 
     def _open_journal(self, resume: bool) -> IO[bytes]:
         file = hold(self.journal, taken=f"{self.path}: another whoplays is writing it; wait, or name another")
@@ -89,10 +101,13 @@ class Collection:
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         """Force what was added to the disk, and close. The journal stays until `merge`."""
         self._sync()
-        if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
-            with contextlib.suppress(OSError):
-                self.journal.unlink()
-        self._file.close()
+        # A disk that fails has been told of when it did, if what ends the statement is an error.
+        with self._told() if kind is None else contextlib.suppress(OSError):
+            if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
+                with contextlib.suppress(OSError):
+                    self.journal.unlink()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __len__(self) -> int:
         """Return the number of recordings that have a result."""
@@ -106,13 +121,11 @@ class Collection:
     def add(self, result: Result, seen: str) -> None:
         """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
         row = {**result.to_dict(), "seen": seen}
-        try:
+        with self._told():
             self._file.write(json.dumps(row).encode() + b"\n")
             self._file.flush()
             if time.monotonic() - self._synced >= SYNC_EVERY_S:
                 self._sync()
-        except OSError as error:
-            raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
         self._keep(row)
 
     def _sync(self) -> None:
@@ -126,7 +139,8 @@ class Collection:
         self._sync()
         more = [label for row in self.rows() for label in row.get("scores", {})]
         table.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
-        self._file.truncate(0)
+        with self._told():
+            self._file.truncate(0)
         self._sync()
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -155,10 +169,10 @@ def _read_journal(file: IO[bytes]) -> Iterator[dict[str, Any]]:
             file.truncate(whole)
             break
         whole += len(line)
-        with contextlib.suppress(ValueError):  # a block that the disk lost: its recordings are heard again
+        with contextlib.suppress(ValueError, RecursionError):  # a block that the disk lost: heard again
             row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("path"), str):
-                yield row
+            check_row(row)
+            yield row
 
 
 class Watch:

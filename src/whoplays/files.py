@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import io
 import json
@@ -47,6 +48,17 @@ def write_atomically(path: Path, content: bytes | str | Callable[[IO[bytes]], No
                 f"{path}: cannot be written ({_reason(error, path)}); what was there is unchanged"
             ) from error
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed writers of `path` left. Only for who knows that nobody is writing it now."""
+    _remove_parts(path.parent, f".{glob.escape(path.name[:80])}.")
+
+
+def _remove_parts(folder: Path, start: str) -> None:
+    for leftover in folder.glob(f"{start}????????.part"):  # as `tempfile` names them
+        with contextlib.suppress(OSError):
+            leftover.unlink()
 
 
 def _reason(error: OSError, path: Path) -> str:
@@ -99,10 +111,14 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing."""
+    """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing.
+
+    What a killed one left half-written in it (not below) is removed.
+    """
     make_folder(folder)
     name = folder / ".whoplays.lock"
     with hold(name, taken=f"{folder}: another whoplays is writing there; wait for it or name another folder"):
+        _remove_parts(folder, ".*.")
         try:
             yield
         finally:
