@@ -27,7 +27,7 @@ from ..errors import DatasetError, ModelError
 from ..features import FeatureSettings
 from ..files import sha256_of
 from ..labels import Label
-from . import shards
+from . import readahead, shards
 from .index import check as check_index
 from .settings import BuildSettings
 from .sources import SPLITS
@@ -43,6 +43,8 @@ class Shards:
     def __init__(self, paths: Sequence[Path], shape: tuple[int, ...]) -> None:
         """Map the files. Raises `DatasetError` when one is missing or of another shape."""
         self._maps = [part for path in paths for part in shards.kind_of(path).features(path, shape)]
+        for part in self._maps:
+            readahead.expect_any_order(part)
         self._ends = np.cumsum([len(part) for part in self._maps], dtype=np.int64)
         self.shape = (int(self._ends[-1]) if len(self._maps) else 0, *shape)
 
@@ -60,9 +62,9 @@ class Shards:
         out = np.empty((len(flat), *self.shape[1:]), dtype=np.float32)
         shard = np.searchsorted(self._ends, flat, side="right")
         for part in np.unique(shard):
-            here = shard == part
+            here = np.flatnonzero(shard == part)
             first = self._ends[part] - len(self._maps[part])
-            out[here] = self._maps[part][flat[here] - first]
+            readahead.copy_rows(self._maps[part], flat[here] - first, out, here)
         return out.reshape(*indices.shape, *self.shape[1:])
 
 
