@@ -1,0 +1,1 @@
+"""Faults on order, and what has to be there after them."""
