@@ -153,7 +153,7 @@ def test_the_dct_is_orthonormal_and_shared_arrays_are_read_only() -> None:
         ({"steps": 0}, "steps"),
         ({"log_offset": 0.0}, "log_offset"),
         ({"colour": "red"}, "unknown colour"),
-        ({"n_fft": "many"}, "wrong type"),
+        ({"n_fft": "many"}, "n_fft is .many., not a whole number"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(change: dict, word: str) -> None:
