@@ -121,7 +121,7 @@ def _clips(out: Path) -> State:
         if name == "manifest.csv":
             with (out / name).open(newline="") as file:
                 rows = [
-                    {k: v for k, v in row.items() if k not in ("at", "fetched_at", "source")}
+                    {k: v for k, v in row.items() if k not in ("origin",)}
                     for row in csv.DictReader(file)
                 ]
             found[name] = _digest(json.dumps(rows))
