@@ -109,13 +109,23 @@ def _openable(source: Any) -> Any:
     return source
 
 
+#: FFmpeg's formats that are lists of other files.
+_LISTS = frozenset(("hls", "concat", "dash", "sdp", "rtsp", "rtp", "imf", "image2", "webm_dash_manifest"))
+
+
 class _AvReader(Reader):
     def __init__(self, source: Any) -> None:
         import av
 
         self.damage = (av.FFmpegError, *Reader.damage)
         av.logging.set_level(av.logging.PANIC)
-        self._container = av.open(source if not isinstance(source, Path) else str(source), metadata_errors="replace")
+        # A playlist names other files and addresses: nothing but the file itself is opened.
+        named, allowed = (f"file:{source}", "file") if isinstance(source, Path) else (source, "none")
+        options = {"protocol_whitelist": allowed}
+        self._container = av.open(named, options=options, metadata_errors="replace")
+        if self._container.format.name in _LISTS:
+            self._container.close()
+            raise AudioError("is a list of other files, not a recording; name those")
         streams = self._container.streams.audio
         if not streams:
             kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream at all"
@@ -131,6 +141,8 @@ class _AvReader(Reader):
             seconds = float(self._stream.duration * self._stream.time_base)
         elif self._container.duration:
             seconds = self._container.duration / 1e6
+        if seconds is not None and not 0 <= seconds < 1e10:  # a header can say anything
+            seconds = None
         self.info = AudioInfo(seconds, codec.sample_rate or 0, codec.channels or 0, self._container.format.name)
 
     def blocks(self, *, start: float = 0.0) -> Iterator[Array]:

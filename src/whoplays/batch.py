@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
@@ -16,6 +18,8 @@ from .predict import Failure, Recogniser
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from .decoder import Decoder
 
 
 def recordings(paths: Iterable[str]) -> Iterator[str]:
@@ -48,17 +52,44 @@ def hear(
     duration: float | None = None,
     jobs: int = 0,
 ) -> Iterator[Result]:
-    """Yield a result for each name, in order, several heard at a time (0: one per core) and only a few waiting."""
+    """Yield a result for each name, in order, several heard at a time (0: one per core) and only a few waiting.
+
+    One recording is decoded here; several are in processes of their own, so that one cannot end the others.
+    """
     workers = jobs or os.cpu_count() or 1
-    if workers == 1 or isinstance(names, Sized) and len(names) == 1:  # threads cost more than they could give
+    if isinstance(names, Sized) and len(names) == 1:
         for name in names:
             yield _hear_one(recogniser, name, start, duration)
         return
+    with contextlib.ExitStack() as opened:
+        yield from _hear_many(recogniser, names, start, duration, workers, opened)
+
+
+def _hear_many(
+    recogniser: Recogniser,
+    names: Iterable[str],
+    start: float,
+    duration: float | None,
+    workers: int,
+    opened: contextlib.ExitStack,
+) -> Iterator[Result]:
     from concurrent.futures import ThreadPoolExecutor
 
-    def one(name: str) -> Result:
-        return _hear_one(recogniser, name, start, duration)
+    from . import decoder
 
+    mine = threading.local()
+
+    def one(name: str) -> Result:
+        if not decoder.POSSIBLE:
+            return _hear_one(recogniser, name, start, duration)
+        if not hasattr(mine, "decoder"):
+            mine.decoder = decoder.Decoder()
+            opened.callback(mine.decoder.close)
+        return _hear_one(recogniser, name, start, duration, mine.decoder)
+
+    if workers == 1:  # threads cost more than they could give
+        yield from map(one, names)
+        return
     with ThreadPoolExecutor(workers) as pool:
         running: deque[Future[Result]] = deque()
         try:
@@ -73,8 +104,14 @@ def hear(
             raise
 
 
-def _hear_one(recogniser: Recogniser, name: str, start: float, duration: float | None) -> Result:
+def _hear_one(
+    recogniser: Recogniser, name: str, start: float, duration: float | None, decoder: Decoder | None = None
+) -> Result:
     try:
+        if name != "-" and decoder:
+            rate = recogniser.config.features.sample_rate
+            decoded = decoder.decode(name, sample_rate=rate, start=start, duration=duration)
+            return recogniser.predict_decoded(decoded, name, start=start)
         if name != "-":
             return recogniser.predict(name, start=start, duration=duration)
         with spool_standard_input() as file:

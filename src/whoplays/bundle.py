@@ -295,7 +295,7 @@ def _content(folder: Path, name: str) -> bytes:
                 raise ModelError(f"{name} is no file")
             if found.st_size > limit:
                 raise ModelError(f"{name} has {found.st_size:,} bytes; at most {limit:,} are read")
-            return file.read(limit)
+            return file.read(found.st_size)
     except OSError as error:
         raise ModelError(f"{name} cannot be read ({error.strerror or error})") from None
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
+from . import decoder
 from .errors import WhoplaysError
+
+MOST_RESTARTS = 3  # of all worker processes, after one died
 
 #: Set to 1 in every worker: the same arithmetic whatever their number, and no more threads than cores.
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -56,13 +60,17 @@ class Processes:
         """workers: how many; 0 for one per core. None is started yet."""
         self._workers = workers or os.cpu_count() or 1
         self._held = contextlib.ExitStack()
+        self._restarted = 0
 
     def __enter__(self) -> Self:
         """Start them as they are needed."""
         self._held.enter_context(one_thread())
+        self._start()
+        return self
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(max_workers=self._workers, mp_context=context)
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Wait for what is under way, unless there was an error."""
@@ -72,19 +80,44 @@ class Processes:
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield results as they are ready; a few more items than there are workers are under way at a time.
 
-        Raises `WhoplaysError` when a worker process dies.
+        When a worker process dies, the work goes on in new ones that keep decoders out (see `decoder.walled`). Raises
+        `WhoplaysError` when those die as well.
         """
+        waiting = deque(range(len(items)))
         running: dict[Future[Any], int] = {}
-        following = 0
-        try:
-            while running or following < len(items):
-                while following < len(items) and len(running) < 2 * self._workers + 4:
-                    running[self._pool.submit(work, items[following])] = following
-                    following += 1
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool:
+        while waiting or running:
+            lost = self._submit(work, items, waiting, running)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                number = running.pop(future)
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    lost.append(number)
+                    continue
+                yield number, result
+            if lost and not running:  # one that dies takes all with it
+                self._restart()
+                waiting.extendleft(sorted(lost, reverse=True))
+
+    def _submit(
+        self, work: Callable[[Any], Any], items: Sequence[Any], waiting: deque[int], running: dict[Future[Any], int]
+    ) -> list[int]:
+        """Put more work under way; return what a broken pool does not take."""
+        while waiting and len(running) < 2 * self._workers + 4:
+            number = waiting.popleft()
+            try:
+                running[self._pool.submit(work, items[number])] = number
+            except BrokenProcessPool:
+                return [number]
+        return []
+
+    def _restart(self) -> None:
+        self._pool.shutdown(wait=False)
+        if self._restarted == MOST_RESTARTS:
             raise WhoplaysError(
-                "a worker process died (out of memory, or a decoder crashed); "
-                "run the same command again: what is done is kept"
-            ) from None
+                "worker processes died again and again (out of memory?); run the same command again: what is done is kept"
+            )
+        if not self._restarted:
+            self._held.enter_context(decoder.walled())
+        self._restarted += 1
+        self._start()

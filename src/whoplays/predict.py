@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from .errors import AudioError, UsageError
 from .files import sha256_of
 from .labels import Label
 from .timeline import TimelineSettings, stretches
+
+if TYPE_CHECKING:
+    from .decoder import Decoded
 
 Array = NDArray[np.float32]
 Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
@@ -184,6 +187,10 @@ class Recogniser:
         blocks = audio.resampled([one], int(sample_rate), self.config.features.sample_rate)
         return self._hear(blocks, "", meter, start)
 
+    def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0) -> Prediction:
+        """Hear what a process of its own decodes (decoder.py); the answer is that of `predict`. Raises `AudioError`."""
+        return self._hear(decoded.blocks(), path, decoded, start)
+
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
         """Hear samples as they come: blocks (n,) or (n, channels) from -1 to 1 at `sample_rate` Hz, to the last one.
 
@@ -199,7 +206,7 @@ class Recogniser:
         at_rate = audio.resampled(heard(), sample_rate, self.config.features.sample_rate)
         return self._hear(at_rate, "", meter, 0.0)
 
-    def _hear(self, blocks: Iterable[Array], path: str, meter: checks.Meter, start: float) -> Prediction:
+    def _hear(self, blocks: Iterable[Array], path: str, meter: checks.Meter | Decoded, start: float) -> Prediction:
         rate = self.config.features.sample_rate
         whole: list[Array] = []
         curves: list[Array] = []

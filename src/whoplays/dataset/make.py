@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import audio, features
+from .. import audio, decoder, features
 from ..errors import AudioError, missing_extra
 from ..files import sha256_of, write_json
 from . import shards
@@ -55,7 +55,7 @@ def durations(paths: list[Path]) -> list[tuple[float | None, str | None]]:
 
 def _duration(path: Path) -> tuple[float | None, str | None]:
     try:
-        return audio.probe(path).duration, None
+        return decoder.duration_of(path), None
     except AudioError as error:
         return None, str(error)
 
@@ -111,7 +111,7 @@ def _made(job: Job) -> dict[str, Any]:
 def variants(clip: Clip, pitch: tuple[float, ...], settings: BuildSettings) -> NDArray[np.float32]:
     """Return features (variants, frames, width) of one clip. Raises `AudioError` for one that cannot be used."""
     chosen = settings.settings
-    samples = audio.load(clip.path, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
+    samples = decoder.load(clip.path, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
     if len(samples) < settings.shortest_s * chosen.sample_rate:
         raise AudioError(
             f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed"

@@ -27,7 +27,11 @@ def check(row: Any) -> None:
     _need(_is_number(row.get("duration")), "duration", row)
     _need(type(row.get("sample_rate")) is int and 0 <= row["sample_rate"] < 1 << 40, "sample_rate", row)
     scores = row["scores"]
-    _need(isinstance(scores, Mapping) and all(_is_score(score) for score in scores.values()), "scores", row)
+    _need(
+        isinstance(scores, Mapping) and bool(scores) and all(_is_score(score) for score in scores.values()),
+        "scores",
+        row,
+    )
     playing = row.get("playing")
     _need(isinstance(playing, list) and all(isinstance(p, str) and p in scores for p in playing), "playing", row)
     segments = row.get("segments")

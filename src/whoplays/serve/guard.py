@@ -124,14 +124,18 @@ class Guard:
         # A page of another site may bend its own name to this machine (DNS rebinding); it cannot bend the Host header.
         if not self.settings.loopback:
             return
-        name = urlsplit(f"//{host}").hostname if host.isprintable() and "/" not in host else None
+        name = _name_of(host) if host.isprintable() and "/" not in host else None
         if name not in {"localhost", "127.0.0.1", "::1", self.settings.host, *self.settings.hosts}:
             raise Problem("wrong-host", f"{host[:100]!r} is not this server's name; name it with --host-name")
 
     def _check_origin(self, origin: str | None, host: str, scheme: str) -> None:
         if origin is None or origin in self.settings.cors:
             return
-        if urlsplit(origin).netloc != host:
+        try:
+            here = urlsplit(origin).netloc == host
+        except ValueError:  # no address at all
+            here = False
+        if not here:
             raise Problem("foreign-origin", f"pages of {origin[:100]} may not call; allow them with --cors")
 
     def _check_token(self, header: str) -> None:
@@ -181,6 +185,13 @@ class Guard:
             await send(message)
 
         return dressed
+
+
+def _name_of(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:  # no address at all
+        return None
 
 
 def _too_large(settings: Settings) -> Problem:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -141,10 +142,14 @@ def _background(found: bundle.Bundle) -> Array:
     if not path.is_file() or path.stat().st_size > MAX_BACKGROUND_BYTES:
         return np.zeros((0, 0), dtype=np.float32)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > 16 * MAX_BACKGROUND_BYTES:
+                raise ValueError("more would come out of it than any background holds")
+        with np.load(io.BytesIO(content), allow_pickle=False) as kept:
             right = str(kept["network"]) == hashlib.sha256(found.content(bundle.NETWORK)).hexdigest()
             values = kept["hidden"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # an archive can be damaged in more ways than its reader has kinds of errors
         raise ModelError(f"{path}: cannot be read ({error}); remove it, or copy the folder again") from None
     if not right:
         raise ModelError(f"{path}: belongs to another network; remove it, or write it anew (bench/background.py)")

@@ -1,0 +1,115 @@
+"""A file that ends, stops or bloats its decoder costs its own line, and the others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import whoplays
+from whoplays import batch, decoder, synth
+from whoplays.errors import AudioError
+
+pytestmark = pytest.mark.skipif(not decoder.POSSIBLE, reason="decoding processes need a POSIX system")
+
+#: What happens when a file of such a name is opened: Python loads this in every process before anything else.
+EVIL = """
+import os, signal, sys, time
+def watch(event, arguments):
+    if event != "open" or not isinstance(arguments[0], (str, bytes)):
+        return
+    name = os.path.basename(os.fsdecode(arguments[0])).partition(".wav")[0]
+    if name == "crash": os.kill(os.getpid(), signal.SIGSEGV)
+    if name == "abort": os.abort()
+    if name == "stuck": time.sleep(600)
+    if name == "greedy": bytearray(8 << 30)
+    if name == "shout": os.write(1, b"x" * 100)
+sys.addaudithook(watch)
+"""
+
+
+@pytest.fixture
+def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of eight recordings, five of which break their decoder."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(EVIL)
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), *filter(None, [before])]))
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for i, name in enumerate(("a", "abort", "b", "crash", "greedy", "m", "shout", "z")):
+        samples = synth.recording(["guitar"], duration_s=1.5, seed=i, sample_rate=22050)
+        soundfile.write(folder / f"{name}.wav", samples, 22050)
+    return folder
+
+
+def test_the_answer_is_that_of_decoding_here(duet: Path, tiny_model: Path) -> None:
+    recogniser = whoplays.load(tiny_model)
+    here = recogniser.predict(duet, start=1.25, duration=6)
+    there = list(batch.hear(recogniser, [str(duet)] * 2, start=1.25, duration=6, jobs=1))
+    assert [result.to_dict() for result in there] == [here.to_dict()] * 2
+    assert np.array_equal(there[0].curve, here.curve)
+
+
+def test_what_breaks_a_decoder_costs_one_line(evil: Path, tiny_model: Path) -> None:
+    command = [sys.executable, "-m", "whoplays", "predict", str(evil), "--model", str(tiny_model), "--format", "jsonl"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1, ended.stderr
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    told = {Path(line["path"]).stem: line.get("error", "") for line in lines}
+    assert list(told) == sorted(told) and len(told) == 8
+    assert "SIGSEGV" in told["crash"] and "SIGABRT" in told["abort"] and "GiB" in told["greedy"] and told["shout"]
+    assert not any(told[name] for name in ("a", "b", "m", "z"))
+    assert "Traceback" not in ended.stderr and len(ended.stderr.splitlines()) <= 6
+
+
+def test_a_decoder_that_is_stuck_is_ended(evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (evil / "a.wav").rename(evil / "stuck.wav")
+    one = decoder.Decoder()
+    one.decode(str(evil / "b.wav"), sample_rate=22050)
+    one.close()
+    monkeypatch.setattr(decoder, "STUCK_S", 1.0)
+    with pytest.raises(AudioError, match="gave nothing for 1 s"):
+        one.decode(str(evil / "stuck.wav"), sample_rate=22050)
+    monkeypatch.undo()
+
+
+def test_a_data_set_is_built_around_what_breaks_its_decoder(evil: Path, tmp_path: Path) -> None:
+    from whoplays import dataset
+
+    source = tmp_path / "classes"
+    for name in ("guitar", "piano"):
+        (source / name).mkdir(parents=True)
+    for i, file in enumerate(sorted(evil.iterdir())):
+        if file.stem not in ("shout", "greedy"):
+            (source / ("guitar", "piano")[i % 2] / file.name).write_bytes(file.read_bytes())
+    settings = dataset.BuildSettings(per_class=0, test=0.0, validation=0.0)
+    summary = dataset.build(source, tmp_path / "out", settings, workers=2)
+    causes = {Path(item.name).stem: item.cause for item in summary.left_out}
+    assert set(causes) == {"abort", "crash"} and "SIGSEGV" in causes["crash"]
+    assert summary.rows["training"] == 4
+    assert decoder.WALLED not in os.environ
+    for bad in causes:
+        next(source.rglob(f"{bad}.wav")).unlink()
+    dataset.build(source, tmp_path / "plain", settings, workers=1)
+    shard = "training-00000.npy"
+    assert (tmp_path / "out" / shard).read_bytes() == (tmp_path / "plain" / shard).read_bytes()
+
+
+def test_one_that_is_left_early_is_ended(duet: Path) -> None:
+    one = decoder.Decoder()
+    blocks: Iterator[np.ndarray] = one.decode(str(duet), sample_rate=22050).blocks()
+    assert len(next(blocks))
+    process = one._process
+    assert process is not None
+    blocks.close()  # type: ignore[attr-defined]
+    assert process.poll() is not None
+    assert len(one.load(duet, sample_rate=22050)) == 12 * 22050
+    one.close()
