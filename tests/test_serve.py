@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -332,7 +333,12 @@ def test_a_recording_that_wants_too_much_memory(tight: Running) -> None:
 
 def test_uploads_have_a_largest_size(tight: Running) -> None:
     tight.wait_until(lambda: tight.app.state.pool.ready == 1)
-    assert problem(tight.post(bytes(31 << 20)), 413, "too-large")["limit_mb"] == 30
+    for _ in range(5):  # the answer is lost at times to the reset that follows: we are still sending
+        with contextlib.suppress(httpx.TransportError):
+            assert problem(tight.post(bytes(31 << 20)), 413, "too-large")["limit_mb"] == 30
+            break
+    else:
+        pytest.fail("no answer arrived in five tries")
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -345,7 +351,7 @@ def test_uploads_have_a_largest_size(tight: Running) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     try:
         problem(tight.client.post("/v1/predict", content=endless(), headers=headers), 413, "too-large")
-    except (httpx.WriteError, httpx.RemoteProtocolError):
+    except httpx.TransportError:
         pass  # the connection was closed while we went on sending
     assert sent < 64 << 20
     files = [("files", ("a.wav", wav(0.1)))] * 3
