@@ -120,10 +120,7 @@ def _clips(out: Path) -> State:
     for name in list(found):
         if name == "manifest.csv":
             with (out / name).open(newline="") as file:
-                rows = [
-                    {k: v for k, v in row.items() if k not in ("origin",)}
-                    for row in csv.DictReader(file)
-                ]
+                rows = [{k: v for k, v in row.items() if k not in ("origin",)} for row in csv.DictReader(file)]
             found[name] = _digest(json.dumps(rows))
         elif name.startswith("ledger.sqlite"):
             del found[name]
