@@ -3,7 +3,7 @@
 Input i of a seed is the same on every machine, so a finding is told by its number alone. The inputs are tried in a child
 process with a memory limit; a crash, an endless loop or an exception that the door lets through is kept, and the next
 child goes on behind it. `--engine atheris` lets coverage choose the inputs instead (pip install atheris; text doors).
-`--replay FILE...` tries files again. What is found once stays in fuzz/found/DOOR/, which the tests replay.
+`--replay` tries files again: those named, or what is in fuzz/found/DOOR/. What is found once stays there, for the tests.
 """
 
 from __future__ import annotations
@@ -151,11 +151,17 @@ def _keep(door: Door, data: bytes, text: str) -> Path:
     return path
 
 
-def replay(door: Door, files: list[Path]) -> None:
-    """Try files in this process."""
+def found_once(name: str) -> list[Path]:
+    """Return what a door's earlier findings are."""
+    return sorted((HERE / "found" / name).glob("*"))
+
+
+def replay(door: Door, files: list[Path]) -> int:
+    """Try files in this process; return how many."""
     for file in files:
         with tempfile.TemporaryDirectory() as scratch:
             door.run(file.read_bytes(), Path(scratch))
+    return len(files)
 
 
 def _with_atheris(door: Door, runs: int, seconds: float) -> None:
@@ -190,7 +196,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--engine", choices=["own", "atheris"], default="own")
-    parser.add_argument("--replay", nargs="+", type=Path)
+    parser.add_argument("--replay", nargs="*", type=Path)
     asked = parser.parse_args()
     if asked.engine == "atheris":
         import atheris
@@ -202,8 +208,9 @@ def main() -> int:
     chosen = list(known) if asked.doors == ["all"] else asked.doors
     if unknown := set(chosen) - set(known):
         parser.error(f"no door {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    if asked.replay:
-        replay(known[chosen[0]], asked.replay)
+    if asked.replay is not None:
+        tried = sum(replay(known[name], asked.replay or found_once(name)) for name in chosen)
+        print(f"{tried} tried again")
         return 0
     if asked.engine == "atheris":
         _with_atheris(known[chosen[0]], asked.runs or 100_000, asked.seconds)

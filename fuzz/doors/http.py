@@ -75,7 +75,6 @@ def _request(data: bytes, scratch: Path) -> None:
     if parsed is None:
         return
     method, path, query, headers, body = parsed
-    tempfile.tempdir = str(scratch)
     scope = {
         **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": ""},
         **{"method": method, "path": path, "raw_path": path.encode("utf-8", "replace"), "query_string": query},
@@ -97,7 +96,11 @@ def _request(data: bytes, scratch: Path) -> None:
         async with asyncio.timeout(5):
             await _app()(scope, receive, send)
 
-    _loop().run_until_complete(answer())
+    before, tempfile.tempdir = tempfile.tempdir, str(scratch)  # where uploads go
+    try:
+        _loop().run_until_complete(answer())
+    finally:
+        tempfile.tempdir = before
     _check(sent, method)
 
 
