@@ -73,13 +73,28 @@ def build(
             if done := _finished(out, identity, engine):
                 return done
             _claim(out, identity)
+            asked = clips
+
+            def check() -> None:
+                if _identity(labels, asked, settings, engine) != identity:
+                    raise DatasetError(
+                        f"{source}: recordings vanished or changed while the data set was built; "
+                        "put them back and run the same command again: what is done is kept"
+                    )
+
             clips, unreadable = _cut(clips, settings, at_work)
+            check()  # before anything is made by a plan without them
             picked = pick(clips, labels, per_class=settings.per_class, seed=settings.seed)
             divided, remarks = divide(
                 picked, labels, test=settings.test, validation=settings.validation, seed=settings.seed
             )
             planned = list(_shards(divided, settings))
             made = _make_all(out, planned, settings, labels, at_work, on_progress)
+            try:
+                check()
+            except DatasetError:
+                _forget_left_out(out, made)
+                raise
         return _finish(out, identity, settings, labels, planned, made, [*left_out, *unreadable], remarks)
 
 
@@ -103,6 +118,13 @@ def _identity(
     }
 
 
+def _forget_left_out(out: Path, made: dict[str, dict[str, Any]]) -> None:
+    """Remove the records of shards that left a clip out, so that they are made anew: it may have been there before."""
+    for name, record in made.items():
+        if record["left_out"]:
+            (out / f"{name}.json").unlink(missing_ok=True)
+
+
 def _groups(clips: Sequence[Clip]) -> list[list[Path]]:
     """Return the clips' files, some to a piece of work: one alone is too little."""
     paths = [clip.path for clip in clips]
@@ -121,7 +143,15 @@ def _finished(out: Path, identity: dict[str, Any], engine: Engine | None) -> Bui
         raise DatasetError(
             f"{out}: {', '.join(damaged[:5])} changed since the data set was built; remove the folder, build again"
         )
+    _clear(out)
     return _summary(out, dataset.index, already_there=True)
+
+
+def _clear(out: Path) -> None:
+    """Remove what only a build under way needs; a kill may have come between the index and that."""
+    for name in [JOURNAL, *(f"{split}-[0-9]*.json" for split in SPLITS)]:
+        for path in out.glob(name):
+            path.unlink(missing_ok=True)
 
 
 def _claim(out: Path, identity: dict[str, Any]) -> None:
@@ -246,8 +276,7 @@ def _finish(
         "identity": identity,
     }
     write_json(out / store.INDEX, index)
-    for name in [JOURNAL, *(f"{shard.name}.json" for shard in planned)]:
-        (out / name).unlink(missing_ok=True)
+    _clear(out)
     return _summary(out, index)
 
 
