@@ -64,6 +64,31 @@ def test_only_its_own_module_imports_a_package(package: str) -> None:
         assert package not in imported(path), f"{name} imports {package}; only {', '.join(sorted(allowed))} may"
 
 
+def test_nothing_that_is_read_can_be_code() -> None:
+    """No pickle, no evaluation, no archive that is unpacked to disk; a cluster's own messages are Ray's, which are pickles."""
+    for path in MODULES:
+        name = path.relative_to(SOURCE).as_posix()
+        known = imported(path)
+        if name != "cluster/engine.py":
+            assert not known & {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}, name
+        assert not known & {"yaml", "tarfile"}, name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"eval", "exec", "compile", "__import__"}, f"{name}, line {node.lineno}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                assert node.func.attr not in {"extractall", "unpack_archive", "load_model"}, f"{name}, {node.lineno}"
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
+                assert "allow_pickle=False" in ast.unparse(node), f"{name}, line {node.lineno}"
+            assert not (isinstance(node, ast.keyword) and node.arg == "shell"), name
+
+
+def test_what_is_started_in_python_looks_for_nothing_in_the_folder_one_is_in() -> None:
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        for start in re.findall(r"sys\.executable, \"([^\"]+)\"", text):
+            assert start in ("-P", "-I"), path
+
+
 def test_nobody_imports_the_command_line() -> None:
     for path in MODULES:
         if path.parent.name != "cli" and path.name != "__main__.py":

@@ -11,7 +11,7 @@ import soundfile
 
 from conftest import tone
 from whoplays.errors import RenderError
-from whoplays.render import parts, production, store
+from whoplays.render import parts, production, songs, store
 from whoplays.render.head import around, clip_targets
 from whoplays.render.labels import NotesLabel, label_of_notes, label_of_program
 from whoplays.render.machine import drum_machine
@@ -72,6 +72,23 @@ def song() -> Song:
     line = np.array([[i * 0.5, 0.4, 60 + i % 7, 90] for i in range(60)], dtype=np.float32)
     beat = np.array([[i * 0.25, 0.1, (36, 42, 38, 42)[i % 4], 100] for i in range(120)], dtype=np.float32)
     return Song("a song", (line, line + np.float32([0, 0, 12, 0]), beat), (0, 40, 0), (False, False, True), 30.0)
+
+
+def test_songs_are_kept_as_plain_arrays(tmp_path: Path) -> None:
+    silent = Song("nothing", (), (), (), 0.0)
+    songs.write(tmp_path / "songs.npz", [song(), silent])
+    again, nothing = songs.read(tmp_path / "songs.npz")
+    assert nothing == silent
+    assert (again.name, again.programs, again.drums, again.duration) == (
+        "a song",
+        (0, 40, 0),
+        (False, False, True),
+        30.0,
+    )
+    assert all(np.array_equal(kept, part) for kept, part in zip(again.parts, song().parts, strict=True))
+    (tmp_path / "songs.npz").write_bytes(b"\x80\x04N.")  # a pickle
+    with pytest.raises(RenderError, match="cannot be read"):
+        songs.read(tmp_path / "songs.npz")
 
 
 @pytest.fixture(scope="module")

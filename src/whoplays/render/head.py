@@ -60,7 +60,7 @@ class Head:
     def read(cls, folder: Path) -> Self:
         """Read the head of a folder of material. Raises `RenderError` when there is none."""
         try:
-            with np.load(folder / NAME) as file:
+            with np.load(folder / NAME, allow_pickle=False) as file:
                 return cls(**{name: file[name] for name in cls.__dataclass_fields__})
         except FileNotFoundError:
             raise RenderError(f"{folder} has no {NAME}; run: python -m whoplays.render head {folder}") from None

@@ -59,7 +59,7 @@ def read(paths: list[Path]) -> Rows:
     """Read shards into memory, one after the other. Raises `RenderError` when there is none."""
     if not paths:
         raise RenderError("no shard of material was found; render some first")
-    loaded = [np.load(path) for path in paths]
+    loaded = [np.load(path, allow_pickle=False) for path in paths]
     return Rows(
         *(np.concatenate([shard[name] for shard in loaded]) for name in ("features", "targets", "teacher", "about"))
     )

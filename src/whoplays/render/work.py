@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import AudioError, RenderError
 from ..features import LOGMEL, compute
-from ..files import write_atomically
 from ..labels import FAMILY_IDS
+from . import songs as kept_songs
 from .notes import SAMPLE_RATE, Library
 from .parts import Song, read_song
 from .scenes import N_SAMPLES, STEPS, Studio
@@ -36,16 +35,16 @@ def log_mel(samples: Array) -> NDArray[np.float16]:
 
 def songs_of(data: Path, cache: Path) -> list[Song]:
     """Return every song of `data`/midi, read once and kept in `cache`."""
-    kept = cache / "songs.pickle"
+    kept = cache / "songs.npz"
     if kept.is_file():
-        return pickle.loads(kept.read_bytes())
+        return kept_songs.read(kept)
     songs = []
     for path in sorted((data / "midi").rglob("*.mid")):
         try:
             songs.append(read_song(path))
         except RenderError as error:
             print(error, flush=True)
-    write_atomically(kept, pickle.dumps(songs))
+    kept_songs.write(kept, songs)
     return songs
 
 
