@@ -103,6 +103,19 @@ def test_a_data_set_is_built_around_what_breaks_its_decoder(evil: Path, tmp_path
     assert (tmp_path / "out" / shard).read_bytes() == (tmp_path / "plain" / shard).read_bytes()
 
 
+def test_decoders_print_nothing_of_their_own(tmp_path: Path, tiny_model: Path) -> None:
+    file = tmp_path / "damaged.mp3"
+    soundfile.write(file, synth.recording(["guitar"], duration_s=6, seed=1, sample_rate=22050), 22050)
+    content = bytearray(file.read_bytes())
+    content[5000:9000] = bytes(4000)
+    file.write_bytes(content)
+    (tmp_path / "again.mp3").write_bytes(content)
+    for paths in ([file], [file, tmp_path / "again.mp3"]):
+        command = [sys.executable, "-m", "whoplays", "predict", *map(str, paths), "--model", str(tiny_model)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert all(line.startswith("whoplays: ") for line in ended.stderr.splitlines()), ended.stderr
+
+
 def test_one_that_is_left_early_is_ended(duet: Path) -> None:
     one = decoder.Decoder()
     blocks: Iterator[np.ndarray] = one.decode(str(duet), sample_rate=22050).blocks()

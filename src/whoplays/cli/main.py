@@ -16,6 +16,20 @@ def say(message: str) -> None:
     print(printable(message), file=sys.stderr, flush=True)
 
 
+def _silence_decoders() -> None:
+    """Keep standard error for what Python writes: libmpg123 and others print there what they think of a file."""
+    try:
+        if sys.stderr.fileno() != 2:
+            return
+        ours = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    except (OSError, ValueError, AttributeError):  # closed, or none
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = ours
+
+
 def _run(arguments: list[str]) -> int:
     from . import quick
 
@@ -35,6 +49,8 @@ def _run(arguments: list[str]) -> int:
 def main() -> None:
     """Run the command. Our own errors become one line on standard error; nobody sees a traceback unless WHOPLAYS_DEBUG is set."""
     debug = bool(os.environ.get("WHOPLAYS_DEBUG"))
+    if not debug and sys.argv[1:2] == ["predict"]:
+        _silence_decoders()
     try:
         status = _run(sys.argv[1:])
         if status == 130:  # the library below takes the interrupt, and says nothing
