@@ -219,11 +219,20 @@ class Bundle:
         return self.folder / NETWORK
 
     def content(self, name: str) -> bytes:
-        """Return a file of the folder, which must still have its checksum. Raises `ModelError` with the folder's name."""
+        """Return a file of the folder, which must still have its checksum; a network is looked through (onnxfile.py).
+
+        Raises `ModelError` with the folder's name.
+        """
         try:
-            return _verified(self.folder, name, self.sha256)
+            content = _verified(self.folder, name, self.sha256)
         except ModelError as error:
             raise ModelError(f"{self.folder}: {error}") from None
+        if name == NETWORK and self.folder != DEFAULT:
+            try:
+                onnxfile.inspect(content)
+            except ModelError as error:
+                raise ModelError(f"{self.network}: {error}") from None
+        return content
 
 
 def write(folder: Path, config: ModelConfig, network: bytes, card: str) -> Bundle:
@@ -329,11 +338,6 @@ class Network:
         options.add_session_config_entry("session.use_env_allocators", "1")
         limit_memory()
         content = bundle.content(NETWORK)
-        if bundle.folder != DEFAULT:
-            try:
-                onnxfile.inspect(content)
-            except ModelError as error:
-                raise ModelError(f"{bundle.network}: {error}") from None
         try:
             # Constants are computed when they are needed, within the limit: folding them beforehand knows none.
             self._session = onnxruntime.InferenceSession(

@@ -167,7 +167,7 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
     if out.is_dir():
         raise UsageError(f"{out}: is a folder; name a file to write, such as {out / 'model.onnx'}")
     network = bundle.Network(found)
-    model = onnx.load(str(found.network))
+    model = onnx.load_model_from_string(found.content(bundle.NETWORK))
     _append_probabilities(model, found.config)
     entry = model.metadata_props.add()
     entry.key, entry.value = "whoplays", json.dumps(found.config.to_dict(), ensure_ascii=False)
