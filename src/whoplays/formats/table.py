@@ -176,6 +176,13 @@ def storable(path: str) -> str:
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
+    try:
+        yield from _parquet_rows(path)
+    except _pyarrow().ArrowException as error:  # its kinds share no other ancestor
+        raise ValueError(str(error)) from None
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
     pa = _pyarrow()
     with path.open("rb") as raw, pa.parquet.ParquetFile(raw) as file:
         stored = (file.schema_arrow.metadata or {}).get(b"whoplays.labels")
