@@ -111,8 +111,8 @@ def keep(
 
 
 def _command() -> str:
-    """The command as it was given; of a path from the root only its end, which is all that others could use."""
-    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
+    """The command as it was given; of a path from elsewhere only its end, which is all that others could use."""
+    words = [Path(word).name if word.startswith(("/", "../")) else word for word in sys.argv[1:]]
     return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *words])
 
 

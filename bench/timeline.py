@@ -1,31 +1,45 @@
 """How far segments begin and end from where families really do.
 
-    python bench/timeline.py [--mixtures 40] [--data FOLDER]
+    python bench/timeline.py [--mixtures 40] [--data FOLDER] [--settings]
 
 Materials: recordings made from formulas, of which each family's times are drawn (`synth`); the package's example
 recordings, rendered from notes; and, with a folder of training material (or WHOPLAYS_DATA), real recordings of one family
 each, three in a row with a second of silence or of overlap between them, whose times are those of their sound (40 dB below
 their peak). A family's true stretches are compared with the segments heard: the distance of its
 first onset and its last offset, the share of time (in steps of 0.1 s) that is right, and how many segments there are.
+F1 is that of steps and families, the mean over families: it counts as well what was missed and what was never there.
+Real recordings are those of the development half. With --settings the real ones are judged by other settings instead.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
+import itertools
 import json
 import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
+from real import RATE as REAL_RATE
+from real import Recording, real_recordings
 
 import whoplays
 from results import keep
-from whoplays import audio, demo, synth
+from whoplays import audio, bundle, demo, synth
+from whoplays.labels import FAMILY_IDS
+from whoplays.predict import Prediction
+from whoplays.timeline import TimelineSettings
 
 RATE = 22050
+SETTINGS = [
+    {"low": low, "max_gap_s": gap, "min_length_s": length}
+    for low, gap, length in itertools.product((0.4, 0.6, 0.8, 1.0), (0.4, 0.8, 1.3, 2.0), (0.5, 0.8))
+]
 FAMILIES = ("brass", "drums", "guitar", "piano", "strings")
 
 
@@ -48,8 +62,8 @@ def sequence(data: Path, seed: int) -> tuple[np.ndarray, list[tuple[str, float, 
     draw = np.random.default_rng([11, seed])
     parts, truth, at = [], [], 0.0
     for family in draw.permutation([f for f in FAMILIES if _solos(data)[f]])[:3]:
-        path = _solos(data)[family][draw.integers(len(_solos(data)[family]))]
-        samples = audio.load(path, sample_rate=RATE, duration=8.0)
+        drawn = _solos(data)[family][draw.integers(len(_solos(data)[family]))]
+        samples = soxr.resample(drawn.samples[: 8 * REAL_RATE], REAL_RATE, RATE)
         samples = 0.5 * samples / max(1e-6, float(np.abs(samples).max()))
         loud = np.flatnonzero(np.abs(samples) > 0.005)
         start = max(0.0, at + float(draw.choice([1.0, -1.0]))) if parts else 0.5
@@ -64,14 +78,12 @@ def sequence(data: Path, seed: int) -> tuple[np.ndarray, list[tuple[str, float, 
 
 
 @functools.cache
-def _solos(data: Path) -> dict[str, list[Path]]:
-    """Return, for each family, the real recordings in which it and none of the others is known to play."""
-    found: dict[str, list[Path]] = {family: [] for family in FAMILIES}
-    with (data / "manifest.csv").open(newline="") as file:
-        for line in csv.DictReader(file):
-            known = {family: line[family] for family in FAMILIES}
-            if line["kind"] == "real" and sorted(known.values()) == ["0", "0", "0", "0", "1"]:
-                found[next(family for family in FAMILIES if known[family] == "1")].append(data / line["path"])
+def _solos(data: Path) -> dict[str, list[Recording]]:
+    """Return, for each family, the recordings of the development half of real/ in which it alone is known to play."""
+    found: dict[str, list[Recording]] = {family: [] for family in FAMILIES}
+    for recording in real_recordings(data, "development"):
+        if recording.solo and np.abs(recording.samples).max() > 1e-3:
+            found[FAMILY_IDS[int(recording.targets.argmax())]].append(recording)
     return found
 
 
@@ -100,6 +112,41 @@ def judge(prediction: Any, truth: list[tuple[str, float, float]]) -> list[dict[s
     return rows
 
 
+def f1_over_time(answers: list[Prediction], truths: list[list[tuple[str, float, float]]]) -> float:
+    """Return F1 over steps of 0.1 s of all recordings, the mean over families."""
+    counts = {family: np.zeros(3) for family in FAMILIES}  # right, heard, true
+    for prediction, truth in zip(answers, truths, strict=True):
+        steps = np.arange(0.05, prediction.duration, 0.1)
+        for family in FAMILIES:
+            heard = _within(steps, [(s.start, s.end) for s in prediction.segments if s.family == family])
+            true = _within(steps, [(start, end) for name, start, end in truth if name == family])
+            counts[family] += [(heard & true).sum(), heard.sum(), true.sum()]
+    return float(np.mean([2 * right / (heard + true) for right, heard, true in counts.values() if true]))
+
+
+def _within(steps: np.ndarray, stretches: list[tuple[float, float]]) -> np.ndarray:
+    return np.any(
+        [(steps >= start) & (steps < end) for start, end in stretches] or [np.zeros(len(steps), bool)], axis=0
+    )
+
+
+def by_settings(data: Path, mixtures: int) -> list[dict[str, Any]]:
+    """Return a line for each of some settings, on the real recordings."""
+    made = [sequence(data, seed) for seed in range(mixtures)]
+    model = bundle.read(None)
+    lines = []
+    for settings in SETTINGS:
+        with tempfile.TemporaryDirectory() as folder:
+            config = replace(model.config, timeline=TimelineSettings(**settings))
+            other = bundle.write(Path(folder, "model"), config, model.content(bundle.NETWORK), "other settings")
+            recogniser = whoplays.load(other.folder)
+            answers = [recogniser.predict(samples, sample_rate=RATE) for samples, _ in made]
+        rows = [row for p, (_, truth) in zip(answers, made, strict=True) for row in judge(p, truth)]
+        line = {key: value for key, value in summary("", rows).items() if key not in ("material", "stretches")}
+        lines.append({**settings, "F1 over time": round(f1_over_time(answers, [t for _, t in made]), 3), **line})
+    return lines
+
+
 def summary(material: str, rows: list[dict[str, float]]) -> dict[str, Any]:
     """Return one line of the table."""
     found = [r for r in rows if r["found"]]
@@ -121,7 +168,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mixtures", type=int, default=40)
     parser.add_argument("--data", type=Path, default=os.environ.get("WHOPLAYS_DATA"))
+    parser.add_argument("--settings", action="store_true", help="compare settings on real recordings")
     asked = parser.parse_args()
+    if asked.settings:
+        if not asked.data:
+            parser.error("--settings needs --data")
+        lines = by_settings(Path(asked.data), asked.mixtures)
+        keep(
+            "timeline_settings",
+            "How scores become segments: other settings",
+            lines,
+            peer="low 0.6, max_gap_s 0.8, min_length_s 0.5 (shipped)",
+            packages=("onnxruntime",),
+            remarks="Real recordings of the development half, three families in a row.",
+        )
+        return
     mixtures = asked.mixtures
     recogniser = whoplays.load()
     made = [mixture(seed) for seed in range(mixtures)]
