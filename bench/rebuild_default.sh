@@ -1,14 +1,18 @@
 #!/bin/sh
 # Rebuild the model that ships, from recorded notes, Debian packages and a teacher's weights.
 #
-#   bench/rebuild_default.sh DATA TEACHER MATERIAL
+#   bench/rebuild_default.sh DATA TEACHER MATERIAL [small]
 #
 # DATA: a folder of training material with manifest.csv. TEACHER: the folder of mn04's weights. MATERIAL: a folder that
 # may grow to 6 GB. Every step skips what is there, so the script can be stopped and run again. On two cores: rendering
 # takes about an hour and a half, cutting the music 10 minutes, training two hours; 6 GB of memory.
+# With `small` it goes through every step with as little as will do, to show that they fit together: 1 GB, a model that hears
+# next to nothing.
 # Needs: pip install -e '.[train]' mido pyfluidsynth scipy torch safetensors; apt-get install fluidsynth unzip.
 set -eu
 data=$(realpath "$1") teacher=$(realpath "$2") material=$(realpath -m "$3")
+validation=3 half=45 scenes=90 epochs=121 restart=61 steps=150
+[ "${4:-}" = small ] && validation=1 half=1 scenes=2 epochs=4 restart=3 steps=10
 here=$(dirname "$(dirname "$(realpath "$0")")")
 fonts=$material/packages/usr/share/sounds
 game_music="0ad-data asc-music boswars-data colobot-common-sounds cube2-data drascula-music endless-sky-data extremetuxracer-data
@@ -17,6 +21,7 @@ game_music="0ad-data asc-music boswars-data colobot-common-sounds cube2-data dra
   megaglest-data naev-data pushover-data scorched3d-data singularity-music starfighter-data supertuxkart-data
   torus-trooper-data tuxmath-data unknown-horizons warzone2100-music wesnoth-1.16-music widelands-data"
 soundfonts="fluid-soundfont-gm musescore-general-soundfont csound-soundfont timgm6mb-soundfont"
+[ "${4:-}" = small ] && game_music="pushover-data tuxmath-data"
 
 mkdir -p "$material/packages"
 cd "$material/packages"
@@ -33,24 +38,28 @@ done
 cd "$here"
 export OMP_NUM_THREADS=1
 [ -e "$material/notes/clips.json" ] || python -m whoplays.render notes "$data" "$material"
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --held-out --last 3 \
+python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --held-out --last $validation \
     --font "$fonts/sf2/TimGM6mb.sf2"
 train_on="--font $fonts/sf2/FluidR3_GM.sf2 --font $fonts/sf3/MuseScore_General.sf3 --font $fonts/sf2/sf_GMbank.sf2"
 # shellcheck disable=SC2086 # one word for each font
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 0 --last 45 $train_on &
+python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 0 --last $half $train_on &
+other=$!
 # shellcheck disable=SC2086
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 45 --last 90 $train_on
-wait
+python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first $half --last $scenes $train_on
+wait $other
 python -m whoplays.render music "$material/packages" "$material" --teacher "$teacher"
 python -m whoplays.render head "$material" "$teacher"
 unset OMP_NUM_THREADS
+training="--epochs $epochs --restart $restart --steps $steps"
 # Half the training, then the music is labelled by the teacher and this student together, then the other half.
-python bench/train_default.py "$material" "$material/model" --until 61
+# shellcheck disable=SC2086
+python bench/train_default.py "$material" "$material/model" $training --until $restart
 if [ ! -e "$material/labelled-twice" ]; then
     OMP_NUM_THREADS=1 python -m whoplays.render head "$material" "$teacher" --student "$material/model"
     touch "$material/labelled-twice"
 fi
-python bench/train_default.py "$material" "$material/model"
+# shellcheck disable=SC2086
+python bench/train_default.py "$material" "$material/model" $training
 python bench/calibrate.py "$material/model" "$data" "$material"
 python bench/background.py "$material/model" "$material"
 python bench/recognition.py "$data" "$material/model"

@@ -1,6 +1,6 @@
 """Train the model that ships, on rendered material; run again, it goes on where it was.
 
-python bench/train_default.py MATERIAL MODEL [--epochs 121] [--restart 61] [--until 61]
+python bench/train_default.py MATERIAL MODEL [--epochs 121] [--restart 61] [--steps 150] [--until 61]
 
 With --until it stops after that epoch and writes the model as it is then: good enough to label music together with the
 teacher (`python -m whoplays.render head --student`). Run again without it, it goes on with the better labels.
@@ -33,9 +33,10 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--epochs", type=int, default=121)
     parser.add_argument("--restart", type=int, default=61)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--until", type=int, default=0)
     asked = parser.parse_args()
-    settings = {"epochs": asked.epochs, "restart": asked.restart, "steps_per_epoch": 150}
+    settings = {"epochs": asked.epochs, "restart": asked.restart, "steps_per_epoch": asked.steps}
     train(asked.material, recipe="default", out=asked.model, resume=True, watcher=Lines(asked.until), **settings)
 
 
