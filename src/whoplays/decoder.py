@@ -32,6 +32,8 @@ from .errors import AudioError
 STUCK_S = 120.0  # without a block: far more than a block of a second takes on any machine and disk
 MEMORY = 2 << 30  # bytes beyond what starting takes
 MAX_FRAME = 64 << 20
+TOGETHER_S = 5.0  # seconds in a frame: a window takes more than that, and each frame costs two changes of process
+MAX_PARTS = 64  # blocks in a frame; systems take so many parts at once
 _HEAD = struct.Struct("<cI")
 _PIPE = 1 << 20  # bytes that can be decoded ahead
 
@@ -142,9 +144,11 @@ class Decoder:
             command = [sys.executable, "-P", "-m", __name__]
             pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
             one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+            # glibc would give each block's memory back to the system and ask for it again: a tenth of the time
+            keep = {"MALLOC_TRIM_THRESHOLD_": str(32 << 20), "MALLOC_MMAP_THRESHOLD_": str(16 << 20)}
             # A session of its own: Ctrl-C is its user's to handle, who ends it.
             self._process = subprocess.Popen(
-                command, **pipes, bufsize=0, start_new_session=True, env={**os.environ, **one_thread}
+                command, **pipes, bufsize=0, start_new_session=True, env={**keep, **os.environ, **one_thread}
             )
             assert self._process.stdout
             with contextlib.suppress(ImportError, AttributeError, OSError):
@@ -229,16 +233,23 @@ def _decode(path: str, rate: int, start: float, duration: float | None) -> None:
     with audio.open_audio(path) as reader:
         meter = checks.Meter(reader.info.sample_rate)
         _tell(b"i", json.dumps({"sample_rate": reader.info.sample_rate}).encode())
-        heard = 0
+        heard = told = 0
+        held: list[memoryview] = []
         for block in audio.stream(checks.Metered(reader, meter), sample_rate=rate, start=start, duration=duration):
             heard += len(block)
             if len(block):
-                _tell(b"b", np.ascontiguousarray(block, dtype=np.float32).data.cast("B"))
+                held.append(np.ascontiguousarray(block, dtype=np.float32).data.cast("B"))
+            if heard - told >= rate * TOGETHER_S or len(held) == MAX_PARTS:
+                _tell(b"b", *held)
+                held, told = [], heard
+        if heard > told:
+            _tell(b"b", *held)
         _tell(b"d", json.dumps([caution.to_dict() for caution in meter.cautions(heard / rate)]).encode())
 
 
-def _tell(kind: bytes, content: bytes | memoryview) -> None:
-    parts = [memoryview(_HEAD.pack(kind, len(content))), memoryview(content)]
+def _tell(kind: bytes, *contents: bytes | memoryview) -> None:
+    """Write a frame; its parts are written as they lie."""
+    parts = [memoryview(_HEAD.pack(kind, sum(map(len, contents)))), *(memoryview(content) for content in contents)]
     while parts:
         gone = os.writev(1, parts)
         while parts and gone >= len(parts[0]):
