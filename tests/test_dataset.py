@@ -340,7 +340,7 @@ def test_the_rule_on_file_names(name: str, recording: str) -> None:
 
 def clip(name: str, *labels: int, recording: str | None = None, split: str | None = None) -> sources.Clip:
     targets = tuple(int(i in labels) for i in range(3))
-    return sources.Clip(Path(name), name, recording or name, targets, split=split)
+    return sources.Clip(Path(), name, recording or name, targets, split=split)
 
 
 THREE = tuple(label_for(name) for name in "abc")

@@ -73,22 +73,18 @@ def build(
             if done := _finished(out, identity, engine):
                 return done
             _claim(out, identity)
-            asked = clips
 
             def check() -> None:
-                if _identity(labels, asked, settings, engine) != identity:
+                if _identity(labels, clips, settings, engine) != identity:
                     raise DatasetError(
                         f"{source}: recordings vanished or changed while the data set was built; "
                         "put them back and run the same command again: what is done is kept"
                     )
 
-            clips, unreadable = _cut(clips, settings, at_work)
+            cut, unreadable = _cut(clips, settings, at_work)
             check()  # before anything is made by a plan without them
-            picked = pick(clips, labels, per_class=settings.per_class, seed=settings.seed)
-            divided, remarks = divide(
-                picked, labels, test=settings.test, validation=settings.validation, seed=settings.seed
-            )
-            planned = list(_shards(divided, settings))
+            planned, remarks = _plan(cut, labels, settings)
+            del cut  # of millions of clips every generation counts
             made = _make_all(out, planned, settings, labels, at_work, on_progress)
             try:
                 check()
@@ -104,7 +100,7 @@ def _identity(
     """Return what makes two builds the same: the settings, and the clips with their files' sizes."""
     digest = hashlib.sha256()
     ordered = sorted(clips, key=lambda c: (c.name, c.start))
-    groups = _groups(ordered)
+    groups = _Groups(ordered)
     found = engine.map(make.sizes, groups) if engine else enumerate(map(make.sizes, groups))
     sizes = [size for _, group in sorted(found, key=_first) for size in group]
     for clip, size in zip(ordered, sizes, strict=True):
@@ -125,10 +121,18 @@ def _forget_left_out(out: Path, made: dict[str, dict[str, Any]]) -> None:
             (out / f"{name}.json").unlink(missing_ok=True)
 
 
-def _groups(clips: Sequence[Clip]) -> list[list[Path]]:
-    """Return the clips' files, some to a piece of work: one alone is too little."""
-    paths = [clip.path for clip in clips]
-    return [paths[first : first + PROBED_AT_ONCE] for first in range(0, len(paths), PROBED_AT_ONCE)]
+class _Groups(Sequence[list[Path]]):
+    """The clips' files, some to a piece of work: one alone is too little. Paths are made when they are asked for."""
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self._clips = clips
+
+    def __len__(self) -> int:
+        return -(-len(self._clips) // PROBED_AT_ONCE)
+
+    def __getitem__(self, number: Any) -> Any:
+        first = range(len(self))[number] * PROBED_AT_ONCE
+        return [clip.path for clip in self._clips[first : first + PROBED_AT_ONCE]]
 
 
 def _finished(out: Path, identity: dict[str, Any], engine: Engine | None) -> BuildSummary | None:
@@ -175,7 +179,7 @@ def _claim(out: Path, identity: dict[str, Any]) -> None:
 
 def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[LeftOut]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
-    told = [one for _, group in sorted(engine.map(make.durations, _groups(clips)), key=_first) for one in group]
+    told = [one for _, group in sorted(engine.map(make.durations, _Groups(clips)), key=_first) for one in group]
     found: list[Clip] = []
     left_out: list[LeftOut] = []
     for clip, (seconds, cause) in zip(clips, told, strict=True):
@@ -196,6 +200,13 @@ def _pieces(clip: Clip, seconds: float | None, clip_s: float) -> Iterator[Clip]:
     count = 1 if length is None else max(1, int(length / clip_s + 0.5))
     for i in range(count):
         yield replace(clip, start=clip.start + i * clip_s, duration=min(clip_s, clip.duration or clip_s))
+
+
+def _plan(clips: Sequence[Clip], labels: Sequence[Label], settings: BuildSettings) -> tuple[list[Shard], list[str]]:
+    """Return the shards to be, and remarks for people."""
+    picked = pick(clips, labels, per_class=settings.per_class, seed=settings.seed)
+    divided, remarks = divide(picked, labels, test=settings.test, validation=settings.validation, seed=settings.seed)
+    return list(_shards(divided, settings)), remarks
 
 
 def _shards(clips: Sequence[Clip], settings: BuildSettings) -> Iterator[Shard]:

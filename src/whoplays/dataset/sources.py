@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from .. import audio
 from ..errors import DatasetError
@@ -36,17 +37,25 @@ _FAMILY_COLUMNS = ("family", "label", "class")
 MAX_FIELD = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """One row to be: a part of a file, what it was recorded with, and 1, 0 or None (not known) for each label."""
+    """One row to be: a part of a file, what it was recorded with, and 1, 0 or None (not known) for each label.
 
-    path: Path
+    Plans hold millions of them, so what clips have in common (root, targets, split) is one object for all.
+    """
+
+    root: Path  # that the name is relative to
     name: str  # as the source names the file: relative, with /
     recording: str
     targets: tuple[int | None, ...]
     start: float = 0.0
     duration: float | None = None
     split: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.root / self.name
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -108,17 +117,16 @@ def _read_folder(source: Path, wanted: Sequence[str]) -> tuple[tuple[Label, ...]
             raise DatasetError(f"{folder}: has no recordings ({', '.join(sorted(audio.EXTENSIONS)[:6])} ...)")
         for path in found:
             name = path.relative_to(source).as_posix()
-            clips.append(Clip(path, name, recording_of(name), targets))
+            clips.append(Clip(source, name, recording_of(name), targets))
     return tuple(label_for(folder.name) for folder in classes), clips, []
 
 
 def _read_manifest(
     manifest: Path, wanted: Sequence[str], where: Sequence[str], with_none: bool
 ) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
-    rows = list(_rows(manifest))
-    if not rows:
+    columns = list(next(iter(_rows(manifest)), ()))
+    if not columns:
         raise DatasetError(f"{manifest}: has no rows")
-    columns = list(rows[0])
     if "path" not in columns:
         raise DatasetError(f"{manifest}: has no column 'path'; its columns are {', '.join(columns)[:200]}")
     if not {"labels", *_FAMILY_COLUMNS, *FAMILY_IDS, *wanted} & set(columns):
@@ -126,13 +134,18 @@ def _read_manifest(
             f"{manifest}: has no column that names labels: labels, family, label, class, or one for each label id"
         )
     conditions = [_condition(text, columns) for text in where]
-    kept = [(n, row) for n, row in enumerate(rows, 2) if all(holds(row) for holds in conditions)]
-    ids = tuple(wanted) or _ids_of((row for _, row in kept), columns)
+
+    def kept() -> Iterator[tuple[int, dict[str, str]]]:
+        """Read the table anew: a list of its rows would take more memory than anything that is made of them."""
+        return ((n, row) for n, row in enumerate(_rows(manifest), 2) if all(holds(row) for holds in conditions))
+
+    ids = tuple(wanted) or _ids_of((row for _, row in kept()), columns)
     labels = tuple(label_for(i) for i in ids)
+    folder, known = manifest.parent, dict[Any, Any]()
     clips, left_out = [], []
-    for number, row in kept:
+    for number, row in kept():
         try:
-            clip = _clip(manifest.parent, row, ids)
+            clip = _clip(folder, row, ids, known)
         except DatasetError as error:
             raise DatasetError(f"{manifest}, line {number}: {error}") from None
         if not any(clip.targets) and not (with_none and None not in clip.targets):
@@ -180,16 +193,20 @@ def _ids_of(rows: Iterable[dict[str, str]], columns: Sequence[str]) -> tuple[str
     return FAMILY_IDS if found and found <= set(FAMILY_IDS) else tuple(sorted(found))
 
 
-def _clip(folder: Path, row: dict[str, str], ids: tuple[str, ...]) -> Clip:
+def _clip(folder: Path, row: dict[str, str], ids: tuple[str, ...], known: dict[Any, Any]) -> Clip:
+    """Return a row's clip. known: targets that other clips have, to be shared."""
     name = row["path"].strip()
     if not name:
         raise DatasetError("its path is empty")
     recording = next((row[c].strip() for c in _RECORDING_COLUMNS if row.get(c, "").strip()), "") or recording_of(name)
-    split = row.get("split", "").strip() or None
-    if split not in (None, *SPLITS):
-        raise DatasetError(f"split is {split!r}; {', '.join(SPLITS)} or nothing is possible")
+    named = row.get("split", "").strip()
+    if named not in ("", *SPLITS):
+        raise DatasetError(f"split is {named!r}; {', '.join(SPLITS)} or nothing is possible")
     start, duration = (0.0, None) if "video_id" in row else _part(row)
-    return Clip(folder / name, name, recording, _targets(row, ids), start, duration, split)
+    targets = _targets(row, ids)
+    targets = known.setdefault(targets, targets)
+    split = next((split for split in SPLITS if split == named), None)
+    return Clip(folder, name, recording, targets, start, duration, split)
 
 
 def _part(row: dict[str, str]) -> tuple[float, float | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +33,7 @@ def pick(clips: Sequence[Clip], labels: Sequence[Label], *, per_class: int | Non
     Clips with none of the labels are one more class, which is never the one that decides. Raises `DatasetError` for a
     class without any.
     """
-    sizes = [sum(i in clip.labels for clip in clips) for i in range(len(labels))]
+    sizes = [sum(clip.targets[i] == 1 for clip in clips) for i in range(len(labels))]
     if empty := [label.id for label, size in zip(labels, sizes, strict=True) if not size]:
         raise DatasetError(f"no recording of {', '.join(empty)}; every class needs some")
     if per_class == 0:
@@ -68,15 +68,22 @@ def divide(
             f"--test {test:g} and --validation {validation:g} do not fit into a whole; each 0 to 1, sum at most 1"
         )
     wanted = [name for name in SPLITS if shares[name] > 1e-9]
+    dealt = _dealt(clips, labels, shares, wanted, seed)
+    divided = [replace(clip, split=dealt[clip.recording]) for clip in clips]
+    return divided, _remarks(divided, labels, wanted)
+
+
+def _dealt(
+    clips: Sequence[Clip], labels: Sequence[Label], shares: dict[str, float], wanted: Sequence[str], seed: int
+) -> dict[str, str]:
+    """Return the split of each recording."""
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         groups[clip.recording].append(clip)
-    fixed = {name: _fixed_split(name, group) for name, group in groups.items()}
-    if not any(fixed.values()):
+    fixed = {name: split for name, group in groups.items() if (split := _fixed_split(name, group))}
+    if not fixed:
         _check_recordings(groups, labels, wanted)
-    dealt = _deal(groups, fixed, len(labels), shares, wanted, seed)
-    divided = [replace(clip, split=dealt[clip.recording]) for clip in clips]
-    return divided, _remarks(divided, labels, wanted)
+    return _deal(groups, fixed, len(labels), shares, wanted, seed)
 
 
 def _fixed_split(name: str, group: Sequence[Clip]) -> str | None:
@@ -98,26 +105,41 @@ def _check_recordings(groups: dict[str, list[Clip]], labels: Sequence[Label], wa
 
 def _deal(
     groups: dict[str, list[Clip]],
-    fixed: dict[str, str | None],
+    fixed: dict[str, str],
     n_labels: int,
     shares: dict[str, float],
     wanted: Sequence[str],
     seed: int,
 ) -> dict[str, str]:
-    counts = {name: _count(group, n_labels) for name, group in groups.items()}
+    known: dict[bytes, np.ndarray] = {}  # most recordings hold what many others hold: one array for all of those
+
+    def shared(count: np.ndarray) -> np.ndarray:
+        return known.setdefault(count.tobytes(), count)
+
+    counts = {name: shared(_count(group, n_labels)) for name, group in groups.items()}
     total = np.sum(list(counts.values()), axis=0)
     lacking = {split: shares[split] * total for split in SPLITS}
-    dealt = {name: split for name, split in fixed.items() if split}
+    dealt = dict(fixed)
     for name, split in dealt.items():
         lacking[split] = lacking[split] - counts[name]
-    rest = sorted(set(groups) - set(dealt), key=lambda name: (-counts[name].sum(), drawn(seed, "split", name)))
-    for name in rest:
+    scale = np.maximum(total, 1) ** 2
+    weights = {id(count): count / scale for count in known.values()}
+    for name in _larger_first([name for name in groups if name not in dealt], counts, seed):
         # Placing n where L is lacking lowers the squared lack by 2 n L - n n; the second term is the same everywhere.
-        weight = counts[name] / np.maximum(total, 1) ** 2
+        weight = weights[id(counts[name])]
         best = max(wanted, key=lambda split: float(weight @ lacking[split]))
         dealt[name] = best
         lacking[best] = lacking[best] - counts[name]
     return dealt
+
+
+def _larger_first(names: list[str], counts: dict[str, np.ndarray], seed: int) -> Iterator[str]:
+    """Yield names of recordings: larger ones first, equal ones as they are drawn."""
+    by_size: dict[float, list[str]] = defaultdict(list)
+    for name in names:
+        by_size[float(counts[name].sum())].append(name)
+    for size in sorted(by_size, reverse=True):
+        yield from sorted(by_size.pop(size), key=lambda name: drawn(seed, "split", name))
 
 
 def _count(group: Sequence[Clip], n_labels: int) -> np.ndarray:
