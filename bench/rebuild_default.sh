@@ -40,7 +40,7 @@ export OMP_NUM_THREADS=1
 [ -e "$material/notes/clips.json" ] || python -m whoplays.render notes "$data" "$material"
 python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --held-out --last $validation \
     --font "$fonts/sf2/TimGM6mb.sf2"
-train_on="--font $fonts/sf2/FluidR3_GM.sf2 --font $fonts/sf3/MuseScore_General.sf3 --font $fonts/sf2/sf_GMbank.sf2"
+train_on="--font $fonts/sf2/FluidR3_GM.sf2 --font $fonts/sf3/MuseScore_General_Full.sf3 --font $fonts/sf2/sf_GMbank.sf2"
 # shellcheck disable=SC2086 # one word for each font
 python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 0 --last $half $train_on &
 other=$!

@@ -17,7 +17,7 @@ from whoplays.render.labels import NotesLabel, label_of_notes, label_of_program
 from whoplays.render.machine import drum_machine
 from whoplays.render.notes import Library, Voice, pack
 from whoplays.render.parts import Song, excerpt, into_register
-from whoplays.render.players import RecordedVoice
+from whoplays.render.players import RecordedVoice, Soundfont
 from whoplays.render.scenes import N_SAMPLES, STEPS, Studio, _heard
 
 RATE = 32000
@@ -307,3 +307,12 @@ def test_the_teacher_is_the_published_network(shared_peers: Path, shared_data: P
         embedding = teacher.embed(np.resize(samples, 320000)[None] if samples.size < 320000 else samples[None, :320000])
         np.testing.assert_allclose(embedding.mean(axis=1)[0], reference[f"embedding{i}"], atol=1e-4)
         np.testing.assert_allclose(teacher.scores(embedding.mean(axis=1))[0], reference[f"logits{i}"], atol=1e-3)
+
+
+@pytest.mark.parametrize("content", [None, b"no soundfont"])
+def test_what_is_no_soundfont_is_refused(tmp_path, content):
+    pytest.importorskip("fluidsynth")
+    if content:
+        (tmp_path / "piano.sf2").write_bytes(content)
+    with pytest.raises(RenderError, match="piano.sf2: (is no soundfont|not found)"):
+        Soundfont(tmp_path / "piano.sf2")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import missing_extra
+from ..errors import RenderError, missing_extra
 from .labels import NotesLabel, label_of_program
 from .notes import SAMPLE_RATE, Clip, Library, Voice
 from .parts import Part
@@ -216,13 +216,15 @@ class Soundfont:
     """A soundfont file, open in fluidsynth. One for each process: the synthesiser keeps a state."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file. Raises `MissingExtraError` without pyfluidsynth."""
+        """Open the file. Raises `MissingExtraError` without pyfluidsynth, `RenderError` for what is no soundfont."""
         try:
             import fluidsynth
         except ImportError:
             raise missing_extra("pyfluidsynth (and the fluidsynth library)", "render", "playing a soundfont") from None
         self._synth = fluidsynth.Synth(samplerate=float(SAMPLE_RATE), gain=0.4)
-        self._font = self._synth.sfload(str(path))
+        self._font = self._synth.sfload(str(path)) if path.is_file() else -1
+        if self._font < 0:
+            raise RenderError(f"{path}: {'is no soundfont' if path.is_file() else 'not found'}; name an .sf2 or .sf3 file")
         self.name = path.stem
 
     def has(self, program: int, bank: int) -> bool:
