@@ -314,5 +314,5 @@ def test_what_is_no_soundfont_is_refused(tmp_path, content):
     pytest.importorskip("fluidsynth")
     if content:
         (tmp_path / "piano.sf2").write_bytes(content)
-    with pytest.raises(RenderError, match="piano.sf2: (is no soundfont|not found)"):
+    with pytest.raises(RenderError, match=r"piano\.sf2: (is no soundfont|not found)"):
         Soundfont(tmp_path / "piano.sf2")
