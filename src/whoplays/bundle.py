@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from . import device as devices
 from . import onnxfile
-from .errors import ModelError, WhoplaysError
+from .errors import ModelError, WhoplaysError, require
 from .features import FeatureSettings
 from .files import make_folder, sha256_of, write_atomically, write_json
 from .labels import Label
@@ -117,9 +117,7 @@ class ModelConfig:
                 f"calibration needs {n} finite numbers each",
             ),
         ]
-        for fine, problem in checks:
-            if not fine:
-                raise ModelError(f"model configuration: {problem}")
+        require(checks, ModelError, "model configuration: {}")
 
     @property
     def id(self) -> str:

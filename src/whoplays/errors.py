@@ -3,6 +3,10 @@
 Every message is one line that says what was seen, what the limit is and what to do about it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     """Return text without what would break a line or move a terminal's cursor: ? stands for it."""
@@ -47,6 +51,16 @@ class RenderError(WhoplaysError):
 
 class DownloadError(WhoplaysError):
     """Clips cannot be planned or fetched."""
+
+
+def require(checks: Iterable[tuple[bool, str]], kind: type[WhoplaysError], form: str = "{}") -> None:
+    """Raise `kind` for the first of (whether it is fine, what is wrong otherwise) that is not fine.
+
+    form: the error's text, with {} for what is wrong. Settings check themselves with this before anything is read.
+    """
+    for fine, problem in checks:
+        if not fine:
+            raise kind(form.format(problem))
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:

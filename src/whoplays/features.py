@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ModelError
+from .errors import ModelError, require
 
 Array = NDArray[np.float32]
 
@@ -78,9 +78,7 @@ class FeatureSettings:
             ),
             (self.steps is None or 1 <= self.steps <= 100_000, f"steps {self.steps} is outside 1 to 100000"),
         ]
-        for fine, problem in checks:
-            if not fine:
-                raise ModelError(f"feature settings: {problem}")
+        require(checks, ModelError, "feature settings: {}")
 
     def _check_kinds(self) -> None:
         """Refuse values of another kind than the fields': settings are read from files."""

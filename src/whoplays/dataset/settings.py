@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import features
-from ..errors import DatasetError
+from ..errors import DatasetError, require
 from ..features import FeatureSettings
 
 MAX_SHARD_MB = 1024
@@ -55,9 +55,7 @@ class BuildSettings:
             (self.pitch_method in ("spectrum", "vocoder"), f"--pitch-method {self.pitch_method}: spectrum or vocoder"),
             (0 <= self.shard_mb <= MAX_SHARD_MB, f"--shard-mb {self.shard_mb}: 0 to {MAX_SHARD_MB} MB"),
         ]
-        for fine, problem in checks:
-            if not fine:
-                raise DatasetError(f"{problem} is possible")
+        require(checks, DatasetError, "{} is possible")
 
     @property
     def settings(self) -> FeatureSettings:

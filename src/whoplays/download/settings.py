@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..errors import UsageError
+from ..errors import UsageError, require
 from .causes import Cause
 from .measure import FORMATS
 from .source import Access, Template, host_of
@@ -44,7 +44,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, before anything is asked for."""
-        limits = (
+        ranges = (
             ("jobs", self.jobs, 1, 64),
             ("per-host", self.per_host or 1, 1, 64),
             ("pace", self.pace_s or 0.0, 0, 3600),
@@ -55,15 +55,17 @@ class Settings:
             ("rate", self.rate, 8000, 192_000),
             ("channels", self.channels, 1, 2),
         )
-        for name, value, low, high in limits:
-            if not low <= value <= high:
-                raise UsageError(f"--{name} {value}: from {low} to {high}")
-        if self.ending not in FORMATS:
-            raise UsageError(f"--format {self.ending}: one of {', '.join(FORMATS)}")
-        if unknown := sorted(set(self.retry) - set(Cause)):
-            raise UsageError(f"--retry {unknown[0]}: no such cause; there are {', '.join(Cause)}")
-        if (self.access.proxy or "").lower().startswith("socks"):
-            raise UsageError(f"--proxy {self.access.proxy}: ffmpeg takes http:// proxies only")
+        checks = [
+            (low <= value <= high, f"--{name} {value}: from {low} to {high}") for name, value, low, high in ranges
+        ]
+        unknown = sorted(set(self.retry) - set(Cause))
+        socks = (self.access.proxy or "").lower().startswith("socks")
+        checks += [
+            (self.ending in FORMATS, f"--format {self.ending}: one of {', '.join(FORMATS)}"),
+            (not unknown, f"--retry {', '.join(unknown)}: no such cause; there are {', '.join(Cause)}"),
+            (not socks, f"--proxy {self.access.proxy}: ffmpeg takes http:// proxies only"),
+        ]
+        require(checks, UsageError)
 
     def pause_s(self, host: str) -> float:
         """Return the usual pause between the starts of two calls to `host`."""

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import UsageError
+from .. import device as devices
+from ..errors import UsageError, require
 
 MIB = 1 << 20
 
@@ -16,7 +17,7 @@ MIB = 1 << 20
 class Settings:
     """A server's settings; the command's flags and environment variables carry the same names.
 
-    model: a model folder; None: the model inside the package. workers: recordings heard at a time, each in a process of
+    model: a model folder; None: the model inside the package. device: what its network runs on (device.py). workers: recordings heard at a time, each in a process of
     its own. queue: recordings that may wait for one of them. max_upload_mb: one request's body in MiB.
     max_duration_s: of one recording, or of the part asked for. time_limit_s: for hearing one recording. memory_mb: what a
     worker may take beyond what it needs idle. upload_time_s: for one request's body to arrive. rate: recordings a minute
@@ -28,6 +29,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     model: Path | None = None
+    device: str = "cpu"
     workers: int = 0
     queue: int = 32
     max_upload_mb: int = 200
@@ -62,9 +64,9 @@ class Settings:
             ("rate", self.rate, 0, 1_000_000),
             ("live", self.live, 0, 256),
         )
-        for name, value, low, high in ranges:
-            if not low <= value <= high:
-                raise UsageError(f"--{name} {value:g}: {low} to {high} is possible")
+        checks = ((low <= value <= high, f"--{name} {value:g}: {low} to {high}") for name, value, low, high in ranges)
+        require(checks, UsageError, "{} is possible")
+        devices.check(self.device)
         if self.token is not None and (len(self.token) < 16 or not self.token.isascii() or " " in self.token):
             raise UsageError(
                 "--token: give 16 or more ASCII characters without spaces; anything shorter can be guessed"
