@@ -63,6 +63,13 @@ class CountedDropout(layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
+def drop_apart(model: Any, rank: int) -> None:
+    """Let a model drop other units than its copies in other processes do; rank: of this process, the first's is 0."""
+    for layer in model.layers:
+        if isinstance(layer, CountedDropout):
+            layer.seed += rank << 20
+
+
 def report_network(
     frames: int,
     width: int,

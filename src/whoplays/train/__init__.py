@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from .watch import Watcher
+from .together import Exchange
+from .watch import Elsewhere, Watcher
 
 RECIPES = ("report", "default")
 
-__all__ = ["RECIPES", "Watcher", "train"]
+__all__ = ["RECIPES", "Watcher", "chosen", "epochs", "train"]
 
 
 def train(
@@ -24,25 +25,51 @@ def train(
     out: Path | str,
     resume: bool = False,
     watcher: Watcher | None = None,
+    elsewhere: Elsewhere | None = None,
     **settings: Any,
 ) -> Any:
     """Train `recipe` on a data set and write a model folder to `out`; return what the recipe tells of it.
 
-    settings: the recipe's own (`ReportSettings`, ...). resume: go on with an interrupted run in `out`. Raises
-    `UsageError` for a recipe or setting that does not exist, and what the recipe raises.
+    settings: the recipe's own (`ReportSettings`, ...). resume: go on with an interrupted run in `out`. elsewhere: goes
+    through the epochs instead of this process (`whoplays.cluster.train`). Raises `UsageError` for a recipe or setting
+    that does not exist, and what the recipe raises.
     """
+    wanted = chosen(recipe, settings)
     if recipe == "report":
-        from .report import ReportSettings, train_report
+        from .report import train_report
 
-        return train_report(dataset_folder, out, _made(ReportSettings, settings), resume=resume, watcher=watcher)
-    if recipe == "default":
-        from .default import train_default
+        return train_report(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
+    from .default import train_default
 
-        return train_default(dataset_folder, out, resume=resume, watcher=watcher, **settings)
-    raise UsageError(f"--recipe {recipe}: {' or '.join(RECIPES)} is possible")
+    return train_default(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
 
 
-def _made(kind: Any, settings: dict[str, Any]) -> Any:
+def epochs(dataset_folder: Path, *, out: Path, settings: Any, watcher: Watcher, exchange: Exchange) -> None:
+    """Go through a run's epochs in one of several processes that train one model; the first keeps checkpoints in `out`.
+
+    settings: as `chosen` gave them.
+    """
+    from .default_settings import DefaultSettings
+
+    if isinstance(settings, DefaultSettings):
+        from .default import epochs_of_default
+
+        epochs_of_default(dataset_folder, out, settings, watcher=watcher, exchange=exchange)
+    else:
+        from .report import epochs_of_report
+
+        epochs_of_report(dataset_folder, out, settings, watcher=watcher, exchange=exchange)
+
+
+def chosen(recipe: str, settings: dict[str, Any]) -> Any:
+    """Return a recipe's settings. Raises `UsageError` for a recipe or setting that does not exist or cannot be."""
+    kind: Any
+    if recipe == "report":
+        from .report import ReportSettings as kind
+    elif recipe == "default":
+        from .default_settings import DefaultSettings as kind
+    else:
+        raise UsageError(f"--recipe {recipe}: {' or '.join(RECIPES)} is possible")
     if unknown := sorted(set(settings) - set(kind.__dataclass_fields__)):
         raise UsageError(
             f"{', '.join(unknown)}: not a setting of this recipe; it has {', '.join(kind.__dataclass_fields__)}"

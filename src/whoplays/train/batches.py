@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,10 @@ CHUNK_STEPS = 500
 
 @dataclass(frozen=True)
 class Chunk:
-    """features (steps, batch, frames, width), targets (steps, batch, labels), weights (steps, batch): 0 is padding."""
+    """features (steps, batch, frames, width), targets (steps, batch, labels), weights (steps, batch): 0 is padding.
+
+    rows: places filled, by a row or, where `spread` left it open, by none.
+    """
 
     features: Array
     targets: Array
@@ -27,9 +30,23 @@ class Chunk:
     rows: int
 
 
-def drawn_order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the order of n rows in an epoch: a function of seed and epoch alone, so a resumed run draws the same."""
-    return np.random.default_rng([seed, epoch]).permutation(n)
+def drawn_order(n: int, *, seed: int, epoch: int, rank: int = 0) -> NDArray[np.int64]:
+    """Return the order of n rows in an epoch: a function of its arguments alone, so a resumed run draws the same.
+
+    rank: of the process, where several train one model.
+    """
+    return np.random.default_rng([seed, epoch, rank] if rank else [seed, epoch]).permutation(n)
+
+
+def spread(rows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
+    """Return rows evenly over steps (steps, most in a step), in their order; -1 where a step has fewer, or none."""
+    bounds = np.arange(steps + 1) * len(rows) // steps
+    most = max(1, int(np.diff(bounds).max()))
+    places = bounds[:-1, None] + np.arange(most)
+    filled = places < bounds[1:, None]
+    out = np.full((steps, most), -1, dtype=np.int64)
+    out[filled] = rows[places[filled]]
+    return out
 
 
 def steps_per_chunk(rows: int, row_bytes: int, batch_size: int) -> int:
@@ -38,29 +55,38 @@ def steps_per_chunk(rows: int, row_bytes: int, batch_size: int) -> int:
     return int(max(1, min(CHUNK_STEPS, fitting, -(-rows // batch_size))))
 
 
-def chunks(split: Split, rows: NDArray[np.int64], *, batch_size: int) -> Iterator[Chunk]:
-    """Yield all of `rows` of the split, in their order, in chunks of one shape; the last is filled up with padding."""
+def chunks(split: Split, rows: NDArray[np.int64], *, batch_size: int, filled: bool = True) -> Iterator[Chunk]:
+    """Yield all of `rows` of the split, in their order, in chunks of one shape; the last is filled up with padding.
+
+    A row of -1 is none: its place has weight 0. filled: False lets the last chunk have no more steps than it needs.
+    """
     frames, width = split.features.shape[1:]
     per_chunk = batch_size * steps_per_chunk(len(rows), frames * width * 4, batch_size)
     parts = [rows[first : first + per_chunk] for first in range(0, len(rows), per_chunk)]
     with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(_read, split, parts[0], per_chunk, batch_size) if parts else None
+
+        def submit(part: NDArray[np.int64]) -> Future[Chunk]:
+            size = per_chunk if filled else -(-len(part) // batch_size) * batch_size
+            return reader.submit(_read, split, part, size, batch_size)
+
+        following = submit(parts[0]) if parts else None
         for i in range(len(parts)):
             assert following is not None
             chunk = following.result()
             if i + 1 < len(parts):
-                following = reader.submit(_read, split, parts[i + 1], per_chunk, batch_size)
+                following = submit(parts[i + 1])
             yield chunk
 
 
 def _read(split: Split, rows: NDArray[np.int64], per_chunk: int, batch_size: int) -> Chunk:
-    sorting = np.argsort(rows)  # shards are read front to back
+    places = np.argsort(rows)  # shards are read front to back
+    places = places[rows[places] >= 0]
     features = np.zeros((per_chunk, *split.features.shape[1:]), dtype=np.float32)
-    features[sorting] = split.features[rows[sorting]]
+    features[places] = split.features[rows[places]]
     targets = np.zeros((per_chunk, split.targets.shape[1]), dtype=np.float32)
-    targets[: len(rows)] = split.targets[rows]
+    targets[places] = split.targets[rows[places]]
     weights = np.zeros(per_chunk, dtype=np.float32)
-    weights[: len(rows)] = 1.0
+    weights[places] = 1.0
 
     def batched(values: Array) -> Array:
         return values.reshape(per_chunk // batch_size, batch_size, *values.shape[1:])

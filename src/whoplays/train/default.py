@@ -7,8 +7,9 @@ the rows: no two crops are alike.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,73 +20,21 @@ from numpy.typing import NDArray
 
 from .. import augment, bundle, export, metrics
 from ..augment import FRAMES_PER_STEP, Examples
-from ..dataset import Dataset
-from ..dataset.store import INDEX
 from ..errors import DatasetError, ModelError, UsageError
 from ..files import only_writer
-from . import calibrate, checkpoint
+from . import calibrate, checkpoint, together
 from .checkpoint import Checkpoint
+from .default_settings import DefaultSettings
 from .history import History, Row
 from .losses import masked_crossentropy, masked_distance
-from .pools import DatasetPool, MaterialPool, Pool
-from .watch import Watcher
+from .pools import MaterialPool, Pool, open_pools
+from .together import Alone, Exchange, check_progress, of_first, total
+from .watch import Elsewhere, Watcher
 
 Array = NDArray[np.float32]
 
 #: What the network hears at once in use: longer than its crops, which its pooling over time allows.
 WINDOW_S = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class DefaultSettings:
-    """What can be set.
-
-    epochs: of `steps_per_epoch` steps (0: as many as rows need, at most 200) of `batch_size` crops of `crop_steps` x 0.32 s.
-    learning_rate: the highest, reached in the first epoch, then lowered along half a cosine. restart: the epoch after
-    which it starts again, at half that height (Loshchilov 2017; 0: never). ema: how slowly the averaged weights, which are
-    what is judged and shipped, follow. mix: share of crops mixed with another. teacher, over_time: weights of the
-    teacher's and of the step-by-step loss beside the recording's.
-    """
-
-    epochs: int = 30
-    steps_per_epoch: int = 0
-    batch_size: int = 64
-    crop_steps: int = 16
-    learning_rate: float = 2e-3
-    restart: int = 0
-    weight_decay: float = 1e-2
-    ema: float = 0.997
-    mix: float = 0.5
-    teacher: float = 0.5
-    over_time: float = 0.5
-    filters: tuple[int, ...] = (16, 32, 64, 128)
-    blocks: tuple[int, ...] = (0, 1, 2, 2)
-    hidden: int = 256
-    seed: int = 0
-    name: str = "default"
-    version: str = "1"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be, before anything is read."""
-        checks = [
-            (1 <= self.epochs <= 100_000, f"--epochs {self.epochs}: 1 to 100000"),
-            (1 <= self.batch_size <= 65_536, f"--batch-size {self.batch_size}: 1 to 65536"),
-            (0 < self.learning_rate <= 1, f"--learning-rate {self.learning_rate:g}: more than 0, at most 1"),
-            (0 <= self.seed < 2**31, f"--seed {self.seed}: 0 to 2147483647"),
-            (0 <= self.restart < self.epochs, f"restart {self.restart}: 0 to {self.epochs - 1}"),
-            (0 <= self.mix <= 1, f"mix {self.mix:g}: 0 to 1"),
-        ]
-        for fine, problem in checks:
-            if not fine:
-                raise UsageError(f"{problem} is possible")
-
-    def rate_after(self, epochs: float) -> float:
-        """Return the learning rate: straight up within an epoch, then half a cosine to a hundredth; see `restart`."""
-        again = bool(self.restart) and epochs > self.restart
-        first, last = (self.restart, self.epochs) if again else (0, self.restart or self.epochs)
-        done = epochs - first
-        falling = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(1.0, done / (last - first))))
-        return float(self.learning_rate * (0.5 if again else 1.0) * min(1.0, done) * falling)
 
 
 @dataclass(frozen=True)
@@ -99,46 +48,76 @@ class Trained:
 
 
 def train_default(
-    source: Path | str, out: Path | str, *, resume: bool = False, watcher: Watcher | None = None, **settings: Any
+    source: Path | str,
+    out: Path | str,
+    settings: DefaultSettings | None = None,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Trained:
     """Train on a data set or a folder of rendered material, and write a model folder.
 
     Killed at any time, it goes on with `resume` from its last finished epoch; `epochs` may have changed then.
-    Raises `DatasetError` for a source that does not fit, `UsageError` for a folder that holds another run.
+    elsewhere: what goes through the epochs instead of this process, by `epochs_of_default`. Raises `DatasetError` for a
+    source that does not fit, `UsageError` for a folder that holds another run.
     """
-    unknown = sorted(set(settings) - set(DefaultSettings.__dataclass_fields__))
-    if unknown:
-        raise UsageError(
-            f"{', '.join(unknown)}: not a setting of this recipe; it has {', '.join(DefaultSettings.__dataclass_fields__)}"
-        )
-    chosen, watcher, out = DefaultSettings(**settings), watcher or Watcher(), Path(out)
+    settings, watcher, out = settings or DefaultSettings(), watcher or Watcher(), Path(out)
     with only_writer(out):
         if resume and not (out / checkpoint.CHECKPOINT).exists() and (out / bundle.CONFIG).exists():
             history = list(bundle.read(out).config.training.get("history", []))
             return Trained(out, history, already_there=True)
-        training, validation = open_pools(Path(source))
-        run = _Run(chosen, training, validation, out, watcher)
-        run.begin(resume)
-        run.go()
+        if elsewhere:
+            check_folder(out, resume)
+        stopped = elsewhere() if elsewhere else ""
+        run = _Run(settings, *open_pools(Path(source)), out, Watcher() if elsewhere else watcher)
+        run.begin(resume or elsewhere is not None)
+        if elsewhere:
+            run.end(stopped)
+        else:
+            run.go()
         run.finish()
     return Trained(out, run.history.rows, run.stopped)
 
 
-def open_pools(source: Path) -> tuple[Pool, Pool]:
-    """Return the pools for training and validation of a data set, or of a folder of material."""
-    if (source / "training").is_dir() and not (source / INDEX).exists():
-        return MaterialPool(source, ("training", "music")), MaterialPool(source, ("validation",))
-    dataset = Dataset.open(source)
-    return DatasetPool(dataset, "training"), DatasetPool(dataset, "validation")
+def epochs_of_default(
+    source: Path, out: Path, settings: DefaultSettings, *, watcher: Watcher, exchange: Exchange
+) -> None:
+    """Go through the epochs in one of several processes, each with its part of the shards.
+
+    The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
+    """
+    pools = open_pools(source, part=(exchange.rank, exchange.workers))
+    run = _Run(settings, *pools, out, watcher, exchange)
+    run.begin(resume=True)
+    run.go()
+
+
+def check_folder(folder: Path, resume: bool) -> bool:
+    """Return whether a folder holds a run to go on with. Raises `UsageError` when it does and nobody said so."""
+    begun = (folder / checkpoint.CHECKPOINT).exists()
+    if not begun and not resume and (folder / bundle.CONFIG).exists():
+        raise UsageError(f"{folder}: holds a finished model; name another folder")
+    if begun and not resume:
+        raise UsageError(f"{folder}: holds an unfinished run; add --resume to go on with it, or name another folder")
+    return begun
 
 
 class _Run:
     """One training run: `begin`, `go`, `finish`."""
 
     def __init__(
-        self, settings: DefaultSettings, training: Pool, validation: Pool, folder: Path, watcher: Watcher
+        self,
+        settings: DefaultSettings,
+        training: Pool,
+        validation: Pool,
+        folder: Path,
+        watcher: Watcher,
+        exchange: Exchange | None = None,
     ) -> None:
-        if not len(training):
+        self.exchange = exchange or Alone()
+        rows = total(self.exchange, [len(training) > 0, len(training)])
+        if rows[0] < self.exchange.workers:
             raise DatasetError("there is no row of training; build the data set with more recordings")
         self.settings, self.training, self.validation, self.folder, self.watcher = (
             settings,
@@ -147,13 +126,14 @@ class _Run:
             folder,
             watcher,
         )
+        self.rows = int(rows[1])  # of all processes
         self.crop_steps = min(settings.crop_steps, training.frames // FRAMES_PER_STEP)
         if self.crop_steps < 4:
             raise DatasetError(
                 f"rows of {training.frames} frames are too short; {4 * FRAMES_PER_STEP} or more are needed"
             )
         self.crop_steps -= self.crop_steps % 4
-        wanted = -(-len(training) // settings.batch_size)
+        wanted = -(-self.rows // settings.batch_size)
         self.steps = settings.steps_per_epoch or min(200, max(20, wanted))
         self.history = History()
         self.stopped = "epochs"
@@ -161,11 +141,12 @@ class _Run:
     def _measured(self) -> tuple[Array, Array]:
         """Return mean and variance of each band over some crops. Resumed runs take those of their checkpoint."""
         sample = _crops(self.training, np.random.default_rng(self.settings.seed), 512, self.crop_steps).features
-        return sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)
+        mean, variance = sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)
+        return of_first(self.exchange, mean).astype(np.float32), of_first(self.exchange, variance).astype(np.float32)
 
     def _build(self, mean: Array, variance: Array) -> None:
         from ..framework import load_keras
-        from ..model import default_network
+        from ..model import default_network, drop_apart
 
         keras, settings = load_keras(), self.settings
         keras.utils.set_random_seed(settings.seed)
@@ -181,6 +162,7 @@ class _Run:
             embedding=self.training.embedding,
             seed=settings.seed,
         )
+        drop_apart(model, self.exchange.rank)
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
             weight_decay=settings.weight_decay,
@@ -192,9 +174,15 @@ class _Run:
         weights = {"logits": 1.0, "frame_logits": settings.over_time}
         if self.training.embedding:
             losses["embedding"], weights["embedding"] = masked_distance, settings.teacher
+        self.model, self.optimizer = model, optimizer
+        if self.exchange.workers > 1:
+            learner = together.Learner(model, optimizer, self.exchange, losses, weights)
+            self._learn: Callable[..., dict[str, float]] = learner
+            self._forget = learner.forget
+            return
         model.compile(optimizer=optimizer, loss=losses, loss_weights=weights)
         optimizer.build(model.trainable_variables)
-        self.model, self.optimizer = model, optimizer
+        self._learn, self._forget = functools.partial(model.train_on_batch, return_dict=True), model.reset_metrics
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -211,13 +199,9 @@ class _Run:
 
     def begin(self, resume: bool) -> None:
         """Start, or go on from the folder's checkpoint. Raises `UsageError` when the folder holds something else."""
+        check_folder(self.folder, resume)
         found = checkpoint.read(self.folder)
-        if found is None and (self.folder / bundle.CONFIG).exists() and not resume:
-            raise UsageError(f"{self.folder}: holds a finished model; name another folder")
-        if found is not None and not resume:
-            raise UsageError(
-                f"{self.folder}: holds an unfinished run; add --resume to go on with it, or name another folder"
-            )
+        check_progress(self.exchange, len(found.facts["history"]) if found else 0)
         self._build(*(found.groups["bands"] if found else self._measured()))
         if found is not None:
             if differs := checkpoint.difference(self._identity, found.identity):
@@ -229,7 +213,7 @@ class _Run:
         self.watcher.begin(
             {
                 "labels": [label.id for label in self.training.labels],
-                "training": len(self.training),
+                "training": self.rows,
                 "validation": len(self.validation),
                 "left_out": {},
                 "steps": self.steps,
@@ -252,12 +236,12 @@ class _Run:
 
     def _epoch(self, number: int) -> None:
         begun, sums = time.monotonic(), np.zeros(0)
-        if isinstance(self.training, MaterialPool):
+        if isinstance(self.training, MaterialPool) and self.exchange.workers == 1:
             self.training.refresh()
         done = 0
         for done, examples in enumerate(self._batches(number), start=1):
             self.optimizer.learning_rate.assign(self.settings.rate_after(number - 1 + done / self.steps))
-            found = self.model.train_on_batch(examples.features, self._targets(examples), return_dict=True)
+            found = self._learn(examples.features, self._targets(examples))
             values = np.array([float(found[name]) for name in sorted(found)])
             sums = values  # Keras averages over the epoch itself
             self.watcher.step(number, done, self.steps, {})
@@ -269,14 +253,17 @@ class _Run:
             "seconds": 0.0,
             **{name: float(v) for name, v in zip(sorted(found), sums, strict=True)},
         }
-        self.model.reset_metrics()
-        if len(self.validation):
+        self._forget()
+        together.settle(self.exchange, self.model)
+        first = self.exchange.rank == 0
+        if first and len(self.validation):
             with self._averaged():
                 targets, logits = self.judge(number)
             row["val_map"] = float(np.nanmean(metrics.average_precision(targets, 1 / (1 + np.exp(-logits)))))
         row["seconds"] = round(time.monotonic() - begun, 1)
         self.history.rows.append(row)
-        self._keep()
+        if first:
+            self._keep()
         self.watcher.epoch(row, best=True)
 
     def _batches(self, epoch: int) -> Iterator[Examples]:
@@ -290,9 +277,11 @@ class _Run:
                 yield examples
 
     def _batch(self, epoch: int, step: int) -> Examples:
-        """Draw one batch: a function of seed, epoch and step alone (and of the rows there are)."""
-        rng = np.random.default_rng([self.settings.seed, epoch, step])
-        examples = _crops(self.training, rng, self.settings.batch_size, self.crop_steps)
+        """Draw one batch, or this process's share: a function of seed, epoch, step and rank (and of the rows there are)."""
+        rank, workers = self.exchange.rank, self.exchange.workers
+        rng = np.random.default_rng([self.settings.seed, epoch, step, *([rank] if rank else [])])
+        share = (self.settings.batch_size + workers - 1 - rank) // workers
+        examples = _crops(self.training, rng, share, self.crop_steps)
         n, frames, bands = examples.features.shape
         parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=self.settings.mix)
         return augment.apply(examples, parameters, log_offset=self.training.settings.log_offset)
@@ -326,6 +315,12 @@ class _Run:
         }
         Checkpoint(self._identity, {"history": self.history.rows}, groups).write(self.folder)
         self.history.write(self.folder / "history.csv")
+
+    def end(self, stopped: str) -> None:
+        """End a run whose epochs were gone through elsewhere. stopped: "interrupted", or "" when they are over."""
+        if not self.history.rows:
+            raise ModelError(f"{self.folder}: no checkpoint came; it must lie where every node sees the same files")
+        self.stopped = stopped or self.stopped
 
     def finish(self) -> None:
         """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
@@ -362,7 +357,7 @@ class _Run:
                 "recipe": "default",
                 "settings": self._identity,
                 "history": self.history.rows,
-                "rows": len(self.training),
+                "rows": self.rows,
             },
         )
         bundle.write(folder, config, network, card(config))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..augment import FRAMES_PER_STEP, Examples
 from ..dataset import Dataset
+from ..dataset.store import INDEX
 from ..errors import DatasetError
 from ..features import LOGMEL, FeatureSettings
 from ..labels import FAMILIES, Label
@@ -18,6 +19,9 @@ from ..render.head import NAME as HEAD
 from ..render.head import Head, clip_targets
 
 Array = NDArray[np.float32]
+
+#: The folders of material that are trained on.
+MUSIC_TOO = ("training", "music")
 
 #: Steps whose embeddings are averaged before they are compared with a teacher's: 1.28 s.
 STEPS_PER_EMBEDDING = 4
@@ -37,12 +41,34 @@ class Pool(Protocol):
         """Return crops of `steps` steps, each from its own step `starts` of its row."""
 
 
+def open_pools(source: Path, *, part: tuple[int, int] = (0, 1)) -> tuple[Pool, Pool]:
+    """Return the pools for training and validation of a data set, or of a folder of material.
+
+    part: (number of this process from 0, how many there are), each with training shards of its own.
+    """
+    if _is_material(source):
+        return MaterialPool(source, MUSIC_TOO, part=part), MaterialPool(source, ("validation",))
+    dataset = Dataset.open(source)
+    return DatasetPool(dataset, "training", part=part), DatasetPool(dataset, "validation")
+
+
+def training_shards(source: Path) -> int:
+    """Return how many files of training a data set, or a folder of material, has."""
+    if _is_material(source):
+        return sum(len(store.shards(source / name)) for name in MUSIC_TOO)
+    return sum(entry["split"] == "training" for entry in Dataset.open(source).index["shards"])
+
+
+def _is_material(source: Path) -> bool:
+    return (source / "training").is_dir() and not (source / INDEX).exists()
+
+
 class DatasetPool:
     """The rows of one split of a built log-mel data set; labels hold for whole rows, when they are heard is unknown."""
 
     embedding = 0
 
-    def __init__(self, dataset: Dataset, split: str) -> None:
+    def __init__(self, dataset: Dataset, split: str, *, part: tuple[int, int] = (0, 1)) -> None:
         """Open a split. Raises `DatasetError` for features that the recipe cannot train on."""
         if dataset.settings.kind != "logmel" or dataset.settings.steps is not None:
             raise DatasetError(
@@ -50,7 +76,7 @@ class DatasetPool:
                 "built with --features logmel"
             )
         self.labels, self.settings = dataset.labels, dataset.settings
-        self._split = dataset.split(split)
+        self._split = dataset.split(split, part=part)
         self.frames = dataset.frames
 
     def __len__(self) -> int:
@@ -75,8 +101,9 @@ class MaterialPool:
     labels, settings = FAMILIES, LOGMEL
     frames = 512
 
-    def __init__(self, material: Path, folders: tuple[str, ...]) -> None:
-        """Read the shards of some of its folders. Raises `DatasetError` when there is none."""
+    def __init__(self, material: Path, folders: tuple[str, ...], *, part: tuple[int, int] = (0, 1)) -> None:
+        """Read the shards of some of its folders, or every n-th of them. Raises `DatasetError` when there is none."""
+        self._part = part
         self._folders = tuple(material / name for name in folders)
         self._head = Head.read(material) if (material / HEAD).exists() else None
         self._known: set[Path] = set()
@@ -90,7 +117,9 @@ class MaterialPool:
 
     def refresh(self) -> None:
         """Read the shards that are new since the last call."""
-        for path in (path for folder in self._folders for path in store.shards(folder) if path not in self._known):
+        number, workers = self._part
+        found = [path for folder in self._folders for path in store.shards(folder)][number::workers]
+        for path in (path for path in found if path not in self._known):
             rows = store.read([path])
             self._known.add(path)
             self._features.append(rows.features)

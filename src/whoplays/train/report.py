@@ -14,11 +14,13 @@ from .. import __version__, bundle, export, metrics
 from ..dataset import Dataset, Split
 from ..errors import DatasetError, UsageError
 from ..files import only_writer
+from ..framework import load_keras
 from . import checkpoint
 from .card import card
 from .run import Part, Run
 from .steps import Objective
-from .watch import Watcher
+from .together import Alone, Exchange, total
+from .watch import Elsewhere, Watcher
 
 HISTORY, PLOT = "history.csv", "history.png"
 
@@ -80,11 +82,13 @@ def train_report(
     *,
     resume: bool = False,
     watcher: Watcher | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Trained:
     """Train on a data set and write a model folder, with history.csv and history.png beside the model.
 
     Killed at any time and run again with `resume`, it ends with the very same model. Ctrl-C keeps the best so far.
-    Raises `DatasetError` for a data set that does not fit, `UsageError` for a folder that holds another run.
+    elsewhere: what goes through the epochs instead of this process, by `epochs_of_report`. Raises `DatasetError` for a
+    data set that does not fit, `UsageError` for a folder that holds another run.
     """
     settings, watcher, out = settings or ReportSettings(), watcher or Watcher(), Path(out)
     dataset = Dataset.open(dataset_folder)
@@ -93,16 +97,29 @@ def train_report(
     with only_writer(out):
         if done := _finished(out, identity, resume):
             return done
-        training, left_training = usable(dataset.split("training"), settings.loss)
-        validation, left_validation = usable(dataset.split("validation"), settings.loss)
-        if not len(training):
-            raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
-        run = _prepare(dataset, settings, training, validation, identity, out, watcher)
-        resumed = resume and run.resume()
-        left_out = {"training": left_training, "validation": left_validation}
-        watcher.begin(_begin_facts(run, dataset, left_out, resumed))
-        run.go()
+        stopped = elsewhere() if elsewhere else ""
+        run, left_out = _prepare(dataset, settings, identity, out, watcher, Alone())
+        resumed = (resume or elsewhere is not None) and run.resume()
+        if elsewhere:
+            run.end(stopped)
+        else:
+            watcher.begin(_begin_facts(run, dataset, left_out, resumed))
+            run.go()
         return _finish(run, dataset, settings, left_out)
+
+
+def epochs_of_report(
+    dataset_folder: Path, out: Path, settings: ReportSettings, *, watcher: Watcher, exchange: Exchange
+) -> None:
+    """Go through the epochs in one of several processes, each with its part of the shards.
+
+    The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
+    """
+    dataset = Dataset.open(dataset_folder)
+    run, left_out = _prepare(dataset, settings, _identity(dataset, settings), out, watcher, exchange)
+    resumed = run.resume()
+    watcher.begin(_begin_facts(run, dataset, left_out, resumed))
+    run.go()
 
 
 def usable(split: Split, loss: str) -> tuple[Part, int]:
@@ -157,26 +174,18 @@ def _finished(out: Path, identity: dict[str, Any], resume: bool) -> Trained | No
 def _prepare(
     dataset: Dataset,
     settings: ReportSettings,
-    training: Part,
-    validation: Part,
     identity: dict[str, Any],
     out: Path,
     watcher: Watcher,
-) -> Run:
-    from ..framework import load_keras
-    from ..model import report_network
-
-    model = report_network(
-        dataset.frames,
-        dataset.settings.width,
-        len(dataset.labels),
-        l2=settings.l2,
-        dropout=settings.dropout,
-        activation=settings.loss,
-        seed=settings.seed,
-    )
-    return Run(
-        model=model,
+    exchange: Exchange,
+) -> tuple[Run, dict[str, int]]:
+    """Return the run, with this process's rows, and how many rows of each split are left out in all."""
+    part = (exchange.rank, exchange.workers)
+    training, left_training = usable(dataset.split("training", part=part), settings.loss)
+    validation, left_validation = usable(dataset.split("validation", part=part), settings.loss)
+    left_out = total(exchange, [left_training, left_validation])
+    run = Run(
+        model=_network(dataset, settings, exchange.rank),
         optimizer=load_keras().optimizers.Adam(settings.learning_rate),
         objective=Objective(settings.loss),
         training=training,
@@ -188,16 +197,36 @@ def _prepare(
         patience=settings.patience,
         seed=settings.seed,
         watcher=watcher,
+        exchange=exchange,
     )
+    if not run.rows:
+        raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
+    return run, {"training": int(left_out[0]), "validation": int(left_out[1])}
+
+
+def _network(dataset: Dataset, settings: ReportSettings, rank: int) -> Any:
+    from ..model import drop_apart, report_network
+
+    model = report_network(
+        dataset.frames,
+        dataset.settings.width,
+        len(dataset.labels),
+        l2=settings.l2,
+        dropout=settings.dropout,
+        activation=settings.loss,
+        seed=settings.seed,
+    )
+    drop_apart(model, rank)
+    return model
 
 
 def _begin_facts(run: Run, dataset: Dataset, left_out: dict[str, int], resumed: bool) -> dict[str, Any]:
     return {
         "labels": [label.id for label in dataset.labels],
-        "training": len(run.training),
-        "validation": len(run.validation),
+        "training": run.rows,
+        "validation": run.judged_rows,
         "left_out": left_out,
-        "steps": -(-len(run.training) // run.batch_size),
+        "steps": run.steps_per_epoch,
         "epochs": run.epochs,
         "epoch": run.done + 1,
         "resumed": resumed,

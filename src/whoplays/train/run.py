@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from ..dataset import Split
 from ..errors import ModelError, UsageError
 from . import checkpoint
-from .batches import Chunk, chunks, drawn_order
+from .batches import Chunk, chunks, drawn_order, spread
 from .checkpoint import Checkpoint
 from .history import EarlyStopping, History, Row
 from .steps import Objective, Steps, Tally, make_steps
+from .together import Alone, Exchange, check_progress, settle, total
 from .watch import Watcher
 
 JUDGED_AT_ONCE = 512  # rows in a batch when nothing is learnt
@@ -40,7 +41,11 @@ class Part:
 
 @dataclass
 class Run:
-    """One training run. `identity` says what it is: a checkpoint of another one is refused."""
+    """One training run. `identity` says what it is: a checkpoint of another one is refused.
+
+    exchange: with the other processes, where several train one model, each with its part of the rows; `batch_size` is
+    that of all together, and the first writes.
+    """
 
     model: Any
     optimizer: Any
@@ -54,12 +59,15 @@ class Run:
     patience: int
     seed: int
     watcher: Watcher
+    exchange: Exchange = field(default_factory=Alone)
     history: History = field(default_factory=History)
     stopped: str = ""  # "epochs", "early" or "interrupted"
 
     def __post_init__(self) -> None:
         """Prepare; nothing is read or written yet."""
-        self.stopping = EarlyStopping("val_loss" if len(self.validation) else "loss", self.patience)
+        counts = total(self.exchange, [len(self.training), len(self.validation)])
+        self.rows, self.judged_rows = (int(count) for count in counts)  # of all processes
+        self.stopping = EarlyStopping("val_loss" if self.judged_rows else "loss", self.patience)
         self.best: list[NDArray[Any]] = []
         self._steps: Steps | None = None
         self._judge: Any = None
@@ -74,6 +82,7 @@ class Run:
     def resume(self) -> bool:
         """Take up the checkpoint in the folder; return whether there was one. Raises `UsageError` for another run's."""
         found = checkpoint.read(self.folder)
+        check_progress(self.exchange, len(found.facts["history"]) if found else 0)
         if found is None:
             return False
         if differs := checkpoint.difference(self.identity, found.identity):
@@ -107,12 +116,23 @@ class Run:
             self.stopped = "interrupted"
         self.model.set_weights(self.best)
 
+    def end(self, stopped: str = "") -> None:
+        """End a run whose epochs were gone through elsewhere: the model gets its best weights.
+
+        stopped: "interrupted", or "" when they are over. Raises `ModelError` when their checkpoint is not here.
+        """
+        if not self.best:
+            raise ModelError(f"{self.folder}: no checkpoint came; it must lie where every node sees the same files")
+        self.stopped = stopped or ("early" if self.stopping.over else "epochs")
+        self.model.set_weights(self.best)
+
     def _epoch(self) -> None:
         begun = time.monotonic()
         number = self.done + 1
         figures = self._train(number)
-        row: Row = {"epoch": number, "steps": self._steps_per_epoch, "seconds": 0.0, **figures}
-        if len(self.validation):
+        settle(self.exchange, self.model)
+        row: Row = {"epoch": number, "steps": self.steps_per_epoch, "seconds": 0.0, **figures}
+        if self.judged_rows:
             row |= {f"val_{name}": value for name, value in self.judge(self.validation).items()}
         row["seconds"] = round(time.monotonic() - begun, 3)
         if not np.isfinite(list(row.values())).all():
@@ -121,23 +141,34 @@ class Run:
         if best or not self.best:
             self.best = [np.array(value) for value in self.model.get_weights()]
         self.history.rows.append(row)
-        self._keep()
+        if self.exchange.rank == 0:
+            self._keep()
         self.watcher.epoch(row, best=best)
 
     @property
-    def _steps_per_epoch(self) -> int:
-        return -(-len(self.training) // self.batch_size)
+    def steps_per_epoch(self) -> int:
+        """Steps that all rows take."""
+        return -(-self.rows // self.batch_size)
 
     def _train(self, epoch: int) -> dict[str, float]:
-        self._steps = self._steps or make_steps(self.model, self.optimizer, self.objective)
+        self._steps = self._steps or make_steps(self.model, self.optimizer, self.objective, self.exchange)
         tally, done = Tally(), 0
-        order = self.training.rows[drawn_order(len(self.training), seed=self.seed, epoch=epoch)]
-        for chunk in chunks(self.training.split, order, batch_size=self.batch_size):
+        for batch_size, chunk in self._chunks(epoch):
             tally.add(self._steps(chunk.features, chunk.targets, chunk.weights))
-            done += -(-chunk.rows // self.batch_size)
-            self.watcher.step(epoch, done, self._steps_per_epoch, tally.figures())
+            done += -(-chunk.rows // batch_size)
+            self.watcher.step(epoch, done, self.steps_per_epoch, tally.figures())
             self._check_interrupt()
         return tally.figures()
+
+    def _chunks(self, epoch: int) -> Iterator[tuple[int, Chunk]]:
+        """Yield this process's chunks of an epoch, with the size of their batches."""
+        drawn = drawn_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.exchange.rank)
+        order, batch_size, alone = self.training.rows[drawn], self.batch_size, self.exchange.workers == 1
+        if not alone:  # as many steps as the others have, whose parts may be larger or smaller
+            shared = spread(order, self.steps_per_epoch)
+            order, batch_size = shared.reshape(-1), shared.shape[1]
+        for chunk in chunks(self.training.split, order, batch_size=batch_size, filled=alone):
+            yield batch_size, chunk
 
     def judge(self, part: Part) -> dict[str, float]:
         """Return loss (with the penalty on weights, as Keras has it), accuracy, precision and recall of a part."""
@@ -149,6 +180,7 @@ class Run:
             loss, weight = self.objective.loss(targets, scores, weights)
             counts = self.objective.counts(targets, scores, weights)
             tally.add(np.array([float(value) for value in (loss * weight, weight, *counts)]))
+        tally.sums = total(self.exchange, tally.sums)
         figures = tally.figures()
         return figures | {"loss": figures["loss"] + self.penalty()}
 

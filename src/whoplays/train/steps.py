@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..framework import load_keras
+from .together import Exchange, SharedStep
 
 Array = NDArray[np.float32]
 
@@ -105,8 +106,10 @@ class Steps(Protocol):
         """Train on the batches in their order; return sums in the order of `SUMS`."""
 
 
-def make_steps(model: Any, optimizer: Any, objective: Objective) -> Steps:
+def make_steps(model: Any, optimizer: Any, objective: Objective, exchange: Exchange) -> Steps:
     """Return the fastest way to run steps on the backend at hand: fused on TensorFlow, one by one elsewhere."""
+    if exchange.workers > 1:
+        return SharedSteps(model, optimizer, objective, exchange)
     if load_keras().backend.backend() == "tensorflow":
         return FusedSteps(model, optimizer, objective)
     return PlainSteps(model, optimizer, objective)
@@ -150,6 +153,37 @@ class FusedSteps:
         steps = int(np.flatnonzero(weights.any(axis=1)).max(initial=-1)) + 1
         arrays = (tf.convert_to_tensor(np.ascontiguousarray(a, dtype=np.float32)) for a in (features, targets, weights))
         return self._run(*arrays, tf.constant(steps)).numpy().astype(np.float64)
+
+
+class SharedSteps:
+    """A chunk of steps of several processes together (TensorFlow): one call, in which they tell each other at every step."""
+
+    def __init__(self, model: Any, optimizer: Any, objective: Objective, exchange: Exchange) -> None:
+        """Nothing is compiled before the first call."""
+        import tensorflow as tf
+
+        def forward(features: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
+            scores = model(features, training=True)
+            loss, weight = objective.loss(targets, scores, weights)
+            loss = tf.add_n([loss, *model.losses])
+            return loss, weight, tf.stack([loss * weight, weight, *objective.counts(targets, scores, weights)])
+
+        step = SharedStep(model, optimizer, exchange, forward)
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def run(features: Any, targets: Any, weights: Any) -> Any:
+            def body(i: Any, sums: Any) -> Any:
+                return i + 1, sums + step(features[i], targets[i], weights[i])
+
+            first = (tf.constant(0), tf.zeros(len(SUMS)))
+            return tf.while_loop(lambda i, _: i < tf.shape(weights)[0], body, first, parallel_iterations=1)[1]
+
+        self._tf, self._run = tf, run
+
+    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
+        """Run all the steps, those that have rows only elsewhere too; return sums over all processes."""
+        arrays = (self._tf.convert_to_tensor(np.ascontiguousarray(a)) for a in (features, targets, weights))
+        return self._run(*arrays).numpy().astype(np.float64)
 
 
 class PlainSteps:

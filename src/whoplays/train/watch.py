@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+#: Goes through the epochs of a run in other processes, which leave their checkpoint in its folder; returns "interrupted"
+#: when it was stopped on the way with at least one epoch done, else "".
+Elsewhere = Callable[[], str]
 
 
 class Watcher:
