@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from test_cli import run
 
@@ -53,3 +57,19 @@ def test_the_command_falls_back_with_one_line(tiny_model: Path, duet: Path) -> N
 def test_python_can_choose(tiny_model: Path, duet: Path) -> None:
     chosen = whoplays.load(tiny_model, device="auto")
     assert chosen.predict(duet).scores == whoplays.load(tiny_model).predict(duet).scores
+
+
+def test_the_server_falls_back_with_one_line(tiny_model: Path, duet: Path) -> None:
+    command = [sys.executable, "-m", "whoplays", "serve", "--port", "0", "--workers", "2", "--device", "migraphx"]
+    process = subprocess.Popen([*command, "--model", str(tiny_model)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    told = [process.stderr.readline(), process.stderr.readline()]
+    address = next(line for line in told if "listening" in line).split(" at ")[1].split()[0]
+    with duet.open("rb") as file:
+        answer = httpx.post(f"{address}v1/predict", files={"file": file}, timeout=60, trust_env=False).json()
+    process.send_signal(signal.SIGTERM)
+    told += process.communicate(timeout=60)[1].splitlines()
+    assert answer["scores"] == pytest.approx(whoplays.load(tiny_model).predict(duet).scores, abs=1e-4)
+    assert sum("--device migraphx" in line for line in told) == 1, told
+    wrong = run("serve", "--port", "0", "--device", "abacus")
+    assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1 and "abacus" in wrong.stderr

@@ -23,6 +23,14 @@ def serve(
         Path | None,
         typer.Option(envvar="WHOPLAYS_MODEL", help="A model folder; without it, the model inside the package."),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            envvar="WHOPLAYS_DEVICE",
+            metavar="auto|cpu|cuda|coreml|...",
+            help="What the network runs on; else the processor.",
+        ),
+    ] = "cpu",
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     workers: Annotated[
         int, typer.Option(envvar="WHOPLAYS_WORKERS", help="Recordings heard at a time; 0: one per core.")
@@ -75,6 +83,7 @@ def serve(
         host=host,
         port=port,
         model=model,
+        device=device,
         workers=workers,
         queue=queue,
         max_upload_mb=max_upload_mb,
@@ -99,4 +108,4 @@ def serve(
 
             webbrowser.open(address)
 
-    run(settings, ready)
+    run(settings, ready, lambda line: say(f"whoplays: {line}"))

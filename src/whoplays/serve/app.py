@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, File, Header, Query, Request, Response, UploadFile
@@ -41,12 +41,15 @@ Format = Annotated[
 Lang = Annotated[Literal["en", "pl"], Query(description="Language of names in formats for people.")]
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application. Raises `ModelError` when the model cannot be used, `UsageError` for bad settings."""
+def create_app(settings: Settings | None = None, tell: Callable[[str], None] = lambda line: None) -> FastAPI:
+    """Return the application. tell: see `Pool`.
+
+    Raises `ModelError` when the model cannot be used, `UsageError` for bad settings.
+    """
     settings = settings or Settings()
     config = check_model(settings)
     metrics = Metrics()
-    pool = Pool(settings, metrics)
+    pool = Pool(settings, metrics, tell)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:

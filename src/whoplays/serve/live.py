@@ -84,7 +84,8 @@ class _Door:
     async def listener(self) -> Listener:
         async with self._loading:
             if self._listener is None:
-                self._listener = await asyncio.to_thread(Listener, self.app.state.settings.model)
+                settings = self.app.state.settings
+                self._listener = await asyncio.to_thread(Listener, settings.model, device=settings.device)
         return self._listener
 
 

@@ -68,7 +68,7 @@ class Worker:
         ours.setblocking(False)
         worker = cls(process, ours)
         model = None if settings.model is None else str(settings.model.resolve())
-        worker._send({"model": model, "memory_mb": settings.memory_mb})
+        worker._send({"model": model, "device": settings.device, "memory_mb": settings.memory_mb})
         return worker
 
     def _send(self, message: dict[str, Any], file: int | None = None) -> None:
@@ -140,10 +140,12 @@ class Worker:
 class Pool:
     """`settings.workers` workers and the queue before them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Prepare; `start` starts the processes."""
+    def __init__(self, settings: Settings, metrics: Metrics, tell: Callable[[str], None] = lambda line: None) -> None:
+        """Prepare; `start` starts the processes. tell: called once, with the line about a device that cannot be used."""
         self.settings = settings
         self.metrics = metrics
+        self.notice = ""
+        self._tell = tell
         self.waiting = 0
         self.unusable: str | None = None
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
@@ -171,6 +173,7 @@ class Pool:
                     message = await worker.receive()
                 if message["type"] == "ready":
                     self.unusable = None
+                    self._take_notice(str(message.get("notice", "")))
                     self._free.put_nowait(worker)
                     return
                 self.unusable = str(message.get("detail"))
@@ -182,6 +185,11 @@ class Pool:
             self._drop(worker)
             await asyncio.sleep(pause)
             pause = min(30.0, 2 * pause)
+
+    def _take_notice(self, notice: str) -> None:
+        if notice and not self.notice:
+            self.notice = notice
+            self._tell(notice)
 
     def _drop(self, worker: Worker) -> None:
         worker.kill()

@@ -73,10 +73,10 @@ def listening(settings: Settings) -> socket.socket:
         ) from None
 
 
-def build(settings: Settings) -> uvicorn.Server:
-    """Return a server for these settings, to be run on `listening(settings)`. Raises `ModelError`."""
+def build(settings: Settings, tell: Callable[[str], None] = lambda line: None) -> uvicorn.Server:
+    """Return a server for these settings, to be run on `listening(settings)`. tell: see `Pool`. Raises `ModelError`."""
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, tell),
         http=_Protocol,
         ws="websockets-sansio",
         ws_max_size=1 << 20,
@@ -93,8 +93,10 @@ def build(settings: Settings) -> uvicorn.Server:
     return _Server(config)
 
 
-def run(settings: Settings, ready: Callable[[str], None]) -> None:
+def run(settings: Settings, ready: Callable[[str], None], tell: Callable[[str], None] = lambda line: None) -> None:
     """Serve until stopped (Ctrl-C, SIGTERM: work at hand is finished first). ready: called once with the address.
+
+    tell: called once, with the line about a device that cannot be used, if so.
 
     Raises `UsageError` on a system whose processes cannot hand open files to each other (Windows).
     """
@@ -102,7 +104,7 @@ def run(settings: Settings, ready: Callable[[str], None]) -> None:
         raise UsageError(
             "serve needs Linux or macOS (workers get recordings as open files); on Windows use the container"
         )
-    server = build(settings)
+    server = build(settings, tell)
     with listening(settings) as door:
         port = door.getsockname()[1]
         host = f"[{settings.host.strip('[]')}]" if ":" in settings.host else settings.host

@@ -39,13 +39,14 @@ def main() -> None:
     link = socket.socket(fileno=int(sys.argv[1]))
     settings, _ = _receive(link)
     try:
-        listener = Listener(Path(settings["model"]) if settings["model"] else None, threads=1)
+        model = Path(settings["model"]) if settings["model"] else None
+        listener = Listener(model, threads=1, device=settings["device"])
         _warm_up(listener)
     except WhoplaysError as error:
         _send(link, {"type": "unusable", "detail": str(error)})
         return
     _give_up(settings["memory_mb"])
-    _send(link, {"type": "ready"})
+    _send(link, {"type": "ready", "notice": listener.notice})
     while True:
         try:
             job, descriptors = _receive(link)
