@@ -1,6 +1,6 @@
 """The stages of whoplays over many machines, by Ray: laptop, SLURM, Kubernetes, cloud. The only importer of Ray.
 
-`engine` does the work of a data set, mapped by Ray Data; `hear` that of many recordings; `download` shares one polite
+`engine` does the work of a data set, as tasks of Ray; `hear` that of many recordings; `download` shares one polite
 budget among machines; `train` trains on several by Ray Train; `estimate` tells beforehand what it will cost.
 
 What is mapped are the functions that one machine runs, so the bytes are the same: see `whoplays.engine`.

@@ -1,12 +1,18 @@
-"""An `Engine` whose work is done by Ray Data, on this machine or on a cluster."""
+"""An `Engine` whose work is done by Ray, on this machine or on a cluster.
+
+Work goes out as plain tasks of Ray's, a bounded number at a time. Ray Data was measured against it: it takes the machine
+that asks 13 ms a task instead of 0.9, and wants all the items at once (bench/cluster.py, docs/cluster-size.md).
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import pickle
 import socket
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -18,9 +24,14 @@ from ..errors import UsageError, WhoplaysError, missing_extra
 LOCAL = "local"
 
 #: Tasks that work is cut into, for each core: enough that the last ones end together, few enough that handing them out
-#: (some 15 ms each, by one process) takes no time beside the work. And the most items in a task: results come with
-#: its end, and when its process dies it is all done again.
+#: (about a millisecond each, by one process) takes no time beside the work. And the most items in a task: results come
+#: with its end, and when its process dies it is all done again.
 TASKS_PER_CORE, ITEMS_PER_TASK = 32, 8
+
+#: Tasks under way for each core: one that works, and others that its process goes on with. Memory is bounded by it.
+UNDER_WAY_PER_CORE = 3
+
+_CORES_ASKED_S = 10.0  # so often a cluster is asked how large it is by now
 
 #: What decides the bytes of features: a machine with another version would give other shards.
 DECIDING = ("whoplays", "numpy", "soxr", "soundfile", "av")
@@ -31,12 +42,10 @@ _STORE_MB = 256  # of the object store on this machine: plans and records, never
 
 
 def load_ray() -> Any:
-    """Return the `ray` module with Ray Data, quiet. Raises `MissingExtraError`."""
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    """Return the `ray` module, quiet. Raises `MissingExtraError`."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise missing_extra(error.name or "ray", "cluster", "--cluster") from None
     return ray
@@ -55,6 +64,7 @@ class Cluster:
         """
         self.address, self.workers = address, workers
         self._ray: Any = None
+        self._asked, self._found = -_CORES_ASKED_S, 1
 
     def __enter__(self) -> Self:
         """Start Ray, or connect. Raises `MissingExtraError`, and `UsageError` when there is no cluster at the address."""
@@ -71,7 +81,7 @@ class Cluster:
                 env = {"env_vars": dict.fromkeys(ONE_THREAD, "1")}
                 ray.init(address=self.address, runtime_env=env, **told)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            raise UsageError(f"--cluster {self.address}: there is no Ray to work with ({_short(error)})") from None
+            raise UsageError(f"--cluster {self.address}: there is no Ray to work with ({short(error)})") from None
         try:
             self._quiet()
             self._check_versions()
@@ -91,11 +101,8 @@ class Cluster:
         return min(self.workers or found, found)
 
     def _quiet(self) -> None:
-        context = self._ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
         if not os.environ.get("WHOPLAYS_DEBUG"):
-            for name in ("ray.data", "ray.train", "ray"):
+            for name in ("ray.train", "ray"):
                 logging.getLogger(name).setLevel(logging.ERROR)
                 for handler in logging.getLogger(name).handlers:
                     handler.setLevel(logging.ERROR)
@@ -110,9 +117,11 @@ class Cluster:
             try:
                 there = ray.get(ray.remote(versions).options(scheduling_strategy=place, num_cpus=0).remote())
             except ray.exceptions.RayError as error:
+                if node["NodeID"] not in {other["NodeID"] for other in ray.nodes() if other["Alive"]}:
+                    continue  # lost meanwhile
                 raise UsageError(
                     f"--cluster {self.address}: node {node['NodeManagerAddress']} cannot run whoplays "
-                    f"({_short(error)}); install the same version there"
+                    f"({short(error)}); install the same version there"
                 ) from None
             differs = [f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name]]
             if differs:
@@ -129,30 +138,56 @@ class Cluster:
         if not items:
             return
         ray = self._ray
-        rows = [{"number": number, "item": _packed(item)} for number, item in enumerate(items)]
-        tasks = min(len(rows), max(TASKS_PER_CORE * self.cores, -(-len(rows) // ITEMS_PER_TASK)))
-        data = ray.data.from_items(rows, override_num_blocks=tasks)
-        del rows
-        results = data.map(_worked, fn_args=(work,), concurrency=self.workers or None)
+        given = ray.put(work)
+        task = ray.remote(num_cpus=1, max_retries=3)(_worked)
+        waiting = self._tasks(items)
+        running: dict[Any, range] = {}
         try:
-            for row in results.iter_rows():
-                failed, value = pickle.loads(zlib.decompress(row["result"]))
-                if failed:
-                    raise value
-                yield int(row["number"]), value
+            while True:
+                for numbers in itertools.islice(waiting, max(0, self._most() - len(running))):
+                    running[task.remote(given, [_packed(items[number]) for number in numbers])] = numbers
+                if not running:
+                    return
+                for ready in self._ready(list(running)):
+                    numbers = running.pop(ready)
+                    for number, result in zip(numbers, ray.get(ready), strict=True):
+                        failed, value = pickle.loads(zlib.decompress(result))
+                        if failed:
+                            raise value
+                        yield number, value
         except ray.exceptions.RayError as error:
             raise WhoplaysError(
-                f"work on the cluster failed ({_short(error)}); run the same command again: what is done is kept"
+                f"work on the cluster failed ({short(error)}); run the same command again: what is done is kept"
             ) from None
 
+    def _tasks(self, items: Sequence[Any]) -> Iterator[range]:
+        """Yield the numbers of the items of each task."""
+        size = min(ITEMS_PER_TASK, max(1, len(items) // (TASKS_PER_CORE * self.cores)))
+        return (range(first, min(first + size, len(items))) for first in range(0, len(items), size))
 
-def _worked(row: dict[str, Any], work: Callable[[Any], Any]) -> dict[str, Any]:
-    """Do one item's work, in a process of the cluster; our own errors are results."""
-    try:
-        told: tuple[bool, Any] = (False, work(pickle.loads(zlib.decompress(row["item"]))))
-    except WhoplaysError as error:
-        told = (True, error)
-    return {"number": row["number"], "result": _packed(told)}
+    def _most(self) -> int:
+        """Return how many tasks may be under way: as many as there are workers, if that was asked for."""
+        if self.workers:
+            return self.workers * (UNDER_WAY_PER_CORE if self.address == LOCAL else 1)
+        if time.monotonic() - self._asked > _CORES_ASKED_S:  # it may have grown
+            self._asked, self._found = time.monotonic(), self.cores
+        return UNDER_WAY_PER_CORE * self._found
+
+    def _ready(self, running: list[Any]) -> list[Any]:
+        """Return the tasks that are done; wait for one."""
+        first, others = self._ray.wait(running, num_returns=1)
+        return first + (self._ray.wait(others, num_returns=len(others), timeout=0)[0] if others else [])
+
+
+def _worked(work: Callable[[Any], Any], items: Sequence[bytes]) -> list[bytes]:
+    """Do some items' work, in a process of the cluster; our own errors are results, not failures."""
+    results: list[bytes] = []
+    for item in items:
+        try:
+            results.append(_packed((False, work(pickle.loads(zlib.decompress(item))))))
+        except WhoplaysError as error:
+            results.append(_packed((True, error)))
+    return results
 
 
 def _packed(value: Any) -> bytes:
@@ -178,6 +213,7 @@ def _look_for(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
+    """Return the last line of what an error says: Ray's own come with pages of traces."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]
