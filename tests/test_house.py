@@ -21,6 +21,8 @@ ALLOWED = {
     "librosa": {"dataset/make.py"},
     "yt_dlp": {"download"},
     "ray": {"cluster"},
+    "fsspec": {"storage/address.py"},
+    "s3fs": set(),
     "onnxruntime": {"bundle.py", "export.py", "heads.py", "quantise.py"},
     "onnx": {"export.py", "heads.py", "quantise.py"},
     "fastapi": {"serve"},
@@ -39,6 +41,8 @@ HEAVY = (
     "sklearn",
     "torch",
     "ray",
+    "fsspec",
+    "s3fs",
     "yt_dlp",
     "fastapi",
 )

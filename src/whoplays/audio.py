@@ -12,7 +12,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from . import riff
 from .errors import AudioError
+from .storage.address import Address, Place
 
 Array = NDArray[np.float32]
 
@@ -363,15 +364,19 @@ def is_silent(samples: Array) -> bool:
     return not samples.size or float(np.abs(samples).max()) < SILENCE
 
 
-def find_recordings(folder: Path) -> list[Path]:
+def find_recordings(folder: Place) -> list[Any]:
     """Return the files below `folder` whose names end as recordings' do, sorted by path; hidden ones are passed over."""
+    if isinstance(folder, Address):
+        return [one for one in folder.files() if _is_recording(one.relative_to(folder))]
     found = []
     for parent, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
+        found += [Path(parent, name) for name in names if _is_recording(PurePath(name))]
     return sorted(found)
+
+
+def _is_recording(path: PurePath) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in path.parts)
 
 
 def spool_standard_input(limit_bytes: int = 8 << 30) -> IO[bytes]:

@@ -1,4 +1,7 @@
-"""Files that are either there, whole, or not there: temporary name, then rename. And one writer per folder."""
+"""Files that are either there, whole, or not there: temporary name, then rename. And one writer per folder.
+
+What is asked for an address in an object store (see `storage`) is done there.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from .errors import WhoplaysError
+from .storage.address import Address, Place
 
 
-def write_atomically(path: Path, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
+def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part.
 
     content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given.
     durable: flush to the disk before the rename. Raises `WhoplaysError` with the system's reason (no space, no
     permission); the temporary file is removed then.
     """
+    if isinstance(path, Address):
+        path.write(content)
+        return
     path = Path(path)
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
@@ -75,12 +82,12 @@ def _umask() -> int:
     return mask
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Place, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys kept as given, atomically. NaN is refused."""
     write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Place, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV table (RFC 4180, \\n line ends, UTF-8), atomically."""
     import csv
 
@@ -91,8 +98,10 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     write_atomically(path, text.getvalue())
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Place) -> str:
     """Return the SHA-256 of a file's content as hexadecimal digits."""
+    if isinstance(path, Address):
+        return path.sha256()
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -110,11 +119,14 @@ def make_folder(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Place) -> Iterator[None]:
     """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing.
 
-    What a killed one left half-written in it (not below) is removed.
+    What a killed one left half-written in it (not below) is removed. A store can be held by nobody.
     """
+    if isinstance(folder, Address):
+        yield
+        return
     make_folder(folder)
     name = folder / ".whoplays.lock"
     with hold(name, taken=f"{folder}: another whoplays is writing there; wait for it or name another folder"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,8 +31,10 @@ def _count(text: str | None) -> int | None:
 
 @dataset_app.command("build")
 def build(
-    source: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class, or a CSV manifest.")],
-    out: Annotated[Path, typer.Option(help="The folder to build in; an interrupted build goes on.")],
+    source: Annotated[
+        str, typer.Argument(help="A folder with one sub-folder per class, or a CSV manifest; or its s3:// address.")
+    ],
+    out: Annotated[str, typer.Option(help="The folder (or s3:// address) to build in; an interrupted build goes on.")],
     per_class: Annotated[
         str | None,
         typer.Option(

@@ -11,13 +11,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from ..engine import Engine, Processes
 from ..errors import DatasetError, WhoplaysError
 from ..files import only_writer, write_csv, write_json
 from ..labels import Label
+from ..storage.address import Address, Place, place
 from . import make, shards, store
 from .make import Job, Shard
 from .settings import BuildSettings
@@ -34,7 +34,7 @@ PROBED_AT_ONCE = 64  # files whose headers are read by one piece of work
 class BuildSummary:
     """What was built: rows (with variants) by split and label, clips by split, what was left out, remarks for people."""
 
-    folder: Path
+    folder: Place
     rows: dict[str, int]
     clips: dict[str, dict[str, int]]
     recordings: dict[str, int]
@@ -47,8 +47,8 @@ Progress = Callable[[int, int], None]  # clips done, clips in all
 
 
 def build(
-    source: Path | str,
-    out: Path | str,
+    source: Place | str,
+    out: Place | str,
     settings: BuildSettings,
     *,
     workers: int = 0,
@@ -57,11 +57,12 @@ def build(
 ) -> BuildSummary:
     """Build a data set from `source` into the folder `out`, or finish one that was interrupted.
 
+    Either may be in an object store (s3://BUCKET/...); two that build the same there write the same bytes.
     workers: processes; 0 for one per core. engine: where the work is done instead (see `whoplays.cluster`); the bytes
     are the same. Raises `DatasetError` for a source that cannot be used, for a folder that holds another data set, and
     when another process is building there.
     """
-    source, out = Path(source), Path(out)
+    source, out = place(source), place(out)
     shards.kind(settings)
     labels, clips, left_out = read_source(
         source, labels=settings.labels, where=settings.where, with_none=settings.with_none
@@ -114,14 +115,14 @@ def _identity(
     }
 
 
-def _forget_left_out(out: Path, made: dict[str, dict[str, Any]]) -> None:
+def _forget_left_out(out: Place, made: dict[str, dict[str, Any]]) -> None:
     """Remove the records of shards that left a clip out, so that they are made anew: it may have been there before."""
     for name, record in made.items():
         if record["left_out"]:
             (out / f"{name}.json").unlink(missing_ok=True)
 
 
-class _Groups(Sequence[list[Path]]):
+class _Groups(Sequence[list[Place]]):
     """The clips' files, some to a piece of work: one alone is too little. Paths are made when they are asked for."""
 
     def __init__(self, clips: Sequence[Clip]) -> None:
@@ -135,7 +136,7 @@ class _Groups(Sequence[list[Path]]):
         return [clip.path for clip in self._clips[first : first + PROBED_AT_ONCE]]
 
 
-def _finished(out: Path, identity: dict[str, Any], engine: Engine | None) -> BuildSummary | None:
+def _finished(out: Place, identity: dict[str, Any], engine: Engine | None) -> BuildSummary | None:
     if not (out / store.INDEX).exists():
         return None
     dataset = store.Dataset.open(out)
@@ -151,20 +152,22 @@ def _finished(out: Path, identity: dict[str, Any], engine: Engine | None) -> Bui
     return _summary(out, dataset.index, already_there=True)
 
 
-def _clear(out: Path) -> None:
+def _clear(out: Place) -> None:
     """Remove what only a build under way needs; a kill may have come between the index and that."""
     for name in [JOURNAL, *(f"{split}-[0-9]*.json" for split in SPLITS)]:
         for path in out.glob(name):
             path.unlink(missing_ok=True)
 
 
-def _claim(out: Path, identity: dict[str, Any]) -> None:
+def _claim(out: Place, identity: dict[str, Any]) -> None:
     journal = out / JOURNAL
     if not journal.exists():
         if others := sorted(p.name for p in out.iterdir() if p.name != ".whoplays.lock"):
             raise DatasetError(f"{out}: is not empty ({', '.join(others[:3])} ...); name a new folder")
-        write_json(journal, identity)
-        return
+        if not isinstance(journal, Address):
+            write_json(journal, identity)
+            return
+        journal.create(json.dumps(identity).encode())  # held by nobody: whoever came first is read below
     try:
         same = json.loads(journal.read_text(encoding="utf-8")) == identity
     except (OSError, ValueError):
@@ -186,7 +189,7 @@ def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tupl
         if cause is not None:
             left_out.append(LeftOut(clip.name, cause))
         else:
-            found += _pieces(clip, seconds, settings.clip_s)
+            found += pieces(clip, seconds, settings.clip_s)
     return found, left_out
 
 
@@ -194,7 +197,7 @@ def _first(numbered: tuple[int, Any]) -> int:
     return numbered[0]
 
 
-def _pieces(clip: Clip, seconds: float | None, clip_s: float) -> Iterator[Clip]:
+def pieces(clip: Clip, seconds: float | None, clip_s: float) -> Iterator[Clip]:
     """Cut consecutive clips of `clip_s`; a remainder shorter than half of that is not used."""
     length = clip.duration if clip.duration is not None else (None if seconds is None else seconds - clip.start)
     count = 1 if length is None else max(1, int(length / clip_s + 0.5))
@@ -209,24 +212,28 @@ def _plan(clips: Sequence[Clip], labels: Sequence[Label], settings: BuildSetting
     return list(_shards(divided, settings)), remarks
 
 
+def clips_per_shard(settings: BuildSettings, pitch: Sequence[float]) -> int:
+    """Return how many clips, with these variants of each, go into a shard."""
+    clip_bytes = settings.row_bytes * len(pitch)
+    if settings.shard_mb:
+        return max(1, (settings.shard_mb << 20) // clip_bytes)
+    return max(1, min(CLIPS_PER_SHARD, MAX_SHARD_BYTES // clip_bytes))
+
+
 def _shards(clips: Sequence[Clip], settings: BuildSettings) -> Iterator[Shard]:
     for split in SPLITS:
         pitch = settings.pitch if split == "training" else (0.0,)
-        clip_bytes = settings.row_bytes * len(pitch)
         mine = [clip for clip in clips if clip.split == split]
         if settings.shard_mb:
             # Each shard is a fair sample: a machine that trains on some of them sees what the others see.
             mine.sort(key=lambda clip: drawn(settings.seed, "shard", clip.name, str(clip.start)))
-            size = (settings.shard_mb << 20) // clip_bytes
-        else:
-            size = min(CLIPS_PER_SHARD, MAX_SHARD_BYTES // clip_bytes)
-        size = max(1, size)
+        size = clips_per_shard(settings, pitch)
         for number, first in enumerate(range(0, len(mine), size)):
             yield Shard(f"{split}-{number:05d}", split, tuple(mine[first : first + size]), pitch)
 
 
 def _make_all(
-    out: Path,
+    out: Place,
     planned: Sequence[Shard],
     settings: BuildSettings,
     labels: Sequence[Label],
@@ -248,7 +255,7 @@ def _make_all(
 
 
 def _finish(
-    out: Path,
+    out: Place,
     identity: dict[str, Any],
     settings: BuildSettings,
     labels: Sequence[Label],
@@ -309,7 +316,7 @@ def _rows(
                 yield shard.split, clip.name, *part, clip.recording, names, f"{shift:g}"
 
 
-def _summary(out: Path, index: dict[str, Any], *, already_there: bool = False) -> BuildSummary:
+def _summary(out: Place, index: dict[str, Any], *, already_there: bool = False) -> BuildSummary:
     import csv
 
     try:

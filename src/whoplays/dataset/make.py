@@ -7,9 +7,9 @@ killed goes on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 from .. import audio, decoder, features
 from ..errors import AudioError, missing_extra
 from ..files import sha256_of, write_json
+from ..storage.address import Address, Place
+from ..storage.fetched import recording
 from . import shards
 from .settings import BuildSettings
 from .sources import Clip
+
+ASKED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -37,25 +41,35 @@ class Shard:
 class Job:
     """A shard, and what is needed to make it. label_ids: in the order of the clips' targets."""
 
-    out: Path
+    out: Place
     shard: Shard
     settings: BuildSettings
     label_ids: tuple[str, ...]
 
 
-def sizes(paths: list[Path]) -> list[int]:
+def sizes(paths: Sequence[Place]) -> list[int]:
     """Return each file's bytes, -1 for what is no file."""
-    return [path.stat().st_size if path.is_file() else -1 for path in paths]
+    if not any(isinstance(path, Address) for path in paths):
+        return [_size(path) for path in paths]
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:  # a store takes its time to answer, but answers many at a time
+        return list(pool.map(_size, paths))
 
 
-def durations(paths: list[Path]) -> list[tuple[float | None, str | None]]:
+def _size(path: Place) -> int:
+    if isinstance(path, Address):
+        return path.size()
+    return path.stat().st_size if path.is_file() else -1
+
+
+def durations(paths: Sequence[Place]) -> list[tuple[float | None, str | None]]:
     """Return, for each file, its seconds (None where the header does not tell), and why it cannot be read, if so."""
     return [_duration(path) for path in paths]
 
 
-def _duration(path: Path) -> tuple[float | None, str | None]:
+def _duration(path: Place) -> tuple[float | None, str | None]:
     try:
-        return decoder.duration_of(path), None
+        with recording(path) as here:
+            return decoder.duration_of(here), None
     except AudioError as error:
         return None, str(error)
 
@@ -68,7 +82,7 @@ def make(job: Job) -> dict[str, Any]:
     return kept(job.out, job.shard.name) or _made(job)
 
 
-def kept(out: Path, name: str) -> dict[str, Any] | None:
+def kept(out: Place, name: str) -> dict[str, Any] | None:
     """Return the record of a finished shard whose checksum is right, else None."""
     try:
         record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
@@ -102,7 +116,7 @@ def _made(job: Job) -> dict[str, Any]:
         "used": used,
         "left_out": left_out,
         "rows": len(used) * len(shard.pitch),
-        "sha256": sha256_of(job.out / file) if written else None,
+        "sha256": written,
     }
     write_json(job.out / f"{shard.name}.json", record)
     return record
@@ -111,7 +125,8 @@ def _made(job: Job) -> dict[str, Any]:
 def variants(clip: Clip, pitch: tuple[float, ...], settings: BuildSettings) -> NDArray[np.float32]:
     """Return features (variants, frames, width) of one clip. Raises `AudioError` for one that cannot be used."""
     chosen = settings.settings
-    samples = decoder.load(clip.path, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
+    with recording(clip.path) as path:
+        samples = decoder.load(path, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
     if len(samples) < settings.shortest_s * chosen.sample_rate:
         raise AudioError(
             f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed"

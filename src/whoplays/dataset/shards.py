@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError, missing_extra
 from ..files import write_atomically
+from ..storage.address import Place
 from .settings import BuildSettings
 from .sources import Clip
 
@@ -41,7 +42,7 @@ class Kind(Protocol):
 
     suffix: str
 
-    def write(self, path: Path, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+    def write(self, path: Place, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
         """Write a shard whole or not at all; return its SHA-256, None when there is no row (and no file)."""
 
     def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
@@ -76,7 +77,7 @@ class Npy:
 
     suffix = ".npy"
 
-    def write(self, path: Path, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+    def write(self, path: Place, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
         """Write the features of all rows as one array."""
         parts = [part.features for part in rows]
         if not parts:
@@ -102,7 +103,7 @@ class Arrow:
 
     suffix = ".arrow"
 
-    def write(self, path: Path, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+    def write(self, path: Place, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
         """Write batches as they come."""
         pa = _pyarrow()
         first = next(rows, None)
@@ -215,7 +216,7 @@ class _Hashing:
         return self._digest.hexdigest()
 
 
-def _write_hashed(path: Path, content: Any) -> str:
+def _write_hashed(path: Place, content: Any) -> str:
     """Write a file whole or not at all; return the SHA-256 of what was written, without reading it again."""
     hashing: list[_Hashing] = []
 

@@ -22,12 +22,13 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from .. import audio
 from ..errors import DatasetError
 from ..labels import FAMILY_IDS, INSTRUMENT_RULES, Label, label_for
+from ..storage.address import Place, join
 
 SPLITS = ("training", "validation", "test")
 _YOUTUBE = re.compile(r"([A-Za-z0-9_-]{11})(?:[_-]\d+.*)?")
@@ -44,7 +45,7 @@ class Clip:
     Plans hold millions of them, so what clips have in common (root, targets, split) is one object for all.
     """
 
-    root: Path  # that the name is relative to
+    root: Place  # that the name is relative to
     name: str  # as the source names the file: relative, with /
     recording: str
     targets: tuple[int | None, ...]
@@ -53,9 +54,9 @@ class Clip:
     split: str | None = None
 
     @property
-    def path(self) -> Path:
-        """The file."""
-        return self.root / self.name
+    def path(self) -> Place:
+        """The file, or the object in a store."""
+        return join(self.root, self.name)
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -82,7 +83,7 @@ def recording_of(name: str) -> str:
 
 
 def read_source(
-    source: Path, *, labels: Sequence[str] = (), where: Sequence[str] = (), with_none: bool = False
+    source: Place, *, labels: Sequence[str] = (), where: Sequence[str] = (), with_none: bool = False
 ) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
     """Return the labels, the clips in a fixed order, and what was left out, of a folder or a manifest.
 
@@ -99,7 +100,7 @@ def read_source(
     raise DatasetError(f"{source}: no such folder or manifest")
 
 
-def _read_folder(source: Path, wanted: Sequence[str]) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
+def _read_folder(source: Place, wanted: Sequence[str]) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
     classes = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         raise DatasetError(
@@ -116,13 +117,13 @@ def _read_folder(source: Path, wanted: Sequence[str]) -> tuple[tuple[Label, ...]
         if not found:
             raise DatasetError(f"{folder}: has no recordings ({', '.join(sorted(audio.EXTENSIONS)[:6])} ...)")
         for path in found:
-            name = path.relative_to(source).as_posix()
+            name = path.relative_to(source).as_posix()  # type: ignore[arg-type]
             clips.append(Clip(source, name, recording_of(name), targets))
     return tuple(label_for(folder.name) for folder in classes), clips, []
 
 
 def _read_manifest(
-    manifest: Path, wanted: Sequence[str], where: Sequence[str], with_none: bool
+    manifest: Place, wanted: Sequence[str], where: Sequence[str], with_none: bool
 ) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
     columns = list(next(iter(_rows(manifest)), ()))
     if not columns:
@@ -155,7 +156,7 @@ def _read_manifest(
     return labels, clips, left_out
 
 
-def _rows(manifest: Path) -> Iterable[dict[str, str]]:
+def _rows(manifest: Place) -> Iterable[dict[str, str]]:
     csv.field_size_limit(MAX_FIELD)
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
@@ -193,7 +194,7 @@ def _ids_of(rows: Iterable[dict[str, str]], columns: Sequence[str]) -> tuple[str
     return FAMILY_IDS if found and found <= set(FAMILY_IDS) else tuple(sorted(found))
 
 
-def _clip(folder: Path, row: dict[str, str], ids: tuple[str, ...], known: dict[Any, Any]) -> Clip:
+def _clip(folder: Place, row: dict[str, str], ids: tuple[str, ...], known: dict[Any, Any]) -> Clip:
     """Return a row's clip. known: targets that other clips have, to be shared."""
     name = row["path"].strip()
     if not name:

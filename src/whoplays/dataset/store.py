@@ -5,7 +5,8 @@
     left-out.csv            what was not used, and why
     training-00000.npy ...  features (rows, frames, width), float32, in the order of rows.csv
 
-Shards are read memory-mapped, so a data set may be larger than memory. A data set built with `shard_mb` has
+Shards are read memory-mapped, so a data set may be larger than memory; those of one in an object store are first brought
+into a cache on this machine, when a split that they are part of is asked for. A data set built with `shard_mb` has
 training-00000.arrow ... instead, which tell of their rows themselves, and no rows.csv (format 2).
 """
 
@@ -27,6 +28,8 @@ from ..errors import DatasetError, ModelError
 from ..features import FeatureSettings
 from ..files import sha256_of
 from ..labels import Label
+from ..storage.address import Place, place
+from ..storage.fetched import cached
 from . import readahead, shards
 from .index import check as check_index
 from .settings import BuildSettings
@@ -93,15 +96,15 @@ class Split:
 class Dataset:
     """A data set that was built. `settings` are those of its features."""
 
-    folder: Path
+    folder: Place
     settings: FeatureSettings
     labels: tuple[Label, ...]
     index: dict[str, Any]
 
     @classmethod
-    def open(cls, folder: Path | str) -> Self:
+    def open(cls, folder: Place | str) -> Self:
         """Open a built data set. Raises `DatasetError` when there is none, or it is unfinished or of a newer format."""
-        folder = Path(folder)
+        folder = place(folder)
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             if isinstance(index, dict) and isinstance(index.get("format"), int) and index["format"] > FORMAT:
@@ -137,7 +140,7 @@ class Dataset:
         """Return what the rows of these shards are; of a format-2 data set, only those shards are asked."""
         if self.index["format"] >= 2:
             arrow = shards.Arrow()
-            return [row for entry in entries for row in arrow.rows(self.folder / entry["file"])]
+            return [row for entry in entries for row in arrow.rows(self._here(entry))]
         rows, found, at = self._listed[name], [], 0
         chosen = {entry["file"] for entry in entries}
         for entry in self._entries(name):
@@ -147,6 +150,9 @@ class Dataset:
         if at != len(rows):
             raise DatasetError(f"{self.folder}: {ROWS} names {len(rows)} rows in {name}, its files hold {at}")
         return found
+
+    def _here(self, entry: dict[str, Any]) -> Path:
+        return cached(self.folder / entry["file"], entry["sha256"])
 
     def _entries(self, name: str) -> list[dict[str, Any]]:
         return [entry for entry in self.index["shards"] if entry["split"] == name]
@@ -160,7 +166,7 @@ class Dataset:
         if name not in SPLITS:
             raise DatasetError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
         entries = self._entries(name)[part[0] :: part[1]]
-        features = Shards([self.folder / entry["file"] for entry in entries], (self.frames, self.settings.width))
+        features = Shards([self._here(entry) for entry in entries], (self.frames, self.settings.width))
         rows = self._rows(name, entries)
         if len(rows) != len(features):
             raise DatasetError(
@@ -193,7 +199,7 @@ class Dataset:
         return sorted(entries[number][0].name for number, damaged in found if damaged)
 
 
-def is_damaged(entry: tuple[Path, str]) -> bool:
+def is_damaged(entry: tuple[Place, str]) -> bool:
     """Tell whether a file is missing or has another checksum."""
     path, sha256 = entry
     return not path.is_file() or sha256_of(path) != sha256

@@ -28,6 +28,7 @@ from ..dataset.sources import LeftOut, read_source
 from ..errors import AudioError, DatasetError, ModelError, UsageError
 from ..files import only_writer, write_atomically
 from ..labels import Label
+from ..storage.fetched import recording
 
 Array = NDArray[np.float32]
 
@@ -106,9 +107,10 @@ def _read(source: Path, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, 
     numbers: dict[str, int] = {}
     for clip in clips:
         try:
-            samples = audio.load(
-                clip.path, sample_rate=config.features.sample_rate, start=clip.start, duration=clip.duration
-            )
+            with recording(clip.path) as path:
+                samples = audio.load(
+                    path, sample_rate=config.features.sample_rate, start=clip.start, duration=clip.duration
+                )
         except AudioError as error:
             left_out.append(LeftOut(clip.name, str(error)))
             continue

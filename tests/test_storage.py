@@ -1,0 +1,223 @@
+"""Object stores: a real S3 server on loopback, which goes wrong by rule; what comes of it is what a disk would give."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from whoplays import dataset
+from whoplays.dataset import BuildSettings
+from whoplays.errors import AudioError, DatasetError, UsageError
+from whoplays.storage import address, fetched
+from whoplays.storage.address import Address, StorageError, place
+
+pytest.importorskip("s3fs", reason="s3fs is not installed (pip install 'whoplays[cluster]')")
+pytest.importorskip("moto", reason="moto is not installed (pip install 'moto[server]')")
+
+from objectstore import BUCKET, KINDS, Store
+
+WAIT_S = 180
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Store]:
+    """A store that this process and those it starts find."""
+    address._store.cache_clear()
+    with Store() as found:
+        for name, value in found.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "30")
+        monkeypatch.setenv("WHOPLAYS_CACHE", str(tmp_path / "cache"))
+        yield found
+    address._store.cache_clear()
+
+
+def at(name: str) -> Address:
+    found = place(f"s3://{BUCKET}/{name}")
+    assert isinstance(found, Address)
+    return found
+
+
+def test_an_address_does_what_a_path_does(store: Store, tmp_path: Path) -> None:
+    def asked(root: Path | Address) -> list[object]:
+        return [
+            [p.name for p in sorted(root.iterdir())],
+            [p.name for p in sorted(root.glob("b*"))],
+            [(root / name).exists() for name in ("a.txt", "below", "nothing", "below/c d.txt")],
+            [(root / name).is_file() for name in ("a.txt", "below", "nothing")],
+            [(root / name).is_dir() for name in ("a.txt", "below", "nothing")],
+            (root / "a.txt").read_text(encoding="utf-8"),
+            (root / "below/c d.txt").read_bytes(),
+            (root / "below/../a.txt").read_bytes(),
+            (root / "a.txt").suffix,
+            (root / "below").parent.name,
+        ]
+
+    for name, content in {"a.txt": "ähm", "b.txt": "", "below/c d.txt": "c", "below/d+%20?.txt": "d"}.items():
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_text(content, encoding="utf-8")
+        at(f"x/{name}").write(content)
+    assert asked(at("x")) == asked(tmp_path / "x")
+    assert [str(one.relative_to(at("x"))) for one in at("x").files()] == [
+        "a.txt",
+        "b.txt",
+        "below/c d.txt",
+        "below/d+%20?.txt",
+    ]
+    for missing in (at("x/nothing"), tmp_path / "nothing"):
+        with pytest.raises(FileNotFoundError):
+            missing.read_bytes()
+        missing.unlink(missing_ok=True)
+    at("x/a.txt").unlink()
+    assert not at("x/a.txt").exists()
+
+
+def test_what_is_no_address(store: Store) -> None:
+    assert place("music/a.flac") == Path("music/a.flac") and place(Path("a")) == Path("a")
+    assert str(at("a//b/./c/../d")) == f"s3://{BUCKET}/a/b/d" == str(place(f"S3://{BUCKET}/../a/b/d/"))
+    with pytest.raises(UsageError, match=r"no store of the kind ftp:// is known; s3://"):
+        place("ftp://somewhere/a.flac")
+    with pytest.raises(UsageError, match="names no bucket"):
+        place("s3://")
+    with pytest.raises(UsageError, match="pip install gcsfs"):
+        place("gs://bucket/a").read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_goes_wrong_now_and_then_is_made_good(store: Store, tmp_path: Path, kind: str) -> None:
+    store.kinds, store.faults = (kind,), 0.4
+    for number in range(6):
+        content, one = os.urandom(100_000), at(f"x/{number}")
+        one.write(content if number % 2 else lambda file, content=content: file.write(content))
+        assert one.read_bytes() == content and one.size() == len(content)
+        assert one.sha256() == hashlib.sha256(content).hexdigest()
+        one.fetch(tmp_path / "here", len(content))
+        assert (tmp_path / "here").read_bytes() == content
+        assert len(list(at("x").iterdir())) == number + 1
+    assert store.seen[kind] > 5
+
+
+def test_a_large_object_goes_and_comes_in_parts(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s3fs.core.calculate_chunksize", lambda size, chunksize: 5 << 20)  # else 50 MB
+    content = os.urandom(1 << 20) * 17
+    store.faults = 0.2
+    at("large").write(lambda file: file.write(content))
+    at("large").fetch(tmp_path / "large", len(content))
+    assert (tmp_path / "large").read_bytes() == content
+    assert at("large").sha256() == hashlib.sha256(content).hexdigest()
+    assert store.requests["PUT"] > 4 and store.requests["POST"] >= 2
+
+
+def test_what_is_created_is_not_replaced(store: Store) -> None:
+    store.faults = 0.3
+    for number in range(5):
+        at(f"x/{number}").create(b"first")
+        at(f"x/{number}").create(b"second")
+        assert at(f"x/{number}").read_bytes() == b"first"
+
+
+def test_what_does_not_heal_is_told_in_one_line(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.5")
+    at("a").write(b"a")
+
+    def told(call) -> str:  # type: ignore[no-untyped-def]
+        with pytest.raises(StorageError) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    store.down = True
+    for call in (at("a").read_bytes, at("a").exists, lambda: at("a").write(b"b"), lambda: list(at("").iterdir())):
+        assert "the store failed for 0.5 s" in told(call) and "AWS_ENDPOINT_URL" in told(call)
+    store.down, store.refusing = False, True
+    for call in (at("a").read_bytes, at("a").exists, lambda: at("a").write(b"b")):
+        assert "the store refuses" in told(call) and "AWS_ACCESS_KEY_ID" in told(call)
+    assert "Access Key Id you provided does not exist" in told(at("a").read_bytes)
+    store.refusing = False
+    assert "bucket does not exist" in told(lambda: place("s3://nowhere/a").write(b"a"))  # type: ignore[union-attr]
+    assert at("a").read_bytes() == b"a", "what was there is unchanged"
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    address._store.cache_clear()
+    assert "no credentials" in told(at("a").read_bytes)
+
+
+def test_nobody_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.2")
+    address._store.cache_clear()
+    with pytest.raises(StorageError, match=r"Could not connect .* see that it is up"):
+        at("a").exists()
+    monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "a while")
+    with pytest.raises(UsageError, match="seconds are needed"):
+        at("a").exists()
+
+
+def test_a_recording_is_here_while_it_is_read_and_what_killed_ones_left_goes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script = (
+        "import os, sys; from whoplays.storage.fetched import recording; from whoplays.storage.address import place\n"
+        "with recording(place(sys.argv[1])) as path: print(path, flush=True); sys.argv[2] == 'die' and os.abort()"
+    )
+    for number in range(3):
+        at(f"{number}.wav").write(bytes(40_000))
+    words = [sys.executable, "-c", script, str(at("0.wav"))]
+    left = subprocess.run([*words, "die"], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True)
+    assert Path(left.stdout.strip()).is_file()
+    ended = subprocess.run([*words, "end"], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True)
+    assert not Path(left.stdout.strip()).exists() and not Path(ended.stdout.strip()).exists(), ended.stderr
+    kept = fetched._Kept(tmp_path, limit=50_000)
+    for number in (0, 1, 1, 0, 2):
+        before = store.requests["GET"]
+        path = kept.take(at(f"{number}.wav"))
+        assert path.stat().st_size == 40_000 and path.suffix == ".wav"
+        kept.release(at(f"{number}.wav"))
+        assert len(list(tmp_path.glob("*.wav"))) == 1
+        assert store.requests["GET"] - before <= 1
+    with pytest.raises(AudioError, match="no such file"), fetched.recording(at("none.wav")):
+        pass
+    monkeypatch.setattr(fetched, "LARGEST", 10_000)
+    with pytest.raises(AudioError, match="40,000 bytes; up to 10,000"), fetched.recording(at("1.wav")):
+        pass
+
+
+# ---------------------------------------------------------------- data sets
+
+
+SETTINGS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 3)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
+    store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recordings from the store, shards into it, one request in five going wrong; and the other way round."""
+    dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
+    source = store.put(class_folders, "classes")
+    store.faults = 0.2
+    built = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, workers=2)
+    assert not built.left_out and sum(store.seen.values()) > 20 and {*KINDS} <= {*store.seen}
+    assert store.contents("set") == contents(tmp_path / "disk")
+    again = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, workers=1)
+    assert again.already_there and again.rows == built.rows
+    dataset.build(source, tmp_path / "fetched", SETTINGS, workers=1)
+    assert contents(tmp_path / "fetched") == contents(tmp_path / "disk")
+    with pytest.raises(DatasetError, match="holds a data set built from other files or settings"):
+        dataset.build(source, f"s3://{BUCKET}/set", BuildSettings(test=0.25, validation=0.25), workers=1)
