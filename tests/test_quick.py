@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import whoplays
+from whoplays import bundle
 from whoplays.cli import app, hearing, predict, quick
 
 #: packages that a plain prediction of a WAV or FLAC never needs
@@ -159,6 +161,18 @@ def test_a_plain_prediction_loads_only_what_it_needs(duet: Path, tiny_model: Pat
         "synth",
         "tags",
     }
+
+
+def test_the_model_that_ships_is_read_once_and_not_looked_through(
+    duet: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    assert "whoplays.onnxfile" not in loaded_by(["predict", str(duet)], duet.parent)
+    assert "whoplays.onnxfile" in loaded_by(["predict", str(duet), "--model", str(tiny_model)], duet.parent)
+    read: list[str] = []
+    content = bundle._content
+    monkeypatch.setattr(bundle, "_content", lambda folder, name: read.append(name) or content(folder, name))
+    whoplays.load()
+    assert sorted(read) == [bundle.CONFIG, bundle.NETWORK]
 
 
 def test_another_sub_command_does_not_load_them_all(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import device as devices
-from . import onnxfile
 from .errors import ModelError, WhoplaysError, require
 from .features import FeatureSettings
 from .files import make_folder, sha256_of, write_atomically, write_json
@@ -225,11 +224,8 @@ class Bundle:
             content = _verified(self.folder, name, self.sha256)
         except ModelError as error:
             raise ModelError(f"{self.folder}: {error}") from None
-        if name == NETWORK and self.folder != DEFAULT:
-            try:
-                onnxfile.inspect(content)
-            except ModelError as error:
-                raise ModelError(f"{self.network}: {error}") from None
+        if name == NETWORK:
+            _look_through(self.folder, content)
         return content
 
 
@@ -252,6 +248,17 @@ def update(folder: Path, **changes: Any) -> Bundle:
 
 def read(folder: Path | str | None = None) -> Bundle:
     """Read and check a model folder (None: the model inside the package). Raises `ModelError` with the folder's name."""
+    return _read_named(folder)[0]
+
+
+def load(folder: Path | str | None = None, *, threads: int = 1, device: str = "cpu") -> tuple[Bundle, Network]:
+    """Read a model folder and open its network: `read` and `Network`, with the file read and hashed once."""
+    bundle, content = _read_named(folder)
+    _look_through(bundle.folder, content)
+    return bundle, Network(bundle, threads=threads, device=device, content=content)
+
+
+def _read_named(folder: Path | str | None) -> tuple[Bundle, bytes]:
     folder = DEFAULT if folder is None else Path(folder)
     try:
         return _read(folder)
@@ -261,7 +268,19 @@ def read(folder: Path | str | None = None) -> Bundle:
         raise ModelError(f"{folder}: cannot be read ({error.strerror or error})") from None
 
 
-def _read(folder: Path) -> Bundle:
+def _look_through(folder: Path, content: bytes) -> None:
+    if folder == DEFAULT:
+        return
+    from . import onnxfile
+
+    try:
+        onnxfile.inspect(content)
+    except ModelError as error:
+        raise ModelError(f"{folder / NETWORK}: {error}") from None
+
+
+def _read(folder: Path) -> tuple[Bundle, bytes]:
+    """Return the folder, and its network's bytes as they were hashed."""
     if not folder.is_dir():
         raise ModelError("no such model folder" if not folder.exists() else "is a file; name the model's folder")
     for name in (CONFIG, NETWORK):
@@ -277,8 +296,8 @@ def _read(folder: Path) -> Bundle:
     expected = values.get("sha256")
     if not isinstance(expected, dict) or not isinstance(expected.get(NETWORK), str):
         raise ModelError(f"{CONFIG} holds no checksum of {NETWORK}; write the model again")
-    _verified(folder, NETWORK, expected)
-    return Bundle(folder, config, expected)
+    network = _verified(folder, NETWORK, expected)
+    return Bundle(folder, config, expected), network
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -319,9 +338,10 @@ def _verified(folder: Path, name: str, expected: Mapping[str, str]) -> bytes:
 class Network:
     """The folder's ONNX network: features -> probabilities. The only user of ONNX Runtime beside the export check."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, device: str = "cpu") -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, device: str = "cpu", content: bytes | None = None) -> None:
         """Open the network on `device` (device.py), or on the processor, which `notice` then tells.
 
+        content: the network's bytes, hashed and looked through (None: read them now).
         Raises `ModelError` when it cannot be run or does not fit its configuration, `UsageError` for an unknown device.
         """
         import onnxruntime
@@ -335,7 +355,7 @@ class Network:
         options.add_session_config_entry("session.load_model_format", "ONNX")  # as it was looked through, no other
         options.add_session_config_entry("session.use_env_allocators", "1")
         limit_memory()
-        content = bundle.content(NETWORK)
+        content = bundle.content(NETWORK) if content is None else content
         try:
             # Constants are computed when they are needed, within the limit: folding them beforehand knows none.
             self._session = onnxruntime.InferenceSession(

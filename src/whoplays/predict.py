@@ -122,8 +122,9 @@ class Recogniser:
 
         threads: of one call of the network. device: "cpu", "auto", "cuda", ... (device.py).
         """
-        self._bundle = bundle.read(None if model is None else Path(model))
-        self._network = bundle.Network(self._bundle, threads=threads, device=device)
+        self._bundle, self._network = bundle.load(
+            None if model is None else Path(model), threads=threads, device=device
+        )
 
     @property
     def notice(self) -> str:
