@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -71,6 +72,22 @@ def test_hearing_opens_no_connection(guarded: Path, duet: Path, tiny_model: Path
         assert ended.returncode == 0 and "REACHED OUT" not in ended.stderr, ended.stderr
     assert not re.search(r"(src|href|url\()=?[\"']?(https?:)?//", page.read_text())
     assert json.loads(out.read_text())["duration"] == 12.0
+
+
+def test_libraries_that_report_home_are_told_not_to(duet: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """ONNX Runtime's reports go round Python, past the guard; but they begin with an identifier and a queue on the disk."""
+    home = tmp_path / "home"
+    home.mkdir()
+    unset = ("ORT_DISABLE_TELEMETRY", "RAY_USAGE_STATS_ENABLED", "CI", "GITHUB_ACTIONS", "TF_BUILD")
+    mine = {name: value for name, value in os.environ.items() if name not in unset and not name.startswith("XDG_")}
+    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME"), str(home))
+    command = [sys.executable, "-m", "whoplays", "predict", str(duet), str(duet), "--model", str(tiny_model)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=mine | places)
+    assert ended.returncode == 0, ended.stderr
+    assert [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()] == []
+    code = "import whoplays, os; print(os.environ['ORT_DISABLE_TELEMETRY'], os.environ['RAY_USAGE_STATS_ENABLED'])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=mine).stdout
+    assert told.split() == ["1", "0"]
 
 
 def test_models_check_and_demo_data_open_no_connection(guarded: Path, tiny_model: Path) -> None:

@@ -10,6 +10,7 @@ Importing the package loads no training framework, no plotting and no audio deco
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from .errors import WhoplaysError
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .predict import Prediction, Recogniser, Segment
+
+# Nothing leaves the machine: ONNX Runtime (from 1.29 on) and Ray would tell their makers of models and machines, and keep
+# an identifier on the disk. They look at this when they are loaded; who sets it otherwise is heeded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 __version__ = "0.1.0"
 __all__ = ["Prediction", "Recogniser", "Segment", "WhoplaysError", "__version__", "load"]
