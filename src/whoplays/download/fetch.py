@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..audioset import PlannedClip
 from ..errors import WhoplaysError
@@ -12,7 +14,6 @@ from ..files import write_atomically
 from .causes import Cause, Lost
 from .ffmpeg import Cut, Cutter, Media
 from .measure import MISSING_S, Measured, check, encode, measure
-from .pacing import Pacer
 from .source import SITE, Access, Source, Template, host_of
 
 
@@ -28,16 +29,30 @@ class Fetched:
     measured: Measured
 
 
+class Turns(Protocol):
+    """Gives leave to ask a host: a `Pacer`, or one that stands for a pacer elsewhere."""
+
+    def visit(self, host: str) -> AbstractContextManager[None]:
+        """Wait for a turn, and hold it for as long as the `with` statement lasts."""
+
+    def hold(self, host: str, seconds: float) -> None:
+        """Let nobody ask the host for so long."""
+
+
+def source_name(template: Template) -> str:
+    """Return what the ledger calls the source."""
+    return "youtube" if template.text == SITE else host_of(template.text)
+
+
 class Fetcher:
     """Fetches clips into a folder, from many threads at once."""
 
     def __init__(
-        self, folder: Path, template: Template, access: Access, cutter: Cutter, pacer: Pacer, *, ending: str
+        self, folder: Path, template: Template, access: Access, cutter: Cutter, turns: Turns, *, ending: str
     ) -> None:
         """Take the parts. Nothing is asked for yet, but that yt-dlp starts and can read the cookies is tried."""
-        self.folder, self.template, self.access, self.cutter, self.pacer = folder, template, access, cutter, pacer
+        self.folder, self.template, self.access, self.cutter, self.turns = folder, template, access, cutter, turns
         self.ending = ending
-        self.source_name = "youtube" if template.text == SITE else host_of(template.text)
         self._own = threading.local()
         self._source()
 
@@ -65,12 +80,12 @@ class Fetcher:
 
     def _cut(self, clip: PlannedClip, wanted_s: float) -> Cut:
         host = host_of(self.template.url(clip))
-        with self.pacer.visit(host):
+        with self.turns.visit(host):
             media = self._find(clip, host)
             if host_of(media.url) == host:
                 return self._cut_out(clip, media, wanted_s, host)
         other = host_of(media.url)
-        with self.pacer.visit(other):
+        with self.turns.visit(other):
             return self._cut_out(clip, media, wanted_s, other)
 
     def _find(self, clip: PlannedClip, host: str) -> Media:
@@ -78,7 +93,7 @@ class Fetcher:
             return self._source().find(clip)
         except Lost as lost:
             if lost.retry_after_s:
-                self.pacer.hold(host, lost.retry_after_s)
+                self.turns.hold(host, lost.retry_after_s)
             raise
 
     def _cut_out(self, clip: PlannedClip, media: Media, wanted_s: float, host: str) -> Cut:

@@ -1,4 +1,4 @@
-"""The download: who is fetched next, what becomes of each, when to stop. One thread decides, others fetch."""
+"""The download: who is fetched next, what becomes of each, when to stop. One thread decides, a crew fetches."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..audioset import PlannedClip
 from ..files import make_folder, only_writer
 from .causes import MAY_RECOVER, REFUSAL, TRY_AGAIN, Cause, Lost
-from .fetch import DiskError, Fetched, Fetcher
-from .ffmpeg import Cutter, find_ffmpeg
+from .crew import Crew, Threads
+from .fetch import DiskError, Fetched, source_name
 from .ledger import Ledger
 from .manifest import remove_parts, write_manifest
-from .pacing import Pacer, Stopped, backoff_s
+from .pacing import Stopped, backoff_s
 from .prepare import look_ahead, reconcile, split_plan
 from .settings import Settings
 
@@ -66,14 +66,16 @@ def download(
     folder: Path,
     settings: Settings,
     show: Callable[[Progress], None] = lambda progress: None,
+    crew: Crew | None = None,
 ) -> Outcome:
     """Fetch the clips of a plan into `folder`; go on where an earlier run ended.
 
-    `show` is called with the progress several times a second. Raises `DownloadError` for a folder that cannot be used,
-    and `WhoplaysError` when another download works there.
+    crew: who fetches into the folder, by these settings; None for threads of this process. `show` is called with the
+    progress several times a second. Raises `DownloadError` for a folder that cannot be used, and `WhoplaysError` when
+    another download works there.
     """
     clips, stand_ins = split_plan(clips, stand_ins, settings.per_class)
-    program = find_ffmpeg(settings.ffmpeg)
+    crew = crew or Threads(folder, settings)
     make_folder(folder)
     with only_writer(folder):
         remove_parts(folder)
@@ -83,7 +85,7 @@ def download(
             ledger.plan(clips, stand_ins)
             ledger.retry(settings.retry)
             adopted = reconcile(ledger, folder, settings.ending)
-            return _Run(ledger, folder, settings, program, show).run(adopted)
+            return _Run(ledger, folder, settings, crew, show).run(adopted)
         finally:
             ledger.close()
 
@@ -91,20 +93,10 @@ def download(
 class _Run:
     """One run over the waiting clips of a ledger."""
 
-    def __init__(self, ledger: Ledger, folder: Path, settings: Settings, program: str, show) -> None:
-        self.ledger, self.folder, self.settings, self.show = ledger, folder, settings, show
+    def __init__(self, ledger: Ledger, folder: Path, settings: Settings, crew: Crew, show) -> None:
+        self.ledger, self.folder, self.settings, self.crew, self.show = ledger, folder, settings, crew, show
         self.stopped = threading.Event()
-        self.cutter = Cutter(
-            program,
-            rate=settings.rate,
-            channels=settings.channels,
-            timeout_s=settings.timeout_s,
-            proxy=settings.access.proxy,
-        )
-        per_host = settings.per_host or settings.jobs
-        self.pacer = Pacer(per_host=per_host, pause_s=settings.pause_s, stopped=self.stopped)
-        access = replace(settings.access, timeout_s=min(settings.access.timeout_s, settings.timeout_s))
-        self.fetcher = Fetcher(folder, settings.template, access, self.cutter, self.pacer, ending=settings.ending)
+        self.source_name = source_name(settings.template)
         self.wanted = ledger.wanted()
         self.had = {name: counts["done"] for name, counts in ledger.states().items()}
         self.queues = {name: deque(ledger.waiting(name)) for name in self.wanted}
@@ -123,16 +115,15 @@ class _Run:
     def run(self, adopted: int) -> Outcome:
         """Fetch until every class has its clips, nothing is left to try, or there is no point in going on."""
         interrupted = False
-        with ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="fetch") as pool:
+        with self.crew:
             try:
                 with _terminated_as_interrupted():
-                    self._loop(pool)
+                    self._loop()
             except KeyboardInterrupt:
                 interrupted = True
             finally:
                 self.stopped.set()
-                self.cutter.stop()
-                self.pacer.wake()
+                self.crew.stop()
         if not self.out_of_space:
             self._write_manifest()
         return Outcome(
@@ -146,12 +137,12 @@ class _Run:
             self.out_of_space,
         )
 
-    def _loop(self, pool: ThreadPoolExecutor) -> None:
+    def _loop(self) -> None:
         while not self.why_stopped:
             while len(self.busy) < self.settings.jobs and (job := self._next()):
                 clip_id, tries = job
                 clip = self.ledger.clip(clip_id)
-                self.busy[pool.submit(self.fetcher.fetch, clip)] = (clip_id, clip, tries)
+                self.busy[self.crew.submit(clip)] = (clip_id, clip, tries)
             if not self.busy and not self.resting:
                 return
             self._show()
@@ -200,12 +191,12 @@ class _Run:
             self.out_of_space = True
             self.why_stopped = f"{error}; free some space and start again: it goes on where it was"
         else:
-            self.ledger.done(clip_id, fetched.file, fetched.measured, self.fetcher.source_name)
+            self.ledger.done(clip_id, fetched.file, fetched.measured, self.source_name)
             self.taken[clip.family] -= 1
             self.had[clip.family] = self.had.get(clip.family, 0) + 1
             self.progress.fetched += 1
             self.streak.clear()
-            self.pacer.answered(refusal=False)
+            self.crew.answered(refusal=False)
 
     def _failed(self, clip_id: int, clip: PlannedClip, tries: int, lost: Lost) -> None:
         if self.stopped.is_set():
@@ -223,7 +214,7 @@ class _Run:
 
     def _judge(self, clip_id: int, tries: int, lost: Lost) -> None:
         """Slow down, or stop, when it is the site that refuses and not the clip that is bad."""
-        self.pacer.answered(refusal=lost.cause in (Cause.THROTTLED, Cause.BOT_CHECK))
+        self.crew.answered(refusal=lost.cause in (Cause.THROTTLED, Cause.BOT_CHECK))
         if lost.cause not in REFUSAL:
             self.streak.clear()
         elif tries == 1:
@@ -243,7 +234,7 @@ class _Run:
         progress = self.progress
         progress.had = self._counted()
         progress.busy, progress.resting = len(self.busy), len(self.resting)
-        progress.pause_s = self.pacer.extra_s
+        progress.pause_s = self.crew.extra_s
         self.show(progress)
 
     def _write_manifest(self) -> None:
