@@ -95,7 +95,7 @@ def _fixed_split(name: str, group: Sequence[Clip]) -> str | None:
 
 def _check_recordings(groups: dict[str, list[Clip]], labels: Sequence[Label], wanted: Sequence[str]) -> None:
     for i, label in enumerate(labels):
-        count = sum(any(i in clip.labels for clip in group) for group in groups.values())
+        count = sum(any(clip.targets[i] == 1 for clip in group) for group in groups.values())
         if count < len(wanted):
             raise DatasetError(
                 f"{label.id} has {count} recording{'s' * (count != 1)}, and {len(wanted)} are needed to put one in each of "
