@@ -11,6 +11,7 @@ from .. import __version__
 #: sub-command -> the module here that adds it to the app
 MODULES = {
     "audioset": "audioset",
+    "cluster": "cluster",
     "dataset": "dataset",
     "demo": "demo",
     "find": "find",

@@ -1,0 +1,396 @@
+"""What a data set, or hearing recordings, will cost on many machines: from a short sample that is really made.
+
+`build_sample` and `hear_sample` do the work of some dozen recordings here, on one core, and time it; `estimate` is
+arithmetic: the sample, what is asked for, and constants that `bench/cluster.py` measured. Nothing of Ray is needed.
+
+The interval holds 90 % of what samples of that size would have said (bootstrap; Efron 1979), widened by `DOUBT`, for
+what a sample on one core cannot see: other processors, disks, other programs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dataset import BuildSettings, make, shards
+from ..dataset.build import clips_per_shard, pieces
+from ..dataset.sources import Clip, read_source
+from ..dataset.split import drawn
+from ..errors import AudioError, DatasetError, UsageError, require
+from ..storage.fetched import recording
+from .engine import ITEMS_PER_TASK, TASKS_PER_CORE
+from .hear import HEARD_AT_ONCE
+
+FORMAT = 1
+
+#: Measured by `bench/cluster.py simulate` and `bench/cluster.py overhead`, see docs/cluster-size.md.
+START_S = 10.0  # of Ray, and of the first process on each core
+TASK_S = 0.001  # of the machine that asks, for each task
+DRIVER_S_PER_CLIP, DRIVER_BYTES_PER_CLIP, DRIVER_BYTES = 0.00012, 800, 250 << 20
+EFFICIENCY = 0.9  # of a core among busy ones, against one alone
+
+DOUBT = 0.15
+MOST_SAMPLED = 10_000
+BOOTSTRAPS = 1000
+
+#: Requests of a build for each recording in an object store: its size is asked for three times, and it is fetched
+#: once for its length and once for its sound, which asks for the size again. For each shard: the file and its record.
+LOOKS, FETCHES, WRITES_PER_SHARD, PART_BYTES = 3, 2, 2, 50 << 20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was measured, of one clip each: `seconds` that a core is held, of which it computes `processor_s` in all.
+
+    recording_bytes: of a file, on average; clips_per_recording: that one gives; output_bytes, rows: for a clip.
+    left_out: recordings of the sample that cannot be used.
+    """
+
+    work: str
+    seconds: tuple[float, ...]
+    processor_s: float
+    sound_s: float
+    recordings: int
+    left_out: int
+    clips_per_recording: float
+    recording_bytes: float
+    output_bytes: float
+    rows: float
+    clips_per_piece: int  # of work: a shard, or some recordings
+
+    @property
+    def computing(self) -> float:
+        """The share of the time in which the core computes; the rest it waits for disk or network."""
+        return min(1.0, self.processor_s / max(sum(self.seconds), 1e-12))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How much, where, and at what prices (all 0: none is told). Raises `UsageError` for what cannot be."""
+
+    clips: int
+    nodes: int = 1
+    cores: int = 1
+    efficiency: float = EFFICIENCY
+    price: float = 0.0  # of a core for an hour
+    price_gb_month: float = 0.0
+    price_gb: float = 0.0  # of network
+    price_reads: float = 0.0  # of a million requests, as is the next
+    price_writes: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        prices = {name: value for name, value in asdict(self).items() if name.startswith("price")}
+        checks = [
+            (1 <= self.clips <= 10**12, f"--clips {self.clips}: 1 to a million millions"),
+            (1 <= self.nodes <= 10**6, f"--nodes {self.nodes}: 1 to a million"),
+            (1 <= self.cores <= 10**4, f"--cores {self.cores}: 1 to 10,000"),
+            (0.01 <= self.efficiency <= 1, f"--efficiency {self.efficiency:g}: 0.01 to 1"),
+            *((0 <= v < 1e9, f"--{name.replace('_', '-')} {v:g}: 0 and above") for name, v in prices.items()),
+        ]
+        require(checks, UsageError, "{} is possible")
+
+
+def build_sample(source: Path | str, settings: BuildSettings, *, recordings: int = 30, seed: int = 0) -> Sample:
+    """Make one clip of each of `recordings` drawn at random, as `dataset build` would; nothing is written.
+
+    Clips are made as those that train, with every pitch variant, for their share. Raises `DatasetError` when the source
+    cannot be read or none of the sample can be used.
+    """
+    _, clips, _ = read_source(Path(source), labels=settings.labels, where=settings.where, with_none=settings.with_none)
+    chosen = _drawn(clips, recordings, seed)
+    shards.kind(settings)
+    share = 1.0 - settings.test - settings.validation
+    found: list[tuple[float, float, float, int]] = []  # seconds, processor seconds, bytes of the file, clips in it
+    causes: list[str] = []
+
+    def one(number: int, clip: Clip) -> None:
+        with _Timed() as looking:
+            [size] = make.sizes([clip.path])
+            [(seconds, cause)] = make.durations([clip.path])
+        if cause is not None:
+            raise AudioError(cause)
+        parts = list(pieces(clip, seconds, settings.clip_s))
+        part = parts[number * 7919 % len(parts)]
+        with _Timed() as trained:
+            make.variants(part, settings.pitch, settings)
+        with _Timed() as plain:
+            make.variants(part, (0.0,), settings)
+        spent = looking.spent / len(parts) + share * trained.spent + (1 - share) * plain.spent
+        found.append((*spent, float(size), len(parts)))
+
+    _each(chosen, one, found, causes, str(source))
+    rows = share * len(settings.pitch) + (1 - share)
+    times, computing, sizes, counts = (np.array(column, dtype=float) for column in zip(*found, strict=True))
+    return Sample(
+        work="build",
+        seconds=tuple(times.tolist()),
+        processor_s=float(computing.sum()),
+        sound_s=settings.clip_s,
+        recordings=len(found),
+        left_out=len(causes),
+        clips_per_recording=float(counts.mean()),
+        recording_bytes=float(sizes.mean()),
+        output_bytes=rows * settings.row_bytes,
+        rows=rows,
+        clips_per_piece=clips_per_shard(settings, settings.pitch),
+    )
+
+
+def hear_sample(source: Path | str, model: Path | None = None, *, recordings: int = 30, seed: int = 0) -> Sample:
+    """Hear recordings drawn at random, as `predict` would; nothing is written. A clip is then a recording.
+
+    Raises as `build_sample` does, and `ModelError`.
+    """
+    from ..predict import Recogniser
+
+    _, clips, _ = read_source(Path(source), with_none=True)
+    chosen = _drawn(list({clip.name: clip for clip in clips}.values()), recordings, seed)
+    recogniser = Recogniser(model)
+    found: list[tuple[float, float, float, float, int]] = []
+    causes: list[str] = []
+
+    def one(number: int, clip: Clip) -> None:
+        with _Timed() as hearing, recording(clip.path) as path:
+            prediction = recogniser.predict(path)
+        [size] = make.sizes([clip.path])
+        line = json.dumps(prediction.to_dict(), ensure_ascii=False)
+        found.append((*hearing.spent, float(size), prediction.duration, len(line.encode()) + 1))
+
+    _each(chosen, one, found, causes, str(source))
+    times, computing, sizes, durations, lines = (np.array(column, dtype=float) for column in zip(*found, strict=True))
+    return Sample(
+        work="predict",
+        seconds=tuple(times.tolist()),
+        processor_s=float(computing.sum()),
+        sound_s=float(durations.mean()),
+        recordings=len(found),
+        left_out=len(causes),
+        clips_per_recording=1.0,
+        recording_bytes=float(sizes.mean()),
+        output_bytes=float(lines.mean()),
+        rows=1.0,
+        clips_per_piece=HEARD_AT_ONCE,
+    )
+
+
+def _drawn(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
+    if not 2 <= count <= MOST_SAMPLED:
+        raise UsageError(f"--sample {count}: 2 to {MOST_SAMPLED:,} recordings is possible")
+    if not clips:
+        raise DatasetError("the source names no recordings of a label; nothing can be measured")
+    return sorted(clips, key=lambda clip: drawn(seed, "estimate", clip.name, str(clip.start)))[:count]
+
+
+class _Timed:
+    """What a `with` statement takes: `spent`, seconds that it would hold a core of its own, and processor seconds.
+
+    Time in which other programs had the core does not count, where the system tells of it (Linux).
+    """
+
+    spent: NDArray[np.float64]
+
+    def __enter__(self) -> Self:
+        self._begun = self._now()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        wall, computed, queued = self._now() - self._begun
+        self.spent = np.array([max(wall - queued, computed), computed])
+
+    @staticmethod
+    def _now() -> NDArray[np.float64]:
+        used = os.times()
+        ended = used.children_user + used.children_system
+        try:
+            queued = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):
+            queued = 0.0
+        return np.array([time.perf_counter(), time.process_time() + ended, queued])
+
+
+def _each(
+    chosen: Sequence[Clip], one: Callable[[int, Clip], None], found: list[Any], causes: list[str], source: str
+) -> None:
+    """Measure each clip; the first twice, since what it loads is loaded once. What cannot be used is counted."""
+    for number, clip in enumerate([chosen[0], *chosen]):
+        try:
+            one(number, clip)
+        except AudioError as error:
+            if number:
+                causes.append(f"{clip.name}: {error}")
+        else:
+            if not number:
+                found.clear()
+    if not found:
+        raise DatasetError(f"{source}: none of {len(causes)} recordings of the sample can be used ({causes[0]})")
+
+
+def estimate(sample: Sample, asked: Asked) -> dict[str, Any]:
+    """Return what it will cost, as `--json` prints it (docs/cluster-size.md): numbers as {"expected", "low", "high"}."""
+    clip_s = _interval(sample.seconds)
+    cores = asked.nodes * asked.cores
+    found = math.ceil(asked.clips / sample.clips_per_recording)
+    pieces_of_work = math.ceil(asked.clips / sample.clips_per_piece)
+    tasks = pieces_of_work / min(ITEMS_PER_TASK, max(1, pieces_of_work // (TASKS_PER_CORE * cores)))
+    driver_s = asked.clips * DRIVER_S_PER_CLIP + tasks * TASK_S
+    held_s = {name: asked.clips * value / asked.efficiency for name, value in clip_s.items()}
+    task_s = {name: value / tasks for name, value in held_s.items()}
+    # Tasks that go to whoever is free end within one task of each other (Graham 1966).
+    late = {"expected": 0.5, "low": 0.0, "high": 1.0}
+    wall_s = {
+        name: START_S + driver_s + max(held / cores + late[name] * task_s[name], task_s[name])
+        for name, held in held_s.items()
+    }
+    output = asked.clips * sample.output_bytes
+    audio = found * sample.recording_bytes
+    reads, writes, fetched = _requests(sample, asked.clips, found, pieces_of_work)
+    result = {
+        "format": FORMAT,
+        "work": sample.work,
+        "clips": asked.clips,
+        "nodes": asked.nodes,
+        "cores_per_node": asked.cores,
+        "sample": {
+            "recordings": sample.recordings,
+            "left_out": sample.left_out,
+            "seconds_per_clip": clip_s | {"smallest": min(sample.seconds), "largest": max(sample.seconds)},
+            "computing_share": sample.computing,
+            "sound_s": sample.sound_s,
+            "clips_per_recording": sample.clips_per_recording,
+            "recording_bytes": sample.recording_bytes,
+        },
+        "core_hours": {name: value / 3600 for name, value in held_s.items()},
+        "wall_hours": {name: value / 3600 for name, value in wall_s.items()},
+        "recordings": found,
+        "audio_bytes": audio,
+        "output_bytes": output,
+        "rows": round(asked.clips * sample.rows),
+        "pieces_of_work": pieces_of_work,
+        "object_store": {"reads": reads, "writes": writes, "fetched_bytes": fetched},
+        "driver": {"hours": driver_s / 3600, "memory_bytes": DRIVER_BYTES + asked.clips * DRIVER_BYTES_PER_CLIP},
+        "assumptions": {
+            "efficiency": asked.efficiency,
+            "doubt": DOUBT,
+            "start_s": START_S,
+            "task_s": TASK_S,
+            "driver_s_per_clip": DRIVER_S_PER_CLIP,
+            "driver_bytes_per_clip": DRIVER_BYTES_PER_CLIP,
+        },
+    }
+    return result | {"money": _money(asked, wall_s, output, fetched, reads, writes)}
+
+
+def _interval(seconds: Sequence[float], seed: int = 0) -> dict[str, float]:
+    """Return the mean, and the middle 90 % of the means of samples drawn from the sample, widened by `DOUBT`."""
+    values = np.asarray(seconds, dtype=float)
+    means = np.random.default_rng(seed).choice(values, (BOOTSTRAPS, len(values))).mean(axis=1)
+    low, high = np.quantile(means, [0.05, 0.95])
+    mean = float(values.mean())
+    return {
+        "expected": mean,
+        "low": min(mean, float(low)) * (1 - DOUBT),
+        "high": max(mean, float(high)) * (1 + DOUBT),
+    }
+
+
+def _requests(sample: Sample, clips: int, recordings: int, pieces_of_work: int) -> tuple[int, int, float]:
+    """Return reads, writes and bytes fetched, were recordings and output in an object store.
+
+    The clips of a long recording are in several shards, whose workers each fetch it.
+    """
+    if sample.work == "predict":
+        return 2 * recordings, 0, recordings * sample.recording_bytes
+    fetches = recordings * (FETCHES - 1) + clips
+    parts = math.ceil(clips * sample.output_bytes / pieces_of_work / PART_BYTES)
+    writes = pieces_of_work * (WRITES_PER_SHARD + (parts + 1 if parts > 1 else 0))
+    return LOOKS * recordings + 2 * fetches, writes, fetches * sample.recording_bytes
+
+
+def _money(
+    asked: Asked, wall_s: dict[str, float], output: float, fetched: float, reads: int, writes: int
+) -> dict[str, Any] | None:
+    """Return the bill, in the currency of the prices; None when none was told. Nodes are paid for the whole time."""
+    prices = (asked.price, asked.price_gb_month, asked.price_gb)
+    if not any((*prices, asked.price_reads, asked.price_writes)):
+        return None
+    held = {name: value / 3600 * asked.nodes * asked.cores * asked.price for name, value in wall_s.items()}
+    network = fetched / 1e9 * asked.price_gb
+    requests = reads / 1e6 * asked.price_reads + writes / 1e6 * asked.price_writes
+    return {
+        "cores": held,
+        "network": network,
+        "requests": requests,
+        "total": {name: value + network + requests for name, value in held.items()},
+        "storage_a_month": output / 1e9 * asked.price_gb_month,
+    }
+
+
+def text(found: dict[str, Any]) -> list[str]:
+    """Return an estimate in lines for people."""
+    sample, per_clip = found["sample"], found["sample"]["seconds_per_clip"]
+    what = "clips built" if found["work"] == "build" else "recordings heard"
+    unused = f"; {sample['left_out']} more cannot be used" if sample["left_out"] else ""
+    waiting = 1 - sample["computing_share"]
+    lines = [
+        f"{found['clips']:,} {what} by {found['nodes']} x {found['cores_per_node']} cores",
+        f"    measured  {sample['recordings']} recordings, {per_clip['expected'] * 1e3:.1f} ms each "
+        f"({per_clip['smallest'] * 1e3:.1f} to {per_clip['largest'] * 1e3:.1f}){unused}",
+        f"  core-hours  {_spread(found['core_hours'], _plain)}",
+        f"   wall time  {_spread(found['wall_hours'], _time)}",
+        f"   recordings {found['recordings']:,}, {_bytes(found['audio_bytes'])}, read where they lie",
+        f"      output  {_bytes(found['output_bytes'])}, {found['rows']:,} rows"
+        + (f", {found['pieces_of_work']:,} shards" if found["work"] == "build" else ""),
+        f"object store  {found['object_store']['reads']:,} reads, {found['object_store']['writes']:,} writes, "
+        f"{_bytes(found['object_store']['fetched_bytes'])} fetched, if that is where they lie",
+        f"      driver  {_bytes(found['driver']['memory_bytes'])} of memory, {_time(found['driver']['hours'])} of the wall time",
+    ]
+    if money := found["money"]:
+        lines.append(
+            f"       money  {_spread(money['total'], _plain)}, then {_plain(money['storage_a_month'])} a month for storage"
+        )
+    assumed = found["assumptions"]
+    lines.append(
+        f"     assumes  a core among busy ones does {assumed['efficiency']:.0%} of one alone; nodes like this machine; "
+        f"intervals 90 % by the sample, +-{assumed['doubt']:.0%} more"
+    )
+    if waiting > 0.3:
+        lines.append(
+            f"     remark   {waiting:.0%} of that time is waiting, for disk or network: more processes than cores may be faster"
+        )
+    if found["pieces_of_work"] < found["nodes"] * found["cores_per_node"]:
+        lines.append(
+            f"     remark   {found['pieces_of_work']:,} pieces of work cannot keep {found['nodes'] * found['cores_per_node']:,} "
+            "cores busy: smaller shards, or fewer cores"
+        )
+    return lines
+
+
+def _spread(value: dict[str, float], form: Callable[[float], str]) -> str:
+    return f"{form(value['expected'])} ({form(value['low'])} to {form(value['high'])})"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _time(hours: float) -> str:
+    if hours >= 1:
+        return f"{_plain(hours)} h"
+    return f"{hours * 60:.3g} min" if hours * 60 >= 1 else f"{hours * 3600:.2g} s"
+
+
+def _bytes(value: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e3:.3g} kB"
