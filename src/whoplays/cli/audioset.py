@@ -134,6 +134,9 @@ def download(
     ),
     proxy: str | None = typer.Option(None, "--proxy", help="http://HOST:PORT"),
     ffmpeg: str | None = typer.Option(None, "--ffmpeg", help="The ffmpeg to use instead of the wheel's."),
+    cluster: str = typer.Option(
+        "", "--cluster", metavar="ADDRESS|local", help="Fetch on a Ray cluster, at one pace for all; local: Ray here."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done; write nothing, ask nobody."),
 ) -> None:
     """Fetch the clips of a plan: only their seconds, measured, with a ledger that any later run goes on with."""
@@ -174,8 +177,13 @@ def download(
         _say_all(summary(work.dry_run(clips, stand_ins, out, settings)))
         say("nothing was fetched (--dry-run)")
         return
+    crew = None
+    if cluster:
+        from ..cluster.download import crew as on_cluster
+
+        crew = on_cluster(cluster, out, settings)
     with showing() as show:
-        outcome = work.download(clips, stand_ins, out, settings, show)
+        outcome = work.download(clips, stand_ins, out, settings, show, crew)
     _say_all(summary(outcome))
     say(f"{outcome.fetched:,} clips fetched in {outcome.seconds:.0f} s: {out / 'manifest.csv'}")
     if outcome.interrupted:
