@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import sys
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +123,39 @@ def test_a_device_is_opened_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (microphone.sample_rate, block.shape) == (48000, (4800, 2))
     microphone.close()
     assert listen.devices() == ["0  Mic  48000 Hz"]
+
+
+def test_a_machine_that_is_too_slow_says_so_before_its_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [{"name": "Mic", "default_samplerate": 8000.0, "max_input_channels": 1}]
+    monkeypatch.setitem(sys.modules, "sounddevice", stand_in(found))
+    microphone = listen.Microphone()
+    for _ in range(2000):
+        microphone._came(np.zeros((800, 1), np.float32))
+    assert microphone._queue.qsize() <= listen.BEHIND_S / listen.BLOCK_S
+    with pytest.raises(AudioError, match="hears more slowly than it sounds"):
+        next(microphone.blocks())
+
+
+def test_a_source_that_is_faster_than_the_answer_waits(recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead: list[int] = []
+    taken = [0]
+
+    def slowly(blocks, *, sample_rate: int):
+        for _ in blocks:
+            taken[0] += 1
+            time.sleep(0.001)
+        return recogniser.predict(tone(200.0, 2.0), sample_rate=RATE)
+
+    class Fast(Fake):
+        def blocks(self) -> Iterator[np.ndarray]:
+            for i in range(300):
+                ahead.append(i - taken[0])
+                yield np.zeros(10, dtype=np.float32)
+
+    slow = copy.copy(recogniser)
+    monkeypatch.setattr(slow, "predict_stream", slowly)
+    listen.listen(slow, Fast(np.zeros(0), RATE), show=lambda live: None)
+    assert taken[0] == 300 and max(ahead) <= listen.WAITING + 2
 
 
 def test_without_a_device_or_the_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ sounddevice.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -24,6 +25,8 @@ from .predict import MIN_DURATION, Prediction, Recogniser
 
 STEP_S = 0.5
 BLOCK_S = 0.1
+BEHIND_S = 120.0  # of sound that may wait in front of a microphone
+WAITING = 100  # blocks between a source and the answer; a source that is no device waits when there are more
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Microphone(Source):
         """
         sounddevice = _sounddevice()
         self._queue: queue.Queue[NDArray[Any] | None] = queue.Queue()
+        self._behind = False
         try:
             found = sounddevice.query_devices(device, "input")
             self.name = str(found["name"])
@@ -70,7 +74,7 @@ class Microphone(Source):
                 channels=min(2, int(found["max_input_channels"])),
                 dtype="float32",
                 blocksize=round(BLOCK_S * self.sample_rate),
-                callback=lambda data, *_: self._queue.put(data.copy()),
+                callback=lambda data, *_: self._came(data),
             )
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError, OSError) as error:
@@ -78,9 +82,19 @@ class Microphone(Source):
             what = "no microphone was found" if device is None else f"device {device} cannot be used"
             raise AudioError(f"{what} ({told}); --devices lists what there is") from None
 
+    def _came(self, data: NDArray[Any]) -> None:
+        """Take a block over from the device, whose thread must not wait."""
+        self._behind = self._behind or self._queue.qsize() * BLOCK_S >= BEHIND_S
+        if not self._behind:
+            self._queue.put(data.copy())
+
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield blocks (n, channels)."""
+        """Yield blocks (n, channels). Raises `AudioError` when they came much faster than they were taken."""
         while (block := self._queue.get()) is not None:
+            if self._behind:
+                raise AudioError(
+                    f"this machine hears more slowly than it sounds: {BEHIND_S:g} s were waiting; record to a file instead"
+                )
             yield block
 
     def close(self) -> None:
@@ -125,7 +139,7 @@ def listen(
     """
     if not 0.05 <= step_s <= 10:
         raise UsageError(f"a step of {step_s:g} s is not possible; 0.05 to 10 s are")
-    passed: queue.Queue[NDArray[Any] | None] = queue.Queue()
+    passed: queue.Queue[NDArray[Any] | None] = queue.Queue(WAITING)
     answer = _Answer(recogniser, passed, source.sample_rate)
     recent = _Recent(recogniser, source.sample_rate)
     heard, shown = 0, 0.0
@@ -134,7 +148,7 @@ def listen(
         for block in source.blocks():
             came = time.monotonic()
             block = block if limit is None else block[: limit - heard]
-            passed.put(block)
+            answer.take(block)
             recent.add(mono(block))
             heard += len(block)
             at = heard / source.sample_rate
@@ -148,7 +162,7 @@ def listen(
         pass
     finally:
         source.close()
-        passed.put(None)
+        answer.take(None)
     return answer.wait()
 
 
@@ -157,6 +171,7 @@ class _Answer:
 
     def __init__(self, recogniser: Recogniser, blocks: queue.Queue[NDArray[Any] | None], rate: int) -> None:
         self._found: Prediction | None = None
+        self._blocks = blocks
         self.failed: BaseException | None = None
 
         def come() -> Iterator[NDArray[Any]]:
@@ -171,6 +186,13 @@ class _Answer:
 
         self._thread = threading.Thread(target=hear, daemon=True)
         self._thread.start()
+
+    def take(self, block: NDArray[Any] | None) -> None:
+        """Hand over the next block (None: the end); wait while too many are there already."""
+        while not self.failed:
+            with contextlib.suppress(queue.Full):
+                self._blocks.put(block, timeout=0.5)
+                return
 
     def wait(self) -> Prediction:
         self._thread.join()
