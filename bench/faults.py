@@ -1,18 +1,21 @@
 """Long commands under faults, many rounds each, held against an undisturbed run byte for byte.
 
 python bench/faults.py [ROUNDS] [COMMAND ...]    (default: 100 rounds of each; COMMAND: predict, build, train, download)
+
+Rounds that were kept are not done again: stop it when you like, and go on later. A round's faults hang on its number alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from results import keep
+import results
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -22,38 +25,60 @@ from conftest import write_tiny_model
 
 COMMANDS = ("predict", "build", "train", "download")
 SEED = 9
+BATCH = 10  # rounds between two looks at the disk
+NAME = "faults"
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    rows, problems = [], []
+    problems = 0
     with contextlib.ExitStack() as opened:
         root = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         zygote = harness.Zygote(root)
         opened.callback(zygote.close)
         for name in sys.argv[2:] or COMMANDS:
             for scenario in _scenarios(name, root / name, opened):
-                begun = time.monotonic()
-                found, tried = harness.rounds(zygote, scenario, count, SEED, lambda text: print(text, flush=True))
-                problems += found
-                rows.append(_row(scenario.name, count, tried, len(found), time.monotonic() - begun))
-    keep(
-        "faults",
+                problems += _all_rounds(zygote, scenario, count)
+    sys.exit(1 if problems else 0)
+
+
+def _all_rounds(zygote: harness.Zygote, scenario: harness.Scenario, count: int) -> int:
+    """Do what is left of `count` rounds, and keep it batch by batch; return the number of problems."""
+    fresh = {"command": scenario.name, "rounds": 0, **dict.fromkeys(harness.KINDS, 0), "problems": 0, "seconds": 0}
+    problems = 0
+    while (row := kept().get(scenario.name, fresh))["rounds"] < count:
+        begun = time.monotonic()
+        first = row["rounds"]
+        last = min(count, first + BATCH)
+        found, tried = harness.rounds(zygote, scenario, range(first, last), SEED, lambda text: print(text, flush=True))
+        problems += len(found)
+        counts = {kind: row[kind] + tried.get(kind, 0) for kind in harness.KINDS}
+        seconds = row["seconds"] + round(time.monotonic() - begun)
+        _keep({**row, **counts, "rounds": last, "problems": row["problems"] + len(found), "seconds": seconds}, found)
+    return problems
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    """The rows kept so far, by command."""
+    path = results.FOLDER / f"{NAME}.json"
+    return {row["command"]: row for row in json.loads(path.read_text())["rows"]} if path.exists() else {}
+
+
+def _keep(row: dict[str, Any], problems: list[str]) -> None:
+    path = results.FOLDER / f"{NAME}.json"
+    told = [*(json.loads(path.read_text()).get("problems", []) if path.exists() else []), *problems]
+    results.keep(
+        NAME,
         "Long commands under faults",
-        rows,
+        list({**kept(), row["command"]: row}.values()),
         peer="none",
         packages=(),
         remarks="A round: the command with one to three faults in a row, then undisturbed, with what goes on with it. "
         "Problems: a result that differs from an undisturbed run's in any byte (but for seconds that an epoch took, and "
         "when a clip was fetched), a file left over, a message that is not clear. "
-        + ("; ".join(problems)[:2000] if problems else "There were none."),
+        + ("; ".join(told)[:2000] if told else "There were none."),
     )
-    sys.exit(1 if problems else 0)
-
-
-def _row(name: str, count: int, tried: dict[str, int], problems: int, seconds: float) -> dict[str, Any]:
-    told = {kind: tried.get(kind, 0) for kind in harness.KINDS}
-    return {"command": name, "rounds": count, **told, "problems": problems, "seconds": round(seconds)}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "problems": told}, indent=2) + "\n")
 
 
 def _scenarios(name: str, folder: Path, opened: contextlib.ExitStack) -> list[harness.Scenario]:

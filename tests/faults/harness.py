@@ -13,7 +13,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,23 +225,26 @@ def _end_of(done: Run) -> str:
 
 
 def rounds(
-    zygote: Zygote, scenario: Scenario, count: int, seed: int, tell: Callable[[str], Any] = lambda text: None
+    zygote: Zygote,
+    scenario: Scenario,
+    numbers: Sequence[int],
+    seed: int,
+    tell: Callable[[str], Any] = lambda text: None,
 ) -> tuple[list[str], dict[str, int]]:
-    """Do `count` rounds; return the problems, and how often each kind of fault was tried."""
+    """Do the rounds of these numbers; return the problems, and how often each kind of fault was tried."""
     wanted, steps, seconds = undisturbed(zygote, scenario)
     fresh(scenario)
     zygote.run(scenario, scenario.first, Fault("read", 0))
     reads = zygote.steps
-    chance = random.Random(f"{seed} {scenario.name}")
     problems: list[str] = []
     tried: dict[str, int] = {}
-    for i in range(count):
-        faults = draw_faults(scenario, chance, steps, reads, seconds)
+    for i in numbers:
+        faults = draw_faults(scenario, random.Random(f"{seed} {scenario.name} {i}"), steps, reads, seconds)
         for fault in faults:
             tried[fault.kind] = tried.get(fault.kind, 0) + 1
         found = [
             f"{scenario.name}, round {i}, {faults}: {text}" for text in one_round(zygote, scenario, faults, wanted)
         ]
         problems += found
-        tell(f"{scenario.name} {i + 1}/{count}" + (f": {found}" if found else ""))
+        tell(f"{scenario.name} {i + 1}" + (f": {found}" if found else ""))
     return problems, tried
