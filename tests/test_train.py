@@ -22,12 +22,17 @@ from whoplays.train.checkpoint import CHECKPOINT
 from whoplays.train.history import EarlyStopping
 from whoplays.train.report import HISTORY, PLOT, ReportSettings, usable
 from whoplays.train.run import Part, Run, deferred_interrupts
+from whoplays.train.scanned import ScannedSteps
 from whoplays.train.steps import FusedSteps, Objective, PlainSteps, Tally
 from whoplays.train.watch import Watcher
 
 keras = load_keras()
 
 from whoplays.model import CountedDropout, report_network  # noqa: E402 - needs Keras, which is loaded quietly above
+
+BACKEND = keras.backend.backend()
+IN_ONE = {"tensorflow": FusedSteps, "jax": ScannedSteps}.get(BACKEND)
+fused = pytest.mark.skipif(IN_ONE is None, reason=f"steps are not fused on {BACKEND}")
 
 
 def made_split(n: int, *, labels: int = 3, seed: int = 0) -> Split:
@@ -69,6 +74,7 @@ def test_equal_seeds_give_equal_networks_and_others_do_not() -> None:
     assert not (first[0] == other[0]).all()
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="compiled by TensorFlow itself")
 def test_dropout_drops_the_same_with_and_without_compilation() -> None:
     import tensorflow as tf
 
@@ -88,25 +94,27 @@ def test_dropout_drops_the_same_with_and_without_compilation() -> None:
 # -- steps -------------------------------------------------------------------------------------------------------------
 
 
+@fused
 def test_fused_steps_train_as_plain_fit_does() -> None:
     """Same initial weights, order and dropout as `model.fit`: equal losses, metrics and weights, a short last batch included."""
     split = made_split(301)
     ours, plain = report_network(20, 20, 3), report_network(20, 20, 3)
     plain.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])
     expected = plain.fit(np.asarray(split.features), split.targets, batch_size=2, shuffle=False, verbose=0).history
-    found = run_steps(FusedSteps, ours, split, loss="softmax")
+    found = run_steps(IN_ONE, ours, split, loss="softmax")
     for name in ("loss", "accuracy", "precision", "recall"):
         assert found[name] == pytest.approx(expected[name][0], rel=2e-3), name
     for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4)
 
 
+@fused
 def test_fused_and_plain_steps_agree_where_labels_are_unknown() -> None:
     split = made_split(61)
     split.targets[::3, 1] = np.nan
     split.targets[7] = np.nan
     ours, plain = (report_network(20, 20, 3, activation="sigmoid") for _ in range(2))
-    found = run_steps(FusedSteps, ours, split, loss="sigmoid", batch_size=8)
+    found = run_steps(IN_ONE, ours, split, loss="sigmoid", batch_size=8)
     expected = run_steps(PlainSteps, plain, split, loss="sigmoid", batch_size=8)
     assert found == pytest.approx(expected, rel=2e-3)
     for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):

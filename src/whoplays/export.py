@@ -10,6 +10,9 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import bundle
-from .errors import ModelError, UsageError, missing_extra
+from .errors import ModelError, UsageError, WhoplaysError, missing_extra
 from .files import write_atomically
 from .framework import load_keras
 
@@ -52,13 +55,13 @@ def _as_arrays(outputs: Mapping[str, Any]) -> Outputs:
 
 
 def _converted(part: Any, frames: int | None, width: int) -> bytes:
+    if load_keras().backend.backend() != "tensorflow":
+        return _converted_elsewhere(part, frames, width)
     try:
         import tensorflow as tf
         import tf2onnx
     except ImportError as error:
         raise missing_extra(error.name or "tf2onnx", "train", "Export to ONNX") from None
-    if load_keras().backend.backend() != "tensorflow":
-        raise UsageError("export to ONNX goes through TensorFlow; set KERAS_BACKEND=tensorflow")
     signature = [tf.TensorSpec((None, frames, width), tf.float32, name="features")]
     function = tf.function(lambda features: part(features, training=False), input_signature=signature)
     with quiet():
@@ -68,6 +71,40 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
     model.producer_name, model.producer_version = "whoplays", ""
     model.graph.name, model.graph.doc_string = part.name, ""
     return model.SerializeToString(deterministic=True)
+
+
+def _converted_elsewhere(part: Any, frames: int | None, width: int) -> bytes:
+    """Have another process convert it: the converter reads TensorFlow, and a process has one backend of Keras."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "model.json").write_text(part.to_json(), encoding="utf-8")
+        weights = {f"{i:04d}": value for i, value in enumerate(part.get_weights())}
+        np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]
+        (folder / "order.json").write_text(json.dumps({"frames": frames, "width": width}), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "whoplays.export", name],
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            told = (done.stderr.strip().splitlines() or ["it was ended"])[-1]
+            raise ModelError(f"the network could not be converted to ONNX through TensorFlow ({told[:200]})")
+        return (folder / "model.onnx").read_bytes()
+
+
+def _convert_for_another(folder: Path) -> None:
+    """Be that process: read model and weights from a folder, write ONNX beside them."""
+    keras = load_keras()
+    from . import model as layers
+
+    order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
+    text = (folder / "model.json").read_text(encoding="utf-8")
+    part = keras.models.model_from_json(text, custom_objects={"CountedDropout": layers.CountedDropout})
+    with np.load(folder / "weights.npz", allow_pickle=False) as weights:
+        part.set_weights([weights[name] for name in sorted(weights.files)])
+    (folder / "model.onnx").write_bytes(_converted(part, order["frames"], order["width"]))
 
 
 def _name_axes(graph: Any) -> None:
@@ -211,3 +248,10 @@ def _append_probabilities(model: Any, config: bundle.ModelConfig) -> None:
     )
     shape: list[str | int | None] = ["batch", len(config.labels)]
     graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, shape))
+
+
+if __name__ == "__main__":
+    try:
+        _convert_for_another(Path(sys.argv[1]))
+    except WhoplaysError as error:
+        sys.exit(str(error))

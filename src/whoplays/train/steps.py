@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..framework import load_keras
+from .scanned import ScannedSteps
 from .together import Exchange, SharedStep
 
 Array = NDArray[np.float32]
@@ -107,11 +108,13 @@ class Steps(Protocol):
 
 
 def make_steps(model: Any, optimizer: Any, objective: Objective, exchange: Exchange) -> Steps:
-    """Return the fastest way to run steps on the backend at hand: fused on TensorFlow, one by one elsewhere."""
+    """Return the fastest way to run steps on the backend at hand: fused on TensorFlow and JAX, one by one on PyTorch."""
     if exchange.workers > 1:
         return SharedSteps(model, optimizer, objective, exchange)
     if load_keras().backend.backend() == "tensorflow":
         return FusedSteps(model, optimizer, objective)
+    if load_keras().backend.backend() == "jax":
+        return ScannedSteps(model, optimizer, objective)
     return PlainSteps(model, optimizer, objective)
 
 
@@ -217,3 +220,24 @@ class PlainSteps:
             weight = float(used.sum() if self._exclusive else np.isfinite(y[used]).sum())
             total += [float(found["loss"]) * weight, weight, *(float(found[name]) for name in SUMS[2:])]
         return total
+
+
+class MeanOfSteps:
+    """Keras' `train_on_batch`, averaged over an epoch: with JAX it forgets its averages at every call."""
+
+    def __init__(self, model: Any) -> None:
+        """Take a compiled model."""
+        self._model = model
+        self._steps = 0
+        self._sums: dict[str, float] = {}
+
+    def __call__(self, features: Array, targets: dict[str, Array]) -> dict[str, float]:
+        """Take a step; return the mean of each figure since the last `forget`."""
+        found = self._model.train_on_batch(features, targets, return_dict=True)
+        self._steps += 1
+        self._sums = {name: self._sums.get(name, 0.0) + float(value) for name, value in found.items()}
+        return {name: value / self._steps for name, value in self._sums.items()}
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._steps, self._sums = 0, {}
