@@ -189,3 +189,69 @@ def test_a_folder_is_searched_in_order_and_hidden_files_are_not_seen(tmp_path: P
         "b/1.WAV",
         "b/2.flac",
     ]
+
+
+class FailsOnce(io.BytesIO):
+    """A file on a disk that fails at one read, and goes on as if nothing had been."""
+
+    def __init__(self, content: bytes, at: int) -> None:
+        super().__init__(content)
+        self.left = at
+
+    def readinto(self, buffer) -> int:
+        self._step()
+        return super().readinto(buffer)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._step()
+        return super().read(size)
+
+    def _step(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3"])
+def test_a_disk_that_fails_once_is_told_and_spoils_no_other_recording(kind: str) -> None:
+    """libsndfile goes on over a failed read of a header, and finds another rate, length or format."""
+    samples = tone(440, 0.5, 22050)
+    written, other = io.BytesIO(), io.BytesIO()
+    soundfile.write(written, samples, 22050, format=kind)
+    soundfile.write(other, samples[:5000], 32000, format="WAV", subtype="FLOAT")
+    whole = audio.load(io.BytesIO(written.getvalue()), sample_rate=22050)
+    told = 0
+    for at in range(1, 1000):
+        file = FailsOnce(written.getvalue(), at)
+        try:
+            heard = audio.load(file, sample_rate=22050)
+        except AudioError as error:
+            assert "cannot be read (Input/output error)" in str(error)
+            told += 1
+        else:
+            assert np.array_equal(heard, whole)
+        after = audio.probe(io.BytesIO(other.getvalue()))
+        assert (after.sample_rate, after.duration, after.format) == (32000, 5000 / 32000, "WAV")
+        assert np.array_equal(audio.load(io.BytesIO(other.getvalue()), sample_rate=32000), samples[:5000])
+        if file.left > 0:
+            break
+    assert told >= 3 and file.left > 0
+
+
+def test_a_file_that_only_reads_is_read(tmp_path: Path) -> None:
+    class Plain:
+        def __init__(self, path: Path) -> None:
+            file = io.BytesIO(path.read_bytes())
+            self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    path = write(tmp_path / "a.flac", tone(440, 0.3))
+    assert np.array_equal(audio.load(Plain(path), sample_rate=44100), audio.load(path, sample_rate=44100))
+
+
+@pytest.mark.parametrize("name", ["a.au", "a.snd", "a.vox"])
+def test_a_name_alone_makes_no_recording(tmp_path: Path, name: str) -> None:
+    """By such names libsndfile takes any bytes for a telephone's sound."""
+    path = tmp_path / name
+    path.write_bytes(b"Dear all, the minutes of our meeting are below.\n" * 50)
+    with pytest.raises(AudioError, match="is not a recording"):
+        audio.probe(path)

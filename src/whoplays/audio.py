@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from . import riff
 from .errors import AudioError
 from .storage.address import Address, Place
+from .watchedfile import WatchedFile
 
 Array = NDArray[np.float32]
 
@@ -74,33 +75,61 @@ class _SoundFileReader(Reader):
 
         self.damage = (soundfile.LibsndfileError, *Reader.damage)
         self._opened = contextlib.ExitStack()
-        self._file = soundfile.SoundFile(_whole(source, self._opened) or _openable(source))
-        self._opened.callback(self._file.close)
+        self._watched: WatchedFile | None = None
+        try:
+            self._watched = _watched(source, self._opened)
+            self._file = soundfile.SoundFile(_openable(source) if self._watched is None else self._watched)
+            self._opened.callback(self._file.close)
+            self._check_disk()
+        except BaseException:
+            self._opened.close()
+            self._check_disk()
+            raise
         frames = self._file.frames
         rate = self._file.samplerate
         known = 0 <= frames < 2**62
         self.info = AudioInfo(frames / rate if known else None, rate, self._file.channels, self._file.format)
 
     def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
-        if start > 0:
-            self._file.seek(min(round(start * self.info.sample_rate), self._file.frames))
         size = max(1, round(BLOCK_S * self.info.sample_rate))
-        while len(block := self._file.read(size, dtype="float32", always_2d=True)):
-            yield block
+        try:
+            if start > 0:
+                self._file.seek(min(round(start * self.info.sample_rate), self._file.frames))
+            while len(block := self._file.read(size, dtype="float32", always_2d=True)):
+                self._check_disk()
+                yield block
+        except self.damage:
+            self._check_disk()
+            raise
+        self._check_disk()
+
+    def _check_disk(self) -> None:
+        if self._watched and self._watched.error:
+            raise _unreadable(self._watched.error)
 
     def close(self) -> None:
         self._opened.close()
 
 
-def _whole(source: Any, opened: contextlib.ExitStack) -> Any:
-    """Return a file that shows all of a WAV beyond 4 GiB, whose header cannot; None for any other source."""
-    if not isinstance(source, Path):
+def _watched(source: Any, opened: contextlib.ExitStack) -> WatchedFile | None:
+    """Return the source as a file that remembers failed reads, and shows all of a WAV beyond 4 GiB, whose header cannot.
+
+    None: a path to what is no file but a pipe or a device.
+    """
+    if isinstance(source, Path):
+        if not source.is_file():
+            return None
+        source = opened.enter_context(source.open("rb", buffering=1 << 16))
+    try:
         view = riff.beyond_header(source)
         source.seek(0)
-        return view
-    if source.stat().st_size < riff.LIMIT:
-        return None
-    return riff.beyond_header(opened.enter_context(source.open("rb", buffering=1 << 20)))
+    except OSError as error:
+        raise _unreadable(error) from None
+    return WatchedFile(source if view is None else view)
+
+
+def _unreadable(error: OSError) -> AudioError:
+    return AudioError(f"cannot be read ({error.strerror or error}); is its disk or connection failing?")
 
 
 def _openable(source: Any) -> Any:

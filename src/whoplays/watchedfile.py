@@ -1,0 +1,63 @@
+"""A file that remembers when reading it failed, for decoders that go on over that.
+
+libsndfile takes a failed read of a header for missing bytes, goes on with what it has, and may find another rate,
+length or format than the file's. Whoever decodes through a `WatchedFile` can ask afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any
+
+_BEYOND = 1 << 40
+
+
+class WatchedFile:
+    """The reading side of a binary file that can seek; `error` is what its first failed read or seek raised.
+
+    After a failure it has nothing more to give and stands beyond its end, or libsndfile would look for CAF's next chunk
+    for ever.
+    """
+
+    def __init__(self, file: IO[bytes] | Any) -> None:
+        """file: open, and its owner's to close."""
+        self.error: OSError | None = None
+        self._file = file
+        self._into = file.readinto if hasattr(file, "readinto") else self._by_copy
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as there are bytes; return how many, 0 after a failure."""
+        if self.error:
+            return 0
+        try:
+            return self._into(buffer)
+        except OSError as error:
+            self.error = error
+            return 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, none after a failure."""
+        if self.error:
+            return b""
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.error = error
+            return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; return it."""
+        try:
+            self._file.seek(offset, whence)
+        except OSError as error:
+            self.error = self.error or error
+        return self.tell()
+
+    def tell(self) -> int:
+        """Return the place."""
+        return _BEYOND if self.error else self._file.tell()
+
+    def _by_copy(self, buffer: Any) -> int:
+        content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
