@@ -25,7 +25,7 @@ from conftest import write_tiny_model
 
 COMMANDS = ("predict", "build", "train", "download")
 SEED = 9
-BATCH = 10  # rounds between two looks at the disk
+BATCH = 5  # rounds between two looks at the disk
 NAME = "faults"
 
 
