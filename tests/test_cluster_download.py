@@ -1,0 +1,216 @@
+"""Clips fetched on a real Ray cluster from a real server: one budget for all, one ledger, and kills that change nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed (pip install 'whoplays[cluster]')")
+pytest.importorskip("yt_dlp", reason="the extra 'audioset' is not installed")
+
+import ray
+from standin import RATE, Site
+
+from whoplays.audioset import PlannedClip
+from whoplays.cluster.download import Worker, Workers, crew
+from whoplays.download import Access, Settings, Template, download, verify
+from whoplays.errors import UsageError
+
+WAIT_S = 400
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A Ray cluster of two nodes with a core each."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    small = {"object_store_memory": 96 << 20, "include_dashboard": False}
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, **small})
+    nodes.add_node(num_cpus=1, **small)
+    yield nodes.address
+    nodes.shutdown()
+
+
+def video(number: int) -> str:
+    return f"{number:011d}"
+
+
+def clips(count: int) -> list[PlannedClip]:
+    return [PlannedClip(video(n), 8000, 18000, "piano", (), ("piano",), rank=n + 1) for n in range(count)]
+
+
+def settings(site: Site, **changes: Any) -> Settings:
+    usual: dict[str, Any] = {"jobs": 4, "backoff_s": 0.05, "attempts": 3, "timeout_s": 30.0, "rate": RATE}
+    return Settings(template=Template(site.template), **usual | changes)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The clips, and the manifest without the server's port."""
+    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {
+        name: content.rsplit(b"127.0.0.1:", 1)[0] if name == "manifest.csv" else content
+        for name, content in found.items()
+        if not name.startswith("ledger")
+    }
+
+
+def fetched_by(workers: Workers) -> Counter[str]:
+    """Count which worker was given clips."""
+    given: Counter[str] = Counter()
+    send = workers._send
+
+    def counted(*words: Any) -> None:
+        send(*words)
+        given.update([list(workers._orders.values())[-1].hand.name])
+
+    workers._send = counted  # type: ignore[method-assign]
+    return given
+
+
+def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: str, tmp_path: Path) -> None:
+    rules = {video(1): "429 once", video(3): "404", video(5): "media 429 once", video(6): "private", video(7): "slow"}
+    with Site(rules) as site:
+        download(clips(10), [], tmp_path / "here", settings(site))
+        site.times.clear(), site.requests.clear()
+        asked = settings(site, pace_s=0.25)
+        workers = crew(address, tmp_path / "there", asked)
+        given = fetched_by(workers)
+        outcome = download(clips(10), [], tmp_path / "there", asked, crew=workers)
+        times = list(site.times)
+    assert outcome.fetched == 8 and outcome.states["piano"]["removed"] == outcome.states["piano"]["private"] == 1
+    assert len(given) == 2 and all(given.values()), "one worker did it all: the test shows nothing"
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    assert verify(tmp_path / "there") == (8, [])
+    # A visit asks for the page and then for the recording; it is visits that are a quarter of a second apart.
+    assert len(times) >= 18 and times[-1] - times[0] >= 0.25 * 10
+
+
+@pytest.mark.parametrize(("pace", "places"), [(0.3, None), (0.0, 1)])
+def test_the_budget_is_one_for_all_workers(address: str, tmp_path: Path, pace: float, places: int | None) -> None:
+    with Site(lambda _: "redirect") as site:  # the page and the recording are told apart
+        asked = settings(site, pace_s=pace, per_host=places)
+        workers = crew(address, tmp_path, asked)
+        given = fetched_by(workers)
+        times: list[float] = []
+        download(clips(6), [], tmp_path, asked, crew=workers)
+        pages = [path for path in site.requests if path.startswith("/watch")]
+        times = site.times
+    assert len(pages) == 6 and len(given) == 2
+    if places:
+        assert site.busiest == 1
+    else:
+        assert site.busiest >= 1 and times[-1] - times[0] >= 0.3 * 5
+
+
+class Killing(Workers):
+    """A crew of which a worker that fetches is killed once, after the first clip is there."""
+
+    killed = 0
+
+    def _take(self, order: Any, ref: Any) -> None:
+        super()._take(order, ref)
+        with self._lock:
+            busy = [hand for hand in self._hands if hand.busy]
+        if not self.killed and busy:
+            pid = ray.get(busy[0].actor.__ray_call__.remote(_pid))
+            os.kill(pid, signal.SIGKILL)
+            self.killed = pid
+
+
+def _pid(_: Any) -> int:
+    return os.getpid()
+
+
+@pytest.mark.parametrize("places", [1, 4])
+def test_a_worker_killed_under_way_loses_nothing_and_gives_its_place_back(
+    address: str, tmp_path: Path, places: int
+) -> None:
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with Site(lambda _: "slow") as site:
+        asked = settings(site, per_host=places)
+        download(clips(8), [], tmp_path / "here", asked)
+        from whoplays.cluster import Cluster
+
+        workers = Killing(Cluster(address), tmp_path / "there", asked)
+        outcome = download(clips(8), [], tmp_path / "there", asked, crew=workers)
+    assert workers.killed, "no worker was killed: the test shows nothing"
+    assert outcome.fetched == 8 and not outcome.why_stopped
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def write_plan(path: Path, count: int) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("video_id", "start_s", "end_s", "family", "labels"))
+        writer.writerows((video(n), "8.000", "18.000", "piano", "") for n in range(count))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
+
+
+def test_the_driver_killed_the_download_goes_on_anywhere(address: str, tmp_path: Path) -> None:
+    write_plan(tmp_path / "plan.csv", 8)
+    folder = tmp_path / "clips"
+    with Site(lambda _: "slow") as site:
+        words = ["audioset", "download", str(tmp_path / "plan.csv"), "--out", str(folder), "--source", site.template]
+        words += ["--rate", str(RATE), "--jobs", "2"]
+        command = [sys.executable, "-m", "whoplays", *words]
+        process = subprocess.Popen(
+            [*command, "--cluster", address], start_new_session=True, stderr=subprocess.PIPE, text=True
+        )
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: process.poll() is not None or len(list(folder.glob("piano/*.flac"))) >= 2)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.returncode == -signal.SIGKILL, process.stderr and process.stderr.read()
+        assert len(list(folder.glob("piano/*.flac"))) < 8
+        again = subprocess.run([*command, "--cluster", address], capture_output=True, text=True, timeout=WAIT_S)
+        assert again.returncode == 0 and "Traceback" not in again.stderr, again.stderr
+        asked = Settings(template=Template(site.template), jobs=4, rate=RATE)
+        download(clips(8), [], tmp_path / "undisturbed", asked)
+    assert verify(folder) == (8, [])
+    with (folder / "manifest.csv").open(newline="") as file:
+        listed = [(row["path"], row["sha256"]) for row in csv.DictReader(file)]
+    with (tmp_path / "undisturbed/manifest.csv").open(newline="") as file:
+        assert listed == [(row["path"], row["sha256"]) for row in csv.DictReader(file)]
+
+
+def test_what_a_cluster_cannot_do_is_told(tmp_path: Path) -> None:
+    asked = Settings(template=Template("http://127.0.0.1:9/{video_id}"))
+    told = Worker("one", tmp_path, asked, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("whoplays.cluster.download.SEEN_S", 0.0)
+        assert "does not see" in str(told.ready("ledger.sqlite"))
+    with pytest.raises(UsageError, match="give --cookies FILE with --cluster"):
+        crew("local", tmp_path, Settings(access=Access(cookies_from_browser=("firefox", None, None, None))))
+    with pytest.raises(UsageError, match="there is no Ray to work with"):
+        download(clips(1), [], tmp_path, asked, crew=crew("127.0.0.1:9", tmp_path, asked))
+
+
+def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:
+    write_plan(tmp_path / "plan.csv", 1)
+    with Site() as site:
+        words = ["audioset", "download", str(tmp_path / "plan.csv"), "--out", str(tmp_path / "clips")]
+        code = (
+            "import sys; from whoplays.cli import main\n"
+            f"sys.argv = ['whoplays', *{[*words, '--source', site.template]!r}]\n"
+            "try: main()\nexcept SystemExit as stop: assert not stop.code, stop.code\n"
+            "assert not [m for m in sys.modules if m.split('.')[0] in ('ray', 'fsspec', 's3fs')], 'loaded'"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == 0, done.stderr
