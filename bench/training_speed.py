@@ -4,7 +4,8 @@
     python bench/training_speed.py --bfloat16                               mixed precision beside float32
 
 Ours is what `whoplays train` does: rows out of memory-mapped files in a drawn order, for the recipe `default` also
-crops, mixtures and masks drawn anew for each step, and averaged weights. `fit` gets arrays in memory and draws nothing. "One batch again" is our step without any input, so what is lost to it.
+crops, mixtures and masks drawn anew for each step, and averaged weights. `fit` gets arrays in memory and draws nothing.
+"One batch again" is our step without any input: what is lost to it.
 """
 
 from __future__ import annotations

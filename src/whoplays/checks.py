@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,12 @@ class Caution:
         return f"{self.message}; {self.advice}"
 
 
+@lru_cache(maxsize=1)
+def _window() -> NDArray[np.float32]:
+    """Return a window whose side lobes lie below the cliff that is looked for."""
+    return np.blackman(_N_FFT).astype(np.float32)
+
+
 class Meter:
     """Measures the samples as the recording has them, before they are averaged and resampled. Memory does not grow."""
 
@@ -62,7 +69,7 @@ class Meter:
         self._peak = 0.0
         self._products = np.zeros((0, 0))
         self._spectrum = np.zeros(_N_FFT // 2 + 1)
-        self._window = np.blackman(_N_FFT).astype(np.float32)  # side lobes below the cliff that is looked for
+        self._window = _window()
 
     def hear(self, block: NDArray[Any]) -> None:
         """Take in samples (n,) or (n, channels), floating-point or integers; what is not finite is left to audio.py."""
@@ -82,7 +89,8 @@ class Meter:
         self._products += block.T @ block  # every channel's power, and that of their sum, in one pass
         if len(block) >= _N_FFT:
             first = (len(block) - _N_FFT) // 2
-            middle = block[first : first + _N_FFT].mean(axis=1)
+            middle = block[first : first + _N_FFT]
+            middle = middle[:, 0] if self.channels == 1 else middle.mean(axis=1)
             self._spectrum += np.abs(np.fft.rfft(middle * self._window)) ** 2
 
     def cautions(self, duration: float) -> list[Caution]:
