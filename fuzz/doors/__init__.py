@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class Door:
     memory: int = 1 << 30  # bytes beyond what the door takes before the first input
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MODULES = ("text", "documents", "sound", "network", "http")
 
 
@@ -49,5 +51,5 @@ def doors() -> dict[str, Door]:
 def told_in_one_line(error: Exception) -> None:
     """Refuse an error text that is no one line for people."""
     text = str(error)
-    if not text or any(ord(character) < 32 or ord(character) == 127 for character in text):
+    if not text or _CONTROL.search(text):
         raise AssertionError(f"an error is told as {text!r}") from error
