@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ INTERRUPTED = 130
 @app.command("train")
 def train(
     dataset: Annotated[
-        Path,
+        str,
         typer.Argument(help="A data set that `whoplays dataset build` made; with --from, class folders or a manifest."),
     ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
@@ -58,6 +59,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, dropout and the order of rows. [0]")] = None,
     name: Annotated[str | None, typer.Option(help="The model's name. [the recipe's]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    cluster: Annotated[
+        str, typer.Option(metavar="ADDRESS|local", help="Train on a Ray cluster; local: Ray on this machine.")
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(min=0, help="With --cluster: processes that share each batch; 0: one for each node.")
+    ] = 0,
 ) -> None:
     """Train a recogniser. Ctrl-C keeps the best so far; --resume goes on to the very same result."""
     from .. import train as training
@@ -74,14 +81,23 @@ def train(
         "name": name,
     }
     settings = {key: value for key, value in given.items() if value is not None}
+    if workers and not cluster:
+        raise UsageError("--workers is for --cluster: one machine trains in one process")
     if base is not None:
+        if cluster:
+            raise UsageError("--from takes seconds on one machine; leave out --cluster")
         _adapt(dataset, out, base, only_mine, settings | {"recipe": recipe} if recipe == "report" else settings, resume)
         return
     if only_mine:
         raise UsageError("--only-mine is for --from: it leaves out labels of the model that is trained from")
+    go: Any = training.train
+    if cluster:
+        from ..cluster.train import train as train_together
+
+        go = partial(train_together, address=cluster, workers=workers)
     watcher = _watcher()
     try:
-        done = training.train(dataset, recipe=recipe or "report", out=out, resume=resume, watcher=watcher, **settings)
+        done = go(dataset, recipe=recipe or "report", out=out, resume=resume, watcher=watcher, **settings)
     finally:
         watcher.close()
     _tell_trained(done, dataset, out)
@@ -89,7 +105,7 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-def _adapt(source: Path, out: Path, base: str, only_mine: bool, settings: dict[str, Any], resume: bool) -> None:
+def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[str, Any], resume: bool) -> None:
     from ..train.adapt import adapt
 
     allowed = {"name", "seed"}
@@ -107,7 +123,7 @@ def _adapt(source: Path, out: Path, base: str, only_mine: bool, settings: dict[s
     say(f"Model in {out}. Next: whoplays predict FILE --model {out}")
 
 
-def _tell_trained(done: Any, dataset: Path, out: Path) -> None:
+def _tell_trained(done: Any, dataset: str, out: Path) -> None:
     if getattr(done, "already_there", False):
         say(f"{out}: this run is finished; nothing to do.")
     reasons = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..storage.address import Place
 from .together import Exchange
 from .watch import Elsewhere, Watcher
 
@@ -19,7 +20,7 @@ __all__ = ["RECIPES", "Watcher", "chosen", "epochs", "train"]
 
 
 def train(
-    dataset_folder: Path | str,
+    dataset_folder: Place | str,
     *,
     recipe: str = "report",
     out: Path | str,
@@ -44,7 +45,7 @@ def train(
     return train_default(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
 
 
-def epochs(dataset_folder: Path, *, out: Path, settings: Any, watcher: Watcher, exchange: Exchange) -> None:
+def epochs(dataset_folder: Place, *, out: Path, settings: Any, watcher: Watcher, exchange: Exchange) -> None:
     """Go through a run's epochs in one of several processes that train one model; the first keeps checkpoints in `out`.
 
     settings: as `chosen` gave them.

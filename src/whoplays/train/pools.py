@@ -17,6 +17,7 @@ from ..labels import FAMILIES, Label
 from ..render import store
 from ..render.head import NAME as HEAD
 from ..render.head import Head, clip_targets
+from ..storage.address import Place
 
 Array = NDArray[np.float32]
 
@@ -41,20 +42,20 @@ class Pool(Protocol):
         """Return crops of `steps` steps, each from its own step `starts` of its row."""
 
 
-def open_pools(source: Path, *, part: tuple[int, int] = (0, 1)) -> tuple[Pool, Pool]:
+def open_pools(source: Place, *, part: tuple[int, int] = (0, 1)) -> tuple[Pool, Pool]:
     """Return the pools for training and validation of a data set, or of a folder of material.
 
     part: (number of this process from 0, how many there are), each with training shards of its own.
     """
-    if _is_material(source):
+    if isinstance(source, Path) and _is_material(source):
         return MaterialPool(source, MUSIC_TOO, part=part), MaterialPool(source, ("validation",))
     dataset = Dataset.open(source)
     return DatasetPool(dataset, "training", part=part), DatasetPool(dataset, "validation")
 
 
-def training_shards(source: Path) -> int:
+def training_shards(source: Place) -> int:
     """Return how many files of training a data set, or a folder of material, has."""
-    if _is_material(source):
+    if isinstance(source, Path) and _is_material(source):
         return sum(len(store.shards(source / name)) for name in MUSIC_TOO)
     return sum(entry["split"] == "training" for entry in Dataset.open(source).index["shards"])
 

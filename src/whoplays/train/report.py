@@ -15,6 +15,7 @@ from ..dataset import Dataset, Split
 from ..errors import DatasetError, UsageError
 from ..files import only_writer
 from ..framework import load_keras
+from ..storage.address import Place
 from . import checkpoint
 from .card import card
 from .run import Part, Run
@@ -76,7 +77,7 @@ class Trained:
 
 
 def train_report(
-    dataset_folder: Path | str,
+    dataset_folder: Place | str,
     out: Path | str,
     settings: ReportSettings | None = None,
     *,
@@ -97,29 +98,38 @@ def train_report(
     with only_writer(out):
         if done := _finished(out, identity, resume):
             return done
-        stopped = elsewhere() if elsewhere else ""
-        run, left_out = _prepare(dataset, settings, identity, out, watcher, Alone())
-        resumed = (resume or elsewhere is not None) and run.resume()
         if elsewhere:
-            run.end(stopped)
+            run = _ended(dataset, settings, identity, out, elsewhere())
         else:
-            watcher.begin(_begin_facts(run, dataset, left_out, resumed))
+            run = _prepare(dataset, settings, identity, out, watcher, Alone())
+            resumed = resume and run.resume()
+            watcher.begin(_begin_facts(run, dataset, resumed))
             run.go()
-        return _finish(run, dataset, settings, left_out)
+        return _finish(run, dataset, settings)
 
 
 def epochs_of_report(
-    dataset_folder: Path, out: Path, settings: ReportSettings, *, watcher: Watcher, exchange: Exchange
+    dataset_folder: Place, out: Path, settings: ReportSettings, *, watcher: Watcher, exchange: Exchange
 ) -> None:
     """Go through the epochs in one of several processes, each with its part of the shards.
 
     The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
     """
     dataset = Dataset.open(dataset_folder)
-    run, left_out = _prepare(dataset, settings, _identity(dataset, settings), out, watcher, exchange)
+    run = _prepare(dataset, settings, _identity(dataset, settings), out, watcher, exchange)
     resumed = run.resume()
-    watcher.begin(_begin_facts(run, dataset, left_out, resumed))
+    watcher.begin(_begin_facts(run, dataset, resumed))
     run.go()
+
+
+def _ended(dataset: Dataset, settings: ReportSettings, identity: dict[str, Any], out: Path, stopped: str) -> Run:
+    """Return a run whose epochs were gone through elsewhere. Of the rows of training, only one shard is looked at."""
+    shards = sum(entry["split"] == "training" for entry in dataset.index["shards"])
+    training, _ = usable(dataset.split("training", part=(0, shards)), settings.loss)
+    validation, _ = usable(dataset.split("validation"), settings.loss)
+    run = _run(dataset, settings, training, validation, identity, out, Watcher(), Alone())
+    run.end(stopped)
+    return run
 
 
 def usable(split: Split, loss: str) -> tuple[Part, int]:
@@ -178,13 +188,43 @@ def _prepare(
     out: Path,
     watcher: Watcher,
     exchange: Exchange,
-) -> tuple[Run, dict[str, int]]:
-    """Return the run, with this process's rows, and how many rows of each split are left out in all."""
+) -> Run:
+    """Return the run, with this process's part of the rows, and in `told` what there is in all."""
     part = (exchange.rank, exchange.workers)
     training, left_training = usable(dataset.split("training", part=part), settings.loss)
     validation, left_validation = usable(dataset.split("validation", part=part), settings.loss)
-    left_out = total(exchange, [left_training, left_validation])
-    run = Run(
+    run = _run(dataset, settings, training, validation, identity, out, watcher, exchange)
+    if not run.rows:
+        raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
+    recordings = [len(np.unique(part.split.recordings[part.rows])) for part in (training, validation)]
+    found = total(exchange, [left_training, left_validation, *recordings]).astype(int).tolist()
+    there = dataset.index.get("recordings", {})  # a recording may have rows in the parts of several processes
+    run.told = {
+        "rows": {
+            "training": run.rows,
+            "validation": run.judged_rows,
+            "left_out": {"training": found[0], "validation": found[1]},
+        },
+        "recordings": {
+            name: min(count, there.get(name, count))
+            for name, count in zip(("training", "validation"), found[2:], strict=True)
+        },
+        "variants_semitones": sorted({float(s) for s in training.split.semitones}),
+    }
+    return run
+
+
+def _run(
+    dataset: Dataset,
+    settings: ReportSettings,
+    training: Part,
+    validation: Part,
+    identity: dict[str, Any],
+    out: Path,
+    watcher: Watcher,
+    exchange: Exchange,
+) -> Run:
+    return Run(
         model=_network(dataset, settings, exchange.rank),
         optimizer=load_keras().optimizers.Adam(settings.learning_rate),
         objective=Objective(settings.loss),
@@ -199,9 +239,6 @@ def _prepare(
         watcher=watcher,
         exchange=exchange,
     )
-    if not run.rows:
-        raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
-    return run, {"training": int(left_out[0]), "validation": int(left_out[1])}
 
 
 def _network(dataset: Dataset, settings: ReportSettings, rank: int) -> Any:
@@ -220,12 +257,12 @@ def _network(dataset: Dataset, settings: ReportSettings, rank: int) -> Any:
     return model
 
 
-def _begin_facts(run: Run, dataset: Dataset, left_out: dict[str, int], resumed: bool) -> dict[str, Any]:
+def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
     return {
         "labels": [label.id for label in dataset.labels],
         "training": run.rows,
         "validation": run.judged_rows,
-        "left_out": left_out,
+        "left_out": run.told["rows"]["left_out"],
         "steps": run.steps_per_epoch,
         "epochs": run.epochs,
         "epoch": run.done + 1,
@@ -234,10 +271,10 @@ def _begin_facts(run: Run, dataset: Dataset, left_out: dict[str, int], resumed: 
     }
 
 
-def _finish(run: Run, dataset: Dataset, settings: ReportSettings, left_out: dict[str, int]) -> Trained:
+def _finish(run: Run, dataset: Dataset, settings: ReportSettings) -> Trained:
     """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
     judged = run.judge(run.validation) if len(run.validation) else {}
-    facts = _facts(run, dataset, settings, left_out, judged)
+    facts = _facts(run, settings, judged)
     network = export.to_onnx(run.model, frames=dataset.frames, width=dataset.settings.width)
     run.history.write(run.folder / HISTORY)
     _plot(run)
@@ -254,20 +291,13 @@ def _plot(run: Run) -> None:
     plots.write_figure(plots.history_figure(run.history.rows, best_epoch=run.stopping.best_epoch), run.folder / PLOT)
 
 
-def _facts(
-    run: Run, dataset: Dataset, settings: ReportSettings, left_out: dict[str, int], judged: dict[str, float]
-) -> dict[str, Any]:
+def _facts(run: Run, settings: ReportSettings, judged: dict[str, float]) -> dict[str, Any]:
     return {
         "recipe": "report",
         "whoplays": __version__,
         "settings": asdict(settings),
         "identity": run.identity,
-        "rows": {"training": len(run.training), "validation": len(run.validation), "left_out": left_out},
-        "recordings": {
-            name: len(np.unique(part.split.recordings[part.rows]))
-            for name, part in (("training", run.training), ("validation", run.validation))
-        },
-        "variants_semitones": sorted({float(s) for s in run.training.split.semitones}),
+        **run.told,
         "history": run.history.rows,
         "best_epoch": run.stopping.best_epoch,
         "stopped": run.stopped,

@@ -44,7 +44,7 @@ class Run:
     """One training run. `identity` says what it is: a checkpoint of another one is refused.
 
     exchange: with the other processes, where several train one model, each with its part of the rows; `batch_size` is
-    that of all together, and the first writes.
+    that of all together, and the first writes. told: of the data, for the model's own record; kept in checkpoints.
     """
 
     model: Any
@@ -62,6 +62,7 @@ class Run:
     exchange: Exchange = field(default_factory=Alone)
     history: History = field(default_factory=History)
     stopped: str = ""  # "epochs", "early" or "interrupted"
+    told: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare; nothing is read or written yet."""
@@ -98,6 +99,7 @@ class Run:
             variable.assign(value)
         self.history = History(list(found.facts["history"]))
         self.stopping.restore(found.facts["stopping"])
+        self.told = self.told or found.facts["told"]
         return True
 
     def go(self) -> None:
@@ -117,11 +119,11 @@ class Run:
         self.model.set_weights(self.best)
 
     def end(self, stopped: str = "") -> None:
-        """End a run whose epochs were gone through elsewhere: the model gets its best weights.
+        """End a run whose epochs were gone through elsewhere: the model gets the best weights of its checkpoint.
 
-        stopped: "interrupted", or "" when they are over. Raises `ModelError` when their checkpoint is not here.
+        stopped: "interrupted", or "" when they are over. Raises `ModelError` when the checkpoint is not here.
         """
-        if not self.best:
+        if not self.resume():
             raise ModelError(f"{self.folder}: no checkpoint came; it must lie where every node sees the same files")
         self.stopped = stopped or ("early" if self.stopping.over else "epochs")
         self.model.set_weights(self.best)
@@ -204,7 +206,7 @@ class Run:
                     yield self._judge(keras.ops.convert_to_tensor(one.features)), one
 
     def _keep(self) -> None:
-        facts = {"history": self.history.rows, "stopping": self.stopping.to_dict()}
+        facts = {"history": self.history.rows, "stopping": self.stopping.to_dict(), "told": self.told}
         optimizer = self.objective.keras.ops.convert_to_numpy
         groups = {
             "weights": self.model.get_weights(),

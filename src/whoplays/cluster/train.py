@@ -1,0 +1,258 @@
+"""One training run in several processes, here or on many machines: Ray Train starts them, and anew when one dies.
+
+They go through the epochs together (`whoplays.train.together`), each with shards of its own, and leave a checkpoint after
+each. The process that asks tells what it hears from them, and at the end makes the model folder from the checkpoint, as one
+that trained alone would.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import train as training
+from ..errors import DatasetError, UsageError, WhoplaysError
+from ..storage.address import Place, place
+from ..train.checkpoint import CHECKPOINT
+from ..train.pools import training_shards
+from ..train.together import Collective
+from ..train.watch import Watcher
+from .engine import LOCAL, Cluster, load_ray, short
+
+ray: Any = load_ray()
+
+from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context  # noqa: E402 - needs Ray, which may be missing
+from ray.train.backend import Backend, BackendConfig  # noqa: E402
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer  # noqa: E402
+from ray.util.queue import Empty, Queue  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
+
+#: How often the processes are started anew before it is taken for a fault of the run itself.
+MOST_RESTARTS = 8
+
+WAITS_S = 60.0  # without a word before it is told that cores are missing
+
+POLL_S = 0.5  # how soon Ctrl-C is noticed
+
+FAILED = "failed"  # what is told instead of a watcher's word when one of the processes gives up
+
+NOTES = ".ray-train"  # a folder that Ray Train wants for itself; removed at the end
+
+
+def train(
+    dataset_folder: Place | str,
+    *,
+    recipe: str = "report",
+    out: Path | str,
+    address: str = LOCAL,
+    workers: int = 0,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    **settings: Any,
+) -> Any:
+    """Train as `whoplays.train.train` does, in `workers` processes (0: one for each node) of the cluster at `address`.
+
+    The batch size is that of all processes together. A process that dies, or is killed, costs the epoch that was under
+    way. The data set and `out` must lie where every node sees them. Raises what `whoplays.train.train` raises, and
+    `UsageError` for a cluster that cannot be had or is too small, `DatasetError` for fewer shards than processes.
+    """
+    if address.startswith("ray://"):
+        raise UsageError(f"--cluster {address}: training is asked for on a node of the cluster; run it there with auto")
+    if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+        raise UsageError(f"KERAS_BACKEND={backend}: several processes train with tensorflow only")
+    source, folder, told = place(dataset_folder), Path(out).absolute(), watcher or Watcher()
+    if isinstance(source, Path):
+        source = source.absolute()
+    asked = _Asked(source, folder, training.chosen(recipe, settings))
+    _check(asked, workers)
+
+    def elsewhere() -> str:
+        try:
+            with Cluster(address, workers=workers) as cluster:
+                _run(asked, _placed(asked, workers, cluster), told)
+        except KeyboardInterrupt:
+            if not (folder / CHECKPOINT).exists():
+                raise
+            return "interrupted"
+        finally:
+            shutil.rmtree(folder / NOTES, ignore_errors=True)
+        return ""
+
+    return training.train(
+        source, recipe=recipe, out=folder, resume=resume, watcher=told, elsewhere=elsewhere, **settings
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What every process is told of the run; settings: the recipe's."""
+
+    source: Place
+    out: Path
+    settings: Any
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """How many processes there are; how many cores Ray sets aside for each, and how many it computes on."""
+
+    workers: int
+    cores: int
+    threads: int
+
+
+def _check(asked: _Asked, workers: int) -> None:
+    """Raise for what cannot be shared out among so many processes."""
+    if workers > (shards := training_shards(asked.source)):
+        raise DatasetError(
+            f"{asked.source}: has {shards} shards of training, and each of {workers} workers needs one of its own; "
+            "give fewer --workers, or build the data set with smaller shards (--shard-mb)"
+        )
+    if workers > (batch := asked.settings.batch_size):
+        raise UsageError(f"--batch-size {batch}: {workers} workers share a batch; each needs a row of it, or more")
+
+
+def _placed(asked: _Asked, workers: int, cluster: Cluster) -> _Placed:
+    """Return how the processes are placed: as many cores as all can have. Raises `UsageError` for too small a cluster."""
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    count = workers or sum(cores > 0 for cores in nodes)
+    _check(asked, count)
+    for cores in range(max(nodes), 0, -1):
+        if sum(node // cores for node in nodes) >= count:
+            own = max(1, (os.cpu_count() or 1) // count)  # on one machine Ray was told of workers, not of cores
+            return _Placed(count, cores, own if cluster.address == LOCAL else cores)
+    raise UsageError(f"--workers {count}: the cluster at {cluster.address} has {sum(nodes)} cores; each needs one")
+
+
+def _run(asked: _Asked, placed: _Placed, watcher: Watcher) -> None:
+    """Let the processes go through the epochs, and tell what comes from them. Raises what they raise of our own."""
+    shutil.rmtree(asked.out / NOTES, ignore_errors=True)  # of a run that was killed
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # lost with this node alone
+    trainer = DataParallelTrainer(
+        _work,
+        train_loop_config={"asked": asked, "threads": placed.threads, "told": told},
+        backend_config=_Meeting(),
+        scaling_config=ScalingConfig(
+            num_workers=placed.workers, resources_per_worker={"CPU": placed.cores}, placement_strategy="SPREAD"
+        ),
+        run_config=RunConfig(
+            name="run", storage_path=str(asked.out / NOTES), failure_config=FailureConfig(max_failures=MOST_RESTARTS)
+        ),
+    )
+    failures: list[BaseException] = []
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:
+            failures.append(error)
+
+    fitting = threading.Thread(target=fit, daemon=True)  # this thread is for Ctrl-C, and for what is told
+    fitting.start()
+    try:
+        _listen(told, fitting, placed, watcher)
+    except ray.exceptions.RayError as error:
+        failures.append(error)
+    if failures:
+        raise WhoplaysError(
+            f"training on the cluster failed ({short(failures[0])}); the same command with --resume goes on "
+            "with the epochs that are done"
+        )
+
+
+def _listen(told: Any, fitting: threading.Thread, placed: _Placed, watcher: Watcher) -> None:
+    """Pass on to the watcher what is told, until the processes are done. Raises the error of ours that one told."""
+    begun, heard = 0, time.monotonic()
+    while True:
+        alive = fitting.is_alive()  # asked first: what is told before the end is still heard
+        try:
+            what, values, named = told.get(timeout=POLL_S)
+        except Empty:
+            if not alive:
+                return
+            if time.monotonic() - heard > WAITS_S:
+                heard = math.inf if _tell_waiting(placed, watcher) else time.monotonic()
+            continue
+        heard = time.monotonic()
+        if what == FAILED:
+            raise values[0]
+        if what == "begin":
+            begun += 1
+            if begun > 1:
+                watcher.say("A worker was lost; all begin again from the last checkpoint.")
+        getattr(watcher, what)(*values, **named)
+
+
+def _tell_waiting(placed: _Placed, watcher: Watcher) -> bool:
+    """Say so, and return True, when the cluster has too few cores for the processes: a node was lost."""
+    have, needed = int(ray.cluster_resources().get("CPU", 0)), placed.workers * placed.cores
+    if have < needed:
+        watcher.say(f"Waiting for {needed} cores; the cluster has {have}. Ctrl-C keeps the epochs that are done.")
+    return have < needed
+
+
+class _Meeting(BackendConfig):
+    """Lets the processes know where they find each other, whenever they are started."""
+
+    @property
+    def backend_cls(self) -> Any:
+        return _Addresses
+
+
+class _Addresses(Backend):
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        worker_group.execute(_meet, worker_group.execute(_free_address))
+
+
+_met: list[str] = []  # of this process: the addresses of all, by rank
+
+
+def _free_address() -> str:
+    host = ray.util.get_node_ip_address()
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as held:
+        return f"[{host}]:{held.getsockname()[1]}" if ":" in host else f"{host}:{held.getsockname()[1]}"
+
+
+def _meet(addresses: list[str]) -> None:
+    _met[:] = addresses
+
+
+def _work(config: dict[str, Any]) -> None:
+    """Be one of the processes."""
+    asked, told, rank = config["asked"], config["told"], get_context().get_world_rank()
+    try:
+        if not asked.out.is_dir():
+            node = ray.util.get_node_ip_address()
+            raise UsageError(f"{asked.out}: is not there on node {node}; --out must lie where every node sees it")
+        exchange = Collective(_met, rank, threads=config["threads"])
+        watcher = _Teller(told) if rank == 0 else Watcher()
+        training.epochs(asked.source, out=asked.out, settings=asked.settings, watcher=watcher, exchange=exchange)
+    except WhoplaysError as error:  # trying again would not help
+        told.put((FAILED, (error,), {}))
+
+
+class _Teller(Watcher):
+    """Tells another process what happens."""
+
+    def __init__(self, told: Any) -> None:
+        self._told = told
+
+    def begin(self, facts: dict[str, Any]) -> None:
+        self._told.put(("begin", (facts,), {}))
+
+    def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
+        self._told.put(("step", (epoch, done, total, figures), {}))
+
+    def epoch(self, row: dict[str, float], *, best: bool) -> None:
+        self._told.put(("epoch", (row,), {"best": best}))
+
+    def say(self, message: str) -> None:
+        self._told.put(("say", (message,), {}))
