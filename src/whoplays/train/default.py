@@ -22,12 +22,14 @@ from .. import augment, bundle, export, metrics
 from ..augment import FRAMES_PER_STEP, Examples
 from ..errors import DatasetError, ModelError, UsageError
 from ..files import only_writer
+from ..storage.address import Place, place
 from . import calibrate, checkpoint, together
 from .checkpoint import Checkpoint
 from .default_settings import DefaultSettings
 from .history import History, Row
 from .losses import masked_crossentropy, masked_distance
-from .pools import MaterialPool, Pool, open_pools
+from .pools import MaterialPool, Pool, open_pools, training_shards
+from .steps import MeanOfSteps
 from .together import Alone, Exchange, check_progress, of_first, total
 from .watch import Elsewhere, Watcher
 
@@ -48,7 +50,7 @@ class Trained:
 
 
 def train_default(
-    source: Path | str,
+    source: Place | str,
     out: Path | str,
     settings: DefaultSettings | None = None,
     *,
@@ -70,18 +72,21 @@ def train_default(
         if elsewhere:
             check_folder(out, resume)
         stopped = elsewhere() if elsewhere else ""
-        run = _Run(settings, *open_pools(Path(source)), out, Watcher() if elsewhere else watcher)
-        run.begin(resume or elsewhere is not None)
-        if elsewhere:
+        if elsewhere:  # of the rows of training, only one shard is looked at
+            pools = open_pools(place(source), part=(0, training_shards(place(source))))
+            run = _Run(settings, *pools, out, Watcher())
+            run.begin(resume=True)
             run.end(stopped)
         else:
+            run = _Run(settings, *open_pools(place(source)), out, watcher)
+            run.begin(resume)
             run.go()
         run.finish()
     return Trained(out, run.history.rows, run.stopped)
 
 
 def epochs_of_default(
-    source: Path, out: Path, settings: DefaultSettings, *, watcher: Watcher, exchange: Exchange
+    source: Place, out: Path, settings: DefaultSettings, *, watcher: Watcher, exchange: Exchange
 ) -> None:
     """Go through the epochs in one of several processes, each with its part of the shards.
 
@@ -182,6 +187,10 @@ class _Run:
             return
         model.compile(optimizer=optimizer, loss=losses, loss_weights=weights)
         optimizer.build(model.trainable_variables)
+        if keras.backend.backend() == "jax":
+            averaging = MeanOfSteps(model)
+            self._learn, self._forget = averaging, averaging.forget
+            return
         self._learn, self._forget = functools.partial(model.train_on_batch, return_dict=True), model.reset_metrics
 
     @property
@@ -210,6 +219,7 @@ class _Run:
             for variable, value in zip(self.optimizer.variables, found.groups["optimizer"], strict=True):
                 variable.assign(value)
             self.history = History(list(found.facts["history"]))
+            self.kept_rows = int(found.facts.get("rows", self.rows))
         self.watcher.begin(
             {
                 "labels": [label.id for label in self.training.labels],
@@ -313,14 +323,14 @@ class _Run:
             "weights": [np.asarray(value) for value in self.model.get_weights()],
             "optimizer": [np.asarray(variable.numpy()) for variable in self.optimizer.variables],
         }
-        Checkpoint(self._identity, {"history": self.history.rows}, groups).write(self.folder)
+        Checkpoint(self._identity, {"history": self.history.rows, "rows": self.rows}, groups).write(self.folder)
         self.history.write(self.folder / "history.csv")
 
     def end(self, stopped: str) -> None:
         """End a run whose epochs were gone through elsewhere. stopped: "interrupted", or "" when they are over."""
         if not self.history.rows:
             raise ModelError(f"{self.folder}: no checkpoint came; it must lie where every node sees the same files")
-        self.stopped = stopped or self.stopped
+        self.stopped, self.rows = stopped or self.stopped, self.kept_rows
 
     def finish(self) -> None:
         """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
@@ -372,6 +382,7 @@ class _AveragedWeights:
     def __enter__(self) -> None:
         self._kept = self._model.get_weights()
         self._optimizer.finalize_variable_values(self._model.trainable_variables)
+        self._model.set_weights(self._model.get_weights())  # arrays of its own: JAX may free what it is given
 
     def __exit__(self, *error: object) -> None:
         self._model.set_weights(self._kept)
