@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +159,38 @@ def test_what_is_done_is_kept_and_a_damaged_shard_made_anew(class_folders: Path,
     kept[0].write_bytes(kept[0].read_bytes()[:-4] + b"oops")
     dataset.build(class_folders, tmp_path / "halves", chosen, workers=1)
     assert contents(tmp_path / "whole") == contents(tmp_path / "halves")
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost(
+    which: int, class_folders: Path, tmp_path: Path
+) -> None:
+    """Left out without a word, the data set would be another one than was asked for."""
+    source = tmp_path / "source"
+    shutil.copytree(class_folders, source)
+    chosen = BuildSettings(**THIRDS)
+    dataset.build(source, tmp_path / "whole", chosen, workers=1)
+    gone = sorted(source.rglob("*.wav"))[which]
+    hidden = tmp_path / "hidden.wav"
+
+    def hide(done: int, total: int) -> None:
+        if done and gone.exists():
+            gone.rename(hidden)
+
+    with pytest.raises(DatasetError, match="vanished or changed while the data set was built"):
+        dataset.build(source, tmp_path / "again", chosen, workers=1, on_progress=hide)
+    hidden.rename(gone)
+    dataset.build(source, tmp_path / "again", chosen, workers=1)
+    assert contents(tmp_path / "whole") == contents(tmp_path / "again")
+
+
+def test_what_a_kill_at_the_very_end_left_is_cleared(class_folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1)
+    before = contents(out)
+    (out / "test-00000.json").write_text("{}")  # the index is there, the records of what was made are not yet gone
+    assert dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1).already_there
+    assert contents(out) == before
 
 
 def test_built_twice_is_noticed_and_other_settings_are_refused(class_folders: Path, tmp_path: Path) -> None:
