@@ -1,6 +1,6 @@
 """What a cluster costs beside the work: the driver's time and memory for up to two million clips, with the real scheduler.
 
-    python bench/cluster.py simulate [--rows 10000,100000,1000000,2000000] [--features logmel] [--shard-mb 128]
+    python bench/cluster.py simulate [--rows 10000,100000,1000000,2000000] [--features logmel] [--shard-mb 128] [--go-on]
     python bench/cluster.py figure
 
 `simulate` builds a data set from a made-up manifest: the very `dataset.build` and the very engine, on Ray with two workers;
@@ -131,8 +131,10 @@ def run_one(manifest: Path, folder: Path, features: str, shard_mb: int) -> dict[
 
 
 def simulate(options: argparse.Namespace) -> None:
-    """Keep a row for each size as soon as it is there."""
-    table: list[dict[str, Any]] = []
+    """Keep a row for each size as soon as it is there, beside those of other sizes that were kept before."""
+    kept = FOLDER / "cluster_simulation.json"
+    before = json.loads(kept.read_text())["rows"] if options.go_on and kept.exists() else []
+    table: list[dict[str, Any]] = before
     for rows in [int(text) for text in options.rows.split(",")]:
         with tempfile.TemporaryDirectory() as name:
             manifest = Path(name, "manifest.csv")
@@ -141,7 +143,8 @@ def simulate(options: argparse.Namespace) -> None:
             done = subprocess.run([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True, check=True)
         found = json.loads(done.stdout.splitlines()[-1])
         print(json.dumps(found), flush=True)
-        table.append(_simulated(found))
+        table = [one for one in table if one["rows"] != rows] + [_simulated(found)]
+        table.sort(key=lambda one: one["rows"])
         keep(
             "cluster_simulation",
             f"Up to two million clips on Ray, without their sound ({options.features}, {options.shard_mb} MB a shard)",
@@ -210,6 +213,7 @@ def main() -> None:
     command.add_argument("--rows", default=",".join(map(str, ROWS)))
     command.add_argument("--features", default="logmel")
     command.add_argument("--shard-mb", type=int, default=128)
+    command.add_argument("--go-on", action="store_true", help="keep the rows of other sizes")
     command.set_defaults(run=simulate)
     commands.add_parser("figure").set_defaults(run=figure)
     options = parser.parse_args()
