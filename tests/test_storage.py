@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from whoplays import dataset
-from whoplays.dataset import BuildSettings
+from whoplays.dataset import BuildSettings, Dataset
 from whoplays.errors import AudioError, DatasetError, UsageError
 from whoplays.storage import address, fetched
 from whoplays.storage.address import Address, StorageError, place
@@ -22,7 +26,7 @@ pytest.importorskip("moto", reason="moto is not installed (pip install 'moto[ser
 
 from objectstore import BUCKET, KINDS, Store
 
-WAIT_S = 180
+WAIT_S = 400
 
 
 @pytest.fixture
@@ -221,3 +225,124 @@ def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
     assert contents(tmp_path / "fetched") == contents(tmp_path / "disk")
     with pytest.raises(DatasetError, match="holds a data set built from other files or settings"):
         dataset.build(source, f"s3://{BUCKET}/set", BuildSettings(test=0.25, validation=0.25), workers=1)
+
+
+def test_a_cluster_builds_in_a_failing_store_and_each_machine_reads_its_own_shards(
+    store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (pip install 'whoplays[cluster]')")
+    from whoplays.cluster import Cluster
+
+    monkeypatch.setattr(BuildSettings, "row_bytes", 1 << 18)  # two clips of two variants to a shard
+    settings = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, shard_mb=1)
+    dataset.build(class_folders, tmp_path / "disk", settings, workers=1)
+    source, out = store.put(class_folders, "classes"), f"s3://{BUCKET}/set"
+    store.faults = 0.1
+    dataset.build(source, out, settings, engine=Cluster("local", workers=2))
+    assert sum(store.seen.values()) > 10
+    assert store.contents("set") == contents(tmp_path / "disk")
+    store.faults = 0.0
+    disk, far = Dataset.open(tmp_path / "disk"), Dataset.open(out)
+    for part in ((0, 2), (1, 2), (0, 1)):
+        here, there = disk.split("training", part=part), far.split("training", part=part)
+        np.testing.assert_array_equal(here.features[:], there.features[:])
+        assert here.paths == there.paths
+        shards = [entry["file"] for entry in far.index["shards"] if entry["split"] == "training"]
+        if part == (0, 2):
+            assert len(list((tmp_path / "cache/shards").iterdir())) == len(shards[::2]) < len(shards)
+    before = store.requests.total()
+    far.split("training")
+    assert store.requests.total() == before, "what is in the cache is not fetched again"
+    at(f"set/{shards[0]}").write(b"something else")
+    (tmp_path / "cache/shards").rename(tmp_path / "elsewhere")
+    with pytest.raises(DatasetError, match="changed since the data set was built"):
+        far.split("training")
+    at(f"set/{shards[0]}").unlink()
+    with pytest.raises(DatasetError, match="is missing"):
+        far.split("training")
+    assert far.verify() == [shards[0]]
+
+
+def test_a_killed_build_in_a_store_goes_on_to_the_same_bytes(store: Store, class_folders: Path, tmp_path: Path) -> None:
+    """kill -9 once the first shards are there; then another process, in another place, finishes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 2)
+        dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
+    source = store.put(class_folders, "classes")
+    script = (
+        "import sys; from whoplays import dataset; dataset.build.__globals__['CLIPS_PER_SHARD'] = 2\n"
+        "from whoplays.cli import main; sys.argv[0] = 'whoplays'; main()"
+    )
+    words = ["dataset", "build", source, "--out", f"s3://{BUCKET}/set", "--pitch=0,1", "--test", "0.25"]
+    command = [sys.executable, "-c", script, *words, "--validation", "0.25", "--workers", "1"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + WAIT_S
+    while not any(name.endswith(".npy") for name in store.contents("set")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, process.stderr and process.stderr.read()
+    held = store.contents("set")
+    assert "dataset.json" not in held and "building.json" in held
+    again = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    assert again.returncode == 0, again.stderr
+    assert store.contents("set") == contents(tmp_path / "disk")
+
+
+def test_the_command_tells_in_one_line_what_is_wrong_with_a_store(
+    store: Store, class_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from whoplays.cli import app
+
+    monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.3")
+
+    def told(source: str, out: str) -> str:
+        done = CliRunner().invoke(app, ["dataset", "build", source, "--out", out, "--workers", "1"])
+        assert done.exit_code
+        return str(done.exception)
+
+    inside = str(class_folders)
+    assert told(f"s3://{BUCKET}/nothing", f"s3://{BUCKET}/set") == f"s3://{BUCKET}/nothing: no such folder or manifest"
+    assert "bucket does not exist" in told(inside, "s3://nowhere/set")
+    store.refusing = True
+    assert "the store refuses" in told(inside, f"s3://{BUCKET}/set")
+    store.refusing, store.down = False, True
+    assert "the store failed for 0.3 s" in told(inside, f"s3://{BUCKET}/set")
+
+
+def test_recordings_in_a_store_are_heard_as_those_on_a_disk(
+    store: Store, class_folders: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from whoplays.cli import app
+
+    def rows(of: str, out: Path, *more: str) -> list[dict[str, object]]:
+        words = ["predict", of, "--model", str(tiny_model), "--out", str(out), "--jobs", "2", *more]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        found = [json.loads(line) for line in out.read_text().splitlines()]
+        return [{**row, "path": Path(str(row["path"])).name, "seen": None} for row in found]
+
+    far = store.put(class_folders / "drums", "drums")
+    store.faults = 0.1
+    expected = rows(str(class_folders / "drums"), tmp_path / "here.jsonl")
+    assert rows(far, tmp_path / "there.jsonl") == expected
+    before = store.requests["GET"]
+    assert rows(far, tmp_path / "there.jsonl", "--resume") == expected
+    assert store.requests["GET"] - before < 5, "what is known was fetched again"
+    told = CliRunner().invoke(app, ["predict", far, "--model", str(tiny_model), "--report", str(tmp_path / "r.html")])
+    assert "--report is for recordings on this machine" in str(told.exception)
+    told = CliRunner().invoke(app, ["predict", f"{far}/none.wav", "--model", str(tiny_model), "--format", "jsonl"])
+    assert json.loads(told.stdout) == {"path": f"{far}/none.wav", "error": "no such file"} and told.exit_code == 1
+
+
+def test_a_model_is_judged_on_a_data_set_in_a_store_as_on_one_on_a_disk(
+    store: Store, small_dataset: Path, trained_model: Path, tmp_path: Path
+) -> None:
+    from whoplays.evaluate import evaluate
+
+    here = evaluate(trained_model, small_dataset, tmp_path / "here", draws=20)
+    there = evaluate(trained_model, store.put(small_dataset, "set"), tmp_path / "there", draws=20)
+    assert here.metrics == there.metrics

@@ -15,6 +15,8 @@ from .audio import find_recordings, spool_standard_input
 from .errors import AudioError, UsageError
 from .formats import Result
 from .predict import Failure, Recogniser
+from .storage.address import Address, is_address
+from .storage.fetched import recording
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 def recordings(paths: Iterable[str]) -> Iterator[str]:
     """Yield what to hear in the order given; a folder's recordings sorted by path; - as it is."""
     for path in paths:
-        if path != "-" and Path(path).is_dir():
-            yield from map(str, find_recordings(Path(path)))
+        folder = Address.of(path) if is_address(path) else Path(path)
+        if path != "-" and folder.is_dir():
+            yield from map(str, find_recordings(folder))
         else:
             yield path
 
@@ -108,6 +111,9 @@ def _hear_one(
     recogniser: Recogniser, name: str, start: float, duration: float | None, decoder: Decoder | None = None
 ) -> Result:
     try:
+        if is_address(name):
+            with recording(Address.of(name)) as here:
+                return replace(_hear_one(recogniser, str(here), start, duration, decoder), path=name)
         if name != "-" and decoder:
             rate = recogniser.config.features.sample_rate
             decoded = decoder.decode(name, sample_rate=rate, start=start, duration=duration)

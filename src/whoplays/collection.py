@@ -22,6 +22,7 @@ from .files import hold, remove_leftovers
 from .formats import Result, table
 from .formats.row import check as check_row
 from .predict import Failure, Prediction
+from .storage.address import Address, is_address
 
 SYNC_EVERY_S = 0.5
 NEVER = ""  # of what cannot be known again, like standard input
@@ -31,6 +32,8 @@ def mark(path: str, what: str) -> str:
     """Return what a recording is known unchanged by: its size and time of change, and `what` heard it."""
     if path == "-":
         return NEVER
+    if is_address(path):
+        return f"{Address.of(path).mark()}-{what}"
     try:
         stat = Path(path).stat()
     except (OSError, ValueError):
@@ -157,7 +160,9 @@ class Collection:
 
 
 def _key(path: str) -> str:
-    return path if path == "-" else os.path.abspath(table.storable(path))  # noqa: PTH100 - links are not followed
+    if path == "-" or is_address(path):
+        return path
+    return os.path.abspath(table.storable(path))  # noqa: PTH100 - links are not followed
 
 
 def _read_journal(file: IO[bytes]) -> Iterator[dict[str, Any]]:

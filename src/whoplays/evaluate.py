@@ -18,6 +18,7 @@ from . import __version__, bundle, metrics
 from .dataset import Dataset, Split
 from .errors import DatasetError, ModelError, UsageError, missing_extra
 from .files import make_folder, only_writer, write_atomically, write_json
+from .storage.address import Place
 
 METRICS, REPORT = "metrics.json", "report.html"
 ROWS_AT_ONCE = 256
@@ -40,7 +41,7 @@ class Evaluation:
 
 def evaluate(
     model_folder: Path | str | None,
-    dataset_folder: Path | str,
+    dataset_folder: Place | str,
     out: Path | str,
     *,
     split: str = "test",

@@ -61,6 +61,7 @@ def run(asked: Request) -> int:
         raise UsageError("Missing argument 'PATH...': name recordings or folders, or give --list FILE")
     kind = _kind(asked)
     names = list(batch.recordings(given))
+    _check_here(names, asked)
     for path in given:
         if path != "-" and Path(path).is_dir() and not any(batch.recordings([path])):
             say(f"whoplays: {path}: the folder holds no recordings")
@@ -110,6 +111,16 @@ def _check_words(asked: Request) -> None:
         beside["--device"] = asked.device != "cpu"
         if here := [flag for flag, given in beside.items() if given]:
             raise UsageError(f"{here[0]} is done on this machine alone; leave out --cluster, or {here[0]}")
+
+
+def _check_here(names: list[str], asked: Request) -> None:
+    """Refuse what is done with the files themselves for recordings in a store."""
+    from ..storage.address import is_address
+
+    beside = {"--report": asked.report, "--plot": asked.plot, "--write-tags": asked.write_tags}
+    flags = [flag for flag, given in beside.items() if given]
+    if flags and (far := next(filter(is_address, names), "")):
+        raise UsageError(f"{flags[0]} is for recordings on this machine, not for {far}")
 
 
 def _listed(source: Path) -> list[str]:

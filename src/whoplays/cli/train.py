@@ -22,7 +22,9 @@ INTERRUPTED = 130
 def train(
     dataset: Annotated[
         str,
-        typer.Argument(help="A data set that `whoplays dataset build` made; with --from, class folders or a manifest."),
+        typer.Argument(
+            help="A data set that `whoplays dataset build` made; with --from, class folders or a manifest; or its s3:// address."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     base: Annotated[
@@ -141,7 +143,9 @@ def _tell_trained(done: Any, dataset: str, out: Path) -> None:
 @app.command("evaluate")
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model folder.")],
-    dataset: Annotated[Path, typer.Argument(help="A data set with the features that the model reads.")],
+    dataset: Annotated[
+        str, typer.Argument(help="A data set with the features that the model reads; or its s3:// address.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder for metrics.json and report.html.")],
     split: Annotated[str, typer.Option(metavar="test|validation|training", help="The rows to judge on.")] = "test",
     draws: Annotated[int, typer.Option(help="Draws of recordings for the 95 % intervals; 0: none.")] = 1000,

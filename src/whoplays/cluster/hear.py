@@ -16,6 +16,7 @@ from ..engine import Engine
 from ..errors import UsageError
 from ..formats import Result
 from ..predict import Failure, Prediction, Recogniser
+from ..storage.address import is_address
 
 HEARD_AT_ONCE = 16  # recordings to a piece of work
 
@@ -67,6 +68,8 @@ def hear(
 
 def _everywhere(name: str) -> str:
     """Return a path that means the same in a process that began in another folder."""
+    if is_address(name):
+        return name
     return os.path.abspath(name)  # noqa: PTH100 - links are not followed
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from ..errors import UsageError, WhoplaysError, missing_extra
 
@@ -101,6 +101,19 @@ class Address:
         """Return the name relative to a folder that it is in."""
         return PurePosixPath(*self.parts[len(folder.parts) :])
 
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the address that a text names. Raises `UsageError` for what is none."""
+        found = _ADDRESS.fullmatch(text)
+        scheme = found[1].lower() if found else ""
+        if not found or scheme not in PACKAGES:
+            known = ", ".join(f"{name}://" for name in PACKAGES)
+            raise UsageError(f"{text}: no store of the kind {scheme}:// is known; {known} or a path is possible")
+        parts = _normal(found[2].split("/"))
+        if not parts:
+            raise UsageError(f"{text}: names no bucket; write {scheme}://BUCKET/...")
+        return cls(scheme, parts)
+
     # -- what is there
 
     def _info(self) -> dict[str, Any] | None:
@@ -127,6 +140,14 @@ class Address:
         """Return the bytes of the object, -1 when there is none."""
         found = self._info()
         return int(found["size"]) if found and found["type"] == "file" else -1
+
+    def mark(self) -> str:
+        """Return what the object is known unchanged by: its size, and what the store says of its content."""
+        found = self._info()
+        if not found or found["type"] != "file":
+            return "missing"
+        told = next((str(found[name]) for name in ("ETag", "etag", "md5Hash", "LastModified") if found.get(name)), "")
+        return f"{found['size']}-{told.strip(chr(34))}"
 
     def iterdir(self) -> Iterator[Address]:
         """Yield what is in the folder, sorted; nothing for one that is not there."""
@@ -286,17 +307,13 @@ def place(text: str | Place) -> Place:
     """Return the path, or the address, that a text names. Raises `UsageError` for a store that there is none of."""
     if not isinstance(text, str):
         return text
+    return Address.of(text) if _ADDRESS.fullmatch(text) else Path(text)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text names something in a store that is known here; any other is a path."""
     found = _ADDRESS.fullmatch(text)
-    if not found:
-        return Path(text)
-    scheme = found[1].lower()
-    if scheme not in PACKAGES:
-        known = ", ".join(f"{name}://" for name in PACKAGES)
-        raise UsageError(f"{text}: no store of the kind {scheme}:// is known; {known} or a path is possible")
-    parts = _normal(found[2].split("/"))
-    if not parts:
-        raise UsageError(f"{text}: names no bucket; write {scheme}://BUCKET/...")
-    return Address(scheme, parts)
+    return bool(found) and found[1].lower() in PACKAGES  # type: ignore[index]
 
 
 def join(folder: Place, name: str) -> Place:

@@ -28,6 +28,7 @@ from ..dataset.sources import LeftOut, read_source
 from ..errors import AudioError, DatasetError, ModelError, UsageError
 from ..files import only_writer, write_atomically
 from ..labels import Label
+from ..storage.address import Place, place
 from ..storage.fetched import recording
 
 Array = NDArray[np.float32]
@@ -63,7 +64,7 @@ class _Rows:
 
 
 def adapt(
-    source: Path | str,
+    source: Place | str,
     out: Path | str,
     *,
     base: Path | str | None = None,
@@ -76,7 +77,7 @@ def adapt(
     source: a folder with a sub-folder of recordings for each label, or a manifest (see dataset/sources.py). only_mine:
     leave out the base's labels that the source does not have. Raises `DatasetError`, `ModelError`, `UsageError`.
     """
-    found, source, out = bundle.read(None if base is None else Path(base)), Path(source), Path(out)
+    found, source, out = bundle.read(None if base is None else Path(base)), place(source), Path(out)
     if (out / bundle.CONFIG).exists():
         raise UsageError(f"{out}: holds a finished model; name another folder")
     if found.config.activation != "sigmoid":
@@ -99,7 +100,7 @@ def adapt(
     return Adapted(out, tuple(label.id for label in labels), counts, precision, learner.known.shape[0], left_out)
 
 
-def _read(source: Path, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, list[LeftOut]]:
+def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, list[LeftOut]]:
     labels, clips, left_out = read_source(source, with_none=True)
     if not clips:
         raise DatasetError(f"{source}: names no recordings of a label")
