@@ -283,7 +283,7 @@ def mono(block: NDArray[Any]) -> Array:
         block = block.astype(np.float32) / np.float32(-float(np.iinfo(block.dtype).min))
     elif block.dtype.kind != "f":
         raise AudioError(f"samples are of type {block.dtype}; floating-point numbers from -1 to 1 are needed")
-    samples = block if block.ndim == 1 else _mean_of_channels(block)
+    samples = block if block.ndim == 1 else mean_of_channels(block)
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     if samples.size:
         peak = max(float(samples.max()), -float(samples.min()))
@@ -296,7 +296,7 @@ def mono(block: NDArray[Any]) -> Array:
     return samples
 
 
-def _mean_of_channels(block: NDArray[Any]) -> NDArray[Any]:
+def mean_of_channels(block: NDArray[Any]) -> NDArray[Any]:
     """Return the mean (n,) of samples (n, channels): channel by channel, ten times faster than NumPy's mean of each row."""
     total = block[:, 0]
     if block.shape[1] > 1:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .audio import Array, Reader
+from .audio import Array, Reader, mean_of_channels
 
 CLIPPED_LEVEL = 1 - 1.5 / 32768  # the last step of 16 bits and beyond
 CLIPPED_RUN = 3  # samples in a row at that level; a clean peak touches it for one or two
@@ -89,8 +89,7 @@ class Meter:
         self._products += block.T @ block  # every channel's power, and that of their sum, in one pass
         if len(block) >= _N_FFT:
             first = (len(block) - _N_FFT) // 2
-            middle = block[first : first + _N_FFT]
-            middle = middle[:, 0] if self.channels == 1 else middle.mean(axis=1)
+            middle = mean_of_channels(block[first : first + _N_FFT])
             self._spectrum += np.abs(np.fft.rfft(middle * self._window)) ** 2
 
     def cautions(self, duration: float) -> list[Caution]:
