@@ -1,4 +1,7 @@
-"""Clips fetched on a real Ray cluster from a real server: one budget for all, one ledger, and kills that change nothing."""
+"""Clips fetched on a real Ray cluster from a real server: one budget for all, one ledger, and kills that change nothing.
+
+And recordings heard on it, the command killed.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,10 @@ pytest.importorskip("ray", reason="Ray is not installed (pip install 'whoplays[c
 pytest.importorskip("yt_dlp", reason="the extra 'audioset' is not installed")
 
 import ray
+import soundfile
 from standin import RATE, Site
 
+from whoplays import synth
 from whoplays.audioset import PlannedClip
 from whoplays.cluster.download import Worker, Workers, crew
 from whoplays.download import Access, Settings, Template, download, verify
@@ -214,3 +219,35 @@ def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------- hearing
+
+
+def test_the_driver_killed_hearing_goes_on_to_the_same_table(address: str, tiny_model: Path, tmp_path: Path) -> None:
+    """kill -9 of `predict --cluster` once its first results are on disk; then --resume, and the table of an undisturbed run."""
+    samples = synth.recording(["guitar"], duration_s=10, seed=1, sample_rate=22050)
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "take000.wav", samples, 22050)
+    for number in range(1, 128):
+        os.link(tmp_path / "in" / "take000.wav", tmp_path / "in" / f"take{number:03d}.wav")
+    out, journal = tmp_path / "killed.jsonl", tmp_path / "killed.jsonl.journal"
+    words = ["predict", str(tmp_path / "in"), "--model", str(tiny_model), "--jobs", "2"]
+    command = [sys.executable, "-m", "whoplays", *words]
+    process = subprocess.Popen(
+        [*command, "--out", str(out), "--cluster", address], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: process.poll() is not None or (journal.exists() and journal.stat().st_size > 0))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, process.stderr and process.stderr.read()
+    assert not out.exists()
+    done = len(journal.read_bytes().splitlines())
+    again = subprocess.run(
+        [*command, "--out", str(out), "--resume", "--cluster", address], capture_output=True, text=True, timeout=WAIT_S
+    )
+    assert again.returncode == 0, again.stderr
+    assert 0 < done < 128 and " of 128 recordings are done and unchanged" in again.stderr
+    subprocess.run([*command, "--out", str(tmp_path / "whole.jsonl")], check=True, capture_output=True, timeout=WAIT_S)
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
