@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import shutil
 import signal
@@ -184,11 +185,22 @@ def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost
     assert contents(tmp_path / "whole") == contents(tmp_path / "again")
 
 
-def test_what_a_kill_at_the_very_end_left_is_cleared(class_folders: Path, tmp_path: Path) -> None:
+def test_what_a_kill_at_the_very_end_left_is_cleared(
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     out = tmp_path / "set"
     dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1)
     before = contents(out)
     (out / "test-00000.json").write_text("{}")  # the index is there, the records of what was made are not yet gone
+    with (
+        monkeypatch.context() as broken,
+        pytest.raises(DatasetError, match=r"cannot be removed \(Input/output error\)"),
+    ):
+        broken.setattr(Path, "unlink", fails)
+        dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1)
     assert dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1).already_there
     assert contents(out) == before
 

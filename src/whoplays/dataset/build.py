@@ -119,7 +119,7 @@ def _forget_left_out(out: Place, made: dict[str, dict[str, Any]]) -> None:
     """Remove the records of shards that left a clip out, so that they are made anew: it may have been there before."""
     for name, record in made.items():
         if record["left_out"]:
-            (out / f"{name}.json").unlink(missing_ok=True)
+            _remove(out / f"{name}.json")
 
 
 class _Groups(Sequence[list[Place]]):
@@ -156,7 +156,16 @@ def _clear(out: Place) -> None:
     """Remove what only a build under way needs; a kill may have come between the index and that."""
     for name in [JOURNAL, *(f"{split}-[0-9]*.json" for split in SPLITS)]:
         for path in out.glob(name):
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Place) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be removed ({error.strerror or error}); run the same command again: what is done is kept"
+        ) from None
 
 
 def _claim(out: Place, identity: dict[str, Any]) -> None:
@@ -177,7 +186,7 @@ def _claim(out: Place, identity: dict[str, Any]) -> None:
             f"{out}: holds an unfinished data set of other files or settings; name another folder, or remove it"
         )
     for leftover in out.glob(".*.part"):
-        leftover.unlink(missing_ok=True)
+        _remove(leftover)
 
 
 def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[LeftOut]]:
