@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whoplays.errors import ModelError
-from whoplays.timeline import TimelineSettings, stretches
+from whoplays.timeline import TimelineSettings, over_cells, stretches
 
 PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
 
@@ -35,6 +35,40 @@ def found(scores: list[float], settings: TimelineSettings = PLAIN, step: float =
 )
 def test_hysteresis(scores: list[float], expected: list[tuple[float, float]]) -> None:
     assert found(scores) == expected
+
+
+def test_a_limit_is_reached_by_what_equals_it() -> None:
+    """Thresholds and lengths that a float holds exactly, so that equal means equal."""
+    scores = np.array([0, 0.5, 0.25, 0, 0.25, 0], dtype=np.float32)
+    chosen = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=1.0)
+    (stretch,) = stretches(scores, np.arange(7) * 0.5, threshold=0.5, settings=chosen)
+    assert (stretch.start, stretch.end) == (0.5, 1.5)
+
+
+def test_half_of_a_recording_that_is_shorter_than_the_shortest_stretch_is_kept() -> None:
+    chosen = TimelineSettings(low=1.0, max_gap_s=0.0, min_length_s=10.0)
+    assert found([0, 0.9, 0.9, 0], chosen) == [(0.5, 1.5)]
+    assert found([0, 0.9, 0, 0], chosen) == []
+    later = 100.0 + np.arange(5) * 0.5  # of a part of a recording
+    scores = np.array([0, 0.9, 0.9, 0], dtype=np.float32)
+    assert [(s.start, s.end) for s in stretches(scores, later, threshold=0.6, settings=chosen)] == [(100.5, 101.5)]
+
+
+def test_cells_hold_the_mean_over_their_time() -> None:
+    scores = np.array([[0.2, 1.0], [0.6, 0.0], [1.0, 0.5]])
+    edges = np.array([1.0, 2.0, 4.0, 5.0])
+    same = over_cells(scores, edges, edges)
+    assert same == pytest.approx(scores)
+    wide = over_cells(scores, edges, np.array([1.0, 3.0, 5.0]))
+    assert wide == pytest.approx(np.array([[0.4, 0.5], [0.8, 0.25]]))
+    fine = over_cells(scores, edges, np.array([2.25, 2.5, 2.75]))
+    assert fine == pytest.approx(np.array([[0.6, 0.0], [0.6, 0.0]]))
+
+
+def test_cells_outside_the_steps_have_the_nearest_ones_score() -> None:
+    scores = np.array([[0.2], [0.6]])
+    cells = over_cells(scores, np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.5, 1.5, 2.5, 4.0, 5.0]))
+    assert cells[:, 0] == pytest.approx([0.2, 0.2, 0.4, 0.6, 0.6])
 
 
 def test_short_rests_are_closed_and_then_short_stretches_dropped() -> None:
@@ -71,8 +105,12 @@ def test_what_holds_for_any_curve(scores, threshold, low, gap, shortest) -> None
 
 
 def test_settings_out_of_range_and_edges_that_do_not_fit() -> None:
-    for values in ({"low": 0}, {"max_gap_s": -1}, {"min_length_s": 1000}, {"tempo": 120}):
-        with pytest.raises(ModelError):
-            TimelineSettings.from_dict(values)
+    for name, beyond in (("low", 0), ("low", 1.01), ("max_gap_s", -1), ("max_gap_s", 60.5), ("min_length_s", 60.5)):
+        with pytest.raises(ModelError, match=f"out of range.*{name}={float(beyond)}"):
+            TimelineSettings.from_dict({name: beyond})
+    with pytest.raises(ModelError, match=r"unknown key, tempo$"):
+        TimelineSettings.from_dict({"tempo": 120, "key": 3})
+    most = TimelineSettings(low=1, max_gap_s=60, min_length_s=60)
+    assert TimelineSettings.from_dict(most.to_dict()) == most
     with pytest.raises(ValueError, match="do not bound"):
         stretches(np.zeros(3, dtype=np.float32), np.arange(3.0), threshold=0.5, settings=PLAIN)
