@@ -41,9 +41,9 @@ def _read(path: Path) -> Process | None:
     return Process(int(path.name), int(fields[1]), name, used, int(fields[21]) * PAGE / 2**20)
 
 
-def used_s() -> float:
-    """Processor seconds of this process and all that it started."""
-    return sum(process.used_s for process in family())
+def used_s(*, without: tuple[str, ...] = ()) -> float:
+    """Processor seconds of this process and all that it started, but for those with such names."""
+    return sum(process.used_s for process in family() if process.pid == os.getpid() or process.name not in without)
 
 
 def memory_mb(pid: int | str = "self", field: str = "VmHWM") -> float:

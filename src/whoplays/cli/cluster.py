@@ -23,7 +23,9 @@ def _group() -> None:
 
 @cluster.command()
 def estimate(
-    source: Annotated[Path, typer.Argument(help="A manifest, or a folder with one sub-folder per class.")],
+    source: Annotated[
+        str, typer.Argument(help="A manifest, or a folder with one sub-folder per class; a path or s3://...")
+    ],
     clips: Annotated[int, typer.Option(metavar="N", help="Clips to build, or recordings to hear, in the end.")],
     nodes: Annotated[int, typer.Option(metavar="K", help="Machines.")] = 1,
     cores: Annotated[int, typer.Option(metavar="C", help="Cores of each; 0: as many as this one has.")] = 0,

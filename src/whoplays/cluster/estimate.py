@@ -26,6 +26,7 @@ from ..dataset.build import clips_per_shard, pieces
 from ..dataset.sources import Clip, read_source
 from ..dataset.split import drawn
 from ..errors import AudioError, DatasetError, UsageError, require
+from ..storage.address import Place, place
 from ..storage.fetched import recording
 from .engine import ITEMS_PER_TASK, TASKS_PER_CORE
 from .hear import HEARD_AT_ONCE
@@ -100,13 +101,13 @@ class Asked:
         require(checks, UsageError, "{} is possible")
 
 
-def build_sample(source: Path | str, settings: BuildSettings, *, recordings: int = 30, seed: int = 0) -> Sample:
+def build_sample(source: Place | str, settings: BuildSettings, *, recordings: int = 30, seed: int = 0) -> Sample:
     """Make one clip of each of `recordings` drawn at random, as `dataset build` would; nothing is written.
 
     Clips are made as those that train, with every pitch variant, for their share. Raises `DatasetError` when the source
     cannot be read or none of the sample can be used.
     """
-    _, clips, _ = read_source(Path(source), labels=settings.labels, where=settings.where, with_none=settings.with_none)
+    _, clips, _ = read_source(place(source), labels=settings.labels, where=settings.where, with_none=settings.with_none)
     chosen = _drawn(clips, recordings, seed)
     shards.kind(settings)
     share = 1.0 - settings.test - settings.validation
@@ -146,14 +147,14 @@ def build_sample(source: Path | str, settings: BuildSettings, *, recordings: int
     )
 
 
-def hear_sample(source: Path | str, model: Path | None = None, *, recordings: int = 30, seed: int = 0) -> Sample:
+def hear_sample(source: Place | str, model: Path | None = None, *, recordings: int = 30, seed: int = 0) -> Sample:
     """Hear recordings drawn at random, as `predict` would; nothing is written. A clip is then a recording.
 
     Raises as `build_sample` does, and `ModelError`.
     """
     from ..predict import Recogniser
 
-    _, clips, _ = read_source(Path(source), with_none=True)
+    _, clips, _ = read_source(place(source), with_none=True)
     chosen = _drawn(list({clip.name: clip for clip in clips}.values()), recordings, seed)
     recogniser = Recogniser(model)
     found: list[tuple[float, float, float, float, int]] = []
