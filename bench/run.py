@@ -31,6 +31,9 @@ BENCHES: dict[str, tuple[str, str | None]] = {
     "collection.py": ("--files 5000", None),
     "audioset_plan.py": ("", None),
     "serve.py": ("--seconds 60 --files 120 --runs 3", None),
+    "long_files.py": ("", None),
+    "long_stream.py": ("", None),
+    "long_serve.py": ("--minutes 60", None),
 }
 
 
