@@ -167,6 +167,7 @@ def test_a_recording_is_here_while_it_is_read_and_what_killed_ones_left_goes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    fetched._folder.cache_clear()
     script = (
         "import os, sys; from whoplays.storage.fetched import recording; from whoplays.storage.address import place\n"
         "with recording(place(sys.argv[1])) as path: print(path, flush=True); sys.argv[2] == 'die' and os.abort()"
@@ -178,14 +179,14 @@ def test_a_recording_is_here_while_it_is_read_and_what_killed_ones_left_goes(
     assert Path(left.stdout.strip()).is_file()
     ended = subprocess.run([*words, "end"], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True)
     assert not Path(left.stdout.strip()).exists() and not Path(ended.stdout.strip()).exists(), ended.stderr
-    kept = fetched._Kept(tmp_path, limit=50_000)
-    for number in (0, 1, 1, 0, 2):
-        before = store.requests["GET"]
-        path = kept.take(at(f"{number}.wav"))
-        assert path.stat().st_size == 40_000 and path.suffix == ".wav"
-        kept.release(at(f"{number}.wav"))
-        assert len(list(tmp_path.glob("*.wav"))) == 1
-        assert store.requests["GET"] - before <= 1
+    with fetched.one_by_one() as here:
+        for number, gets in ((0, 1), (1, 1), (1, 0), (0, 1), (2, 1)):
+            before = store.requests["GET"]
+            path = here(at(f"{number}.wav"))
+            assert path.stat().st_size == 40_000 and path.suffix == ".wav"
+            assert len(list(tmp_path.glob("*/*.wav"))) == 1
+            assert store.requests["GET"] - before == gets
+    assert not list(tmp_path.glob("*/*.wav"))
     with pytest.raises(AudioError, match="no such file"), fetched.recording(at("none.wav")):
         pass
     monkeypatch.setattr(fetched, "LARGEST", 10_000)

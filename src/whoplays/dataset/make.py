@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from .. import audio, decoder, features
 from ..errors import AudioError, missing_extra
 from ..files import sha256_of, write_json
 from ..storage.address import Address, Place
-from ..storage.fetched import recording
+from ..storage.fetched import one_by_one, recording
 from . import shards
 from .settings import BuildSettings
 from .sources import Clip
@@ -99,14 +100,15 @@ def _made(job: Job) -> dict[str, Any]:
     left_out: list[tuple[int, str]] = []
 
     def rows() -> Iterator[shards.Rows]:
-        for i, clip in enumerate(shard.clips):
-            try:
-                found = variants(clip, shard.pitch, job.settings)
-            except AudioError as error:
-                left_out.append((i, str(error)))
-                continue
-            used.append(i)
-            yield shards.Rows(clip, shard.pitch, found)
+        with one_by_one() as here:
+            for i, clip in enumerate(shard.clips):
+                try:
+                    found = variants(clip, shard.pitch, job.settings, path=here(clip.path))
+                except AudioError as error:
+                    left_out.append((i, str(error)))
+                    continue
+                used.append(i)
+                yield shards.Rows(clip, shard.pitch, found)
 
     file = f"{shard.name}{kind.suffix}"
     written = kind.write(job.out / file, rows(), job.label_ids)
@@ -122,11 +124,16 @@ def _made(job: Job) -> dict[str, Any]:
     return record
 
 
-def variants(clip: Clip, pitch: tuple[float, ...], settings: BuildSettings) -> NDArray[np.float32]:
-    """Return features (variants, frames, width) of one clip. Raises `AudioError` for one that cannot be used."""
+def variants(
+    clip: Clip, pitch: tuple[float, ...], settings: BuildSettings, *, path: Path | None = None
+) -> NDArray[np.float32]:
+    """Return features (variants, frames, width) of one clip. Raises `AudioError` for one that cannot be used.
+
+    path: its recording on this machine, where that has been fetched already.
+    """
     chosen = settings.settings
-    with recording(clip.path) as path:
-        samples = decoder.load(path, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
+    with recording(path or clip.path) as here:
+        samples = decoder.load(here, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
     if len(samples) < settings.shortest_s * chosen.sample_rate:
         raise AudioError(
             f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed"

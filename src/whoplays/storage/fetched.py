@@ -1,19 +1,18 @@
 """Objects on this machine: recordings while they are worked on, shards in a cache.
 
-What is fetched of recordings lies in a temporary folder of the process, at most `KEPT_BYTES` of it beside what is being
-read; the process removes it at its end, and the next one does if it could not.
+What is fetched of a recording lies in a temporary folder of the process while it is read. What a killed process left there
+is removed by the next one that fetches.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -22,7 +21,6 @@ from ..errors import AudioError, DatasetError, WhoplaysError
 from ..files import hold, make_folder, sha256_of
 from .address import Address, Gone, Place
 
-KEPT_BYTES = 1 << 30
 LARGEST = 8 << 30  # bytes of a recording that is fetched
 _FOLDERS, _LOCK = "whoplays-fetched-", "held"
 
@@ -36,71 +34,51 @@ def recording(where: Place) -> Iterator[Path]:
     if not isinstance(where, Address):
         yield where
         return
-    kept = _kept()
-    path = kept.take(where)
+    size = where.size()
+    if size < 0:
+        raise AudioError("no such file")
+    if size > LARGEST:
+        raise AudioError(f"has {size:,} bytes; up to {LARGEST:,} are fetched from a store; cut it up")
+    path = _folder() / f"{next(_numbers)}{where.suffix}"
     try:
-        yield path
-    finally:
-        kept.release(where)
-
-
-class _Kept:
-    """Recordings that were fetched: those in use, and the last ones that were."""
-
-    def __init__(self, folder: Path, limit: int = KEPT_BYTES) -> None:
-        self._folder, self._limit = folder, limit
-        self._sizes: OrderedDict[Address, int] = OrderedDict()  # the oldest first
-        self._users: dict[Address, int] = {}
-        self._names: dict[Address, Path] = {}
-        self._made = 0
-        self._lock = threading.RLock()
-
-    def take(self, where: Address) -> Path:
-        """Return the file of a recording; it stays until `release`."""
-        with self._lock:  # one at a time: a worker reads one recording at a time
-            if where not in self._names:
-                self._fetch(where)
-            self._sizes.move_to_end(where)
-            self._users[where] = self._users.get(where, 0) + 1
-            return self._names[where]
-
-    def _fetch(self, where: Address) -> None:
-        size = where.size()
-        if size < 0:
-            raise AudioError("no such file")
-        if size > LARGEST:
-            raise AudioError(f"has {size:,} bytes; up to {LARGEST:,} are fetched from a store; cut it up")
-        self._made += 1
-        path = self._folder / f"{self._made}{where.suffix}"
         try:
             where.fetch(path, size)
-        except BaseException as error:
-            path.unlink(missing_ok=True)
-            if isinstance(error, Gone):
-                raise AudioError("no such file") from None
-            raise
-        self._names[where], self._sizes[where] = path, size
+        except Gone:
+            raise AudioError("no such file") from None
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
-    def release(self, where: Address) -> None:
-        """Say that the file is not read any more."""
-        with self._lock:
-            self._users[where] -= 1
-            idle = [one for one in self._sizes if not self._users.get(one)]
-            for one in idle:
-                if sum(self._sizes.values()) <= self._limit:
-                    break
-                self._names.pop(one).unlink(missing_ok=True)
-                del self._sizes[one], self._users[one]
+
+@contextlib.contextmanager
+def one_by_one() -> Iterator[Callable[[Place], Path]]:
+    """Yield a function that returns a recording's path, as `recording` does; it stays until another one is asked for.
+
+    Clips of one recording that follow each other are so fetched once.
+    """
+    last: list[tuple[Place, Path]] = []
+    with contextlib.ExitStack() as held:
+
+        def here(where: Place) -> Path:
+            if not last or last[0][0] != where:
+                last.clear()
+                held.close()
+                last.append((where, held.enter_context(recording(where))))
+            return last[0][1]
+
+        yield here
+
+
+_numbers = itertools.count()
 
 
 @cache
-def _kept() -> _Kept:
-    """Return this process's store of recordings."""
+def _folder() -> Path:
+    """Return this process's folder for recordings."""
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=_FOLDERS))
-    held = hold(folder / _LOCK, taken=str(folder))
-    atexit.register(_remove, folder, held)
-    return _Kept(folder)
+    atexit.register(_remove, folder, hold(folder / _LOCK, taken=str(folder)))
+    return folder
 
 
 def _remove(folder: Path, held: IO[bytes]) -> None:
