@@ -18,6 +18,9 @@ from . import Door
 from .text import heard
 
 
+PATIENCE_S = 60.0  # for one answer: endless ones are looked for, and a busy machine is none
+
+
 class _StandIn:
     """Answers as the pool of workers does, from a file it reads."""
 
@@ -86,14 +89,14 @@ def _request(data: bytes, scratch: Path) -> None:
     async def receive() -> dict[str, Any]:
         if pieces:
             return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
-        await asyncio.sleep(60)
+        await asyncio.sleep(2 * PATIENCE_S)
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
     async def answer() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await _app()(scope, receive, send)
 
     before, tempfile.tempdir = tempfile.tempdir, str(scratch)  # where uploads go
@@ -183,4 +186,4 @@ _TOKENS = (
     *(b"content-type: application/json; charset=utf-16", b"charset=none", b"Content-Transfer-Encoding: base64\r\n"),
 )
 
-DOORS = [Door("http", _seeds, _request, _change, _TOKENS, quick=100)]
+DOORS = [Door("http", _seeds, _request, _change, _TOKENS, quick=100, timeout=PATIENCE_S + 30)]
