@@ -17,7 +17,6 @@ from whoplays.serve.settings import Settings
 from . import Door
 from .text import heard
 
-
 PATIENCE_S = 60.0  # for one answer: endless ones are looked for, and a busy machine is none
 
 
