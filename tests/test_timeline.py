@@ -66,9 +66,9 @@ def test_cells_hold_the_mean_over_their_time() -> None:
 
 
 def test_cells_outside_the_steps_have_the_nearest_ones_score() -> None:
-    scores = np.array([[0.2], [0.6]])
-    cells = over_cells(scores, np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.5, 1.5, 2.5, 4.0, 5.0]))
-    assert cells[:, 0] == pytest.approx([0.2, 0.2, 0.4, 0.6, 0.6])
+    scores = np.array([[0.2], [0.6], [0.9]])
+    cells = over_cells(scores, np.array([1.0, 2.0, 3.0, 3.5]), np.array([0.0, 0.5, 1.5, 2.5, 4.0, 5.0]))
+    assert cells[:, 0] == pytest.approx([0.2, 0.2, 0.4, 0.75, 0.9])
 
 
 def test_short_rests_are_closed_and_then_short_stretches_dropped() -> None:
