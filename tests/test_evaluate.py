@@ -233,7 +233,8 @@ def test_the_page_opens_offline_and_holds_the_figures(evaluated: Path) -> None:
 def test_the_same_evaluation_twice_gives_the_same_bytes(
     evaluated: Path, trained_model: Path, small_dataset: Path, tmp_path: Path
 ) -> None:
-    evaluate(trained_model, small_dataset, tmp_path, draws=200)
+    done = evaluate(trained_model, small_dataset, tmp_path, draws=200, device="migraphx")  # which is not there
+    assert "--device migraphx" in done.notice
     assert (tmp_path / METRICS).read_bytes() == (evaluated / METRICS).read_bytes()
     assert (tmp_path / REPORT).read_bytes() == (evaluated / REPORT).read_bytes()
 

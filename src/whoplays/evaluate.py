@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Evaluation:
 
     folder: Path
     facts: dict[str, Any]
+    notice: str = ""  # about a device that could not be used
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -47,12 +48,14 @@ def evaluate(
     split: str = "test",
     draws: int = 1000,
     seed: int = 0,
+    device: str = "cpu",
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """Judge a model on a split of a data set; write metrics.json and report.html into the folder `out`.
 
-    draws: of whole recordings, with replacement, for the 95 % intervals; 0 for none. Raises `ModelError` when model and
-    data set do not fit each other, `DatasetError` when the split has no rows.
+    draws: of whole recordings, with replacement, for the 95 % intervals; 0 for none. device: what the network runs on
+    (device.py). Raises `ModelError` when model and data set do not fit each other, `DatasetError` when the split has no
+    rows, `UsageError` for an unknown device.
     """
     if not 0 <= draws <= 100_000:
         raise UsageError(f"--draws {draws}: 0 to 100000 is possible")
@@ -62,11 +65,12 @@ def evaluate(
     if not len(rows):
         raise DatasetError(f"{dataset.folder}: has no rows in {split}; evaluate another split, or build it with some")
     _check_page()
-    scores = predict_split(bundle.Network(found), rows, on_progress=on_progress)
+    network = bundle.Network(found, device=device)
+    scores = predict_split(network, rows, on_progress=on_progress)
     targets = rows.targets[:, columns]
     facts = judge(found, targets, scores, rows, draws=draws, seed=seed)
     facts["data_set"] = {"folder": dataset.folder.name, "split": split, **facts["data_set"]}
-    return _write(Path(out), facts, found)
+    return replace(_write(Path(out), facts, found), notice=network.notice)
 
 
 def _check_page() -> None:

@@ -150,13 +150,20 @@ def evaluate(
     split: Annotated[str, typer.Option(metavar="test|validation|training", help="The rows to judge on.")] = "test",
     draws: Annotated[int, typer.Option(help="Draws of recordings for the 95 % intervals; 0: none.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of those draws.")] = 0,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|coreml|...", help="What the network runs on; else the processor.")
+    ] = "cpu",
 ) -> None:
     """Judge a model on a data set: metrics.json, and report.html with the figures."""
     from .. import evaluate as evaluation
     from .progress import progress
 
     with progress("Evaluating", "rows") as report:
-        done = evaluation.evaluate(model, dataset, out, split=split, draws=draws, seed=seed, on_progress=report)
+        done = evaluation.evaluate(
+            model, dataset, out, split=split, draws=draws, seed=seed, device=device, on_progress=report
+        )
+    if done.notice:
+        say(f"whoplays: {done.notice}")
     data = done.facts["data_set"]
     say(f"{done.facts['model']} on {data['rows']} rows of {data['recordings']} recordings ({split}):")
     for name in ("loss", "accuracy", "precision", "recall", "f1_macro", "average_precision_macro"):
