@@ -16,7 +16,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from whoplays.cluster import estimate as estimates
-from whoplays.cluster.estimate import Asked, Sample, build_sample, estimate, hear_sample, text
+from whoplays.cluster.estimate import Asked, Sample, build_sample, estimate, hear_sample
+from whoplays.cluster.told import text
 from whoplays.dataset import BuildSettings
 from whoplays.errors import DatasetError, UsageError
 
@@ -122,6 +123,18 @@ def test_long_recordings_are_fetched_for_each_of_their_clips() -> None:
     assert other["fetched_bytes"] == (3000 + 100) * 30 * 320_000
 
 
+def test_slow_storage_is_waited_for() -> None:
+    """640 GB at 100 MB/s take 6,400 s, whatever the cores; the cores are paid meanwhile."""
+    slow = Asked(clips=2_000_000, nodes=20, cores=8, bandwidth_mb_s=100, price=1.0)
+    found, fast = estimate(SAMPLE, slow), estimate(SAMPLE, replace(slow, bandwidth_mb_s=0.0))
+    assert found["wall_hours"]["low"] * 3600 == pytest.approx(
+        6400 + estimates.START_S + found["driver"]["hours"] * 3600
+    )
+    assert found["core_hours"] == fast["core_hours"]
+    assert found["money"]["cores"]["expected"] > 5 * fast["money"]["cores"]["expected"]
+    assert found["read_bytes_per_s"] == pytest.approx(100e6)
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -129,6 +142,7 @@ def test_long_recordings_are_fetched_for_each_of_their_clips() -> None:
         ({"clips": 5, "nodes": 0}, "--nodes 0"),
         ({"clips": 5, "cores": 0}, "--cores 0"),
         ({"clips": 5, "efficiency": 1.5}, "--efficiency 1.5"),
+        ({"clips": 5, "bandwidth_mb_s": -1.0}, "--bandwidth -1"),
         ({"clips": 5, "price_gb_month": -1.0}, "--price-gb-month -1"),
         ({"clips": 5, "price": math.nan}, "--price nan"),
     ],

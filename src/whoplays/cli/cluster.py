@@ -36,6 +36,9 @@ def estimate(
     clip: Annotated[float, typer.Option(metavar="SECONDS", help="As of dataset build.")] = 10.0,
     shard_mb: Annotated[int, typer.Option(help="As of dataset build.")] = 0,
     model: Annotated[Path | None, typer.Option(help="With --work predict: a model folder.")] = None,
+    bandwidth: Annotated[
+        float, typer.Option(metavar="MB/S", help="Of the recordings' storage, for all nodes; 0: enough.")
+    ] = 0.0,
     price: Annotated[float, typer.Option(metavar="PER_CORE_HOUR", help="In any currency.")] = 0.0,
     price_gb_month: Annotated[float, typer.Option(help="Of storage.")] = 0.0,
     price_gb: Annotated[float, typer.Option(help="Of network, for what is fetched from an object store.")] = 0.0,
@@ -49,6 +52,7 @@ def estimate(
 ) -> None:
     """Tell beforehand what N clips cost: hours, disk, requests, money; from a short sample, measured here. Needs no Ray."""
     from ..cluster import estimate as estimates
+    from ..cluster.told import text
     from ..dataset import BuildSettings
 
     asked = estimates.Asked(
@@ -56,6 +60,7 @@ def estimate(
         nodes=nodes,
         cores=cores or os.cpu_count() or 1,
         efficiency=estimates.EFFICIENCY if efficiency is None else efficiency,
+        bandwidth_mb_s=bandwidth,
         price=price,
         price_gb_month=price_gb_month,
         price_gb=price_gb,
@@ -75,4 +80,4 @@ def estimate(
 
         print(json.dumps(found, indent=2))
     else:
-        print("\n".join(estimates.text(found)))
+        print("\n".join(text(found)))

@@ -26,18 +26,20 @@ from ..dataset.build import clips_per_shard, pieces
 from ..dataset.sources import Clip, read_source
 from ..dataset.split import drawn
 from ..errors import AudioError, DatasetError, UsageError, require
-from ..storage.address import Place, place
+from ..storage.address import Address, Place, place
 from ..storage.fetched import recording
 from .engine import ITEMS_PER_TASK, TASKS_PER_CORE
 from .hear import HEARD_AT_ONCE
 
 FORMAT = 1
 
-#: Measured by `bench/cluster.py simulate` and `bench/cluster.py overhead`, see docs/cluster-size.md.
-START_S = 10.0  # of Ray, and of the first process on each core
-TASK_S = 0.001  # of the machine that asks, for each task
-DRIVER_S_PER_CLIP, DRIVER_BYTES_PER_CLIP, DRIVER_BYTES = 0.00012, 800, 250 << 20
-EFFICIENCY = 0.9  # of a core among busy ones, against one alone
+#: Of the machine that asks, measured by `bench/cluster.py simulate`; START_S is that of Ray on a quiet machine.
+START_S = 10.0
+TASK_S = 0.001
+DRIVER_S_PER_CLIP, DRIVER_BYTES_PER_CLIP, DRIVER_BYTES = 0.0001, 700, 150 << 20
+
+#: Of a core among busy ones, against one alone: two cores hear 1.64 times what one does (`bench/many_files.py`).
+EFFICIENCY = 0.82
 
 DOUBT = 0.15
 MOST_SAMPLED = 10_000
@@ -45,7 +47,8 @@ BOOTSTRAPS = 1000
 
 #: Requests of a build for each recording in an object store: its size is asked for three times, and it is fetched
 #: once for its length and once for its sound, which asks for the size again. For each shard: the file and its record.
-LOOKS, FETCHES, WRITES_PER_SHARD, PART_BYTES = 3, 2, 2, 50 << 20
+LOOKS, FETCHES, WRITES_PER_SHARD = 3, 2, 2
+PART_BYTES, WHOLE_BYTES = 50 << 20, 100 << 20  # of an upload; what is sent in one
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Sample:
     output_bytes: float
     rows: float
     clips_per_piece: int  # of work: a shard, or some recordings
+    in_store: bool = False  # whether recordings are fetched from an object store
 
     @property
     def computing(self) -> float:
@@ -82,6 +86,7 @@ class Asked:
     nodes: int = 1
     cores: int = 1
     efficiency: float = EFFICIENCY
+    bandwidth_mb_s: float = 0.0  # that the recordings' storage gives to all nodes together; 0: more than is needed
     price: float = 0.0  # of a core for an hour
     price_gb_month: float = 0.0
     price_gb: float = 0.0  # of network
@@ -96,6 +101,7 @@ class Asked:
             (1 <= self.nodes <= 10**6, f"--nodes {self.nodes}: 1 to a million"),
             (1 <= self.cores <= 10**4, f"--cores {self.cores}: 1 to 10,000"),
             (0.01 <= self.efficiency <= 1, f"--efficiency {self.efficiency:g}: 0.01 to 1"),
+            (0 <= self.bandwidth_mb_s < 1e9, f"--bandwidth {self.bandwidth_mb_s:g}: 0 MB/s and above"),
             *((0 <= v < 1e9, f"--{name.replace('_', '-')} {v:g}: 0 and above") for name, v in prices.items()),
         ]
         require(checks, UsageError, "{} is possible")
@@ -144,6 +150,7 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
         output_bytes=rows * settings.row_bytes,
         rows=rows,
         clips_per_piece=clips_per_shard(settings, settings.pitch),
+        in_store=isinstance(place(source), Address),
     )
 
 
@@ -181,6 +188,7 @@ def hear_sample(source: Place | str, model: Path | None = None, *, recordings: i
         output_bytes=float(lines.mean()),
         rows=1.0,
         clips_per_piece=HEARD_AT_ONCE,
+        in_store=isinstance(place(source), Address),
     )
 
 
@@ -246,15 +254,17 @@ def estimate(sample: Sample, asked: Asked) -> dict[str, Any]:
     driver_s = asked.clips * DRIVER_S_PER_CLIP + tasks * TASK_S
     held_s = {name: asked.clips * value / asked.efficiency for name, value in clip_s.items()}
     task_s = {name: value / tasks for name, value in held_s.items()}
-    # Tasks that go to whoever is free end within one task of each other (Graham 1966).
-    late = {"expected": 0.5, "low": 0.0, "high": 1.0}
-    wall_s = {
-        name: START_S + driver_s + max(held / cores + late[name] * task_s[name], task_s[name])
-        for name, held in held_s.items()
-    }
     output = asked.clips * sample.output_bytes
     audio = found * sample.recording_bytes
     reads, writes, fetched = _requests(sample, asked.clips, found, pieces_of_work)
+    read = fetched if sample.in_store else audio
+    read_s = read / (asked.bandwidth_mb_s * 1e6) if asked.bandwidth_mb_s else 0.0
+    # Tasks that go to whoever is free end within one task of each other (Graham 1966).
+    late = {"expected": 0.5, "low": 0.0, "high": 1.0}
+    work_s = {
+        name: max(held / cores + late[name] * task_s[name], task_s[name], read_s) for name, held in held_s.items()
+    }
+    wall_s = {name: START_S + driver_s + value for name, value in work_s.items()}
     result = {
         "format": FORMAT,
         "work": sample.work,
@@ -274,6 +284,8 @@ def estimate(sample: Sample, asked: Asked) -> dict[str, Any]:
         "wall_hours": {name: value / 3600 for name, value in wall_s.items()},
         "recordings": found,
         "audio_bytes": audio,
+        "read_bytes": read,
+        "read_bytes_per_s": read / work_s["expected"],
         "output_bytes": output,
         "rows": round(asked.clips * sample.rows),
         "pieces_of_work": pieces_of_work,
@@ -312,8 +324,9 @@ def _requests(sample: Sample, clips: int, recordings: int, pieces_of_work: int) 
     if sample.work == "predict":
         return 2 * recordings, 0, recordings * sample.recording_bytes
     fetches = recordings * (FETCHES - 1) + clips
-    parts = math.ceil(clips * sample.output_bytes / pieces_of_work / PART_BYTES)
-    writes = pieces_of_work * (WRITES_PER_SHARD + (parts + 1 if parts > 1 else 0))
+    size = clips * sample.output_bytes / pieces_of_work
+    parts = math.ceil(size / PART_BYTES) + 1 if size > WHOLE_BYTES else 0  # with its begin and end, for one request
+    writes = pieces_of_work * (WRITES_PER_SHARD + parts)
     return LOOKS * recordings + 2 * fetches, writes, fetches * sample.recording_bytes
 
 
@@ -334,64 +347,3 @@ def _money(
         "total": {name: value + network + requests for name, value in held.items()},
         "storage_a_month": output / 1e9 * asked.price_gb_month,
     }
-
-
-def text(found: dict[str, Any]) -> list[str]:
-    """Return an estimate in lines for people."""
-    sample, per_clip = found["sample"], found["sample"]["seconds_per_clip"]
-    what = "clips built" if found["work"] == "build" else "recordings heard"
-    unused = f"; {sample['left_out']} more cannot be used" if sample["left_out"] else ""
-    waiting = 1 - sample["computing_share"]
-    lines = [
-        f"{found['clips']:,} {what} by {found['nodes']} x {found['cores_per_node']} cores",
-        f"    measured  {sample['recordings']} recordings, {per_clip['expected'] * 1e3:.1f} ms each "
-        f"({per_clip['smallest'] * 1e3:.1f} to {per_clip['largest'] * 1e3:.1f}){unused}",
-        f"  core-hours  {_spread(found['core_hours'], _plain)}",
-        f"   wall time  {_spread(found['wall_hours'], _time)}",
-        f"   recordings {found['recordings']:,}, {_bytes(found['audio_bytes'])}, read where they lie",
-        f"      output  {_bytes(found['output_bytes'])}, {found['rows']:,} rows"
-        + (f", {found['pieces_of_work']:,} shards" if found["work"] == "build" else ""),
-        f"object store  {found['object_store']['reads']:,} reads, {found['object_store']['writes']:,} writes, "
-        f"{_bytes(found['object_store']['fetched_bytes'])} fetched, if that is where they lie",
-        f"      driver  {_bytes(found['driver']['memory_bytes'])} of memory, {_time(found['driver']['hours'])} of the wall time",
-    ]
-    if money := found["money"]:
-        lines.append(
-            f"       money  {_spread(money['total'], _plain)}, then {_plain(money['storage_a_month'])} a month for storage"
-        )
-    assumed = found["assumptions"]
-    lines.append(
-        f"     assumes  a core among busy ones does {assumed['efficiency']:.0%} of one alone; nodes like this machine; "
-        f"intervals 90 % by the sample, +-{assumed['doubt']:.0%} more"
-    )
-    if waiting > 0.3:
-        lines.append(
-            f"     remark   {waiting:.0%} of that time is waiting, for disk or network: more processes than cores may be faster"
-        )
-    if found["pieces_of_work"] < found["nodes"] * found["cores_per_node"]:
-        lines.append(
-            f"     remark   {found['pieces_of_work']:,} pieces of work cannot keep {found['nodes'] * found['cores_per_node']:,} "
-            "cores busy: smaller shards, or fewer cores"
-        )
-    return lines
-
-
-def _spread(value: dict[str, float], form: Callable[[float], str]) -> str:
-    return f"{form(value['expected'])} ({form(value['low'])} to {form(value['high'])})"
-
-
-def _plain(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _time(hours: float) -> str:
-    if hours >= 1:
-        return f"{_plain(hours)} h"
-    return f"{hours * 60:.3g} min" if hours * 60 >= 1 else f"{hours * 3600:.2g} s"
-
-
-def _bytes(value: float) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value / 1e3:.3g} kB"
