@@ -49,7 +49,6 @@ def main() -> None:
         for workers in ends:
             figures = [row[judged] for row in run(options, seed, workers)]
             ends[workers].append(figures[-1])
-            print(rows[-1:] or "", flush=True)
             rows.append(
                 {
                     "recipe": options.recipe,
@@ -60,6 +59,7 @@ def main() -> None:
                     f"best {judged}": f"{pick(figures):.4f}",
                 }
             )
+            print(rows[-1], flush=True)
     one, several = (statistics.mean(values) for values in ends.values())
     spread = statistics.stdev(ends[1]) if options.seeds > 1 else float("nan")
     keep(
