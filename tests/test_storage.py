@@ -22,7 +22,7 @@ from whoplays.storage import address, fetched
 from whoplays.storage.address import Address, StorageError, place
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install 'whoplays[cluster]')")
-pytest.importorskip("moto", reason="moto is not installed (pip install 'moto[server]')")
+pytest.importorskip("moto", reason="moto is not installed (pip install 'whoplays[dev]')")
 
 from objectstore import BUCKET, KINDS, Store
 

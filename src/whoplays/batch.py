@@ -16,7 +16,6 @@ from .errors import AudioError, UsageError
 from .formats import Result
 from .predict import Failure, Recogniser
 from .storage.address import Address, is_address
-from .storage.fetched import recording
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -112,6 +111,8 @@ def _hear_one(
 ) -> Result:
     try:
         if is_address(name):
+            from .storage.fetched import recording
+
             with recording(Address.of(name)) as here:
                 return replace(_hear_one(recogniser, str(here), start, duration, decoder), path=name)
         if name != "-" and decoder:

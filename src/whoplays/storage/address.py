@@ -3,19 +3,17 @@
 An object appears whole or not at all, so nothing is renamed. What fails is tried again, for `patience_s()` seconds; what
 is refused is told at once. Credentials and the place of the store are found where Amazon's own tools find them
 (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role ...): none go through whoplays.
+
+Every call of the command loads this, so what only a store needs is imported where it is used.
 """
 
 from __future__ import annotations
 
 import errno
-import fnmatch
 import functools
-import hashlib
 import io
 import os
-import random
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -160,6 +158,8 @@ class Address:
 
     def glob(self, pattern: str) -> Iterator[Address]:
         """Yield what is in the folder with a name like `pattern`, sorted."""
+        import fnmatch
+
         yield from (one for one in self.iterdir() if fnmatch.fnmatchcase(one.name, pattern))
 
     def files(self) -> list[Address]:
@@ -189,6 +189,8 @@ class Address:
 
     def sha256(self) -> str:
         """Return the object's SHA-256, read in pieces. Raises `FileNotFoundError`."""
+        import hashlib
+
         size, digest = self.size(), hashlib.sha256()
         if size < 0:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
@@ -225,6 +227,8 @@ class Address:
             value = content
             self._tried(lambda store: store.pipe_file(self._path, value), writing=True)
             return
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="whoplays-") as folder:
             path = Path(folder, "object")
             try:
@@ -265,6 +269,8 @@ class Address:
 
         Raises `Gone`, `FileExistsError`, and `StorageError` or `UsageError` with what to do.
         """
+        import random
+
         store = _store(self.scheme)
         until, pause = time.monotonic() + patience_s(), _FIRST_PAUSE_S
         while True:
