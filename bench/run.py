@@ -1,9 +1,10 @@
-"""Everything of speed and memory by one command, or a small version of it in about a minute.
+"""Everything of speed and memory by one command (some hours), or a small version of it in about a minute.
 
     python bench/run.py [--data DATA] [--yamnet YAMNET]      bench/RESULTS.md and bench/results/*.json
     python bench/run.py --small [...]                        the same with few runs, into a folder of its own
 
-What needs material that was not named is passed over, and said so. One after the other: nothing else should run beside.
+What needs material that was not named is passed over, and said so. Training is measured on Keras' backend (KERAS_BACKEND);
+the rows of the others stay. One after the other: nothing else should run beside.
 """
 
 from __future__ import annotations
@@ -19,22 +20,28 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 #: bench -> arguments, arguments of the small version; None: not in it. DATA and YAMNET stand for folders.
-BENCHES: dict[str, tuple[str, str | None]] = {
-    "startup.py": ("", None),
-    "hearing.py": ("YAMNET", "YAMNET --runs 5"),
-    "many_files.py": ("--files 2000 --runs 3", "--files 200 --runs 1"),
-    "streaming.py": ("--hours 10", "--hours 0.05 --formats wav,mkv"),
-    "features.py": ("DATA", None),
-    "dataset_growth.py": ("", "--sizes 200,1000"),
-    "large_training.py": ("--gigabytes 60", None),
-    "training_step.py": ("--steps 500 --runs 7", "--steps 100 --runs 2"),
-    "collection.py": ("--files 5000", None),
-    "audioset_plan.py": ("", None),
-    "serve.py": ("--seconds 60 --files 120 --runs 3", None),
-    "long_files.py": ("", None),
-    "long_stream.py": ("", None),
-    "long_serve.py": ("--minutes 60", None),
-}
+BENCHES: list[tuple[str, str, str | None]] = [
+    ("startup.py", "", None),
+    ("hearing.py", "YAMNET", "YAMNET --runs 5"),
+    ("batched.py", "", "--runs 3 --sizes 4"),
+    ("shares.py", "", "--clips 12"),
+    ("many_files.py", "--files 2000 --runs 3", "--files 200 --runs 1"),
+    ("streaming.py", "--hours 10", "--hours 0.05 --formats wav,mkv"),
+    ("streaming.py", "--growth 0.1,1,10", None),
+    ("features.py", "DATA", None),
+    ("dataset_growth.py", "--seconds 3", "--sizes 100,400 --seconds 1"),
+    ("large_training.py", "--gigabytes 60", None),
+    ("training_step.py", "--steps 500 --runs 7", "--steps 100 --runs 2"),
+    ("training_speed.py", "--report-steps 400 --default-steps 5", None),
+    ("training_speed.py", "--bfloat16 --runs 5 --default-steps 4", None),
+    ("collection.py", "--files 5000", None),
+    ("audioset_plan.py", "", None),
+    ("serve.py", "--seconds 60 --files 120 --runs 3", None),
+    ("long_files.py", "", None),
+    ("long_stream.py", "", None),
+    ("long_serve.py", "--minutes 60", None),
+    ("figures.py", "", None),
+]
 
 
 def main() -> None:
@@ -47,7 +54,7 @@ def main() -> None:
     if options.small:
         environment["WHOPLAYS_BENCH_OUT"] = tempfile.mkdtemp(prefix="whoplays-bench-")
     failed = []
-    for name, (full, small) in BENCHES.items():
+    for name, full, small in BENCHES:
         arguments = small if options.small else full
         if arguments is None:
             continue

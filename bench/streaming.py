@@ -1,6 +1,7 @@
 """Long recordings in every kind of container: the greatest memory of a process that hears one.
 
     python bench/streaming.py [--hours 10] [--formats wav,rf64,flac,...]
+    python bench/streaming.py --growth 0.1,1,10                              one format (WAV), several lengths
 
 A minute of made-up music at 22.05 kHz is written again and again, so the recording has length but not that much content.
 Memory is what is measured here; the seconds are told for orientation.
@@ -96,14 +97,32 @@ def measure(kind: str, hours: float, folder: Path, minute: np.ndarray) -> dict[s
     return found
 
 
+def grow(hours: list[float], minute: np.ndarray) -> None:
+    """Keep what memory does as a WAV file grows."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [measure("wav", one, Path(folder), minute) for one in hours]
+    keep(
+        "streaming_growth",
+        "Memory while hearing longer and longer recordings",
+        rows,
+        peer="none",
+        packages=("onnxruntime", "soundfile"),
+        remarks="A process of its own for each file, the model that ships. Greatest resident memory as the system counts it.",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=10)
     parser.add_argument("--formats", default=",".join(FORMATS))
+    parser.add_argument("--growth", default="", metavar="HOURS,HOURS,...")
     options = parser.parse_args()
     minute = np.concatenate(
         [synth.recording([who], duration_s=20, seed=1, sample_rate=RATE) for who in ("guitar", "piano", "drums")]
     )
+    if options.growth:
+        grow([float(hours) for hours in options.growth.split(",")], minute)
+        return
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(kind, options.hours, Path(folder), minute) for kind in options.formats.split(",")]
     keep(
