@@ -132,9 +132,7 @@ def run_one(manifest: Path, folder: Path, features: str, shard_mb: int) -> dict[
 
 def simulate(options: argparse.Namespace) -> None:
     """Keep a row for each size as soon as it is there, beside those of other sizes that were kept before."""
-    kept = FOLDER / "cluster_simulation.json"
-    before = json.loads(kept.read_text())["rows"] if options.go_on and kept.exists() else []
-    table: list[dict[str, Any]] = before
+    table: list[dict[str, Any]] = []
     for rows in [int(text) for text in options.rows.split(",")]:
         with tempfile.TemporaryDirectory() as name:
             manifest = Path(name, "manifest.csv")
@@ -143,7 +141,7 @@ def simulate(options: argparse.Namespace) -> None:
             done = subprocess.run([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True, check=True)
         found = json.loads(done.stdout.splitlines()[-1])
         print(json.dumps(found), flush=True)
-        table = [one for one in table if one["rows"] != rows] + [_simulated(found)]
+        table = [one for one in _before(options.go_on) or table if one["rows"] != rows] + [_simulated(found)]
         table.sort(key=lambda one: one["rows"])
         keep(
             "cluster_simulation",
@@ -154,6 +152,11 @@ def simulate(options: argparse.Namespace) -> None:
             remarks="The real build and engine, two worker processes; stubs in place of what touches sound. Seconds are those "
             "without Ray's start; processor time is that of the driver, which other programs do not change.",
         )
+
+
+def _before(wanted: bool) -> list[dict[str, Any]]:
+    kept = FOLDER / "cluster_simulation.json"
+    return json.loads(kept.read_text())["rows"] if wanted and kept.exists() else []
 
 
 def _simulated(found: dict[str, Any]) -> dict[str, Any]:
@@ -191,12 +194,8 @@ def figure(options: argparse.Namespace) -> None:
     left.axhline(2000, color="#888888", linestyle=":", linewidth=1)
     left.set(xscale="log", xlabel="clips", ylabel="largest memory, MB", ylim=(0, 2200))
     left.legend(frameon=False, loc="center left")
-    right.plot(clips, [one["us a row"] for one in rows], "o-", color="#1f5a85", label="wall")
-    right.plot(
-        clips, [one["driver's processor us a row"] for one in rows], "o-", color="#b0632a", label="driver's processor"
-    )
-    right.set(xscale="log", xlabel="clips", ylabel="overhead a clip, us", ylim=(0, None))
-    right.legend(frameon=False)
+    right.plot(clips, [one["driver's processor us a row"] for one in rows], "o-", color="#1f5a85")
+    right.set(xscale="log", xlabel="clips", ylabel="driver's processor a clip, us", ylim=(0, None))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     drawn.savefig(HERE.parent / "docs" / "cluster-size.png", dpi=110)
