@@ -44,11 +44,12 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     options = parser.parse_args()
     judged, pick = ("val_loss", min) if options.recipe == "report" else ("val_map", max)
-    rows, ends = [], {1: [], options.workers: []}
+    rows: list[dict[str, Any]] = []
+    ends: dict[int, list[tuple[float, float]]] = {1: [], options.workers: []}
     for seed in range(options.seeds):
         for workers in ends:
             figures = [row[judged] for row in run(options, seed, workers)]
-            ends[workers].append(figures[-1])
+            ends[workers].append((pick(figures), figures[-1]))
             rows.append(
                 {
                     "recipe": options.recipe,
@@ -60,17 +61,22 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    one, several = (statistics.mean(values) for values in ends.values())
-    spread = statistics.stdev(ends[1]) if options.seeds > 1 else float("nan")
+    told = []
+    for i, which in enumerate(("best", "last")):
+        one, several = ([values[i] for values in found] for found in ends.values())
+        spread = statistics.stdev(one) if options.seeds > 1 else float("nan")
+        told.append(
+            f"Mean of the {which} {judged}: {statistics.mean(one):.4f} in one process, {statistics.mean(several):.4f} in "
+            f"{options.workers} (difference {statistics.mean(several) - statistics.mean(one):+.4f}); seeds alone make it "
+            f"vary by {spread:.4f} (standard deviation of one process)."
+        )
     keep(
         f"cluster_train_{options.recipe}",
         f"Training in {options.workers} processes, recipe {options.recipe}",
         rows,
         peer="one process, the same batch",
         packages=("keras", "tensorflow-cpu", "ray"),
-        remarks=f"Batch {options.batch_size} in all. Mean of the last {judged}: {one:.4f} in one process, {several:.4f} in "
-        f"{options.workers} (difference {several - one:+.4f}); seeds alone make it vary by {spread:.4f} (standard "
-        "deviation of one process).",
+        remarks=f"Batch {options.batch_size} in all. {' '.join(told)}",
     )
 
 
