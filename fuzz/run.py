@@ -29,6 +29,7 @@ from doors import Door, doors
 
 HERE = Path(__file__).parent
 FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None  # in memory
+PATIENCE = 12  # times a door's timeout
 MOST_FINDINGS = 20  # of one door; then it is no use to go on
 
 
@@ -112,15 +113,25 @@ def _one_child(
         return status, file.read().decode("utf-8", "replace")
 
 
+def _processor_s(child: int) -> float:
+    """Return the processor time that a child took."""
+    fields = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _wait(child: int, at: mmap.mmap, timeout: float) -> int:
-    seen, since = at[:8], time.monotonic()
+    """Wait for a child. Stuck is who works for `timeout` seconds on one input; or waits for many times that, since a
+    busy machine may not let it work."""
+    seen, since, worked = at[:8], time.monotonic(), _processor_s(child)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return status
         if at[:8] != seen:
-            seen, since = at[:8], time.monotonic()
-        elif time.monotonic() - since > timeout:
+            seen, since, worked = at[:8], time.monotonic(), _processor_s(child)
+        elif time.monotonic() - since > timeout and (
+            _processor_s(child) - worked > timeout or time.monotonic() - since > PATIENCE * timeout
+        ):
             os.kill(child, signal.SIGABRT)  # faulthandler then says where it was
             time.sleep(0.3)
             with contextlib.suppress(ProcessLookupError):
