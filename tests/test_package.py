@@ -10,10 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from whoplays.files import sha256_of
 
@@ -131,6 +134,34 @@ def test_the_lock_pins_everything_with_hashes_and_names_no_place() -> None:
     versions = locked()
     assert {"numpy", "tensorflow", "pytest", "uvicorn"} <= set(versions)
     assert not re.search(r"https?:|--(extra-)?index|--find-links|file:| @ ", LOCK.read_text(encoding="utf-8"))
+
+
+def asked_for(extra: str) -> list[Requirement]:
+    """What pyproject.toml asks for in the plain install and an extra, the extras that it names in turn included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found, left = [Requirement(one) for one in project["dependencies"]], [extra]
+    for name in left:
+        for one in map(Requirement, project["optional-dependencies"][name]):
+            if one.name == "whoplays":
+                left += sorted(one.extras - set(left))
+            else:
+                found.append(one)
+    return found
+
+
+def test_the_lock_the_licences_and_the_sbom_hold_what_is_asked_for() -> None:
+    versions, listed = locked(), LICENCES.read_text(encoding="utf-8")
+    components = {canonicalize_name(one["name"]) for one in json.loads(SBOM.read_text(encoding="utf-8"))["components"]}
+    asked = asked_for("dev")
+    assert {"numpy", "tensorflow", "pytest", "ray", "fastapi"} <= {one.name for one in asked}
+    stale = [
+        str(one)
+        for one in asked
+        if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"), prereleases=True)
+        or f"| {canonicalize_name(one.name)} |" not in listed
+        or canonicalize_name(one.name) not in components
+    ]
+    assert not stale, "run .ci/run lock"
 
 
 def test_the_list_of_licences_and_the_sbom_are_of_the_lock() -> None:
