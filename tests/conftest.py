@@ -14,10 +14,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import HealthCheck, settings
 
 from whoplays import synth
 
 RATE = 22050
+
+# Nothing is timed in the tests: on a busy machine one example may well take longer than hypothesis thinks right.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def _shared(name: str) -> Path:
