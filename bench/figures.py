@@ -59,7 +59,7 @@ def growth() -> Any:
         for axes, (title, what, limit) in zip((hearing, cost, memory, planning), panels, strict=True):
             axes.set(xscale="log", title=title, xlabel=what)
             axes.margins(x=0.12)
-            axes.xaxis.set_major_formatter(lambda x, _: f"{x:,g}")
+            axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")
             axes.grid(axis="y")
             axes.set_ylim(0, 1.35 * max(limit, *(y for line in axes.lines for y in line.get_ydata())))
             if limit:
