@@ -76,6 +76,20 @@ def test_the_reports_figures_by_hand() -> None:
     assert metrics.confusion_matrix(targets, scores).tolist() == [[2, 0, 0], [1, 0, 0], [0, 1, 0]]
 
 
+def test_figures_of_independent_labels_by_hand() -> None:
+    targets = np.array([[1, 0], [1, 1], [0, 1], [1, 0]], float)
+    scores = np.array([[0.9, 0.2], [0.6, 0.4], [0.7, 0.8], [0.1, 0.6]])
+    found, none = metrics.evaluate(targets, scores, ["a", "b"], exclusive=False, draws=0)
+    assert none == {}
+    right = np.array([0.9, 0.6, 0.3, 0.1, 0.8, 0.4, 0.8, 0.4])  # what each cell's truth was given
+    assert found["loss"] == pytest.approx(-np.log(right).mean())
+    assert (found["accuracy"], found["top_accuracy"]) == pytest.approx((4 / 8, 2 / 3))
+    assert (found["a/f1"], found["b/f1"], found["f1_macro"]) == pytest.approx((4 / 6, 2 / 4, 7 / 12))
+    assert found["a/average_precision"] == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert found["b/average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics.evaluate(np.zeros((2, 1)), np.zeros((2, 1)), ["a"], exclusive=False, draws=0)[0]["recall"] == 0
+
+
 def test_figures_are_those_keras_gives() -> None:
     from whoplays.framework import load_keras
 
