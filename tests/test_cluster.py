@@ -22,6 +22,7 @@ from whoplays.errors import UsageError, WhoplaysError
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'whoplays[cluster]')")
 
 from whoplays.cluster import Cluster  # noqa: E402
+from whoplays.cluster.engine import load_ray  # noqa: E402
 from whoplays.cluster.hear import hear  # noqa: E402
 
 MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25)
@@ -204,3 +205,14 @@ def test_without_the_flag_nothing_of_ray_is_loaded(class_folders: Path, tiny_mod
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_what_ray_tells_of_dead_workers_is_kept_from_standard_output(monkeypatch, capsys, debug):
+    monkeypatch.setenv("WHOPLAYS_DEBUG", debug)
+    loaded = load_ray()
+    assert load_ray()._private.worker.print_to_stdstream is loaded._private.worker.print_to_stdstream
+    told = {"lines": ["A worker died"], "pid": "raylet", "is_err": False}
+    loaded._private.worker.print_to_stdstream(told, ignore_prefix=False)
+    out, err = capsys.readouterr()
+    assert not out and ("A worker died" in err) == bool(debug)

@@ -48,7 +48,22 @@ def load_ray() -> Any:
         import ray
     except ImportError as error:
         raise missing_extra(error.name or "ray", "cluster", "--cluster") from None
+    _keep_from_standard_output(ray._private.worker)
     return ray
+
+
+def _keep_from_standard_output(worker: Any) -> None:
+    """Send what Ray prints of dead workers, where results may go, to standard error; and only when asked to."""
+    told = worker.print_to_stdstream
+    if getattr(told, "ours", False):
+        return
+
+    def tell(data: dict[str, Any], *args: Any, **options: Any) -> None:
+        if os.environ.get("WHOPLAYS_DEBUG"):
+            told({**data, "is_err": True}, *args, **options)
+
+    tell.ours = True  # type: ignore[attr-defined]
+    worker.print_to_stdstream = tell
 
 
 class Cluster:
