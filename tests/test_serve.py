@@ -220,7 +220,7 @@ def test_the_page_and_its_files_come_from_here_alone(server: Running) -> None:
 # Live
 
 
-def talk(server: Running, samples: np.ndarray, rate: int, size: int = 4096, **hello: object) -> list[dict]:
+def talk(server: Running, samples: np.ndarray, rate: float, size: int = 4096, **hello: object) -> list[dict]:
     from websockets.sync.client import connect
 
     heard = []
@@ -248,6 +248,8 @@ def test_live_scores_are_those_of_the_file(server: Running, duet: Path) -> None:
 
 def test_live_refuses_clearly(server: Running, tight: Running) -> None:
     assert talk(server, tone(440), 5)[-1]["problem"] == "urn:whoplays:invalid"
+    for rate in (float("inf"), float("nan"), 10**400, -1, 44100.5):
+        assert talk(server, tone(440), rate)[-1]["problem"] == "urn:whoplays:invalid"
     assert talk(server, np.full(RATE, np.nan), RATE)[-1]["problem"] == "urn:whoplays:not-a-recording"
     assert talk(tight, tone(440), RATE)[-1]["problem"] == "urn:whoplays:unauthorised"
     assert talk(tight, tone(440, 31), RATE, token=TOKEN)[-1]["problem"] == "urn:whoplays:too-long"

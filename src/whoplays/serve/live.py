@@ -129,7 +129,7 @@ async def _converse(app: FastAPI, door: _Door, socket: WebSocket) -> None:
     if not guard.knows(str(hello.get("token") or "")):
         raise Problem("unauthorised", 'give {"token": ..., "sample_rate": ...} as the first message')
     rate = hello.get("sample_rate")
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or rate != int(rate):
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < 1e9 or rate != int(rate):
         raise Problem("invalid", "sample_rate: a whole number of Hz is needed")
     loop = asyncio.get_running_loop()
     out: asyncio.Queue[dict[str, Any]] = asyncio.Queue(64)
