@@ -33,7 +33,7 @@ from .hear import HEARD_AT_ONCE
 
 FORMAT = 1
 
-#: Of the machine that asks, measured by `bench/cluster.py simulate`; START_S is that of Ray on a quiet machine.
+#: Of the machine that asks, measured by `bench/cluster.py simulate`. START_S is rounded up: Ray took 8 s to start there.
 START_S = 10.0
 TASK_S = 0.001
 DRIVER_S_PER_CLIP, DRIVER_BYTES_PER_CLIP, DRIVER_BYTES = 0.0001, 700, 150 << 20
