@@ -13,6 +13,7 @@ import asyncio
 import collections
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,8 +148,11 @@ def main() -> None:
         finally:
             server.send_signal(signal.SIGTERM)
             status = server.wait(60)
-        said_by_server = [line for line in log.read_text().splitlines()[1:] if "Traceback" in line or "ERROR" in line]
-        outcome += f" Stopped with status {status}; {len(said_by_server)} errors in its log; "
+        errors = collections.Counter(
+            re.findall(r"^(?:ERROR|\w[\w.]*(?:Error|Exception|Problem)\b).*", log.read_text(), re.M)
+        )
+        told = f" ({'; '.join(f'{n}x {text[:120]}' for text, n in errors.most_common(5))})" if errors else ""
+        outcome += f" Stopped with status {status}; {errors.total()} errors in its log{told}; "
         left = sorted(path.name for path in scratch.iterdir())
         outcome += f"{len(left)} temporary files left over{': ' + ', '.join(left[:5]) if left else ''}."
     watching.keep(RUN, rows, outcome)
