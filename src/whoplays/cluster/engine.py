@@ -38,6 +38,8 @@ DECIDING = ("whoplays", "numpy", "soxr", "soundfile", "av")
 
 _CONNECT_S = 10.0
 
+_STARTS = 2  # Ray gives its node 30 s to come up, which a machine that is busy with other work may miss once
+
 _STORE_MB = 256  # of the object store on this machine: plans and records, never sound
 
 
@@ -84,19 +86,15 @@ class Cluster:
     def __enter__(self) -> Self:
         """Start Ray, or connect. Raises `MissingExtraError`, and `UsageError` when there is no cluster at the address."""
         ray = self._ray = load_ray()
-        told = {"logging_level": logging.ERROR, "log_to_driver": bool(os.environ.get("WHOPLAYS_DEBUG"))}
-        try:
-            if self.address == LOCAL:
-                cores = self.workers or os.cpu_count() or 1
-                store = _STORE_MB << 20
-                with one_thread():
-                    ray.init(address=LOCAL, num_cpus=cores, include_dashboard=False, object_store_memory=store, **told)
-            else:
-                _look_for(self.address)
-                env = {"env_vars": dict.fromkeys(ONE_THREAD, "1")}
-                ray.init(address=self.address, runtime_env=env, **told)
-        except Exception as error:  # of every kind; a node that does not come up in 30 s is a plain one
-            raise UsageError(f"--cluster {self.address}: there is no Ray to work with ({short(error)})") from None
+        for _ in range(_STARTS if self.address == LOCAL else 1):
+            try:
+                self._start()
+                break
+            except Exception as error:  # of every kind; a node that does not come up in 30 s is a plain one
+                ray.shutdown()
+                why = f"--cluster {self.address}: there is no Ray to work with ({short(error)})"
+        else:
+            raise UsageError(why)
         try:
             self._quiet()
             self._check_versions()
@@ -104,6 +102,16 @@ class Cluster:
             ray.shutdown()
             raise
         return self
+
+    def _start(self) -> None:
+        told = {"logging_level": logging.ERROR, "log_to_driver": bool(os.environ.get("WHOPLAYS_DEBUG"))}
+        if self.address == LOCAL:
+            told |= {"num_cpus": self.workers or os.cpu_count() or 1, "object_store_memory": _STORE_MB << 20}
+            with one_thread():
+                self._ray.init(address=LOCAL, include_dashboard=False, **told)
+        else:
+            _look_for(self.address)
+            self._ray.init(address=self.address, runtime_env={"env_vars": dict.fromkeys(ONE_THREAD, "1")}, **told)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Leave the cluster; a local one is ended. What was under way is dropped."""
