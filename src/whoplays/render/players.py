@@ -224,7 +224,9 @@ class Soundfont:
         self._synth = fluidsynth.Synth(samplerate=float(SAMPLE_RATE), gain=0.4)
         self._font = self._synth.sfload(str(path)) if path.is_file() else -1
         if self._font < 0:
-            raise RenderError(f"{path}: {'is no soundfont' if path.is_file() else 'not found'}; name an .sf2 or .sf3 file")
+            raise RenderError(
+                f"{path}: {'is no soundfont' if path.is_file() else 'not found'}; name an .sf2 or .sf3 file"
+            )
         self.name = path.stem
 
     def has(self, program: int, bank: int) -> bool:
