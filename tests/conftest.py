@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from whoplays import synth
 
 RATE = 22050
+COMMAND_S = 900  # for a command to end, on a busy machine too
 
 # Nothing is timed in the tests: on a busy machine one example may well take longer than hypothesis thinks right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,6 +67,24 @@ def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             samples = synth.recording([family], duration_s=1.2, seed=[c, i], sample_rate=RATE)
             soundfile.write(root / family / f"take{i:02d}.wav", samples, RATE)
     return root
+
+
+def command_without(
+    modules: tuple[str, ...], words: list[str], *, status: int = 0, then: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in an interpreter of its own; it must end with `status`, and have loaded nothing of `modules`.
+
+    then: more to do in the interpreter afterwards, such as an assertion.
+    """
+    code = (
+        "import sys; from whoplays.cli import main\n"
+        f"sys.argv = ['whoplays', *{words!r}]\n"
+        f"try: main()\nexcept SystemExit as stop: assert (stop.code or 0) == {status}, stop.code\n"
+        f"assert not [m for m in sys.modules if m.split('.')[0] in {modules!r}], 'loaded'\n" + then
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def tone(frequency: float, seconds: float = 1.0, rate: int = RATE, level: float = 0.5) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from conftest import command_without
 from whoplays import dataset
 from whoplays.dataset import BuildSettings
 from whoplays.errors import UsageError, WhoplaysError
@@ -197,14 +198,7 @@ def test_without_the_flag_nothing_of_ray_is_loaded(class_folders: Path, tiny_mod
     build = ["dataset", "build", str(class_folders), "--out", str(tmp_path / "set"), "--workers", "1"]
     hear_one = ["predict", str(class_folders / "drums" / "take00.wav"), "--model", str(tiny_model)]
     for words in (build, hear_one):
-        code = (
-            "import sys; from whoplays.cli import main\n"
-            f"sys.argv = ['whoplays', *{words!r}]\n"
-            "try: main()\nexcept SystemExit as stop: assert not stop.code, stop.code\n"
-            "assert not [m for m in sys.modules if m.split('.')[0] in ('ray', 'fsspec', 'upath')], 'loaded'"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
-        assert done.returncode == 0, done.stderr
+        command_without(("ray", "fsspec", "upath"), words)
 
 
 @pytest.mark.parametrize("debug", ["", "1"])

@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 import whoplays
+from conftest import command_without
 from whoplays import dataset
 from whoplays.cli import app
 from whoplays.dataset import BuildSettings, Dataset
@@ -369,11 +370,6 @@ def test_without_ray_one_line_says_what_to_install(shards: Path, tmp_path: Path)
 
 def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:
     """As far as the command goes without a data set; who imports Ray at all is kept by test_house.py."""
-    code = (
-        "import sys; from whoplays.cli import main\n"
-        f"sys.argv = ['whoplays', 'train', {str(tmp_path)!r}, '--out', {str(tmp_path / 'm')!r}]\n"
-        "try: main()\nexcept SystemExit as stop: assert stop.code == 1, stop.code\n"
-        "assert 'whoplays.train.report' in sys.modules and 'ray' not in sys.modules, 'loaded'"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
-    assert done.returncode == 0 and "has no finished data set" in done.stderr, done.stderr
+    words = ["train", str(tmp_path), "--out", str(tmp_path / "m")]
+    done = command_without(("ray",), words, status=1, then="assert 'whoplays.train.report' in sys.modules, 'not begun'")
+    assert "has no finished data set" in done.stderr, done.stderr

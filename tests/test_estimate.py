@@ -15,6 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from conftest import command_without
 from whoplays.cluster import estimate as estimates
 from whoplays.cluster.estimate import Asked, Sample, build_sample, estimate, hear_sample
 from whoplays.cluster.told import text
@@ -201,14 +202,8 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_prints_json_without_ray(class_folders: Path) -> None:
     words = [str(class_folders), "--clips", "20000", "--nodes", "2", "--cores", "4", "--price", "0.05", "--json"]
-    code = (
-        "import sys; from whoplays.cli import main\n"
-        f"sys.argv = ['whoplays', 'cluster', 'estimate', *{words!r}, '--sample', '3']\n"
-        "try: main()\nexcept SystemExit as stop: assert not stop.code, stop.code\n"
-        "assert 'ray' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAITS_S)
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    done = command_without(("ray",), ["cluster", "estimate", *words, "--sample", "3"])
+    assert not done.stderr, done.stderr
     found = json.loads(done.stdout)
     assert (found["clips"], found["nodes"], found["cores_per_node"]) == (20_000, 2, 4)
     assert found["sample"]["recordings"] == 3 and found["money"]["total"]["expected"] > 0

@@ -27,6 +27,7 @@ import numpy as np
 
 from . import audio, checks
 from .audio import Array
+from .environment import ONE_THREAD
 from .errors import AudioError
 
 STUCK_S = 120.0  # without a block: far more than a block of a second takes on any machine and disk
@@ -37,23 +38,11 @@ MAX_PARTS = 64  # blocks in a frame; systems take so many parts at once
 _HEAD = struct.Struct("<cI")
 _PIPE = 1 << 20  # bytes that can be decoded ahead
 
-#: Set in the environment of processes that are to decode in a process of their own, since one of them has died.
+#: Inherited by processes that are to decode in a process of their own, through `load` and `duration_of`: one has died.
 WALLED = "WHOPLAYS_WALLED"
 
 #: Whether this system can: processes with limits, and pipes that can be waited for.
 POSSIBLE = os.name == "posix"
-
-
-@contextlib.contextmanager
-def walled() -> Iterator[None]:
-    """Let processes that are started within decode in processes of their own, through `load` and `probe`."""
-    before = os.environ.get(WALLED)
-    os.environ[WALLED] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(WALLED, None)
 
 
 @lru_cache(maxsize=1)
@@ -66,14 +55,14 @@ def _wall() -> Decoder | None:
 
 
 def load(path: Path, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Array:
-    """Return what `audio.load` returns, decoded here, or elsewhere in a process that was started `walled`."""
+    """Return what `audio.load` returns, decoded here, or elsewhere in a process that inherited `WALLED`."""
     if wall := _wall():
         return wall.load(path, sample_rate=sample_rate, start=start, duration=duration)
     return audio.load(path, sample_rate=sample_rate, start=start, duration=duration)
 
 
 def duration_of(path: Path) -> float | None:
-    """Return the seconds that a file's header tells, None where it does not; `walled` as for `load`."""
+    """Return the seconds that a file's header tells, None where it does not; `WALLED` as for `load`."""
     wall = _wall()
     return wall.duration_of(path) if wall else audio.probe(path).duration
 
@@ -143,12 +132,11 @@ class Decoder:
             # -P: nothing is imported from the folder one happens to be in
             command = [sys.executable, "-P", "-m", __name__]
             pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-            one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             # glibc would give each block's memory back to the system and ask for it again: a tenth of the time
             keep = {"MALLOC_TRIM_THRESHOLD_": str(32 << 20), "MALLOC_MMAP_THRESHOLD_": str(16 << 20)}
             # A session of its own: Ctrl-C is its user's to handle, who ends it.
             self._process = subprocess.Popen(
-                command, **pipes, bufsize=0, start_new_session=True, env={**keep, **os.environ, **one_thread}
+                command, **pipes, bufsize=0, start_new_session=True, env={**keep, **os.environ, **ONE_THREAD}
             )
             assert self._process.stdout
             with contextlib.suppress(ImportError, AttributeError, OSError):

@@ -17,27 +17,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
 from . import decoder
+from .environment import ONE_THREAD, inherited
 from .errors import WhoplaysError
 
 MOST_RESTARTS = 3  # of all worker processes, after one died
-
-#: Set to 1 in every worker: the same arithmetic whatever their number, and no more threads than cores.
-ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let processes that are started within compute on one thread each."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class Engine(Protocol):
@@ -64,7 +47,7 @@ class Processes:
 
     def __enter__(self) -> Self:
         """Start them as they are needed."""
-        self._held.enter_context(one_thread())
+        self._held.enter_context(inherited(ONE_THREAD))
         self._start()
         return self
 
@@ -80,7 +63,7 @@ class Processes:
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield results as they are ready; a few more items than there are workers are under way at a time.
 
-        When a worker process dies, the work goes on in new ones that keep decoders out (see `decoder.walled`). Raises
+        When a worker process dies, the work goes on in new ones that keep decoders out (see `decoder.WALLED`). Raises
         `WhoplaysError` when those die as well.
         """
         waiting = deque(range(len(items)))
@@ -118,6 +101,6 @@ class Processes:
                 "worker processes died again and again (out of memory?); run the same command again: what is done is kept"
             )
         if not self._restarted:
-            self._held.enter_context(decoder.walled())
+            self._held.enter_context(inherited({decoder.WALLED: "1"}))
         self._restarted += 1
         self._start()

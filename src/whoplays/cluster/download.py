@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +25,7 @@ from ..download.ledger import NAME as LEDGER
 from ..download.pacing import Stopped
 from ..download.settings import Settings
 from ..errors import DownloadError, UsageError, WhoplaysError
-from .engine import Cluster, load_ray, short
+from .engine import Cluster, differing, load_ray, short, versions_of
 
 DEATHS = 3  # of workers over one clip, until it is taken for the cause
 START_S = 120.0  # for a first worker to be ready
@@ -144,7 +143,7 @@ class Worker:
             self._fetcher()
         except WhoplaysError as error:
             return error
-        return node, versions()
+        return node, versions_of(DECIDING)
 
     def _fetcher(self) -> Fetcher:
         with self._lock:
@@ -191,17 +190,6 @@ def _outcome(told: Fetched | tuple[Any, ...]) -> Fetched:
     if kind == "stopped":
         raise Stopped
     raise DiskError(words[0]) if kind == "disk" else words[0]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides a clip's samples, of this process."""
-    found = {}
-    for name in DECIDING:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 @dataclass(eq=False)
@@ -280,10 +268,9 @@ class Workers:
         if isinstance(told, WhoplaysError):
             raise told
         node, there = told
-        here = versions()
-        if differs := [f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name]]:
+        if differs := differing(there, versions_of(DECIDING)):
             raise UsageError(
-                f"--cluster {self._cluster.address}: node {node} would fetch other samples ({'; '.join(differs)}); "
+                f"--cluster {self._cluster.address}: node {node} would fetch other samples ({differs}); "
                 "install the same versions there"
             )
 

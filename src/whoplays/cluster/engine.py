@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from ..engine import ONE_THREAD, one_thread
+from ..environment import ONE_THREAD, inherited
 from ..errors import UsageError, WhoplaysError, missing_extra
 
 LOCAL = "local"
@@ -107,11 +107,11 @@ class Cluster:
         told = {"logging_level": logging.ERROR, "log_to_driver": bool(os.environ.get("WHOPLAYS_DEBUG"))}
         if self.address == LOCAL:
             told |= {"num_cpus": self.workers or os.cpu_count() or 1, "object_store_memory": _STORE_MB << 20}
-            with one_thread():
+            with inherited(ONE_THREAD):
                 self._ray.init(address=LOCAL, include_dashboard=False, **told)
         else:
             _look_for(self.address)
-            self._ray.init(address=self.address, runtime_env={"env_vars": dict.fromkeys(ONE_THREAD, "1")}, **told)
+            self._ray.init(address=self.address, runtime_env={"env_vars": ONE_THREAD}, **told)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Leave the cluster; a local one is ended. What was under way is dropped."""
@@ -146,11 +146,10 @@ class Cluster:
                     f"--cluster {self.address}: node {node['NodeManagerAddress']} cannot run whoplays "
                     f"({short(error)}); install the same version there"
                 ) from None
-            differs = [f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name]]
-            if differs:
+            if differs := differing(there, here):
                 raise UsageError(
                     f"--cluster {self.address}: node {node['NodeManagerAddress']} would give other bytes "
-                    f"({'; '.join(differs)}); install the same versions there"
+                    f"({differs}); install the same versions there"
                 )
 
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -220,13 +219,23 @@ def _packed(value: Any) -> bytes:
 
 def versions() -> dict[str, str]:
     """Return the versions of what decides the bytes of features, of this process."""
-    found = {"python": ".".join(map(str, sys.version_info[:2]))}
-    for name in DECIDING:
+    return {"python": ".".join(map(str, sys.version_info[:2])), **versions_of(DECIDING)}
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """Return the version of each package in this process."""
+    found = {}
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def differing(there: dict[str, str], here: dict[str, str]) -> str:
+    """Return in words what of the versions on a node is other than here; nothing when they are the same."""
+    return "; ".join(f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name])
 
 
 def _look_for(address: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..environment import ONE_THREAD
 from ..errors import ModelError
 from .metrics import Metrics
 from .problems import Problem
@@ -51,8 +52,7 @@ class Worker:
         """Start a process; it says `ready` when it is warm."""
         ours, theirs = socket.socketpair()
         quiet = None if os.environ.get("WHOPLAYS_DEBUG") else subprocess.DEVNULL
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-        environment = {**os.environ, **threads}
+        environment = {**os.environ, **ONE_THREAD}
         environment.pop("WHOPLAYS_TOKEN", None)  # what a worker does not know, it cannot give away
         with theirs:
             process = subprocess.Popen(

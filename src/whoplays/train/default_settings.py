@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, require
+from .limits import FORM, of_any_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +42,13 @@ class DefaultSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be, before anything is read."""
         checks = [
-            (1 <= self.epochs <= 100_000, f"--epochs {self.epochs}: 1 to 100000"),
-            (1 <= self.batch_size <= 65_536, f"--batch-size {self.batch_size}: 1 to 65536"),
-            (0 < self.learning_rate <= 1, f"--learning-rate {self.learning_rate:g}: more than 0, at most 1"),
-            (0 <= self.seed < 2**31, f"--seed {self.seed}: 0 to 2147483647"),
+            *of_any_recipe(
+                epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=self.seed
+            ),
             (0 <= self.restart < self.epochs, f"restart {self.restart}: 0 to {self.epochs - 1}"),
             (0 <= self.mix <= 1, f"mix {self.mix:g}: 0 to 1"),
         ]
-        for fine, problem in checks:
-            if not fine:
-                raise UsageError(f"{problem} is possible")
+        require(checks, UsageError, FORM)
 
     def rate_after(self, epochs: float) -> float:
         """Return the learning rate: straight up within an epoch, then half a cosine to a hundredth; see `restart`."""

@@ -12,12 +12,13 @@ import numpy as np
 
 from .. import __version__, bundle, export, metrics
 from ..dataset import Dataset, Split
-from ..errors import DatasetError, UsageError
+from ..errors import DatasetError, UsageError, require
 from ..files import only_writer
 from ..framework import load_keras
 from ..storage.address import Place
 from . import checkpoint
 from .card import card
+from .limits import FORM, of_any_recipe
 from .run import Part, Run
 from .steps import Objective
 from .together import Alone, Exchange, total
@@ -49,19 +50,16 @@ class ReportSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be, before anything is read."""
         checks = [
-            (1 <= self.epochs <= 100_000, f"--epochs {self.epochs}: 1 to 100000"),
-            (1 <= self.batch_size <= 65_536, f"--batch-size {self.batch_size}: 1 to 65536"),
-            (0 < self.learning_rate <= 1, f"--learning-rate {self.learning_rate:g}: more than 0, at most 1"),
+            *of_any_recipe(
+                epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=self.seed
+            ),
             (1 <= self.patience <= 100_000, f"--patience {self.patience}: 1 to 100000"),
             (0 <= self.l2 <= 1, f"--l2 {self.l2:g}: 0 to 1"),
             (0 <= self.dropout < 1, f"--dropout {self.dropout:g}: 0 up to 1, not included"),
             (self.loss in ("softmax", "sigmoid"), f"--loss {self.loss}: softmax or sigmoid"),
-            (0 <= self.seed < 2**31, f"--seed {self.seed}: 0 to 2147483647"),
             (self.name.replace("-", "").replace("_", "").isalnum(), f"--name {self.name!r}: letters, digits, - and _"),
         ]
-        for fine, problem in checks:
-            if not fine:
-                raise UsageError(f"{problem} is possible")
+        require(checks, UsageError, FORM)
 
 
 @dataclass(frozen=True)
