@@ -39,7 +39,7 @@ PREFLIGHT = {
     "Access-Control-Max-Age": "600",
 }
 IDLE_S = 20.0  # between two pieces of a body
-DRAIN_BYTES = 16 << 20  # of a body that is not wanted, read so that the client gets to see the answer
+DRAIN_S = 5.0  # for what is left of a body that is not wanted: a client that still sends would not see the answer
 CLIENTS = 10_000  # addresses that are remembered
 
 
@@ -161,7 +161,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008, "reason": problem.detail[:120]})
             return
         response = answer(problem)
-        if not await _drained(receive):
+        if not await _drained(receive, self.settings.max_upload_bytes):
             response.headers["Connection"] = "close"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         await response(scope, receive, self._dressed(scope, headers, send, counted=False))
@@ -199,12 +199,12 @@ def _too_large(settings: Settings) -> Problem:
     return Problem("too-large", f"the body has more than {most} MiB, which is the most that is read", limit_mb=most)
 
 
-async def _drained(receive: Receive) -> bool:
-    """Read what is left of a small body, for a little while. Return whether that was all of it."""
+async def _drained(receive: Receive, most: int) -> bool:
+    """Read what is left of a body, for a little while and at most so many bytes. Return whether that was all of it."""
     size = 0
     try:
-        async with asyncio.timeout(5):
-            while size < DRAIN_BYTES:
+        async with asyncio.timeout(DRAIN_S):
+            while size <= most:
                 message = await receive()
                 size += len(message.get("body", b""))
                 if message["type"] != "http.request" or not message.get("more_body"):
@@ -238,6 +238,8 @@ class _Body:
         self._size += len(message.get("body", b""))
         self._done = message["type"] != "http.request" or not message.get("more_body")
         if self._size > self._settings.max_upload_bytes:
-            self._done = True
+            if not self._done:
+                self._done = True
+                await _drained(self._receive, self._settings.max_upload_bytes)
             raise _too_large(self._settings)
         return message

@@ -17,6 +17,7 @@ from .settings import Settings
 HEADERS_S = 10.0  # for a request's head to arrive
 STOP_S = 30  # for work at hand when the server is stopped
 CONNECTIONS = 1000
+IDLE_S = 30  # of a connection between two requests: far more than clients keep theirs (httpx: 5 s), or both would end at once
 
 
 class _Protocol(H11Protocol):
@@ -88,6 +89,7 @@ def build(settings: Settings, tell: Callable[[str], None] = lambda line: None) -
         proxy_headers=settings.proxy,
         forwarded_allow_ips="*" if settings.proxy else None,
         limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=STOP_S,
     )
     return _Server(config)
