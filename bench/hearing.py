@@ -110,7 +110,7 @@ def main() -> None:
     recogniser = Recogniser()
     rate = recogniser.config.features.sample_rate
     clip = synth.recording(["guitar", "drums"], duration_s=10, seed=1, sample_rate=44100)
-    ours, theirs = soxr.resample(clip, 44100, rate), soxr.resample(clip, 44100, 16000).astype(np.float32)
+    ours, theirs = (soxr.resample(clip, 44100, each).astype(np.float32) for each in (rate, 16000))
     peer = yamnet(options.yamnet)
 
     def network_alone() -> None:

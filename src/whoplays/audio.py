@@ -287,7 +287,7 @@ def mono(block: NDArray[Any]) -> Array:
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     if samples.size:
         peak = max(float(samples.max()), -float(samples.min()))
-        if not np.isfinite(peak) or not np.isfinite(samples).all():
+        if not np.isfinite(peak):  # NaN as well: the maximum is NaN then
             raise AudioError("holds NaN or infinite samples; write the recording anew")
         if peak > MAX_LEVEL:
             raise AudioError(

@@ -68,7 +68,7 @@ def stretches(
     shortest = min(settings.min_length_s, float(edges[-1] - edges[0]) / 2)
     lengths = np.diff(edges)
     return [
-        Stretch(float(edges[a]), float(edges[b]), float(np.average(scores[a:b], weights=lengths[a:b])))
+        Stretch(float(edges[a]), float(edges[b]), float(scores[a:b] @ lengths[a:b] / lengths[a:b].sum()))
         for a, b in runs
         if edges[b] - edges[a] >= shortest
     ]
