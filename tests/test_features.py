@@ -55,6 +55,15 @@ def test_mel_and_mfcc_equal_librosa(rate, n_fft, hop, n_mels, n_mfcc, fmin, fmax
     np.testing.assert_allclose(features.compute(samples, chosen), mfcc, atol=1e-3)
 
 
+@pytest.mark.parametrize("top_db", [None, 30.0, 80.0])
+def test_the_range_of_decibels_is_librosas(top_db: float | None) -> None:
+    samples = np.concatenate([tone(440.0, 0.5), np.zeros(RATE // 2, np.float32)]) + noise(RATE) / 1000
+    chosen = FeatureSettings(kind="mfcc", n_fft=2048, hop_length=512, n_mels=128, fmin=0.0, fmax=None, top_db=top_db)
+    mel = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=2048, hop_length=512)
+    wanted = librosa.feature.mfcc(S=librosa.power_to_db(mel, top_db=top_db), n_mfcc=20).T
+    np.testing.assert_allclose(features.compute(samples, chosen), wanted, atol=1e-3)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     n=st.integers(1, 9000),
@@ -115,6 +124,11 @@ def test_variants_come_from_one_spectrum_and_zero_is_the_sound_itself() -> None:
     assert variants.shape == (3, 20, 20)
     assert variants.dtype == np.float32
     np.testing.assert_array_equal(variants[1], features.compute(samples, features.REPORT))
+    power = features.power_spectrum(samples, n_fft=2048, hop_length=512)
+    for variant, shift in zip(variants, (-2, 0, 2), strict=True):
+        raised = features.mel_power(power, features.REPORT, semitones=shift)
+        np.testing.assert_array_equal(variant, features.from_mel_power(raised, features.REPORT))
+    assert np.abs(variants[0] - variants[2]).max() > 1
 
 
 @given(n=st.integers(1, 900), steps=st.integers(1, 64))
@@ -159,6 +173,42 @@ def test_the_dct_is_orthonormal_and_shared_arrays_are_read_only() -> None:
 def test_impossible_settings_are_refused_by_name(change: dict, word: str) -> None:
     with pytest.raises(ModelError, match=word):
         FeatureSettings.from_dict(features.LOGMEL.to_dict() | change)
+
+
+def test_what_is_refused_names_all_that_is_known() -> None:
+    with pytest.raises(
+        ModelError, match=r"^feature settings: unknown colour; this version knows fmax, fmin, hop_length, "
+    ):
+        FeatureSettings.from_dict({"colour": "red"})
+    with pytest.raises(ModelError, match=r"^feature settings: steps 0 is outside 1 to 100000$"):
+        FeatureSettings(steps=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "others"),
+    [
+        ("sample_rate", 1000, 768_000, {"fmax": None}),
+        ("n_fft", 16, 65_536, {"hop_length": 1}),
+        ("hop_length", 1, 1024, {}),
+        ("win_length", 2, 1024, {}),
+        ("n_mels", 1, 1024, {}),
+        ("n_mfcc", 1, 64, {"kind": "mfcc"}),
+        ("steps", 1, 100_000, {}),
+    ],
+)
+def test_every_setting_has_its_limits(name: str, least: int, most: int, others: dict) -> None:
+    for value in (least, most):
+        assert getattr(FeatureSettings(**{**others, name: value}), name) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(ModelError, match=name):
+            FeatureSettings(**{**others, name: value})
+
+
+def test_without_a_highest_frequency_it_is_half_the_rate() -> None:
+    assert FeatureSettings(fmin=11_000.0, fmax=None).fmax is None
+    with pytest.raises(ModelError, match="11025.0 Hz do not fit"):
+        FeatureSettings(fmin=11_025.0, fmax=None)
+    assert FeatureSettings(kind="logmel", n_mfcc=65).width == 64
 
 
 def test_settings_survive_the_way_through_json() -> None:
