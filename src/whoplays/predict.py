@@ -209,23 +209,21 @@ class Recogniser:
 
     def _hear(self, blocks: Iterable[Array], path: str, meter: checks.Meter | Decoded, start: float) -> Prediction:
         rate = self.config.features.sample_rate
-        whole: list[Array] = []
-        curves: list[Array] = []
-        edges: list[NDArray[np.float64]] = []
+        whole, curves, edges = _Rows(np.float32), _Rows(np.float32), _Rows(np.float64)
         at = 0  # samples heard so far
         for window in self._windows(blocks):
             scores, curve = self._hear_window(window)
-            whole.append(scores)
-            curves.append(curve)
-            edges.append(start + (at + np.linspace(0, len(window), len(curve) + 1)[:-1]) / rate)
+            whole.add(scores[None])
+            curves.add(curve)
+            edges.add(start + (at + np.linspace(0, len(window), len(curve) + 1)[:-1]) / rate)
             at += len(window)
         if at / rate < MIN_DURATION:
             raise AudioError(
                 f"has {at / rate:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
             )
-        pooled = np.max(whole, axis=0) if self.config.pooling == "max" else np.mean(whole, axis=0)
-        borders = np.concatenate([*edges, [start + at / rate]])
-        answer = self._prediction(path, at / rate, meter.sample_rate, pooled, np.concatenate(curves), borders)
+        pooled = whole.array().max(axis=0) if self.config.pooling == "max" else whole.array().mean(axis=0)
+        borders = np.append(edges.array(), start + at / rate)
+        answer = self._prediction(path, at / rate, meter.sample_rate, pooled, curves.array(), borders)
         return replace(answer, warnings=[*meter.cautions(at / rate), *_about(answer)])
 
     def _windows(self, blocks: Iterable[Array]) -> Iterator[Array]:
@@ -272,6 +270,24 @@ class Recogniser:
         reached = min(threshold, 0.8 * float(scores.max()))
         found = stretches(scores, edges, threshold=reached, settings=self.config.timeline)
         return found or stretches(scores, edges, threshold=reached, settings=_LIKELIEST)
+
+
+class _Rows:
+    """An array that grows at its end, in one piece: small arrays for each window would hold the memory between them."""
+
+    def __init__(self, dtype: type[np.floating]) -> None:
+        self._dtype = dtype
+        self._bytes = bytearray()
+        self._width: tuple[int, ...] = ()
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Take in rows (n, ...)."""
+        self._width = rows.shape[1:]
+        self._bytes += rows.astype(self._dtype, copy=False).tobytes()
+
+    def array(self) -> NDArray[Any]:
+        """Return all rows; no more can be added while it is in use."""
+        return np.frombuffer(self._bytes, self._dtype).reshape(-1, *self._width)
 
 
 def _about(answer: Prediction) -> list[checks.Caution]:
