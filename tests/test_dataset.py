@@ -10,7 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -21,8 +24,9 @@ from hypothesis import strategies as st
 from conftest import RATE, tone
 from whoplays import audio, dataset, features
 from whoplays.dataset import BuildSettings, Dataset, sources
+from whoplays.dataset import make as making
 from whoplays.dataset.split import divide, pick
-from whoplays.errors import DatasetError, WhoplaysError
+from whoplays.errors import DatasetError, ReadError, WhoplaysError
 from whoplays.labels import FAMILIES, label_for
 
 THIRDS = {"test": 0.25, "validation": 0.25}
@@ -183,6 +187,45 @@ def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost
     hidden.rename(gone)
     dataset.build(source, tmp_path / "again", chosen, workers=1)
     assert contents(tmp_path / "whole") == contents(tmp_path / "again")
+
+
+class Here:
+    """An engine that works in this process, where functions can be replaced."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        return enumerate(map(work, items))
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_disk_that_fails_for_a_moment_costs_no_recording(
+    heals: bool, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.build(class_folders, tmp_path / "whole", BuildSettings(**THIRDS), workers=1)
+    tried: Counter[Path] = Counter()
+    read, victim = audio.load, sorted(class_folders.rglob("*.wav"))[0]
+
+    def load(path: Path, **what: Any) -> np.ndarray:
+        tried[path] += 1
+        if path == victim and (tried[path] < 3 or not heals):
+            raise ReadError("cannot be read (Input/output error); is its disk or connection failing?")
+        return read(path, **what)
+
+    monkeypatch.setattr(audio, "load", load)
+    monkeypatch.setattr(making, "READ_AGAIN_S", (0.0, 0.0))
+    built = dataset.build(class_folders, tmp_path / "again", BuildSettings(**THIRDS), engine=Here())
+    assert tried[victim] == 3
+    assert (contents(tmp_path / "whole") == contents(tmp_path / "again")) == heals
+    if not heals:
+        assert [(one.name, "is its disk" in one.cause) for one in built.left_out][-1] == (
+            victim.relative_to(class_folders).as_posix(),
+            True,
+        )
 
 
 def test_what_a_kill_at_the_very_end_left_is_cleared(

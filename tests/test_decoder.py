@@ -15,7 +15,7 @@ import soundfile
 
 import whoplays
 from whoplays import batch, decoder, synth
-from whoplays.errors import AudioError
+from whoplays.errors import AudioError, ReadError
 
 pytestmark = pytest.mark.skipif(not decoder.POSSIBLE, reason="decoding processes need a POSIX system")
 
@@ -114,6 +114,17 @@ def test_decoders_print_nothing_of_their_own(tmp_path: Path, tiny_model: Path) -
         command = [sys.executable, "-m", "whoplays", "predict", *map(str, paths), "--model", str(tiny_model)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert all(line.startswith("whoplays: ") for line in ended.stderr.splitlines()), ended.stderr
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_failing_disk_is_told_from_a_bad_file(failed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = decoder.Decoder()
+    told = json.dumps({"error": "cannot be read", "read": failed}).encode()
+    parts = iter([decoder._HEAD.pack(b"f", len(told)), told])
+    monkeypatch.setattr(one, "_read", lambda size: bytearray(next(parts)))
+    with pytest.raises(AudioError, match="cannot be read") as raised:
+        one.frame()
+    assert isinstance(raised.value, ReadError) == failed
 
 
 def test_one_that_is_left_early_is_ended(duet: Path) -> None:

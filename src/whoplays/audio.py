@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import riff
-from .errors import AudioError
+from .errors import AudioError, ReadError
 from .storage.address import Address, Place
 from .watchedfile import WatchedFile
 
@@ -128,8 +128,8 @@ def _watched(source: Any, opened: contextlib.ExitStack) -> WatchedFile | None:
     return WatchedFile(source if view is None else view)
 
 
-def _unreadable(error: OSError) -> AudioError:
-    return AudioError(f"cannot be read ({error.strerror or error}); is its disk or connection failing?")
+def _unreadable(error: OSError) -> ReadError:
+    return ReadError(f"cannot be read ({error.strerror or error}); is its disk or connection failing?")
 
 
 def _openable(source: Any) -> Any:

@@ -28,7 +28,7 @@ import numpy as np
 from . import audio, checks
 from .audio import Array
 from .environment import ONE_THREAD
-from .errors import AudioError
+from .errors import AudioError, ReadError
 
 STUCK_S = 120.0  # without a block: far more than a block of a second takes on any machine and disk
 MEMORY = 2 << 30  # bytes beyond what starting takes
@@ -108,7 +108,8 @@ class Decoder:
             raise AudioError("cannot be decoded: its decoder lost its way, and was ended")
         content = self._read(size)
         if kind == b"f":
-            raise AudioError(json.loads(content)["error"])
+            told = json.loads(content)
+            raise (ReadError if told.get("read") else AudioError)(told["error"])
         return kind, content
 
     def _read(self, size: int) -> bytearray:
@@ -211,7 +212,7 @@ def main() -> None:
             else:
                 _tell(b"i", json.dumps({"duration": audio.probe(order["path"]).duration}).encode())
         except AudioError as error:
-            _tell(b"f", json.dumps({"error": str(error)}).encode())
+            _tell(b"f", json.dumps({"error": str(error), "read": isinstance(error, ReadError)}).encode())
         except MemoryError:
             told = f"cannot be decoded: it needs more memory than the {MEMORY >> 30} GiB it may take"
             _tell(b"f", json.dumps({"error": told}).encode())

@@ -37,6 +37,10 @@ class AudioError(WhoplaysError):
     """A recording cannot be used: missing, empty, unreadable, not audio, not finite, too short."""
 
 
+class ReadError(AudioError):
+    """The disk or the connection failed while a recording was read: another try may succeed."""
+
+
 class DatasetError(WhoplaysError):
     """A source of recordings, a manifest or a built data set cannot be used."""
 

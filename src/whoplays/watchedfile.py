@@ -51,6 +51,8 @@ class WatchedFile:
             self._file.seek(offset, whence)
         except OSError as error:
             self.error = self.error or error
+        except ValueError:  # before its beginning, as a bad header may ask: it stays where it is
+            pass
         return self.tell()
 
     def tell(self) -> int:

@@ -7,17 +7,18 @@ killed goes on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import audio, decoder, features
-from ..errors import AudioError, missing_extra
+from ..errors import AudioError, ReadError, missing_extra
 from ..files import sha256_of, write_json
 from ..storage.address import Address, Place
 from ..storage.fetched import one_by_one, recording
@@ -25,7 +26,10 @@ from . import shards
 from .settings import BuildSettings
 from .sources import Clip
 
+Read = TypeVar("Read")
+
 ASKED_AT_ONCE = 16
+READ_AGAIN_S = (0.1, 1.0)  # after a read that failed
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,19 @@ def durations(paths: Sequence[Place]) -> list[tuple[float | None, str | None]]:
 def _duration(path: Place) -> tuple[float | None, str | None]:
     try:
         with recording(path) as here:
-            return decoder.duration_of(here), None
+            return _patiently(lambda: decoder.duration_of(here)), None
     except AudioError as error:
         return None, str(error)
+
+
+def _patiently(read: Callable[[], Read]) -> Read:
+    """Return what reading gives, tried again where the disk or the connection failed: a clip is not lost for a moment's."""
+    for pause in READ_AGAIN_S:
+        try:
+            return read()
+        except ReadError:
+            time.sleep(pause)
+    return read()
 
 
 def make(job: Job) -> dict[str, Any]:
@@ -133,7 +147,9 @@ def variants(
     """
     chosen = settings.settings
     with recording(path or clip.path) as here:
-        samples = decoder.load(here, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
+        samples = _patiently(
+            lambda: decoder.load(here, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
+        )
     if len(samples) < settings.shortest_s * chosen.sample_rate:
         raise AudioError(
             f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed"
