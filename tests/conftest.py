@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning: many times slower beside other work
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So a shell starts what runs in the background; commands started by tests would inherit it, and never hear Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -337,6 +337,14 @@ def test_families_that_were_not_asked_for_are_judged_all_the_same(ontology):
     assert clips[video(1)].families == ("guitar", "piano") and clips[video(2)].unsure == ("drums",)
 
 
+def test_whole_lists_are_judged_as_segments_are(tmp_path, ontology):
+    rows = [f'{video(n)}, 0.000, 10.000, "{",".join(labels)}"' for n, labels in enumerate(((PIANO, GUITAR), (PIANO,)))]
+    (tmp_path / "list.csv").write_text("\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *rows]))
+    classes, judged = choose_classes(ontology, families=["piano"]), choose_classes(ontology)
+    plan = plan_from_lists([SegmentList(tmp_path / "list.csv")], classes, Draw(), judged=judged)
+    assert {clip.families for clip in plan.clips} == {("guitar", "piano"), ("piano",)}
+
+
 def many(count, *labels, first=0):
     return [segment(first + number, *labels) for number in range(count)]
 
@@ -363,6 +371,17 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_rows(ontology, ord
     rows = [*many(15, PIANO), *many(8, GUITAR, first=100), *many(4, PIANO, GUITAR, first=200), *many(3, PIANO)]
     draw = Draw(per_class=per_class, seed=seed)
     assert planned(rows, ontology, draw) == planned([rows[place] for place in order], ontology, draw)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_draw_is_the_beginning_of_the_order_of_all(ontology, seed):
+    rows = many(200, PIANO)
+    everything = planned(rows, ontology, Draw(seed=seed), families=["piano"])
+    for count in (1, 2, 3, 17):
+        assert (
+            planned(rows, ontology, Draw(per_class=count, seed=seed), families=["piano"]).clips
+            == everything.clips[:count]
+        )
 
 
 def test_a_larger_draw_only_adds_and_another_seed_draws_others(ontology):
@@ -397,9 +416,16 @@ def test_a_clip_of_two_classes_goes_to_the_rarer(ontology):
     assert piano.video_id == video(99) and piano.families == ("guitar", "piano")
 
 
-@pytest.mark.parametrize("wrong", [{"per_class": 0}, {"reserve": -1}, {"clips_per_video": 2}])
-def test_a_draw_that_makes_no_sense_is_refused(wrong):
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"per_class": 0}, "0"),
+        ({"reserve": -1}, "-1"),
+        ({"clips_per_video": 2}, "--clips-per-video 2: 1, or 0 for all"),
+    ],
+)
+def test_a_draw_that_makes_no_sense_is_refused(wrong, told):
+    with pytest.raises(UsageError, match=told):
         Draw(**wrong)
 
 
@@ -425,26 +451,29 @@ def test_a_plan_made_by_hand_needs_four_columns_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("row", "cause"),
     [
-        "../../etc/passwd,0,10,piano",
-        "abcdefghijk,0,10,../../tmp",
-        "abcdefghijk,0,10,",
-        "abcdefghijk,0,10,-rf",
-        "abcdefghijk,0,10,.hidden",
-        "abcdefghijk,10,0,piano",
-        "abcdefghijk,nan,10,piano",
-        "abcdefghijk,0,99999,piano",
-        "abcdefghijk,0,10,piano,x;y",
-        "abcdefghijk,0,10,piano,,../x",
-        "abcdefghijk",
+        ("../../etc/passwd,0,10,piano", "the video id is not eleven of A-Z a-z 0-9 _ -"),
+        ("abcdefghijk,0,10,../../tmp", "family"),
+        ("abcdefghijk,0,10,", "family"),
+        ("abcdefghijk,0,10,-rf", "family"),
+        ("abcdefghijk,0,10,.hidden", "family"),
+        ("abcdefghijk,10,0,piano", "end_s is not after start_s"),
+        ("abcdefghijk,nan,10,piano", "start_s"),
+        ("abcdefghijk,0,99999,piano", "the clip is longer than 600 s"),
+        ("abcdefghijk,0,10,piano,x;y", "a label is not of the form /m/04szw"),
+        ("abcdefghijk,0,10,piano,,../x", "families"),
+        ("abcdefghijk,0,10,piano,,,../x", "unsure"),
+        ("abcdefghijk,0,10,piano,,,,0", "rank is not a whole number from 1"),
+        ("abcdefghijk", "start_s"),
     ],
 )
-def test_a_hostile_or_broken_plan_row_is_reported_and_not_used(tmp_path, row):
+def test_a_hostile_or_broken_plan_row_is_reported_and_not_used(tmp_path, row, cause):
     path = tmp_path / "plan.csv"
-    path.write_text(f"video_id,start_s,end_s,family,labels,families\n{row}\nabcdefghijk,0,10,piano\n")
+    path.write_text(f"video_id,start_s,end_s,family,labels,families,unsure,rank\n{row}\nabcdefghijk,0,10,piano\n")
     clips, [bad] = read_plan(path)
-    assert [clip.video_id for clip in clips] == ["abcdefghijk"] and bad.line == 2 and bad.cause
+    assert [clip.video_id for clip in clips] == ["abcdefghijk"]
+    assert bad.line == 2 and bad.text.startswith(row) and cause in bad.cause
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n", b"\x89PNG\r\n\x00", b"video_id,start_s,end_s,family\nx\n"])
@@ -497,6 +526,7 @@ def test_tables_are_written_and_agree(tmp_path, ontology):
     found.write(tmp_path)
     rows = list(csv.DictReader((tmp_path / "cooccurrence.csv").open()))
     assert len(rows) == 10
+    assert list(rows[0]) == ["a", "b", "name_a", "name_b", "clips_a", "clips_b", "both", "share_of_a", "lift"]
     [row] = [row for row in rows if {row["a"], row["b"]} == {"brass", "piano"}]
     assert row["both"] == "1"
     assert {path.name for path in tmp_path.iterdir()} == {"cooccurrence.csv", "companions.csv", "exclusion.csv"}

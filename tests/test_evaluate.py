@@ -63,6 +63,29 @@ def test_a_row_that_is_drawn_twice_counts_as_two_rows() -> None:
     )
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_every_draw_of_many_counts_for_itself(exclusive: bool) -> None:
+    """All figures under weights are those of the rows repeated as often, draw by draw."""
+    rng = np.random.default_rng(1)
+    targets = np.eye(3)[rng.integers(0, 3, 40)]
+    targets[::9] = np.nan
+    scores = np.round(rng.random((40, 3)), 2)
+    counts = rng.integers(0, 3, (6, 40))
+    parts = metrics._Parts(targets, scores, exclusive, np.array(0.4))
+    drawn = parts.figures(counts.astype(float), ["a", "b", "c"])
+    for i, weights in enumerate(counts):
+        again = (np.repeat(values, weights, axis=0) for values in (targets, scores))
+        alone, _ = metrics.evaluate(*again, ["a", "b", "c"], exclusive=exclusive, thresholds=[0.4] * 3, draws=0)
+        assert {name: values[i] for name, values in drawn.items()} == pytest.approx(alone, nan_ok=True)
+
+
+def test_draws_do_not_hang_on_how_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_CELLS", 100)
+    held = list(metrics.drawn(np.arange(30), 10))
+    assert [len(weights) for weights in held] == [3, 3, 3, 1]
+    assert all((weights.sum(axis=1) == 30).all() for weights in held)
+
+
 def test_the_reports_figures_by_hand() -> None:
     targets = np.eye(3)[[0, 1, 2, 0]]
     scores = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.6, 0.3], [0.51, 0.3, 0.19]])
@@ -175,6 +198,23 @@ def test_thresholds_are_the_best_for_f1() -> None:
 
     assert f1(limit) >= max(f1(t) for t in np.linspace(0.05, 0.95, 200)) - 0.01
     assert metrics.best_thresholds(np.zeros((5, 1)), rng.random((5, 1))) == [0.5]
+    assert metrics.best_thresholds(np.ones((5, 1)), rng.random((5, 1))) == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("scores", "limit"),
+    [
+        ([0.1, 0.2, 0.6, 0.8], 0.5),  # all from 0.2 to 0.6 are as good: the one nearest to one half
+        ([0.1, 0.2, 0.3, 0.4], 0.25),
+        ([0.6, 0.7, 0.9, 1.0], 0.8),
+        ([0.3, 0.94, 0.97, 0.99], 0.95),
+        ([0.01, 0.02, 0.06, 0.08], 0.05),
+        ([0.96, 0.97, 0.98, 0.99], 0.5),  # none within the limits parts them
+    ],
+)
+def test_a_threshold_lies_between_scores_and_within_its_limits(scores: list[float], limit: float) -> None:
+    found = metrics.best_thresholds(np.array([[0.0], [0.0], [1.0], [1.0]]), np.array(scores)[:, None])
+    assert found == [pytest.approx(limit)]
 
 
 @pytest.mark.parametrize(
