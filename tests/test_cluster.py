@@ -45,7 +45,7 @@ def two_nodes() -> Iterator[Any]:
 
 @pytest.fixture
 def many_shards(monkeypatch: pytest.MonkeyPatch) -> BuildSettings:
-    monkeypatch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 2)
+    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
     return MANY_SHARDS
 
 

@@ -73,7 +73,7 @@ def shards(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The small data set in six shards of training."""
     out = tmp_path_factory.mktemp("shards") / "set"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 2)
+        patched.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
         dataset.build(class_folders, out, BuildSettings(pitch=(-1.0, 0.0, 1.0), test=0.25, validation=0.25), workers=1)
     return out
 
@@ -193,7 +193,7 @@ def test_the_default_recipe_trains_together(
     class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = BuildSettings(features="logmel", clip_s=2.0, validation=0.2)
-    monkeypatch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 2)
+    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
     dataset.build(class_folders, tmp_path / "set", made, workers=1)
     settings = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch_size": 9, "ema": 0.5}
     settings |= {"epochs": 3, "steps_per_epoch": 6, "crop_steps": 4, "mix": 0.0}

@@ -101,7 +101,7 @@ def test_parts_of_a_split_are_its_rows_each_once(
     class_folders: Path, tmp_path: Path, shard_mb: int, monkeypatch
 ) -> None:
     """What each of two machines reads, together, is the whole; here training has three shards or more."""
-    monkeypatch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 3)
+    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 3)
     chosen = BuildSettings(features="logmel", clip_s=4.0, pitch=(-2, -1, 0, 1, 2), shard_mb=shard_mb, **THIRDS)
     dataset.build(class_folders, tmp_path / "set", chosen, workers=1)
     built = Dataset.open(tmp_path / "set")

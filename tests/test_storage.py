@@ -206,7 +206,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 3)
+    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 3)
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -267,7 +267,7 @@ def test_a_cluster_builds_in_a_failing_store_and_each_machine_reads_its_own_shar
 def test_a_killed_build_in_a_store_goes_on_to_the_same_bytes(store: Store, class_folders: Path, tmp_path: Path) -> None:
     """kill -9 once the first shards are there; then another process, in another place, finishes it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(dataset.build.__globals__, "CLIPS_PER_SHARD", 2)
+        patch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
         dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
     source = store.put(class_folders, "classes")
     script = (
