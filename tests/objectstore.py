@@ -125,9 +125,9 @@ class Store:
 
 
 def _silent() -> Any:
-    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import WSGIRequestHandler
 
-    class Silent(MotoRequestHandler):
+    class Silent(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log(self, *_: Any) -> None:
