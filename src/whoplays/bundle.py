@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -287,7 +287,7 @@ def _read(folder: Path) -> tuple[Bundle, bytes]:
         if not os.path.lexists(folder / name):
             raise ModelError(f"is no model folder: {name} is missing")
     try:
-        values = json.loads(_content(folder, CONFIG).decode(), parse_constant=_refuse_constant)
+        values = json.loads(_content(folder, CONFIG).decode(), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{CONFIG} is not JSON ({error})") from None
     if not isinstance(values, dict):
@@ -300,8 +300,11 @@ def _read(folder: Path) -> tuple[Bundle, bytes]:
     return Bundle(folder, config, expected), network
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):  # NaN, Infinity, 1e999
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return number
 
 
 _LIMITS = {NETWORK: MAX_NETWORK_BYTES, CONFIG: MAX_CONFIG_BYTES, CARD: MAX_CARD_BYTES}
