@@ -39,7 +39,7 @@ PREFLIGHT = {
     "Access-Control-Max-Age": "600",
 }
 IDLE_S = 20.0  # between two pieces of a body
-DRAIN_S = 5.0  # for what is left of a body that is not wanted: a client that still sends would not see the answer
+DRAIN_S = 20.0  # for what is left of a body that is not wanted: a client that still sends would not see the answer
 CLIENTS = 10_000  # addresses that are remembered
 
 
