@@ -52,7 +52,16 @@ def recordings(folder: Path, *names: str, seconds: float = 0.5) -> None:
 
 
 def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Path) -> None:
-    summary = dataset.build(class_folders, tmp_path / "set", BuildSettings(pitch=(-1, 0, 1), **THIRDS), workers=2)
+    told: list[tuple[int, int]] = []
+    summary = dataset.build(
+        class_folders,
+        tmp_path / "set",
+        BuildSettings(pitch=(-1, 0, 1), **THIRDS),
+        workers=2,
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    assert told[0] == (0, 24) and told[-1] == (24, 24) and told == sorted(told)
+    assert summary.folder == tmp_path / "set" and not summary.left_out
     built = Dataset.open(tmp_path / "set")
     assert [label.id for label in built.labels] == ["drums", "guitar", "strings"]
     assert summary.rows == {"training": 36, "validation": 6, "test": 6}
@@ -350,6 +359,8 @@ def test_where_chooses_rows_and_split_is_taken_from_the_manifest(tmp_path: Path)
     chosen = BuildSettings(where=("kind=keep",), test=0.2, validation=0)
     summary = dataset.build(path, tmp_path / "set", chosen)
     assert summary.rows == {"training": 4, "validation": 0, "test": 2}
+    assert len(sources.read_source(path, where=("kind=keep,drop",))[1]) == 8
+    assert len(sources.read_source(path, where=("kind!=drop,other",))[1]) == 6
     with pytest.raises(DatasetError, match="columns are path, label, kind, split"):
         sources.read_source(path, where=("colour=red",))
 
