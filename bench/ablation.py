@@ -50,6 +50,7 @@ from whoplays.render.work import log_mel, songs_of
 from whoplays.train import Watcher, train
 
 SHARD = 256
+SHIPPED_SCENES = 23_040  # of the shipped model's training
 TOLD = ("mAP", "F1 at its thresholds", "duets: all found %", "duets: highest scores %", "false alarms: clips %")
 
 
@@ -134,16 +135,22 @@ def _embedded(teacher: Teacher | None, scene: Scene) -> np.ndarray:
 
 
 def material_of(row: Row, scenes: Path, asked: argparse.Namespace) -> Path:
-    """Return a folder of material with the row's parts: links to scenes, validation and, distilled, the music and the head."""
+    """Return a folder of material with the row's parts: links to scenes, validation and, distilled, the head and music.
+
+    Of the music there is as much for each scene as in the shipped model's training.
+    """
     folder = asked.out / "material" / row.name
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"training": scenes, "validation": asked.material / "validation"}
     if row.distilled:
-        parts |= {"music": asked.material / "music", HEAD: asked.material / HEAD}
+        music = sorted((asked.material / "music").glob("*.npz"))
+        kept = music[: max(1, round(len(music) * asked.scenes / SHIPPED_SCENES))]
+        parts |= {HEAD: asked.material / HEAD, **{f"music/{path.name}": path for path in kept}}
     for name, target in parts.items():
         link = folder / name
+        link.parent.mkdir(exist_ok=True)
         if not link.exists():
-            link.symlink_to(os.path.relpath(target.resolve(), folder.resolve()))
+            link.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()))
     return folder
 
 
