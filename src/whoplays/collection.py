@@ -4,6 +4,9 @@ While a run lasts each result is appended to `TABLE.journal`, one line each, whi
 half second. At its end the table is written anew, whole, with what the journal holds, and only then the journal goes.
 Killed before the rename: table as it was, and the journal. Killed after it: both hold the same results, and a recording
 stands once because it is known by its path. A line that was cut off by the kill is no line, and is heard again.
+
+Rows are held on disk, not in memory (an archive's would fill it): in an unnamed file beside the table, which ends with the
+process, however it ends. Of each recording only its path, its mark and the place of its row are kept.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 from .errors import UsageError, WhoplaysError
 from .files import hold, remove_leftovers
@@ -46,6 +50,14 @@ def how(fingerprint: str, start: float, duration: float | None) -> str:
     return hashlib.blake2b(f"{fingerprint} {start} {duration}".encode(), digest_size=6).hexdigest()
 
 
+class _Kept(NamedTuple):
+    """A recording's row: where its line begins, what it was heard from, whether it is a failure."""
+
+    place: int
+    seen: str
+    failed: bool
+
+
 class Collection:
     """An open table of results; to be used in a `with` statement. One process at a time has it open."""
 
@@ -58,12 +70,13 @@ class Collection:
         table.check(table_path)
         self.path = table_path
         self.journal = table_path.with_name(table_path.name + ".journal")
-        self._lines: dict[str, str] = {}  # key -> a row as JSON; text takes less memory than objects
-        self._seen: dict[str, tuple[str, bool]] = {}  # key -> mark, failed
+        self._kept: dict[str, _Kept] = {}
         self._file = self._open_journal(resume)
         self._synced = time.monotonic()
         remove_leftovers(table_path)
         try:
+            with self._told():
+                self._rows = tempfile.TemporaryFile(dir=table_path.parent)  # noqa: SIM115 - open as long as this is
             if resume and table_path.exists():
                 for row in table.read(table_path):
                     self._keep(row)
@@ -93,9 +106,16 @@ class Collection:
         return file
 
     def _keep(self, row: dict[str, Any]) -> None:
-        key = _key(row["path"])
-        self._lines[key] = json.dumps(row)
-        self._seen[key] = (row.get("seen", NEVER), "error" in row)
+        with self._told():
+            place = self._rows.seek(0, os.SEEK_END)
+            self._rows.write(json.dumps(row).encode() + b"\n")
+        self._kept[_key(row["path"])] = _Kept(place, row.get("seen", NEVER), "error" in row)
+
+    def _row(self, kept: _Kept) -> dict[str, Any]:
+        with self._told():
+            self._rows.seek(kept.place)
+            found: dict[str, Any] = json.loads(self._rows.readline())
+        return found
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -109,17 +129,18 @@ class Collection:
             if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
                 with contextlib.suppress(OSError):
                     self.journal.unlink()
-        with contextlib.suppress(OSError):
-            self._file.close()
+        for file in (self._file, self._rows):
+            with contextlib.suppress(OSError):
+                file.close()
 
     def __len__(self) -> int:
         """Return the number of recordings that have a result."""
-        return len(self._lines)
+        return len(self._kept)
 
     def is_done(self, path: str, seen: str, *, retry: bool = False) -> bool:
         """Tell whether there is a result for `path` with that mark. retry: failures count as not done."""
-        kept, failed = self._seen.get(_key(path), (NEVER, False))
-        return kept == seen != NEVER and not (retry and failed)
+        kept = self._kept.get(_key(path))
+        return kept is not None and kept.seen == seen != NEVER and not (retry and kept.failed)
 
     def add(self, result: Result, seen: str) -> None:
         """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
@@ -148,14 +169,13 @@ class Collection:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield every row, in the order in which recordings were first heard."""
-        return map(json.loads, self._lines.values())
+        return map(self._row, self._kept.values())
 
     def results(self, paths: Iterable[str]) -> Iterator[Result]:
         """Yield the results of these recordings."""
         for path in paths:
-            line = self._lines.get(_key(path))
-            if line is not None:
-                row = json.loads(line)
+            if kept := self._kept.get(_key(path)):
+                row = self._row(kept)
                 yield Failure(row["path"], row["error"]) if "error" in row else Prediction.from_dict(row)
 
 
