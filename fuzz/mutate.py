@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -217,7 +218,8 @@ def _change_message(found: Any, rng: random.Random) -> None:
         if not fields:
             return
         field, value = rng.choice(fields)
-        repeated = field.is_repeated
+        # protobuf before 6.31 has only the label, later ones warn of it
+        repeated = field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED
         if field.message_type is not None and rng.random() < 0.85:
             found = rng.choice(value) if repeated else value
             continue
@@ -234,9 +236,11 @@ def _change_message(found: Any, rng: random.Random) -> None:
         elif what == 1:
             value.append(value[i])
         else:
-            value[i] = _of_kind(field, value[i], rng)
+            with contextlib.suppress(ValueError):  # a number that the field has no room for
+                value[i] = _of_kind(field, value[i], rng)
     elif field.message_type is None:
-        setattr(found, field.name, _of_kind(field, value, rng))
+        with contextlib.suppress(ValueError):
+            setattr(found, field.name, _of_kind(field, value, rng))
 
 
 def _of_kind(field: Any, value: Any, rng: random.Random) -> Any:

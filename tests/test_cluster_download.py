@@ -116,7 +116,7 @@ def test_the_budget_is_one_for_all_workers(address: str, tmp_path: Path, pace: f
     if places:
         assert site.busiest == 1
     else:
-        assert site.busiest >= 1 and times[-1] - times[0] >= 0.3 * 5
+        assert site.busiest >= 1 and times[-1] - times[0] > 0.3 * 5 - 0.1  # when they arrived
 
 
 class Killing(Workers):
