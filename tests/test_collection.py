@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,23 @@ def test_a_line_that_was_cut_off_is_no_line(cut: int, tmp_path: Path) -> None:
         kept.add(Failure("third.wav", "x"), "3")
         kept.merge(LABELS)
     assert [row["seen"] for row in table.read(out)] == ["1", "2", "3"]
+
+
+def test_results_are_held_on_disk_not_in_memory(tmp_path: Path) -> None:
+    """Of each recording memory holds its path and its mark, however long the result."""
+    tracemalloc.start()
+    with collection.Collection(tmp_path / "r.jsonl", resume=False) as kept:
+        before = tracemalloc.get_traced_memory()[0]
+        for i in range(500):
+            kept.add(Failure(f"{i}.wav", "x" * 10_000), "mark")
+        assert tracemalloc.get_traced_memory()[0] - before < 500 * 1000
+        tracemalloc.stop()
+        kept.add(Failure("7.wav", "heard again"), "mark")
+        told = [row["error"] for row in kept.rows()]
+        assert len(kept) == len(told) == 500 and told[7] == "heard again" and len(told[8]) == 10_000
+        assert [result.path for result in kept.results(["8.wav", "no.wav"])] == ["8.wav"]
+        kept.merge(LABELS)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
 
 
 def test_killed_between_table_and_journal_nothing_is_doubled(tmp_path: Path) -> None:
