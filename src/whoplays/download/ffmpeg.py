@@ -83,7 +83,8 @@ class Cutter:
         """
         jump = start_s > 0 and (media.size is None or media.size > _SMALL_BYTES)
         found, log = self._run(media, start_s, length_s, jump=jump)
-        if _too_short(found, length_s, self.rate) and "could not seek" in log:
+        astray = "could not seek" in log or (jump and "Invalid data found" in log)  # what came was not from there
+        if _too_short(found, length_s, self.rate) and astray:
             found, log = self._run(media, start_s, length_s, jump=False, seekable=False)
         if not len(found.samples):
             _explain(log, found)
