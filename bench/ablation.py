@@ -40,14 +40,13 @@ from whoplays import bundle, dataset, metrics
 from whoplays.dataset.store import INDEX
 from whoplays.files import write_atomically
 from whoplays.labels import FAMILY_IDS
-from whoplays.render import store
-from whoplays.render.head import NAME as HEAD
-from whoplays.render.head import clip_targets
 from whoplays.render.notes import SAMPLE_RATE, Library
 from whoplays.render.scenes import STEPS, Scene, Studio
 from whoplays.render.teacher import WIDTH, Teacher
 from whoplays.render.work import log_mel, songs_of
 from whoplays.train import Watcher, train
+from whoplays.train import material as store
+from whoplays.train.material import HEAD, clip_targets
 
 SHARD = 256
 SHIPPED_SCENES = 23_040  # of the shipped model's training

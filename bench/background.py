@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from whoplays import bundle, heads
-from whoplays.render import store
+from whoplays.train import material as store
 from whoplays.train.adapt import BACKGROUND, write_background
 
 

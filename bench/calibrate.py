@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from recognition import duets, noises, real_recordings
 
 from whoplays import bundle, load, metrics
-from whoplays.render import store
-from whoplays.render.head import clip_targets
+from whoplays.train import material as store
 from whoplays.train.calibrate import platt
+from whoplays.train.material import clip_targets
 
 LOWERED = 0.75
 Array = NDArray[np.float32]

@@ -19,7 +19,7 @@ from real import RATE, real_recordings
 
 import results
 from whoplays import bundle, features, heads, logistic, metrics
-from whoplays.render import store
+from whoplays.train import material as store
 from whoplays.train.adapt import PENALTY
 
 #: label -> parts of the names of recorded instruments, General MIDI programs, parts of the names of real clips

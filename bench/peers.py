@@ -14,8 +14,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from whoplays.render.head import Head
+from whoplays.render.head import joint
 from whoplays.render.teacher import Teacher, family_logits
+from whoplays.train.material import Head
 
 Scorer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -72,7 +73,7 @@ def mn04(folder: Path, *, head: Path | None = None) -> Scorer:
         n = 10 * RATE
         pieces = [samples[i : i + n] for i in range(0, max(1, samples.size - n // 2), n)]
         embedding = np.stack([teacher.embed(np.resize(piece, n)[None])[0].mean(axis=0) for piece in pieces])
-        logits = fitted.joint(embedding, teacher) if fitted else family_logits(teacher.scores(embedding))
+        logits = joint(fitted, embedding, teacher) if fitted else family_logits(teacher.scores(embedding))
         return (1 / (1 + np.exp(-logits.max(axis=0)))).astype(np.float32)
 
     return score

@@ -19,7 +19,7 @@ from recognition import hear, judge, model_listener
 import results
 from whoplays import bundle
 from whoplays.quantise import WINDOWS, quantise, quantise_on
-from whoplays.render import store
+from whoplays.train import material as store
 
 TOLD = ("mAP", "F1 at its thresholds", "duets: all found %", "false alarms: clips %", "calibration error")
 

@@ -14,7 +14,7 @@ from whoplays.augment import FRAMES_PER_STEP
 from whoplays.dataset import BuildSettings, Dataset, build
 from whoplays.errors import DatasetError, UsageError
 from whoplays.framework import load_keras
-from whoplays.render import store
+from whoplays.train import material as store
 from whoplays.train import train
 from whoplays.train.calibrate import platt, thresholds
 from whoplays.train.checkpoint import CHECKPOINT

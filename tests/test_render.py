@@ -11,14 +11,16 @@ import soundfile
 
 from conftest import tone
 from whoplays.errors import RenderError
-from whoplays.render import parts, production, songs, store
-from whoplays.render.head import around, clip_targets
+from whoplays.render import parts, production, songs
+from whoplays.render.head import around
 from whoplays.render.labels import NotesLabel, label_of_notes, label_of_program
 from whoplays.render.machine import drum_machine
 from whoplays.render.notes import Library, Voice, pack
 from whoplays.render.parts import Song, excerpt, into_register
 from whoplays.render.players import RecordedVoice, Soundfont
 from whoplays.render.scenes import N_SAMPLES, STEPS, Studio, _heard
+from whoplays.train import material as store
+from whoplays.train.material import clip_targets
 
 RATE = 32000
 NAN = float("nan")

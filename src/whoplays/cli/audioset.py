@@ -8,7 +8,7 @@ import typer
 
 from ..errors import printable
 from .commands import app
-from .main import say
+from .output import say
 
 audioset_app = typer.Typer(
     help="AudioSet: choose clips by label, see how labels hang together, fetch them, check them.",

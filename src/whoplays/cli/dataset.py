@@ -8,7 +8,7 @@ import typer
 
 from ..errors import UsageError
 from .commands import app
-from .main import say
+from .output import say
 
 dataset_app = typer.Typer(no_args_is_help=True, help="Folders of recordings or a manifest -> a split set of features.")
 app.add_typer(dataset_app, name="dataset")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .commands import app
-from .main import say
+from .output import say
 
 
 @app.command()

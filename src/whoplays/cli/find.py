@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UsageError
 from .commands import app
-from .main import say
+from .output import say
 
 
 @app.command()

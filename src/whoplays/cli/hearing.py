@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError
-from .main import say
+from .output import say
 from .progress import progress
 
 if TYPE_CHECKING:

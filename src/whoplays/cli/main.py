@@ -8,12 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import WhoplaysError, printable
-
-
-def say(message: str) -> None:
-    """Print one line for people: to standard error, so that standard output stays data."""
-    print(printable(message), file=sys.stderr, flush=True)
+from ..errors import WhoplaysError
+from .output import say
 
 
 def _silence_decoders() -> None:

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import ModelError
 from .commands import app
-from .main import say
+from .output import say
 
 models = typer.Typer(help="Look after model folders.", no_args_is_help=True)
 app.add_typer(models, name="models")

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import missing_extra
 from .commands import app
-from .main import say
+from .output import say
 
 
 @app.command()

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import UsageError
 from .commands import app
-from .main import say
+from .output import say
 
 PLAIN_EVERY_S = 10.0
 INTERRUPTED = 130

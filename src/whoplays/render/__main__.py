@@ -65,12 +65,13 @@ def head(
     student: Annotated[Path | None, typer.Option(help="A model trained before, to label together with it.")] = None,
 ) -> None:
     """Fit a head on the teacher's embedding of the scenes (unless it is there), and label the music with it."""
-    from . import store
-    from .head import NAME, Head, fit, label
+    from ..train import material as store
+    from ..train.material import HEAD, Head
+    from .head import fit, label
     from .teacher import Teacher
 
     network = Teacher(teacher)
-    if not (material / NAME).exists():
+    if not (material / HEAD).exists():
         training, validation = (store.read(store.shards(material / name)) for name in ("training", "validation"))
         fit(training, validation, network).write(material)
     print(f"labelled {label(material / 'music', Head.read(material), network, student)} recordings")

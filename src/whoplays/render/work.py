@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ..errors import AudioError, RenderError
 from ..features import LOGMEL, compute
 from ..labels import FAMILY_IDS
+from ..train.material import FRAMES_PER_STEP, Rows, write_shard
 from . import songs as kept_songs
 from .notes import SAMPLE_RATE, Library
 from .parts import Song, read_song
 from .scenes import N_SAMPLES, STEPS, Studio
-from .store import FRAMES_PER_STEP, Rows, write_shard
 from .teacher import WIDTH, Teacher
 
 Array = NDArray[np.float32]

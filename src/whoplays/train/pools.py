@@ -14,10 +14,9 @@ from ..dataset.store import INDEX
 from ..errors import DatasetError
 from ..features import LOGMEL, FeatureSettings
 from ..labels import FAMILIES, Label
-from ..render import store
-from ..render.head import NAME as HEAD
-from ..render.head import Head, clip_targets
 from ..storage.address import Place
+from . import material as store
+from .material import HEAD, Head, clip_targets
 
 Array = NDArray[np.float32]
 

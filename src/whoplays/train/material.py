@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 from ..errors import RenderError
 from ..files import write_atomically
 
+Array = NDArray[np.float32]
 Half = NDArray[np.float16]
 FRAMES_PER_STEP = 16
+HEAD = "head.npz"
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,44 @@ def read(paths: list[Path]) -> Rows:
     return Rows(
         *(np.concatenate([shard[name] for shard in loaded]) for name in ("features", "targets", "teacher", "about"))
     )
+
+
+def clip_targets(steps: Array) -> Array:
+    """Return what holds for whole clips (n, labels) from targets over time (n, steps, labels): heard at some time."""
+    known = np.where(np.isnan(steps), 0, steps).max(axis=1)
+    return np.where((known < 1) & np.isnan(steps).any(axis=1), np.float32(np.nan), known).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Logistic regressions on standardised embeddings: logits = (x - mean) / deviation @ weights + bias.
+
+    scale, offset: (labels,), turn the head's logits plus a share of the teacher's own into calibrated ones.
+    """
+
+    mean: Array
+    deviation: Array
+    weights: Array
+    bias: Array
+    scale: Array
+    offset: Array
+
+    def logits(self, embedding: Array) -> Array:
+        """Return the head's own logits (..., labels) for embeddings (..., 384)."""
+        standard = (np.asarray(embedding, np.float32) - self.mean) / self.deviation
+        return (standard @ self.weights + self.bias).astype(np.float32)
+
+    def write(self, folder: Path) -> None:
+        """Write the head into a folder of material."""
+        write_atomically(folder / HEAD, lambda file: np.savez(file, **vars(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the head of a folder of material. Raises `RenderError` when there is none."""
+        try:
+            with np.load(folder / HEAD, allow_pickle=False) as file:
+                return cls(**{name: file[name] for name in cls.__dataclass_fields__})
+        except FileNotFoundError:
+            raise RenderError(
+                f"{folder} has no {HEAD}; made in a checkout of whoplays by: python -m recipe head {folder} TEACHER"
+            ) from None
