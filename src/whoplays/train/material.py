@@ -104,6 +104,5 @@ class Head:
             with np.load(folder / HEAD, allow_pickle=False) as file:
                 return cls(**{name: file[name] for name in cls.__dataclass_fields__})
         except FileNotFoundError:
-            raise RenderError(
-                f"{folder} has no {HEAD}; made in a checkout of whoplays by: python -m recipe head {folder} TEACHER"
-            ) from None
+            command = f"python -m recipe head {folder} TEACHER"
+            raise RenderError(f"{folder} has no {HEAD}; in a checkout of whoplays this makes it: {command}") from None
