@@ -1,12 +1,13 @@
 """Other recognisers, behind one face: a function from samples (n,) at 32 kHz to five family scores.
 
 YAMNet runs from its published TensorFlow Lite file (pip install ai-edge-litert), mn04 in torch from its published
-weights (`whoplays.render.teacher`). A family's score is the maximum over AudioSet's classes for it.
+weights (`recipe.teacher`). A family's score is the maximum over AudioSet's classes for it.
 """
 
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from whoplays.render.head import joint
-from whoplays.render.teacher import Teacher, family_logits
 from whoplays.train.material import Head
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for recipe
+
+from recipe.head import joint
+from recipe.teacher import Teacher, family_logits
 
 Scorer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -65,7 +69,7 @@ def yamnet(folder: Path, *, root_only: bool = False) -> Scorer:
 
 
 def mn04(folder: Path, *, head: Path | None = None) -> Scorer:
-    """Return mn04's family scores, or with `head` those of `whoplays.render.head`; short clips are repeated to 10 s."""
+    """Return mn04's family scores, or with `head` those of `recipe.head`; short clips are repeated to 10 s."""
     teacher = Teacher(folder)
     fitted = Head.read(head) if head else None
 

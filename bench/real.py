@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,7 +22,10 @@ from numpy.typing import NDArray
 
 from whoplays import metrics
 from whoplays.labels import FAMILY_IDS
-from whoplays.render.notes import Clip
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for recipe
+
+from recipe.notes import Clip
 
 RATE = 32000
 HALVES = ("development", "test")

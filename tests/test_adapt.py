@@ -161,7 +161,7 @@ def test_what_cannot_be_taught_is_said_in_one_line(mine: Path, base: Path, adapt
 def test_the_model_in_the_package_has_a_background_of_its_own_network() -> None:
     with np.load(bundle.DEFAULT / BACKGROUND) as kept:
         network = hashlib.sha256((bundle.DEFAULT / bundle.NETWORK).read_bytes()).hexdigest()
-        assert str(kept["network"]) == network, "write it anew: python bench/background.py MODEL MATERIAL"
+        assert str(kept["network"]) == network, "write it anew: python -m recipe.background MODEL MATERIAL"
         assert len(kept["hidden"]) >= 256
 
 

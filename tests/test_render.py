@@ -10,15 +10,15 @@ import pytest
 import soundfile
 
 from conftest import tone
+from recipe import parts, production, songs
+from recipe.head import around
+from recipe.labels import NotesLabel, label_of_notes, label_of_program
+from recipe.machine import drum_machine
+from recipe.notes import Library, Voice, pack
+from recipe.parts import Song, excerpt, into_register
+from recipe.players import RecordedVoice, Soundfont
+from recipe.scenes import N_SAMPLES, STEPS, Studio, _heard
 from whoplays.errors import RenderError
-from whoplays.render import parts, production, songs
-from whoplays.render.head import around
-from whoplays.render.labels import NotesLabel, label_of_notes, label_of_program
-from whoplays.render.machine import drum_machine
-from whoplays.render.notes import Library, Voice, pack
-from whoplays.render.parts import Song, excerpt, into_register
-from whoplays.render.players import RecordedVoice, Soundfont
-from whoplays.render.scenes import N_SAMPLES, STEPS, Studio, _heard
 from whoplays.train import material as store
 from whoplays.train.material import clip_targets
 
@@ -300,7 +300,7 @@ def test_around_averages_the_steps_nearby() -> None:
 
 def test_the_teacher_is_the_published_network(shared_peers: Path, shared_data: Path) -> None:
     pytest.importorskip("torch")
-    from whoplays.render.teacher import Teacher
+    from recipe.teacher import Teacher
 
     teacher = Teacher(shared_peers / "mn04")
     reference = np.load(shared_peers / "mn04" / "reference.npz")

@@ -155,7 +155,9 @@ def _background(found: bundle.Bundle) -> Array:
     except Exception as error:  # an archive can be damaged in more ways than its reader has kinds of errors
         raise ModelError(f"{path}: cannot be read ({error}); remove it, or copy the folder again") from None
     if not right:
-        raise ModelError(f"{path}: belongs to another network; remove it, or write it anew (bench/background.py)")
+        raise ModelError(
+            f"{path}: belongs to another network; remove it, or write it anew (in a checkout: python -m recipe.background)"
+        )
     if values.ndim != 2 or not np.isfinite(values).all():
         raise ModelError(f"{path}: holds no table of numbers; remove it, or copy the folder again")
     return values

@@ -1,7 +1,7 @@
 """The recipe `default`: the network that ships, on crops that are mixed anew for every step.
 
 It trains on a data set that `whoplays dataset build --features logmel` made, or on a folder of rendered material
-(`whoplays.render`), where a teacher's embedding is matched besides. An epoch is a number of steps, not a pass through
+(recipe/ in a checkout), where a teacher's embedding is matched besides. An epoch is a number of steps, not a pass through
 the rows: no two crops are alike.
 """
 

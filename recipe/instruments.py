@@ -1,6 +1,6 @@
 """Could the model's network name 20 instruments? A row of weights for each, on the network as it is, from labelled scenes.
 
-python bench/instruments.py DATA MATERIAL [MODEL] [--keep]
+python -m recipe.instruments DATA MATERIAL [MODEL] [--keep]
 
 The labels are those of OpenMIC-2018. What plays in a rendered scene is known by name: recorded instruments, General MIDI
 programs. Logistic regression on the network's last hidden layer, averaged over time, as `whoplays train --from` does it.
@@ -10,17 +10,22 @@ Judged on scenes of held-out sources, and on the development half of real/, wher
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import soxr
-from real import RATE, real_recordings
 
-import results
 from whoplays import bundle, features, heads, logistic, metrics
 from whoplays.train import material as store
 from whoplays.train.adapt import PENALTY
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
+
+from real import RATE, real_recordings
+
+import results
 
 #: label -> parts of the names of recorded instruments, General MIDI programs, parts of the names of real clips
 LABELS: dict[str, tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...]]] = {
@@ -101,6 +106,7 @@ def precision(targets: np.ndarray, logits: np.ndarray) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("material", type=Path)

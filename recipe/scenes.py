@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels import FAMILY_IDS
+from whoplays.labels import FAMILY_IDS
+
 from . import parts as made
 from .labels import NotesLabel
 from .machine import drum_machine

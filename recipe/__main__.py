@@ -1,9 +1,9 @@
-"""Render material: `python -m whoplays.render {notes,scenes,music,head} ...`; each can be stopped and run again.
+"""Render material: `python -m recipe {notes,scenes,music,head} ...`; each can be stopped and run again.
 
-python -m whoplays.render notes  DATA MATERIAL                       pack the recorded notes once
-python -m whoplays.render scenes DATA MATERIAL --first 0 --last 100  draw shards of made-up scenes (256 rows each)
-python -m whoplays.render music  FOLDER MATERIAL                     cut unlabelled recordings, for a teacher to label
-python -m whoplays.render head   MATERIAL TEACHER                    learn what the teacher hears, and label that music
+python -m recipe notes  DATA MATERIAL                       pack the recorded notes once
+python -m recipe scenes DATA MATERIAL --first 0 --last 100  draw shards of made-up scenes (256 rows each)
+python -m recipe music  FOLDER MATERIAL                     cut unlabelled recordings, for a teacher to label
+python -m recipe head   MATERIAL TEACHER                    learn what the teacher hears, and label that music
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def scenes(
     held_out: Annotated[bool, typer.Option(help="Draw from the sources kept for validation.")] = False,
 ) -> None:
     """Draw shards of made-up scenes. Shards that exist are left as they are."""
-    from .work import render_scenes
+    from .jobs import render_scenes
 
     render_scenes(data, material, tuple(fonts or ()), teacher, range(first, last), held_out=held_out)
 
@@ -53,7 +53,7 @@ def music(
     per_recording: Annotated[int, typer.Option(help="Most clips of one recording.")] = 12,
 ) -> None:
     """Cut clips of recordings whose instruments nobody has named; targets are left unknown."""
-    from .work import cut_music
+    from .jobs import cut_music
 
     cut_music(folder, material, teacher, per_recording=per_recording)
 
@@ -65,8 +65,9 @@ def head(
     student: Annotated[Path | None, typer.Option(help="A model trained before, to label together with it.")] = None,
 ) -> None:
     """Fit a head on the teacher's embedding of the scenes (unless it is there), and label the music with it."""
-    from ..train import material as store
-    from ..train.material import HEAD, Head
+    from whoplays.train import material as store
+    from whoplays.train.material import HEAD, Head
+
     from .head import fit, label
     from .teacher import Teacher
 

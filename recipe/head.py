@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bundle, logistic
-from ..errors import RenderError
-from ..train import material as store
-from ..train.material import Head, Rows, clip_targets
+from whoplays import bundle, logistic
+from whoplays.errors import RenderError
+from whoplays.train import material as store
+from whoplays.train.material import Head, Rows, clip_targets
+
 from .teacher import Teacher, family_logits
 
 Array = NDArray[np.float32]

@@ -1,9 +1,9 @@
 """Train the model that ships, on rendered material; run again, it goes on where it was.
 
-python bench/train_default.py MATERIAL MODEL [--epochs 121] [--restart 61] [--steps 150] [--until 61]
+python -m recipe.train MATERIAL MODEL [--epochs 121] [--restart 61] [--steps 150] [--until 61]
 
 With --until it stops after that epoch and writes the model as it is then: good enough to label music together with the
-teacher (`python -m whoplays.render head --student`). Run again without it, it goes on with the better labels.
+teacher (`python -m recipe head --student`). Run again without it, it goes on with the better labels.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ class Lines(Watcher):
     """Prints a line an epoch; ends the run early, as Ctrl-C would, when it was asked to."""
 
     def __init__(self, until: int) -> None:
+        """until: the last epoch, 0 for all."""
         self._until = until
 
     def epoch(self, row: dict[str, float], *, best: bool) -> None:
+        """Print it, and stop after the last that was asked for."""
         print(time.strftime("%X"), "  ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
         if row["epoch"] == self._until:
             raise KeyboardInterrupt
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("material", type=Path)
     parser.add_argument("model", type=Path)

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RenderError
-from ..files import write_atomically
+from whoplays.errors import RenderError
+from whoplays.files import write_atomically
+
 from .labels import NotesLabel, label_of_notes
 
 Array = NDArray[np.float32]

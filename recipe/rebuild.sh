@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rebuild the model that ships, from recorded notes, Debian packages and a teacher's weights.
 #
-#   bench/rebuild_default.sh DATA TEACHER MATERIAL [small]
+#   recipe/rebuild.sh DATA TEACHER MATERIAL [small]
 #
 # DATA: a folder of training material with manifest.csv. TEACHER: the folder of mn04's weights. MATERIAL: a folder that
 # may grow to 6 GB. Every step skips what is there, so the script can be stopped and run again. On two cores: rendering
@@ -37,30 +37,30 @@ done
 
 cd "$here"
 export OMP_NUM_THREADS=1
-[ -e "$material/notes/clips.json" ] || python -m whoplays.render notes "$data" "$material"
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --held-out --last $validation \
+[ -e "$material/notes/clips.json" ] || python -m recipe notes "$data" "$material"
+python -m recipe scenes "$data" "$material" --teacher "$teacher" --held-out --last $validation \
     --font "$fonts/sf2/TimGM6mb.sf2"
 train_on="--font $fonts/sf2/FluidR3_GM.sf2 --font $fonts/sf3/MuseScore_General_Full.sf3 --font $fonts/sf2/sf_GMbank.sf2"
 # shellcheck disable=SC2086 # one word for each font
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first 0 --last $half $train_on &
+python -m recipe scenes "$data" "$material" --teacher "$teacher" --first 0 --last $half $train_on &
 other=$!
 # shellcheck disable=SC2086
-python -m whoplays.render scenes "$data" "$material" --teacher "$teacher" --first $half --last $scenes $train_on
+python -m recipe scenes "$data" "$material" --teacher "$teacher" --first $half --last $scenes $train_on
 wait $other
-python -m whoplays.render music "$material/packages" "$material" --teacher "$teacher"
-python -m whoplays.render head "$material" "$teacher"
+python -m recipe music "$material/packages" "$material" --teacher "$teacher"
+python -m recipe head "$material" "$teacher"
 unset OMP_NUM_THREADS
 training="--epochs $epochs --restart $restart --steps $steps"
 # Half the training, then the music is labelled by the teacher and this student together, then the other half.
 # shellcheck disable=SC2086
-python bench/train_default.py "$material" "$material/model" $training --until $restart
+python -m recipe.train "$material" "$material/model" $training --until $restart
 if [ ! -e "$material/labelled-twice" ]; then
-    OMP_NUM_THREADS=1 python -m whoplays.render head "$material" "$teacher" --student "$material/model"
+    OMP_NUM_THREADS=1 python -m recipe head "$material" "$teacher" --student "$material/model"
     touch "$material/labelled-twice"
 fi
 # shellcheck disable=SC2086
-python bench/train_default.py "$material" "$material/model" $training
-python bench/calibrate.py "$material/model" "$data" "$material"
-python bench/background.py "$material/model" "$material"
+python -m recipe.train "$material" "$material/model" $training
+python -m recipe.calibrate "$material/model" "$data" "$material"
+python -m recipe.background "$material/model" "$material"
 python bench/recognition.py "$data" "$material/model"
 echo "The model is in $material/model; swap it in when its table is better, with a card, and run tests/test_default_model.py."

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import RenderError
-from ..files import write_atomically
+from whoplays.errors import RenderError
+from whoplays.files import write_atomically
+
 from .parts import Song
 
 

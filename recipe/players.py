@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RenderError, missing_extra
+from whoplays.errors import RenderError, missing_extra
+
 from .labels import NotesLabel, label_of_program
 from .notes import SAMPLE_RATE, Clip, Library, Voice
 from .parts import Part

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RenderError, missing_extra
+from whoplays.errors import RenderError, missing_extra
 
 Array = NDArray[np.float32]
 

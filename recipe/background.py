@@ -1,6 +1,6 @@
 """Give a model folder its background: what its network makes of scenes of the material that it was trained on.
 
-python bench/background.py MODEL MATERIAL [--scenes 512]
+python -m recipe.background MODEL MATERIAL [--scenes 512]
 
 `whoplays train --from MODEL` needs it to tell new labels from all that is neither. Only scenes without other instruments
 and voices are taken: those may be what a user wants to teach.
@@ -27,6 +27,7 @@ def is_free(about: str) -> bool:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("material", type=Path)

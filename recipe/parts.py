@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RenderError
+from whoplays.errors import RenderError
 
 Part = NDArray[np.float32]
 

@@ -1,6 +1,6 @@
 """Set a model's calibration and thresholds by real recordings: the development half of real/, and scenes of held-out sources.
 
-python bench/calibrate.py MODEL DATA MATERIAL
+python -m recipe.calibrate MODEL DATA MATERIAL
 
 Writes MODEL anew; the network stays as it is. What it fits are two numbers a family (Platt 1999) and a threshold, on
 clips, on sums of two clips, on sounds of no family, and on made-up scenes, the latter from sources that training never
@@ -11,16 +11,20 @@ hear one member of a duet only is the worse mistake.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from recognition import duets, noises, real_recordings
 
 from whoplays import bundle, load, metrics
 from whoplays.train import material as store
 from whoplays.train.calibrate import platt
 from whoplays.train.material import clip_targets
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
+
+from real import duets, noises, real_recordings
 
 LOWERED = 0.75
 Array = NDArray[np.float32]
@@ -30,6 +34,7 @@ def logits_of(model: Path, recordings: list) -> Array:
     """Return what the network says of recordings, before calibration, through the whole of `predict`."""
     recogniser = load(model)
     calibration = recogniser.config.calibration
+    assert calibration is not None, f"{model} has no calibration"
     scores = [list(recogniser.predict(r.samples, sample_rate=32000).scores.values()) for r in recordings]
     p = np.clip(np.array(scores), 1e-5, 1 - 1e-5)
     return ((np.log(p / (1 - p)) - np.array(calibration.bias)) / np.array(calibration.scale)).astype(np.float32)
@@ -50,6 +55,7 @@ def threshold(targets: Array, scores: Array) -> float:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)

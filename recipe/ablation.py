@@ -1,6 +1,6 @@
 """What each part of the material and of the training is worth: the same short training on more and more of it.
 
-python bench/ablation.py DATA MATERIAL OUT [--teacher FOLDER] [--font FILE ...] [--rows NAME ...] [--scenes 3072]
+python -m recipe.ablation DATA MATERIAL OUT [--teacher FOLDER] [--font FILE ...] [--rows NAME ...] [--scenes 3072]
     [--epochs 10] [--steps 100] [--seeds 3] [--keep]
 
 MATERIAL: rendered material with notes/ packed, validation/ and, for distillation, head.npz and music/. OUT: a folder that may
@@ -25,6 +25,7 @@ import argparse
 import csv
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,21 +33,26 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from real import Tasks
-from recognition import hear, judge, model_listener
 
-import results
 from whoplays import bundle, dataset, metrics
 from whoplays.dataset.store import INDEX
 from whoplays.files import write_atomically
 from whoplays.labels import FAMILY_IDS
-from whoplays.render.notes import SAMPLE_RATE, Library
-from whoplays.render.scenes import STEPS, Scene, Studio
-from whoplays.render.teacher import WIDTH, Teacher
-from whoplays.render.work import log_mel, songs_of
 from whoplays.train import Watcher, train
 from whoplays.train import material as store
 from whoplays.train.material import HEAD, clip_targets
+
+from .jobs import log_mel, songs_of
+from .notes import SAMPLE_RATE, Library
+from .scenes import STEPS, Scene, Studio
+from .teacher import WIDTH, Teacher
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
+
+from real import Tasks
+from recognition import hear, judge, model_listener
+
+import results
 
 SHARD = 256
 SHIPPED_SCENES = 23_040  # of the shipped model's training
@@ -177,6 +183,7 @@ class Quiet(Watcher):
     """Prints every tenth epoch."""
 
     def epoch(self, row: dict[str, float], *, best: bool) -> None:
+        """Print every tenth."""
         if row["epoch"] % 10 == 0:
             print("  ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
 
@@ -244,6 +251,7 @@ def table(found: dict[str, list[dict[str, float]]]) -> list[dict[str, object]]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("material", type=Path)

@@ -1,0 +1,1 @@
+"""How the shipped model is made: recorded notes, MIDI, soundfonts and a teacher -> material -> a trained, calibrated model."""
