@@ -23,10 +23,11 @@ import numpy as np
 from real import RATE, Recording, noises, real_recordings
 
 import results
-from whoplays import dataset, load, metrics
-from whoplays.labels import FAMILY_IDS
-from whoplays.train import train
-from whoplays.train.adapt import adapt
+from whoplays import dataset, load
+from whoplays.evaluation import metrics
+from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.training.adapt import adapt
+from whoplays.training.recipes import train
 
 NEW = ("clarinet", "flute", "saxophone")
 PER_LABEL = 10

@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from standin import OUTCOMES, RATE, Site
 
-from whoplays.audioset import PlannedClip
-from whoplays.download import Settings, Template, download, verify
-from whoplays.download.ffmpeg import Cutter, Media, find_ffmpeg
+from whoplays.sources.audioset import PlannedClip
+from whoplays.sources.audioset.download import Settings, Template, download, verify
+from whoplays.sources.audioset.download.ffmpeg import Cutter, Media, find_ffmpeg
 
 START_S, LENGTH_S = 8, 10
 RUNS = 3

@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 from results import keep
-from whoplays.audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists
-from whoplays.labels import AUDIOSET, AUDIOSET_BROAD
+from whoplays.sources.audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists
+from whoplays.taxonomy.labels import AUDIOSET, AUDIOSET_BROAD
 
 ROWS = (200_000, 2_041_789, 20_000_000)
 LABELS = 527

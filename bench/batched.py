@@ -10,9 +10,9 @@ import argparse
 import numpy as np
 
 from results import in_turn, keep, row
-from whoplays import synth
+from whoplays.examples import synth
 from whoplays.features import compute
-from whoplays.predict import Recogniser
+from whoplays.inference.recogniser import Recogniser
 
 
 def main() -> None:

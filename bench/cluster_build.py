@@ -32,7 +32,7 @@ from whoplays import dataset
 from whoplays.cluster import Cluster
 from whoplays.cluster import estimate as estimates
 from whoplays.dataset.sources import read_source
-from whoplays.engine import Processes
+from whoplays.runtime.processes import Processes
 
 FAMILIES = ("brass", "drums", "guitar", "piano", "strings")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from results import keep
 from whoplays.cluster.train import train as train_together
-from whoplays.train import train
+from whoplays.training.recipes import train
 
 
 def run(options: argparse.Namespace, seed: int, workers: int) -> list[dict[str, float]]:

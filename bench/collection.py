@@ -18,8 +18,8 @@ from pathlib import Path
 import soundfile
 
 from results import keep
-from whoplays import synth
-from whoplays.formats import table
+from whoplays.examples import synth
+from whoplays.results import table
 
 RATE = 22050
 FAMILIES = ("brass", "drums", "guitar", "piano", "strings")

@@ -20,7 +20,8 @@ import numpy as np
 import soxr
 
 from results import in_turn, keep, row
-from whoplays import audio, features
+from whoplays import features
+from whoplays.audio import reading
 
 SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 RATE = features.REPORT.sample_rate
@@ -79,7 +80,7 @@ def music(data: Path, count: int = 60, seconds: float = 10.0) -> list[np.ndarray
     with (data / "manifest.csv").open(encoding="utf-8") as file:
         rows = [r for r in csv.DictReader(file) if r["kind"] == "real" and float(r["seconds"]) > 1.0]
     picked = [rows[i * len(rows) // count] for i in range(count)]
-    return [audio.load(data / r["path"], sample_rate=RATE, duration=seconds) for r in picked]
+    return [reading.load(data / r["path"], sample_rate=RATE, duration=seconds) for r in picked]
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import matplotlib
 from PIL import Image
 
 from results import FOLDER, HERE
-from whoplays.plots import COLOURS, write_figure
-from whoplays.plots.drawing import MUTED, STYLE, blank
+from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
+from whoplays.taxonomy.colours import COLOURS
 
 DOCS = HERE.parent / "docs"
 FIRST, SECOND = COLOURS["piano"], COLOURS["drums"]

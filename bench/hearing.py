@@ -24,8 +24,10 @@ import soxr
 from ai_edge_litert.interpreter import Interpreter
 
 from results import in_turn, keep, row, seconds
-from whoplays import audio, checks, features, synth
-from whoplays.predict import Recogniser
+from whoplays import features
+from whoplays.audio import quality, reading
+from whoplays.examples import synth
+from whoplays.inference.recogniser import Recogniser
 
 
 def yamnet(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -54,17 +56,17 @@ def shares(recogniser: Recogniser, file: Path, runs: int) -> list[dict[str, Any]
     settings = recogniser.config.features
     decoded = soundfile.read(file, dtype="float32", always_2d=True)[0]
     rate = soundfile.info(file).samplerate
-    one = audio.mono(decoded)
+    one = reading.mono(decoded)
     samples = soxr.resample(one, rate, settings.sample_rate)
     values = features.compute(samples, settings)
 
     def decode() -> None:
-        with audio.open_audio(file) as reader:
+        with reading.open_audio(file) as reader:
             for block in reader.blocks():
-                audio.mono(block)
+                reading.mono(block)
 
     def meter() -> None:
-        measured = checks.Meter(rate)
+        measured = quality.Meter(rate)
         for at in range(0, len(decoded), rate):
             measured.hear(decoded[at : at + rate])
         measured.cautions(len(decoded) / rate)
@@ -78,7 +80,7 @@ def shares(recogniser: Recogniser, file: Path, runs: int) -> list[dict[str, Any]
     parts = {
         "decoding": decode,
         "measuring for warnings": meter,
-        "resampling": lambda: list(audio.resampled(_seconds(one, rate), rate, settings.sample_rate)),
+        "resampling": lambda: list(reading.resampled(_seconds(one, rate), rate, settings.sample_rate)),
         "spectra (power, mel, log)": lambda: features.compute(samples, settings),
         "network": lambda: recogniser.logits(values[None]),
     }

@@ -29,9 +29,9 @@ from pathlib import Path
 import numpy as np
 from whoplays.dataset import Split
 from whoplays.dataset.store import Shards
-from whoplays.framework import load_keras
-from whoplays.train.batches import chunks, drawn_order
-from whoplays.train.steps import FusedSteps, Objective
+from whoplays.training.framework import load_keras
+from whoplays.training.batches import chunks, drawn_order
+from whoplays.training.steps import FusedSteps, Objective
 
 folder, steps, frames, bands, batch = Path(sys.argv[1]), *map(int, sys.argv[2:6])
 keras = load_keras()

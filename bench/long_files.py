@@ -26,7 +26,8 @@ import numpy as np
 import soundfile
 import watching
 
-from whoplays import bundle, synth
+from whoplays.examples import synth
+from whoplays.model import folder as model_folder
 
 RUN = "predict, short files"
 DIFFERENT, BAD = 100, 10
@@ -62,10 +63,10 @@ def names(folder: Path, originals: list[Path], count: int) -> None:
 
 def model(folder: Path, whole_window: bool) -> Path:
     """A copy of the model that ships."""
-    shutil.copytree(bundle.read(None).folder, folder)
+    shutil.copytree(model_folder.read(None).folder, folder)
     if not whole_window:
-        config = json.loads((folder / bundle.CONFIG).read_text())
-        (folder / bundle.CONFIG).write_text(json.dumps({**config, "min_window_s": 1.0}))
+        config = json.loads((folder / model_folder.CONFIG).read_text())
+        (folder / model_folder.CONFIG).write_text(json.dumps({**config, "min_window_s": 1.0}))
     return folder
 
 

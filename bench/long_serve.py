@@ -28,7 +28,7 @@ import watching
 from hostile import Hostile
 from websockets.exceptions import WebSocketException
 
-from whoplays import synth
+from whoplays.examples import synth
 
 RUN = "serve, good and hostile clients"
 RATE = 44100

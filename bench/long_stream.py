@@ -19,7 +19,8 @@ import watching
 from numpy.typing import NDArray
 
 import whoplays
-from whoplays import listen, synth
+from whoplays.examples import synth
+from whoplays.inference.live import Live, Source, listen
 
 RUN = "listen, a stream"
 RATE = 48_000
@@ -37,7 +38,7 @@ def pattern() -> NDArray[np.int16]:
     return found
 
 
-class Stream(listen.Source):
+class Stream(Source):
     """The pattern, in blocks of a second."""
 
     sample_rate = RATE
@@ -56,7 +57,7 @@ class Stream(listen.Source):
         self.ends = 0.0
 
 
-def judge(heard: whoplays.Prediction, live: list[listen.Live], given: int) -> str:
+def judge(heard: whoplays.Prediction, live: list[Live], given: int) -> str:
     """What is wrong with the answer: times and scores of each ten minutes against those of the second ten."""
     repeats = given // PATTERN_S
     steps = len(heard.curve) // repeats
@@ -96,10 +97,10 @@ def main() -> None:
     asked = parser.parse_args()
     recogniser = whoplays.load()
     source = Stream(round(asked.hours * 3600), time.monotonic() + 60 * asked.minutes)
-    live: list[listen.Live] = []
+    live: list[Live] = []
     roles = {"the listener": lambda: [os.getpid()]}
     with watching.Watch(roles, lambda: source.given / 3600, every_s=2) as watch:
-        heard = listen.listen(recogniser, source, show=live.append, step_s=10)
+        heard = listen(recogniser, source, show=live.append, step_s=10)
         watch.look()
     watching.keep(RUN, watch.rows(RUN, 1, "hour"), judge(heard, live, source.given))
 

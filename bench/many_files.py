@@ -17,7 +17,7 @@ from typing import Any
 import soundfile
 
 from results import in_turn, keep, row
-from whoplays import synth
+from whoplays.examples import synth
 
 DIFFERENT = 20  # recordings that are made; the others are further names of them
 
@@ -25,7 +25,7 @@ HEAR = """
 import json, sys
 from pathlib import Path
 from whoplays import batch
-from whoplays.predict import Recogniser
+from whoplays.inference.recogniser import Recogniser
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6

@@ -34,17 +34,17 @@ ROOT = Path(__file__).parents[1]
 PARTS = {
     "features": ("features.py", "test_features.py", ""),
     "dataset": ("dataset/*", "test_dataset.py", "not killed and not usable and not workers"),
-    "timeline": ("timeline.py", "test_timeline.py", ""),
+    "timeline": ("inference/segmentation.py", "test_timeline.py", ""),
     "metrics": (
-        "metrics.py",
+        "evaluation/metrics.py",
         "test_evaluate.py",
         " and ".join(
             f"not {word}"
             for word in ("keras", "metrics_json", "page", "same_evaluation", "told_apart", "bad_calls", "command")
         ),
     ),
-    "evaluate": ("evaluate.py", "test_evaluate.py", ""),
-    "audioset": ("audioset/*", "test_audioset.py", "not complete and not command"),
+    "evaluate": ("evaluation/evaluate.py", "test_evaluate.py", ""),
+    "audioset": ("sources/audioset/*", "test_audioset.py", "not complete and not command"),
 }
 NOTICED = {"killed", "timeout", "suspicious", "segfault"}
 

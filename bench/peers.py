@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from whoplays.train.material import Head
+from whoplays.training.material import Head
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for recipe
 

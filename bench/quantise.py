@@ -17,9 +17,9 @@ from real import Tasks
 from recognition import hear, judge, model_listener
 
 import results
-from whoplays import bundle
-from whoplays.quantise import WINDOWS, quantise, quantise_on
-from whoplays.train import material as store
+from whoplays.model import folder as model_folder
+from whoplays.training import material as store
+from whoplays.training.quantise import WINDOWS, quantise, quantise_on
 
 TOLD = ("mAP", "F1 at its thresholds", "duets: all found %", "false alarms: clips %", "calibration error")
 
@@ -41,14 +41,14 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
     tasks, rows = Tasks.of(asked.data, "development"), []
-    plain = bundle.read(asked.model)
+    plain = model_folder.read(asked.model)
     windows = scenes(asked.material)
     with tempfile.TemporaryDirectory() as made:
         folders = {"32-bit floating point": plain.folder, "int8, ranges from scenes": Path(made) / "scenes"}
         folders["int8, ranges from formulas"] = Path(made) / "formulas"
         quantise_on(plain, folders["int8, ranges from scenes"], windows)
         quantise(asked.model, folders["int8, ranges from formulas"])
-        networks = {name: bundle.Network(bundle.read(folder)) for name, folder in folders.items()}
+        networks = {name: model_folder.Network(model_folder.read(folder)) for name, folder in folders.items()}
         times: dict[str, list[float]] = {name: [] for name in folders}
         for _ in range(15):
             for name, network in networks.items():
@@ -60,7 +60,7 @@ def main() -> None:
             rows.append(
                 {
                     "network": name,
-                    "bytes": f"{(folder / bundle.NETWORK).stat().st_size:,}",
+                    "bytes": f"{(folder / model_folder.NETWORK).stat().st_size:,}",
                     "ms for 10 s, one core": f"{1e3 * float(np.median(times[name])):.2f}",
                 }
                 | {what.removesuffix(" %"): f"{figures[what][0]:.3f}" for what in TOLD}

@@ -20,8 +20,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from whoplays import metrics
-from whoplays.labels import FAMILY_IDS
+from whoplays.evaluation import metrics
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for recipe
 
@@ -141,3 +141,18 @@ def _sums(recordings: Sequence[Recording], of: int, count: int, seed: int) -> li
             )
         )
     return found
+
+
+Figure = tuple[float, float, float]  # with the ends of its 95 % interval
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recogniser's scores on the tasks, (recordings, families) each, and its thresholds."""
+
+    name: str
+    thresholds: tuple[float, ...]
+    clips: Array
+    duets: Array
+    ensembles: Array
+    silent: Array

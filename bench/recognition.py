@@ -22,12 +22,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from peers import Scorer, mn04, yamnet
-from real import HALVES, RATE, Recording, Tasks, duets, noises, real_recordings
+from real import HALVES, RATE, Figure, Heard, Recording, Tasks, duets, noises, real_recordings
 from recognition_docs import draw_worst, keep_all
 
 import whoplays
-from whoplays import load, metrics
-from whoplays.labels import FAMILY_IDS
+from whoplays import load
+from whoplays.evaluation import metrics
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 __all__ = ["Heard", "Listener", "duets", "judge", "listeners", "noises", "real_recordings"]
 
@@ -64,18 +65,6 @@ class Listener:
         return self.cache / f"{hashlib.sha256(self.key.encode()).hexdigest()[:24]}.json"
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A recogniser's scores on the tasks, (recordings, families) each, and its thresholds."""
-
-    name: str
-    thresholds: tuple[float, ...]
-    clips: Array
-    duets: Array
-    ensembles: Array
-    silent: Array
-
-
 def _sources(*names: str) -> str:
     """Return a checksum of parts of the package: a cache must not outlive the code that filled it."""
     root = Path(whoplays.__file__).parent
@@ -90,7 +79,9 @@ def model_listener(folder: Path | None) -> Listener:
         return np.array(list(recogniser.predict(samples, sample_rate=RATE).scores.values()), dtype=np.float32)
 
     name = recogniser.config.id if folder is None else folder.resolve().name
-    key = recogniser.fingerprint + _sources("audio.py", "features.py", "bundle.py", "predict.py")
+    key = recogniser.fingerprint + _sources(
+        "audio/reading.py", "features.py", "model/folder.py", "inference/recogniser.py"
+    )
     return Listener(name, key, score, recogniser.config.thresholds)
 
 
@@ -128,9 +119,6 @@ def hear(listener: Listener, tasks: Tasks, development: Tasks) -> Heard:
     """Score every recording of every task."""
     parts = (listener.hear(part) for part in (tasks.clips, tasks.duets, tasks.ensembles, tasks.silent))
     return Heard(listener.name, tuned(listener, development), *parts)
-
-
-Figure = tuple[float, float, float]  # with the ends of its 95 % interval
 
 
 def _judged(

@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
 import soxr
-from real import RATE, Recording, Tasks
+from real import RATE, Figure, Heard, Recording, Tasks
 
 import results
-from whoplays import colours, features, load
-from whoplays.files import write_atomically
-from whoplays.labels import FAMILY_IDS
-from whoplays.plots import write_figure
-from whoplays.plots.drawing import MUTED, STYLE, blank
-
-if TYPE_CHECKING:
-    from recognition import Figure, Heard
+from whoplays import features, load
+from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
+from whoplays.storage.files import write_atomically
+from whoplays.taxonomy import colours
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, PICTURE = DOCS / "default-model.md", "default-model-{half}.png"

@@ -20,13 +20,15 @@ from typing import Any
 import numpy as np
 
 from results import FOLDER, keep
-from whoplays import audio, features, metrics
+from whoplays import features
+from whoplays.audio import reading
 from whoplays.dataset import BuildSettings, Dataset, Split, build
-from whoplays.files import write_json
-from whoplays.framework import load_keras
-from whoplays.train.run import Part, Run
-from whoplays.train.steps import Objective
-from whoplays.train.watch import Watcher
+from whoplays.evaluation import metrics
+from whoplays.storage.files import write_json
+from whoplays.training.framework import load_keras
+from whoplays.training.run import Part, Run
+from whoplays.training.steps import Objective
+from whoplays.training.watch import Watcher
 
 SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 NOTES = "kind=note,strum,hit,phrase"
@@ -156,7 +158,7 @@ class Material:
     def _level(self, path: str) -> np.ndarray:
         """DUET_S of a recording, repeated where it is shorter, at an RMS of 0.05 where it sounds."""
         rate = features.REPORT.sample_rate
-        samples = np.resize(audio.load(self.data / path, sample_rate=rate), round(DUET_S * rate))
+        samples = np.resize(reading.load(self.data / path, sample_rate=rate), round(DUET_S * rate))
         loud = samples[np.abs(samples) > 0.01 * np.abs(samples).max()]
         return samples * 0.05 / max(float(np.sqrt(np.mean(loud**2))), 1e-9)
 
@@ -281,7 +283,7 @@ def _with_duets(material: Material, split: Split, rows: np.ndarray, seed: int) -
 
 
 def _run(training: Part, validation: Part, loss: str, seed: int, options: argparse.Namespace, factor: int) -> Run:
-    from whoplays.model import report_network
+    from whoplays.training.networks import report_network
 
     return Run(
         model=report_network(20, 20, len(FAMILIES), activation=loss, seed=seed),

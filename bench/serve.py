@@ -22,7 +22,7 @@ import httpx
 import soundfile
 
 from results import in_turn, keep, row
-from whoplays import synth
+from whoplays.examples import synth
 
 RATE = 44100
 LENGTH_S = 10

@@ -23,29 +23,30 @@ import numpy as np
 import soundfile
 
 from results import keep
-from whoplays import dataset, synth
-from whoplays.predict import Recogniser
+from whoplays import dataset
+from whoplays.examples import synth
+from whoplays.inference.recogniser import Recogniser
 
 RATE, DISTINCT = 44100, 12
 
 #: what -> the functions that do it, by the end of their file's name and their own name; none of them calls another
 AUDIO = {
-    "opening files, reading headers": [("audio.py", "open_audio")],
-    "decoding": [("audio.py", "blocks")],
-    "one channel": [("audio.py", "mono")],
+    "opening files, reading headers": [("audio/reading.py", "open_audio")],
+    "decoding": [("audio/reading.py", "blocks")],
+    "one channel": [("audio/reading.py", "mono")],
     "resampling": [("soxr/__init__.py", "resample_chunk"), ("soxr/__init__.py", "__init__")],
     "spectra: windows, Fourier transforms, power": [("features.py", "power_spectrum")],
     "mel bands": [("features.py", "mel_power")],
     "logarithm, DCT, spans of time": [("features.py", "from_mel_power")],
 }
 HEARING = AUDIO | {
-    "measuring for warnings": [("checks.py", "hear"), ("checks.py", "cautions")],
-    "network": [("bundle.py", "logits")],
-    "calibration": [("bundle.py", "activate")],
-    "timeline, segments, the answer": [("predict.py", "_prediction")],
+    "measuring for warnings": [("audio/quality.py", "hear"), ("audio/quality.py", "cautions")],
+    "network": [("model/folder.py", "logits")],
+    "calibration": [("model/folder.py", "activate")],
+    "timeline, segments, the answer": [("inference/recogniser.py", "_prediction")],
 }
 BUILDING = AUDIO | {
-    "telling silence": [("audio.py", "is_silent")],
+    "telling silence": [("audio/reading.py", "is_silent")],
     "writing shards, with their checksums": [("shards.py", "_write_hashed")],
     "listing the source": [("sources.py", "read_source")],
     "choosing and dividing": [("split.py", "pick"), ("split.py", "divide")],

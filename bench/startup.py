@@ -17,7 +17,7 @@ from pathlib import Path
 import soundfile
 
 from results import in_turn, keep, row
-from whoplays import synth
+from whoplays.examples import synth
 
 SAVE = """
 import sys

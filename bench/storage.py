@@ -27,7 +27,7 @@ from typing import Any
 import soundfile
 
 from results import keep
-from whoplays import synth
+from whoplays.examples import synth
 from whoplays.storage.address import Address
 
 RATE, SECONDS, KINDS = 22050, 10.0, ("drums", "guitar", "strings")

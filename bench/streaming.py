@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 
 from results import keep
-from whoplays import synth
+from whoplays.examples import synth
 
 RATE = 22050
 #: name -> ending, and libsndfile's (format, subtype) or PyAV's (container, codec)
@@ -40,7 +40,7 @@ FORMATS: dict[str, tuple[str, str, str, str]] = {
 HEAR = """
 import sys
 from pathlib import Path
-from whoplays.predict import Recogniser
+from whoplays.inference.recogniser import Recogniser
 answer = Recogniser().predict(sys.argv[1])
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
 print(answer.duration, int(status["VmHWM"].split()[0]) / 1024)

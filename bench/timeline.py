@@ -30,10 +30,12 @@ from real import Recording, real_recordings
 
 import whoplays
 from results import keep
-from whoplays import audio, bundle, demo, synth
-from whoplays.labels import FAMILY_IDS
-from whoplays.predict import Prediction
-from whoplays.timeline import TimelineSettings
+from whoplays.audio import reading
+from whoplays.examples import demo, synth
+from whoplays.inference.recogniser import Prediction
+from whoplays.inference.segmentation import TimelineSettings
+from whoplays.model import folder as model_folder
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 RATE = 22050
 SETTINGS = [
@@ -133,12 +135,14 @@ def _within(steps: np.ndarray, stretches: list[tuple[float, float]]) -> np.ndarr
 def by_settings(data: Path, mixtures: int) -> list[dict[str, Any]]:
     """Return a line for each of some settings, on the real recordings."""
     made = [sequence(data, seed) for seed in range(mixtures)]
-    model = bundle.read(None)
+    model = model_folder.read(None)
     lines = []
     for settings in SETTINGS:
         with tempfile.TemporaryDirectory() as folder:
             config = replace(model.config, timeline=TimelineSettings(**settings))
-            other = bundle.write(Path(folder, "model"), config, model.content(bundle.NETWORK), "other settings")
+            other = model_folder.write(
+                Path(folder, "model"), config, model.content(model_folder.NETWORK), "other settings"
+            )
             recogniser = whoplays.load(other.folder)
             answers = [recogniser.predict(samples, sample_rate=RATE) for samples, _ in made]
         rows = [row for p, (_, truth) in zip(answers, made, strict=True) for row in judge(p, truth)]
@@ -191,7 +195,7 @@ def main() -> None:
     known = json.loads((demo.EXAMPLES / "examples.json").read_text())
     rendered = []
     for name, facts in known.items():
-        samples = audio.load(Path(demo.EXAMPLES, name), sample_rate=RATE)
+        samples = reading.load(Path(demo.EXAMPLES, name), sample_rate=RATE)
         prediction = recogniser.predict(samples, sample_rate=RATE)
         rendered += judge(prediction, [tuple(stretch) for stretch in facts["playing"]])
     table = [summary("formulas, 20 s, one family comes and goes", formulas), summary("example recordings", rendered)]

@@ -27,16 +27,16 @@ from dataset_growth import clips
 
 from results import FOLDER, in_turn, keep, row, seconds
 from whoplays import dataset
-from whoplays.framework import load_keras
-from whoplays.train import default, pools, report
-from whoplays.train.batches import chunks, drawn_order
-from whoplays.train.default_settings import DefaultSettings
-from whoplays.train.steps import Objective, make_steps
-from whoplays.train.together import Alone
-from whoplays.train.watch import Watcher
+from whoplays.training import default, mfcc_cnn, pools
+from whoplays.training.batches import chunks, drawn_order
+from whoplays.training.default_settings import DefaultSettings
+from whoplays.training.framework import load_keras
+from whoplays.training.steps import Objective, make_steps
+from whoplays.training.together import Alone
+from whoplays.training.watch import Watcher
 
 keras = load_keras()
-from whoplays.model import report_network  # noqa: E402 - Keras is loaded quietly first
+from whoplays.training.networks import report_network  # noqa: E402 - Keras is loaded quietly first
 
 BACKEND = keras.backend.backend()
 PACKAGES = {"tensorflow": "tensorflow-cpu", "jax": "jax", "torch": "torch"}
@@ -91,7 +91,7 @@ def rows_of(name: str, steps: int, work: tuple[Callable[[], Any], ...], timed: T
 
 def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `report`: batch 2, Adam."""
-    part = report.usable(found.split("training"), "softmax")[0]
+    part = mfcc_cnn.usable(found.split("training"), "softmax")[0]
     order, timed = drawn_order(len(part.rows), seed=0, epoch=1)[: 2 * steps], Timed()
     step = make_steps(report_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), Alone())
     fitted = report_network(20, 20, 3)

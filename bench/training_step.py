@@ -14,13 +14,13 @@ import numpy as np
 
 from results import in_turn, keep, row
 from whoplays.dataset import Split
-from whoplays.framework import load_keras
-from whoplays.train.batches import chunks
-from whoplays.train.steps import FusedSteps, Objective, Tally
+from whoplays.training.batches import chunks
+from whoplays.training.framework import load_keras
+from whoplays.training.steps import FusedSteps, Objective, Tally
 
 keras = load_keras()
 
-from whoplays.model import report_network  # noqa: E402 - Keras is loaded quietly first
+from whoplays.training.networks import report_network  # noqa: E402 - Keras is loaded quietly first
 
 METRICS = ("accuracy", "precision", "recall")
 

@@ -65,8 +65,8 @@ def head(
     student: Annotated[Path | None, typer.Option(help="A model trained before, to label together with it.")] = None,
 ) -> None:
     """Fit a head on the teacher's embedding of the scenes (unless it is there), and label the music with it."""
-    from whoplays.train import material as store
-    from whoplays.train.material import HEAD, Head
+    from whoplays.training import material as store
+    from whoplays.training.material import HEAD, Head
 
     from .head import fit, label
     from .teacher import Teacher

@@ -34,13 +34,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from whoplays import bundle, dataset, metrics
+from whoplays import dataset
 from whoplays.dataset.store import INDEX
-from whoplays.files import write_atomically
-from whoplays.labels import FAMILY_IDS
-from whoplays.train import Watcher, train
-from whoplays.train import material as store
-from whoplays.train.material import HEAD, clip_targets
+from whoplays.evaluation import metrics
+from whoplays.model import folder as model_folder
+from whoplays.storage.files import write_atomically
+from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.training import material as store
+from whoplays.training.material import HEAD, clip_targets
+from whoplays.training.recipes import Watcher, train
 
 from .jobs import log_mel, songs_of
 from .notes import SAMPLE_RATE, Library
@@ -225,7 +227,7 @@ def scored(row: Row, seed: int, asked: argparse.Namespace, tasks: Tasks) -> dict
 
 def on_scenes(model: Path, material: Path) -> float:
     """Return the mean average precision on the scenes of held-out sources."""
-    network, rows = bundle.Network(bundle.read(model)), store.read(store.shards(material / "validation"))
+    network, rows = model_folder.Network(model_folder.read(model)), store.read(store.shards(material / "validation"))
     parts = np.array_split(rows.features, -(-len(rows) // 32))
     scores = np.concatenate([network.probabilities(part.astype(np.float32))[0] for part in parts])
     return float(np.mean(metrics.average_precision(clip_targets(rows.targets.astype(np.float32)), scores)))

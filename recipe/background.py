@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from whoplays import bundle, heads
-from whoplays.train import material as store
-from whoplays.train.adapt import BACKGROUND, write_background
+from whoplays.model import folder as model_folder
+from whoplays.training import heads
+from whoplays.training import material as store
+from whoplays.training.adapt import BACKGROUND, write_background
 
 
 def is_free(about: str) -> bool:
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("material", type=Path)
     parser.add_argument("--scenes", type=int, default=512)
     asked = parser.parse_args()
-    body = heads.Body(heads.taken_off(bundle.read(asked.model).content(bundle.NETWORK))[0])
+    body = heads.Body(heads.taken_off(model_folder.read(asked.model).content(model_folder.NETWORK))[0])
     shards = store.shards(asked.material / "training")
     found: list[np.ndarray] = []
     per_shard = -(-asked.scenes // len(shards))

@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whoplays import bundle, load, metrics
-from whoplays.train import material as store
-from whoplays.train.calibrate import platt
-from whoplays.train.material import clip_targets
+from whoplays import load
+from whoplays.evaluation import metrics
+from whoplays.model import folder as model_folder
+from whoplays.training import material as store
+from whoplays.training.calibrate import platt
+from whoplays.training.material import clip_targets
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
 
@@ -42,7 +44,7 @@ def logits_of(model: Path, recordings: list) -> Array:
 
 def scene_logits(model: Path, material: Path) -> tuple[Array, Array]:
     """Return targets and logits of the scenes of held-out sources, halved as `predict` meets them."""
-    network, rows = bundle.Network(bundle.read(model)), store.read(store.shards(material / "validation"))
+    network, rows = model_folder.Network(model_folder.read(model)), store.read(store.shards(material / "validation"))
     logits = [network.logits(part.astype(np.float32))[0] for part in np.array_split(rows.features, 24)]
     return clip_targets(rows.targets.astype(np.float32)), np.concatenate(logits)
 
@@ -67,9 +69,9 @@ def main() -> None:
     real, targets = logits_of(asked.model, heard), np.stack([recording.targets for recording in heard])
     made_targets, made = scene_logits(asked.model, asked.material)
     calibration = platt(np.concatenate([real, made]), np.concatenate([targets, made_targets]))
-    scores = bundle.activate(real, "sigmoid", calibration)
+    scores = model_folder.activate(real, "sigmoid", calibration)
     thresholds = tuple(threshold(targets[:, i], scores[:, i]) for i in range(targets.shape[1]))
-    bundle.update(asked.model, calibration=calibration, frame_calibration=calibration, thresholds=thresholds)
+    model_folder.update(asked.model, calibration=calibration, frame_calibration=calibration, thresholds=thresholds)
     print(calibration, thresholds)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whoplays import bundle, logistic
 from whoplays.errors import RenderError
-from whoplays.train import material as store
-from whoplays.train.material import Head, Rows, clip_targets
+from whoplays.model import folder as model_folder
+from whoplays.training import logistic
+from whoplays.training import material as store
+from whoplays.training.material import Head, Rows, clip_targets
 
 from .teacher import Teacher, family_logits
 
@@ -54,7 +55,7 @@ def label(folder: Path, head: Head, teacher: Teacher, student: Path | None = Non
     student: the folder of a model trained before. Its logits and the teacher's are then averaged: the two err on
     different clips, and together they are better than either (Hinton 2015 distils such ensembles).
     """
-    network = bundle.Network(bundle.read(student)) if student else None
+    network = model_folder.Network(model_folder.read(student)) if student else None
     paths = store.shards(folder)
     for path in paths:
         rows = store.read([path])
@@ -68,7 +69,7 @@ def label(folder: Path, head: Head, teacher: Teacher, student: Path | None = Non
     return len(paths)
 
 
-def _heard_by(network: bundle.Network, rows: Rows) -> Array:
+def _heard_by(network: model_folder.Network, rows: Rows) -> Array:
     """Return a student's calibrated logits (n, steps, labels), over the same spans as the teacher's."""
     _, over_time = network.logits(rows.features.astype(np.float32))
     calibration = network.config.frame_calibration

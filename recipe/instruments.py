@@ -17,9 +17,12 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from whoplays import bundle, features, heads, logistic, metrics
-from whoplays.train import material as store
-from whoplays.train.adapt import PENALTY
+from whoplays import features
+from whoplays.evaluation import metrics
+from whoplays.model import folder as model_folder
+from whoplays.training import heads, logistic
+from whoplays.training import material as store
+from whoplays.training.adapt import PENALTY
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
 
@@ -84,7 +87,7 @@ def heard(body: heads.Body, folder: Path, at_most: int) -> tuple[np.ndarray, np.
     return np.concatenate(values), np.array(labels)
 
 
-def real_clips(body: heads.Body, data: Path, config: bundle.ModelConfig) -> tuple[np.ndarray, np.ndarray]:
+def real_clips(body: heads.Body, data: Path, config: model_folder.ModelConfig) -> tuple[np.ndarray, np.ndarray]:
     """Return hidden values and labels of the development half."""
     values, labels, length = [], [], round(config.window_s * config.features.sample_rate)
     for clip in real_recordings(data, "development"):
@@ -115,8 +118,8 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)
-    found = bundle.read(asked.model)
-    body = heads.Body(heads.taken_off(found.content(bundle.NETWORK))[0])
+    found = model_folder.read(asked.model)
+    body = heads.Body(heads.taken_off(found.content(model_folder.NETWORK))[0])
     x, y = heard(body, asked.material / "training", asked.scenes)
     held_out, held_out_y = heard(body, asked.material / "validation", asked.scenes)
     real, real_y = real_clips(body, asked.data, found.config)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from whoplays.errors import AudioError, RenderError
 from whoplays.features import LOGMEL, compute
-from whoplays.labels import FAMILY_IDS
-from whoplays.train.material import FRAMES_PER_STEP, Rows, write_shard
+from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.training.material import FRAMES_PER_STEP, Rows, write_shard
 
 from . import songs as kept_songs
 from .notes import SAMPLE_RATE, Library
@@ -76,7 +76,7 @@ def render_scenes(
 
 def cut_music(folder: Path, material: Path, teacher_folder: Path | None, *, per_recording: int) -> None:
     """Cut at most `per_recording` clips from every recording under `folder` into `material`/music."""
-    from whoplays.audio import load, probe
+    from whoplays.audio.reading import load, probe
 
     teacher = Teacher(teacher_folder) if teacher_folder else None
     unknown = np.full((STEPS, len(FAMILY_IDS)), np.nan, dtype=np.float32)

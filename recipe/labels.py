@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whoplays.labels import FAMILY_IDS
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 _MASKED_GUITAR = {"banjo", "mandolin", "ukulele", "sitar"}
 _MASKED_PIANO = {"harpsichord", "clavinet"}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whoplays.errors import RenderError
-from whoplays.files import write_atomically
+from whoplays.storage.files import write_atomically
 
 from .labels import NotesLabel, label_of_notes
 

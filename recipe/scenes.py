@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whoplays.labels import FAMILY_IDS
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 from . import parts as made
 from .labels import NotesLabel

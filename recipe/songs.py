@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from whoplays.errors import RenderError
-from whoplays.files import write_atomically
+from whoplays.storage.files import write_atomically
 
 from .parts import Song
 

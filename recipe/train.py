@@ -12,7 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from whoplays.train import Watcher, train
+from whoplays.training.recipes import Watcher, train
 
 
 class Lines(Watcher):

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import soundfile
 
-from whoplays import synth
-from whoplays.labels import AUDIOSET, FAMILY_IDS
+from whoplays.examples import synth
+from whoplays.taxonomy.labels import AUDIOSET, FAMILY_IDS
 
 RATE = 22050
 VIDEO_S = 16.0

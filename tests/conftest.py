@@ -19,7 +19,7 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, settings
 
-from whoplays import synth
+from whoplays.examples import synth
 
 RATE = 22050
 COMMAND_S = 900  # for a command to end, on a busy machine too
@@ -114,9 +114,9 @@ def write_tiny_model(folder: Path, **changes) -> Path:
     import onnx
     from onnx import TensorProto, helper
 
-    from whoplays import bundle
     from whoplays.features import FeatureSettings
-    from whoplays.labels import FAMILIES
+    from whoplays.model import folder as model_folder
+    from whoplays.taxonomy.labels import FAMILIES
 
     steps = helper.make_node("AveragePool", ["channels"], ["pooled"], kernel_shape=[50], strides=[50], ceil_mode=1)
     nodes = [
@@ -141,10 +141,10 @@ def write_tiny_model(folder: Path, **changes) -> Path:
         "version": "1",
         "labels": FAMILIES,
         "features": FeatureSettings(n_mels=5, fmin=100, fmax=10000),
-        "calibration": bundle.Calibration((1.0,) * 5, (6.0,) * 5),
-        "frame_calibration": bundle.Calibration((1.0,) * 5, (6.0,) * 5),
+        "calibration": model_folder.Calibration((1.0,) * 5, (6.0,) * 5),
+        "frame_calibration": model_folder.Calibration((1.0,) * 5, (6.0,) * 5),
     } | changes
-    bundle.write(folder, bundle.ModelConfig(**settings), model.SerializeToString(), "# A model for tests")
+    model_folder.write(folder, model_folder.ModelConfig(**settings), model.SerializeToString(), "# A model for tests")
     return folder
 
 
@@ -162,7 +162,7 @@ def small_dataset(class_folders: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def trained_model(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report's network, trained for a few seconds with a learning rate that suits so little material."""
-    from whoplays.train import train
+    from whoplays.training.recipes import train
 
     out = tmp_path_factory.mktemp("trained") / "model"
     train(small_dataset, recipe="report", out=out, epochs=12, learning_rate=3e-4, batch_size=2)

@@ -14,10 +14,13 @@ import soundfile
 
 import whoplays
 from conftest import RATE, write_tiny_model
-from whoplays import bundle, heads, synth
+from whoplays import features
 from whoplays.errors import DatasetError, ModelError, UsageError
-from whoplays.labels import FAMILY_IDS
-from whoplays.train.adapt import BACKGROUND, adapt, write_background
+from whoplays.examples import synth
+from whoplays.model import folder as model_folder
+from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.training import heads
+from whoplays.training.adapt import BACKGROUND, adapt, write_background
 
 
 def siren(seed: int, seconds: float = 2.0) -> np.ndarray:
@@ -48,13 +51,13 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in the package, with a background of sounds made from formulas."""
     folder = tmp_path_factory.mktemp("base") / "default"
-    shutil.copytree(bundle.DEFAULT, folder)
-    body = heads.Body(heads.taken_off((folder / bundle.NETWORK).read_bytes())[0])
+    shutil.copytree(model_folder.DEFAULT, folder)
+    body = heads.Body(heads.taken_off((folder / model_folder.NETWORK).read_bytes())[0])
     recogniser = whoplays.load(folder)
     settings = recogniser.config.features
     sounds = [synth.recording([f], duration_s=10, seed=s, sample_rate=RATE) for f in FAMILY_IDS for s in range(3)]
     sounds.append(np.random.default_rng(0).normal(0, 0.05, 10 * RATE).astype(np.float32))
-    x = np.stack([whoplays.features.compute(s, settings)[:496] for s in sounds])
+    x = np.stack([features.compute(s, settings)[:496] for s in sounds])
     write_background(folder, np.concatenate([hidden.mean(axis=1) for hidden in body.hidden(x)]))
     return folder
 
@@ -69,7 +72,7 @@ def adapted(mine: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_a_network_taken_apart_and_put_together_says_the_same() -> None:
-    network = bundle.read().content(bundle.NETWORK)
+    network = model_folder.read().content(model_folder.NETWORK)
     body, head = heads.taken_off(network)
     same, found = heads.taken_off(heads.put_on(body, head))
     assert same == body and all(
@@ -78,12 +81,12 @@ def test_a_network_taken_apart_and_put_together_says_the_same() -> None:
 
 
 def test_pooling_by_attention_and_the_head_make_the_logits() -> None:
-    found = bundle.read()
-    body, head = heads.taken_off(found.content(bundle.NETWORK))
+    found = model_folder.read()
+    body, head = heads.taken_off(found.content(model_folder.NETWORK))
     x = np.random.default_rng(0).normal(-6, 3, (2, 320, found.config.features.width)).astype(np.float32)
     (hidden,) = heads.Body(body).hidden(x)
     logits = np.einsum("blw,wl->bl", head.pooled(hidden), head.weights) + head.bias
-    np.testing.assert_allclose(logits, bundle.Network(found).logits(x)[0], atol=1e-4)
+    np.testing.assert_allclose(logits, model_folder.Network(found).logits(x)[0], atol=1e-4)
 
 
 def test_new_labels_are_heard_and_old_ones_stay_what_they_were(adapted: Path, base: Path) -> None:
@@ -100,7 +103,7 @@ def test_new_labels_are_heard_and_old_ones_stay_what_they_were(adapted: Path, ba
 
 def test_no_training_framework_is_loaded(mine: Path, tmp_path: Path) -> None:
     code = (
-        f"import sys; from whoplays.train.adapt import adapt; adapt({str(mine)!r}, {str(tmp_path / 'out')!r});"
+        f"import sys; from whoplays.training.adapt import adapt; adapt({str(mine)!r}, {str(tmp_path / 'out')!r});"
         "print([m for m in ('keras', 'tensorflow', 'torch', 'scipy', 'librosa') if m in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -111,7 +114,7 @@ def test_the_same_recordings_and_seed_give_the_same_model(
     mine: Path, base: Path, adapted: Path, tmp_path: Path
 ) -> None:
     again = adapt(mine, tmp_path / "again", base=base).folder
-    assert (again / bundle.NETWORK).read_bytes() == (adapted / bundle.NETWORK).read_bytes()
+    assert (again / model_folder.NETWORK).read_bytes() == (adapted / model_folder.NETWORK).read_bytes()
 
 
 def test_an_adapted_model_can_be_adapted_again_and_cut_down(mine: Path, adapted: Path, tmp_path: Path) -> None:
@@ -159,8 +162,8 @@ def test_what_cannot_be_taught_is_said_in_one_line(mine: Path, base: Path, adapt
 
 
 def test_the_model_in_the_package_has_a_background_of_its_own_network() -> None:
-    with np.load(bundle.DEFAULT / BACKGROUND) as kept:
-        network = hashlib.sha256((bundle.DEFAULT / bundle.NETWORK).read_bytes()).hexdigest()
+    with np.load(model_folder.DEFAULT / BACKGROUND) as kept:
+        network = hashlib.sha256((model_folder.DEFAULT / model_folder.NETWORK).read_bytes()).hexdigest()
         assert str(kept["network"]) == network, "write it anew: python -m recipe.background MODEL MATERIAL"
         assert len(kept["hidden"]) >= 256
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import tone
-from whoplays import audio
+from whoplays.audio import reading
 from whoplays.errors import AudioError
 
 
@@ -57,20 +57,20 @@ def test_every_format_gives_the_same_tone(tmp_path: Path, name: str) -> None:
         write(path, samples, rate, format="OGG", subtype="OPUS")
     else:
         write(path, samples, rate)
-    heard = audio.load(path, sample_rate=16000)
+    heard = reading.load(path, sample_rate=16000)
     assert heard.dtype == np.float32
     assert len(heard) == pytest.approx(32000, abs=1600)
     assert peak_hz(heard[4000:20000], 16000) == pytest.approx(1000, abs=2)
     assert np.sqrt(np.mean(heard[4000:20000] ** 2)) == pytest.approx(
         0.5 / np.sqrt(2), rel=0.06
     )  # lossy codecs cost a little
-    assert audio.probe(path).duration == pytest.approx(2.0, abs=0.1)
+    assert reading.probe(path).duration == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 96000, 192000])
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "PCM_U8"])
 def test_rates_and_depths_agree(tmp_path: Path, rate: int, subtype: str) -> None:
-    heard = audio.load(write(tmp_path / "a.wav", tone(440.0, 0.5, rate), rate, subtype=subtype), sample_rate=22050)
+    heard = reading.load(write(tmp_path / "a.wav", tone(440.0, 0.5, rate), rate, subtype=subtype), sample_rate=22050)
     assert peak_hz(heard, 22050) == pytest.approx(440, abs=3)
     assert np.abs(heard[2000:-2000]).max() == pytest.approx(0.5, abs=0.02)
 
@@ -78,7 +78,7 @@ def test_rates_and_depths_agree(tmp_path: Path, rate: int, subtype: str) -> None
 @pytest.mark.parametrize("channels", [1, 2, 6, 8])
 def test_channels_are_averaged(tmp_path: Path, channels: int) -> None:
     samples = np.stack([tone(440.0, 0.5, 44100) * (i + 1) / channels for i in range(channels)], axis=1)
-    heard = audio.load(write(tmp_path / "a.wav", samples), sample_rate=44100)
+    heard = reading.load(write(tmp_path / "a.wav", samples), sample_rate=44100)
     np.testing.assert_allclose(heard, samples.mean(axis=1), atol=1e-4)
 
 
@@ -87,8 +87,8 @@ def test_a_part_is_the_same_as_that_part_of_the_whole(tmp_path: Path, name: str)
     samples = np.cumsum(np.random.default_rng(0).normal(0, 0.004, 44100 * 6)).astype(np.float32).clip(-0.9, 0.9)
     path = tmp_path / name
     write(path, samples) if name.endswith("flac") else write_with_ffmpeg(path, samples, "aac")
-    whole = audio.load(path, sample_rate=44100)
-    part = audio.load(path, sample_rate=44100, start=2.5, duration=1.25)
+    whole = reading.load(path, sample_rate=44100)
+    part = reading.load(path, sample_rate=44100, start=2.5, duration=1.25)
     assert len(part) == 55125
     np.testing.assert_allclose(part[500:-500], whole[110250 : 110250 + 55125][500:-500], atol=0.02)
 
@@ -96,15 +96,15 @@ def test_a_part_is_the_same_as_that_part_of_the_whole(tmp_path: Path, name: str)
 def test_streaming_resampling_equals_doing_it_at_once() -> None:
     samples = np.random.default_rng(1).standard_normal(50_000).astype(np.float32)
     blocks = np.array_split(samples, [1, 777, 20_000, 20_001, 45_000])
-    pieces = np.concatenate(list(audio.resampled(blocks, 44100, 22050)))
-    np.testing.assert_allclose(pieces, np.concatenate(list(audio.resampled([samples], 44100, 22050))), atol=1e-5)
+    pieces = np.concatenate(list(reading.resampled(blocks, 44100, 22050)))
+    np.testing.assert_allclose(pieces, np.concatenate(list(reading.resampled([samples], 44100, 22050))), atol=1e-5)
 
 
 @given(sizes=st.lists(st.integers(0, 700), max_size=12), length=st.integers(1, 400))
 def test_windows_lose_nothing_and_none_is_a_crumb(sizes: list[int], length: int) -> None:
     samples = np.arange(sum(sizes), dtype=np.float32)
     blocks = np.split(samples, np.cumsum(sizes)[:-1]) if sizes else []
-    found = list(audio.windows(blocks, length))
+    found = list(reading.windows(blocks, length))
     np.testing.assert_array_equal(np.concatenate([*found, np.zeros(0)]), samples)
     assert all(len(w) == length for w in found[:-1])
     assert all(2 * len(w) >= length and 2 * len(w) < 3 * length for w in found) or len(found) <= 1
@@ -150,7 +150,7 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
 def test_what_cannot_be_used_says_why_in_one_line(tmp_path: Path) -> None:
     for name, (path, text) in bad_files(tmp_path).items():
         with pytest.raises(AudioError, match=text) as caught:
-            heard = audio.load(path, sample_rate=22050)
+            heard = reading.load(path, sample_rate=22050)
             raise AudioError(f"{name} was read as {heard.shape}")
         assert "\n" not in str(caught.value), name
         assert len(str(caught.value)) < 400, name
@@ -162,7 +162,7 @@ def test_what_cannot_be_used_says_why_in_one_line(tmp_path: Path) -> None:
 )
 def test_arbitrary_bytes_never_raise_anything_else(content: bytes, head: bytes) -> None:
     try:
-        audio.load(io.BytesIO(head + content), sample_rate=22050)
+        reading.load(io.BytesIO(head + content), sample_rate=22050)
     except AudioError:
         pass
 
@@ -172,11 +172,11 @@ def test_arbitrary_bytes_never_raise_anything_else(content: bytes, head: bytes) 
 )
 def test_arrays_that_are_no_samples_are_refused(samples: np.ndarray) -> None:
     with pytest.raises(AudioError):
-        audio.mono(samples)
+        reading.mono(samples)
 
 
 def test_integers_are_scaled() -> None:
-    np.testing.assert_allclose(audio.mono(np.array([0, 16384, -32768], dtype=np.int16)), [0, 0.5, -1])
+    np.testing.assert_allclose(reading.mono(np.array([0, 16384, -32768], dtype=np.int16)), [0, 0.5, -1])
 
 
 def test_a_folder_is_searched_in_order_and_hidden_files_are_not_seen(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_folder_is_searched_in_order_and_hidden_files_are_not_seen(tmp_path: P
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(b"x")
-    assert [p.relative_to(tmp_path).as_posix() for p in audio.find_recordings(tmp_path)] == [
+    assert [p.relative_to(tmp_path).as_posix() for p in reading.find_recordings(tmp_path)] == [
         "a.mp3",
         "b/1.WAV",
         "b/2.flac",
@@ -219,20 +219,20 @@ def test_a_disk_that_fails_once_is_told_and_spoils_no_other_recording(kind: str)
     written, other = io.BytesIO(), io.BytesIO()
     soundfile.write(written, samples, 22050, format=kind)
     soundfile.write(other, samples[:5000], 32000, format="WAV", subtype="FLOAT")
-    whole = audio.load(io.BytesIO(written.getvalue()), sample_rate=22050)
+    whole = reading.load(io.BytesIO(written.getvalue()), sample_rate=22050)
     told = 0
     for at in range(1, 1000):
         file = FailsOnce(written.getvalue(), at)
         try:
-            heard = audio.load(file, sample_rate=22050)
+            heard = reading.load(file, sample_rate=22050)
         except AudioError as error:
             assert "cannot be read (Input/output error)" in str(error)
             told += 1
         else:
             assert np.array_equal(heard, whole)
-        after = audio.probe(io.BytesIO(other.getvalue()))
+        after = reading.probe(io.BytesIO(other.getvalue()))
         assert (after.sample_rate, after.duration, after.format) == (32000, 5000 / 32000, "WAV")
-        assert np.array_equal(audio.load(io.BytesIO(other.getvalue()), sample_rate=32000), samples[:5000])
+        assert np.array_equal(reading.load(io.BytesIO(other.getvalue()), sample_rate=32000), samples[:5000])
         if file.left > 0:
             break
     assert told >= 3 and file.left > 0
@@ -245,7 +245,7 @@ def test_a_file_that_only_reads_is_read(tmp_path: Path) -> None:
             self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
     path = write(tmp_path / "a.flac", tone(440, 0.3))
-    assert np.array_equal(audio.load(Plain(path), sample_rate=44100), audio.load(path, sample_rate=44100))
+    assert np.array_equal(reading.load(Plain(path), sample_rate=44100), reading.load(path, sample_rate=44100))
 
 
 @pytest.mark.parametrize("name", ["a.au", "a.snd", "a.vox"])
@@ -254,4 +254,4 @@ def test_a_name_alone_makes_no_recording(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"Dear all, the minutes of our meeting are below.\n" * 50)
     with pytest.raises(AudioError, match="is not a recording"):
-        audio.probe(path)
+        reading.probe(path)

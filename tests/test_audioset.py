@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from whoplays.audioset import (
+from whoplays.cli import app
+from whoplays.errors import DownloadError, UsageError
+from whoplays.sources.audioset import (
     Draw,
     Ontology,
     Segment,
@@ -24,10 +26,8 @@ from whoplays.audioset import (
     reserve_path,
     write_plan,
 )
-from whoplays.audioset.lists import MAX_LINE, parse_row
-from whoplays.cli import app
-from whoplays.errors import DownloadError, UsageError
-from whoplays.labels import AUDIOSET, AUDIOSET_BROAD, FAMILY_IDS
+from whoplays.sources.audioset.lists import MAX_LINE, parse_row
+from whoplays.taxonomy.labels import AUDIOSET, AUDIOSET_BROAD, FAMILY_IDS
 
 PIANO, ORGAN, GUITAR, BASS, VIOLIN = "/m/05r5c", "/m/013y1f", "/m/0342h", "/m/018vs", "/m/07y_7"
 TIMPANI, TRUMPET, SPEECH = "/m/011k_j", "/m/07gql", "/m/09x0r"

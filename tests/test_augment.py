@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from whoplays import augment
-from whoplays.augment import Examples, apply, draw, either, only_mixing
+from whoplays.training import augment
+from whoplays.training.augment import Examples, apply, draw, either, only_mixing
 
 OFFSET = 1e-6
 FRAMES, BANDS = 64, 8

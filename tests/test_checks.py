@@ -10,11 +10,11 @@ import soundfile
 
 import whoplays
 from conftest import RATE, tone
-from whoplays import audio, checks
+from whoplays.audio import quality, reading
 
 
 def codes(samples: np.ndarray, rate: int = RATE) -> list[str]:
-    meter = checks.Meter(rate)
+    meter = quality.Meter(rate)
     for at in range(0, len(samples), rate):
         meter.hear(samples[at : at + rate])
     return [caution.code for caution in meter.cautions(len(samples) / rate)]
@@ -42,7 +42,7 @@ def test_clipped_is_flat_tops_and_not_a_high_peak() -> None:
 
 def test_runs_are_counted_along_a_channel() -> None:
     flat = np.array([[1, 1, 1, 0, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1, 1, 0]], dtype=bool).T
-    assert checks._in_runs(flat) == 7
+    assert quality._in_runs(flat) == 7
 
 
 def test_levels() -> None:
@@ -69,7 +69,7 @@ def test_rates() -> None:
 def test_a_recording_that_was_once_at_a_lower_rate(former: int) -> None:
     low = noise(rate=former)
     for rate in (22050, 44100, 48000):
-        assert codes(np.concatenate(list(audio.resampled([low], former, rate))), rate) == ["sample_rate"]
+        assert codes(np.concatenate(list(reading.resampled([low], former, rate))), rate) == ["sample_rate"]
 
 
 def test_short() -> None:
@@ -77,9 +77,9 @@ def test_short() -> None:
 
 
 def test_what_the_answer_tells() -> None:
-    assert [c.code for c in checks.about_answer([], [], 10.0)] == ["nothing_heard"]
-    assert [c.code for c in checks.about_answer(["drums"], [(1.0, 2.0), (1.5, 2.5)], 10.0)] == ["mostly_unheard"]
-    assert checks.about_answer(["drums"], [(0.0, 2.0), (1.0, 3.0)], 10.0) == []
+    assert [c.code for c in quality.about_answer([], [], 10.0)] == ["nothing_heard"]
+    assert [c.code for c in quality.about_answer(["drums"], [(1.0, 2.0), (1.5, 2.5)], 10.0)] == ["mostly_unheard"]
+    assert quality.about_answer(["drums"], [(0.0, 2.0), (1.0, 3.0)], 10.0) == []
 
 
 def test_they_reach_the_prediction_however_it_is_asked_for(tiny_model: Path, tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_real_recordings_are_rarely_warned_about(shared_data: Path) -> None:
     warned = []
     paths = sorted((shared_data / "real").rglob("*.ogg"))[::15]
     for path in paths:
-        with audio.open_audio(path) as reader:
-            meter = checks.Meter(reader.info.sample_rate)
+        with reading.open_audio(path) as reader:
+            meter = quality.Meter(reader.info.sample_rate)
             for block in reader.blocks():
                 meter.hear(block)
         warned += [(path.name, c.code) for c in meter.cautions(10.0)]

@@ -24,7 +24,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'whop
 
 from whoplays.cluster import Cluster  # noqa: E402
 from whoplays.cluster.engine import load_ray  # noqa: E402
-from whoplays.cluster.hear import hear  # noqa: E402
+from whoplays.cluster.predict import hear  # noqa: E402
 
 MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25)
 WAIT_S = 180
@@ -133,8 +133,8 @@ def test_the_driver_killed_the_build_goes_on_anywhere_to_the_same_bytes(
 
 
 def test_a_cluster_hears_what_one_machine_hears(two_nodes: Any, tiny_model: Path, class_folders: Path) -> None:
-    from whoplays import batch
-    from whoplays.predict import Recogniser
+    from whoplays.inference import batch
+    from whoplays.inference.recogniser import Recogniser
 
     names = [str(path) for path in sorted(class_folders.rglob("*.wav"))] + ["missing.flac"]
     here = [result.to_dict() for result in batch.hear(Recogniser(tiny_model), names)]

@@ -27,11 +27,11 @@ import soundfile
 from standin import RATE, Site
 
 from conftest import command_without
-from whoplays import synth
-from whoplays.audioset import PlannedClip
 from whoplays.cluster.download import Worker, Workers, crew
-from whoplays.download import Access, Settings, Template, download, verify
 from whoplays.errors import UsageError
+from whoplays.examples import synth
+from whoplays.sources.audioset import PlannedClip
+from whoplays.sources.audioset.download import Access, Settings, Template, download, verify
 
 WAIT_S = 400
 

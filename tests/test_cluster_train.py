@@ -23,17 +23,18 @@ from whoplays import dataset
 from whoplays.cli import app
 from whoplays.dataset import BuildSettings, Dataset
 from whoplays.errors import DatasetError, MissingExtraError, ModelError, UsageError
-from whoplays.framework import load_keras
-from whoplays.train import chosen, default, epochs, train
-from whoplays.train.batches import chunks, spread
-from whoplays.train.checkpoint import CHECKPOINT, read
-from whoplays.train.steps import FusedSteps, Objective, SharedSteps
-from whoplays.train.together import Alone, Exchange, check_progress, settle, total
-from whoplays.train.watch import Watcher
+from whoplays.training import default
+from whoplays.training.batches import chunks, spread
+from whoplays.training.checkpoint import CHECKPOINT, read
+from whoplays.training.framework import load_keras
+from whoplays.training.recipes import chosen, epochs, train
+from whoplays.training.steps import FusedSteps, Objective, SharedSteps
+from whoplays.training.together import Alone, Exchange, check_progress, settle, total
+from whoplays.training.watch import Watcher
 
 keras = load_keras()
 
-from whoplays.model import default_network, drop_apart, report_network  # noqa: E402 - needs Keras
+from whoplays.training.networks import default_network, drop_apart, report_network  # noqa: E402 - needs Keras
 
 FAST = {"epochs": 40, "learning_rate": 1e-4, "batch_size": 5, "seed": 7, "patience": 40}
 WAIT_S = 900
@@ -371,5 +372,7 @@ def test_without_ray_one_line_says_what_to_install(shards: Path, tmp_path: Path)
 def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:
     """As far as the command goes without a data set; who imports Ray at all is kept by test_house.py."""
     words = ["train", str(tmp_path), "--out", str(tmp_path / "m")]
-    done = command_without(("ray",), words, status=1, then="assert 'whoplays.train.report' in sys.modules, 'not begun'")
+    done = command_without(
+        ("ray",), words, status=1, then="assert 'whoplays.training.mfcc_cnn' in sys.modules, 'not begun'"
+    )
     assert "has no finished data set" in done.stderr, done.stderr

@@ -19,10 +19,9 @@ from test_cli import run
 from test_formats import FAILURE, LABELS, PREDICTION
 
 from conftest import RATE, tone
-from whoplays import collection
 from whoplays.errors import UsageError, WhoplaysError
-from whoplays.formats import table
-from whoplays.predict import Failure
+from whoplays.inference.recogniser import Failure
+from whoplays.results import resumable_table, table
 
 
 @pytest.fixture
@@ -104,14 +103,14 @@ def test_killed_at_any_moment_no_result_is_lost_or_doubled(
 @pytest.mark.parametrize("cut", [1, 30, 200])
 def test_a_line_that_was_cut_off_is_no_line(cut: int, tmp_path: Path) -> None:
     out = tmp_path / "r.jsonl"
-    with collection.Collection(out, resume=False) as kept:
+    with resumable_table.Collection(out, resume=False) as kept:
         kept.add(PREDICTION, "1")
         kept.add(FAILURE, "2")
     journal = tmp_path / "r.jsonl.journal"
     journal.write_bytes(journal.read_bytes() + journal.read_bytes()[:cut])
     with pytest.raises(UsageError, match="--resume"):
-        collection.Collection(out, resume=False)
-    with collection.Collection(out, resume=True) as kept:
+        resumable_table.Collection(out, resume=False)
+    with resumable_table.Collection(out, resume=True) as kept:
         assert len(kept) == 2
         assert kept.is_done(PREDICTION.path, "1") and not kept.is_done(PREDICTION.path, "9")
         assert kept.is_done("bad.wav", "2") and not kept.is_done("bad.wav", "2", retry=True)
@@ -123,7 +122,7 @@ def test_a_line_that_was_cut_off_is_no_line(cut: int, tmp_path: Path) -> None:
 def test_results_are_held_on_disk_not_in_memory(tmp_path: Path) -> None:
     """Of each recording memory holds its path and its mark, however long the result."""
     tracemalloc.start()
-    with collection.Collection(tmp_path / "r.jsonl", resume=False) as kept:
+    with resumable_table.Collection(tmp_path / "r.jsonl", resume=False) as kept:
         before = tracemalloc.get_traced_memory()[0]
         for i in range(500):
             kept.add(Failure(f"{i}.wav", "x" * 10_000), "mark")
@@ -139,32 +138,32 @@ def test_results_are_held_on_disk_not_in_memory(tmp_path: Path) -> None:
 
 def test_killed_between_table_and_journal_nothing_is_doubled(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
-    with collection.Collection(out, resume=False) as kept:
+    with resumable_table.Collection(out, resume=False) as kept:
         kept.add(FAILURE, "2")
     left = (tmp_path / "r.csv.journal").read_bytes()
-    with collection.Collection(out, resume=True) as kept:
+    with resumable_table.Collection(out, resume=True) as kept:
         kept.merge(LABELS)
     (tmp_path / "r.csv.journal").write_bytes(left)
-    with collection.Collection(out, resume=True) as kept:
+    with resumable_table.Collection(out, resume=True) as kept:
         kept.merge(LABELS)
     assert paths_in(out) == ["bad.wav"]
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with (
-        collection.Collection(tmp_path / "r.csv", resume=False),
+        resumable_table.Collection(tmp_path / "r.csv", resume=False),
         pytest.raises(WhoplaysError, match="another whoplays"),
     ):
-        collection.Collection(tmp_path / "r.csv", resume=True)
+        resumable_table.Collection(tmp_path / "r.csv", resume=True)
 
 
 def test_a_full_disk_is_one_line_and_the_table_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "r.jsonl"
-    with collection.Collection(out, resume=False) as kept:
+    with resumable_table.Collection(out, resume=False) as kept:
         kept.add(FAILURE, "1")
         kept.merge(LABELS)
     before = out.read_bytes()
-    with collection.Collection(out, resume=True) as kept:
+    with resumable_table.Collection(out, resume=True) as kept:
 
         class Full:
             def write(self, data: bytes) -> None:
@@ -217,7 +216,7 @@ def test_a_watched_folder(table_out: bool, tiny_model: Path, folder: Path, tmp_p
 
 
 def test_a_file_that_grows_is_left_alone_until_it_stands() -> None:
-    watch = collection.Watch({"a": "1"})
+    watch = resumable_table.Watch({"a": "1"})
     assert watch.settled({"a": "1", "b": "1"}) == []
     assert watch.settled({"a": "1", "b": "2"}) == []
     assert watch.settled({"a": "1", "b": "2"}) == ["b"]
@@ -266,10 +265,10 @@ def test_options_that_do_not_go_together(arguments: list[str], tmp_path: Path) -
 def test_marks_tell_time_size_and_model(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"1")
-    first = collection.mark(str(path), "m")
-    assert first == collection.mark(str(path), "m") != collection.mark(str(path), "n")
+    first = resumable_table.mark(str(path), "m")
+    assert first == resumable_table.mark(str(path), "m") != resumable_table.mark(str(path), "n")
     os.utime(path, ns=(1, 1))
-    assert collection.mark(str(path), "m") != first
-    assert collection.mark(str(tmp_path / "none"), "m") == "missing-m"
-    assert collection.how("a", 0.0, None) != collection.how("a", 0.0, 1.0)
-    assert np.unique([collection.how("a", 0.0, None)] * 2).size == 1
+    assert resumable_table.mark(str(path), "m") != first
+    assert resumable_table.mark(str(tmp_path / "none"), "m") == "missing-m"
+    assert resumable_table.how("a", 0.0, None) != resumable_table.how("a", 0.0, 1.0)
+    assert np.unique([resumable_table.how("a", 0.0, None)] * 2).size == 1

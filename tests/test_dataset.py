@@ -22,12 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import RATE, tone
-from whoplays import audio, dataset, features
+from whoplays import dataset, features
+from whoplays.audio import reading
 from whoplays.dataset import BuildSettings, Dataset, sources
 from whoplays.dataset import make as making
 from whoplays.dataset.split import divide, pick
 from whoplays.errors import DatasetError, ReadError, WhoplaysError
-from whoplays.labels import FAMILIES, label_for
+from whoplays.taxonomy.labels import FAMILIES, label_for
 
 THIRDS = {"test": 0.25, "validation": 0.25}
 
@@ -69,7 +70,7 @@ def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Pat
     assert split.features.shape == (36, 20, 20)
     assert sorted(set(split.semitones.tolist())) == [-1, 0, 1]
     for row in (0, 17, 35):
-        samples = audio.load(class_folders / split.paths[row], sample_rate=RATE, duration=10.0)
+        samples = reading.load(class_folders / split.paths[row], sample_rate=RATE, duration=10.0)
         expected = features.compute_variants(samples, features.REPORT, semitones=(float(split.semitones[row]),))[0]
         np.testing.assert_allclose(split.features[row], expected, atol=1e-4)
         assert split.targets[row, ["drums", "guitar", "strings"].index(split.paths[row].split("/")[0])] == 1
@@ -217,7 +218,7 @@ def test_a_disk_that_fails_for_a_moment_costs_no_recording(
 ) -> None:
     dataset.build(class_folders, tmp_path / "whole", BuildSettings(**THIRDS), workers=1)
     tried: Counter[Path] = Counter()
-    read, victim = audio.load, sorted(class_folders.rglob("*.wav"))[0]
+    read, victim = reading.load, sorted(class_folders.rglob("*.wav"))[0]
 
     def load(path: Path, **what: Any) -> np.ndarray:
         tried[path] += 1
@@ -225,7 +226,7 @@ def test_a_disk_that_fails_for_a_moment_costs_no_recording(
             raise ReadError("cannot be read (Input/output error); is its disk or connection failing?")
         return read(path, **what)
 
-    monkeypatch.setattr(audio, "load", load)
+    monkeypatch.setattr(reading, "load", load)
     monkeypatch.setattr(making, "READ_AGAIN_S", (0.0, 0.0))
     built = dataset.build(class_folders, tmp_path / "again", BuildSettings(**THIRDS), engine=Here())
     assert tried[victim] == 3
@@ -537,7 +538,7 @@ def test_shares_that_make_no_whole_are_refused(class_folders: Path, tmp_path: Pa
 
 
 def test_two_builds_into_one_folder(class_folders: Path, tmp_path: Path) -> None:
-    from whoplays.files import only_writer
+    from whoplays.storage.files import only_writer
 
     with only_writer(tmp_path / "set"), pytest.raises(WhoplaysError, match="another whoplays is writing there"):
         dataset.build(class_folders, tmp_path / "set", BuildSettings(**THIRDS))

@@ -14,8 +14,10 @@ import pytest
 import soundfile
 
 import whoplays
-from whoplays import batch, decoder, synth
+from whoplays.audio import decoder
 from whoplays.errors import AudioError, ReadError
+from whoplays.examples import synth
+from whoplays.inference import batch
 
 pytestmark = pytest.mark.skipif(not decoder.POSSIBLE, reason="decoding processes need a POSIX system")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import whoplays
-from whoplays import bundle, synth
-from whoplays.labels import FAMILY_IDS
+from whoplays.examples import synth
+from whoplays.model import folder as model_folder
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 RATE = 22050
 GOLDEN = Path(__file__).parent / "default-model.json"
@@ -46,11 +47,11 @@ def test_hiss_and_silence_are_nothing(scores: dict[str, dict[str, float]]) -> No
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
-    folder = bundle.DEFAULT
-    assert (folder / bundle.NETWORK).stat().st_size < 5_000_000
-    config = bundle.read().config
+    folder = model_folder.DEFAULT
+    assert (folder / model_folder.NETWORK).stat().st_size < 5_000_000
+    config = model_folder.read().config
     assert tuple(label.id for label in config.labels) == FAMILY_IDS and config.activation == "sigmoid"
-    card = (folder / bundle.CARD).read_text()
+    card = (folder / model_folder.CARD).read_text()
     assert all(word in card for word in ("Material", "Teacher", "Quality", "Known failures"))
 
 

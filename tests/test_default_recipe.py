@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 
 import whoplays
-from whoplays import bundle
-from whoplays.augment import FRAMES_PER_STEP
 from whoplays.dataset import BuildSettings, Dataset, build
 from whoplays.errors import DatasetError, UsageError
-from whoplays.framework import load_keras
-from whoplays.train import material as store
-from whoplays.train import train
-from whoplays.train.calibrate import platt, thresholds
-from whoplays.train.checkpoint import CHECKPOINT
-from whoplays.train.default import DefaultSettings
-from whoplays.train.pools import DatasetPool, MaterialPool
-from whoplays.train.watch import Watcher
+from whoplays.model import folder as model_folder
+from whoplays.training import material as store
+from whoplays.training.augment import FRAMES_PER_STEP
+from whoplays.training.calibrate import platt, thresholds
+from whoplays.training.checkpoint import CHECKPOINT
+from whoplays.training.default import DefaultSettings
+from whoplays.training.framework import load_keras
+from whoplays.training.pools import DatasetPool, MaterialPool
+from whoplays.training.recipes import train
+from whoplays.training.watch import Watcher
 
 keras = load_keras()
 
 
-from whoplays.model import default_network  # noqa: E402 - needs Keras, which is loaded quietly above
-from whoplays.train.losses import masked_crossentropy, masked_distance  # noqa: E402
+from whoplays.training.losses import masked_crossentropy, masked_distance  # noqa: E402
+from whoplays.training.networks import default_network  # noqa: E402 - needs Keras, which is loaded quietly above
 
 SMALL = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch_size": 16, "ema": 0.5}
 
@@ -152,7 +152,7 @@ def test_it_learns_what_is_in_the_material(material: Path, tmp_path: Path) -> No
     )
     assert done.history[-1]["loss"] < done.history[0]["loss"]
     assert done.history[-1]["val_map"] > 0.6  # chance: about 0.25
-    config = bundle.read(tmp_path / "m").config
+    config = model_folder.read(tmp_path / "m").config
     assert config.padding == "repeat" and config.min_window_s == config.window_s
     assert not (tmp_path / "m" / CHECKPOINT).exists()
 
@@ -193,7 +193,9 @@ def test_a_killed_run_goes_on_to_the_same_model(material: Path, tmp_path: Path) 
         train(material, out=tmp_path / "killed", **settings)
     train(material, out=tmp_path / "killed", resume=True, **settings)
     x = np.random.default_rng(0).normal(-6, 3, (2, 300, 64)).astype(np.float32)
-    whole, killed = (bundle.Network(bundle.read(tmp_path / name)).logits(x)[0] for name in ("whole", "killed"))
+    whole, killed = (
+        model_folder.Network(model_folder.read(tmp_path / name)).logits(x)[0] for name in ("whole", "killed")
+    )
     np.testing.assert_allclose(killed, whole, atol=1e-4)
     assert train(material, out=tmp_path / "killed", resume=True, **settings).already_there
 

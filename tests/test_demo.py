@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from conftest import RATE, write_tiny_model
-from whoplays import demo, synth
 from whoplays.errors import UsageError, WhoplaysError
+from whoplays.examples import demo, synth
 
 
 @pytest.mark.parametrize("family", synth.PLAYERS)
@@ -44,7 +44,7 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(demo, "RECORDINGS_PER_CLASS", 10)
     monkeypatch.setattr(demo, "SECONDS", 1.0)
     monkeypatch.setattr(demo, "EPOCHS", 2)
-    monkeypatch.setattr("whoplays.bundle.DEFAULT", write_tiny_model(tmp_path / "shipped"))
+    monkeypatch.setattr("whoplays.model.folder.DEFAULT", write_tiny_model(tmp_path / "shipped"))
     told: list[str] = []
     made = demo.run(tmp_path / "demo", tell=told.append)
     assert len(told) == 5

@@ -12,8 +12,8 @@ import pytest
 from test_cli import run
 
 import whoplays
-from whoplays import device
 from whoplays.errors import UsageError
+from whoplays.model import device
 
 CUDA, COREML = device.DEVICES["cuda"], device.DEVICES["coreml"]
 

@@ -27,18 +27,27 @@ pytest.importorskip("yt_dlp", reason="the extra 'audioset' is not installed")
 
 from standin import OUTCOMES, RATE, STEP_HZ, TONE_HZ, Site, make_ready
 
-from whoplays.audioset import PlannedClip
 from whoplays.cli import app
 from whoplays.dataset.sources import read_source
-from whoplays.download import Access, Cause, Settings, Template, download, dry_run, read_cookies, verify
-from whoplays.download import fetch as fetch_module
-from whoplays.download.causes import cause_of_words, parse_retry_after
-from whoplays.download.ffmpeg import Cutter, Media, find_ffmpeg
-from whoplays.download.ledger import Ledger
-from whoplays.download.pacing import Pacer, Stopped, backoff_s
-from whoplays.download.source import _lost
 from whoplays.errors import DownloadError, UsageError, WhoplaysError
-from whoplays.files import only_writer
+from whoplays.sources.audioset import PlannedClip
+from whoplays.sources.audioset.download import (
+    Access,
+    Cause,
+    Settings,
+    Template,
+    download,
+    dry_run,
+    read_cookies,
+    verify,
+)
+from whoplays.sources.audioset.download import fetch as fetch_module
+from whoplays.sources.audioset.download.causes import cause_of_words, parse_retry_after
+from whoplays.sources.audioset.download.ffmpeg import Cutter, Media, find_ffmpeg
+from whoplays.sources.audioset.download.ledger import Ledger
+from whoplays.sources.audioset.download.pacing import Pacer, Stopped, backoff_s
+from whoplays.sources.audioset.download.source import _lost
+from whoplays.storage.files import only_writer
 
 START_S, END_S = 8, 18
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from conftest import command_without
 from whoplays.cluster import estimate as estimates
 from whoplays.cluster.estimate import Asked, Sample, build_sample, estimate, hear_sample
-from whoplays.cluster.told import text
+from whoplays.cluster.estimate_text import text
 from whoplays.dataset import BuildSettings
 from whoplays.errors import DatasetError, UsageError
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import write_tiny_model
-from whoplays import metrics
 from whoplays.errors import DatasetError, ModelError, UsageError
-from whoplays.evaluate import METRICS, REPORT, evaluate
+from whoplays.evaluation import metrics
+from whoplays.evaluation.evaluate import METRICS, REPORT, evaluate
 
 LABELS = ["a", "b", "c"]
 
@@ -114,7 +114,7 @@ def test_figures_of_independent_labels_by_hand() -> None:
 
 
 def test_figures_are_those_keras_gives() -> None:
-    from whoplays.framework import load_keras
+    from whoplays.training.framework import load_keras
 
     keras = load_keras()
     rng = np.random.default_rng(1)

@@ -9,9 +9,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from whoplays import bundle, export
 from whoplays.errors import ModelError, UsageError
-from whoplays.framework import load_keras
+from whoplays.model import folder as model_folder
+from whoplays.training import export
+from whoplays.training.framework import load_keras
 
 keras = load_keras()
 
@@ -54,7 +55,7 @@ def test_a_network_that_changed_on_the_way_is_noticed(over_time) -> None:
 
 
 def test_a_network_of_another_backend_is_converted_by_a_process_that_has_tensorflow() -> None:
-    from whoplays.model import default_network
+    from whoplays.training.networks import default_network
 
     network = default_network(16, 3, filters=(4, 4), blocks=(0, 1), hidden=8)
     outputs = {name: network.get_layer(name).output for name in ("logits", "frame_logits")}
@@ -77,14 +78,14 @@ def test_an_exported_file_gives_the_folders_probabilities(
     facts = export.export(folder, tmp_path / "model.onnx")
     assert facts["difference"] <= 1e-5
     session = onnxruntime.InferenceSession((tmp_path / "model.onnx").read_bytes())
-    network = bundle.Network(bundle.read(folder))
+    network = model_folder.Network(model_folder.read(folder))
     settings = network.config.features
     for batch in (1, 5):
         x = np.random.default_rng(batch).normal(size=(batch, settings.steps or 120, settings.width)).astype(np.float32)
         found = session.run(["probabilities"], {"features": x})[0]
         np.testing.assert_allclose(found, network.probabilities(x)[0], atol=1e-5)
     told = json.loads(session.get_modelmeta().custom_metadata_map["whoplays"])
-    assert bundle.ModelConfig.from_dict(told).labels == network.config.labels
+    assert model_folder.ModelConfig.from_dict(told).labels == network.config.labels
 
 
 def test_bad_calls_are_one_line(trained_model: Path, tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_the_command_exports(trained_model: Path, tmp_path: Path) -> None:
 
 
 def test_equal_weights_give_equal_bytes() -> None:
-    from whoplays.model import report_network
+    from whoplays.training.networks import report_network
 
     first, second = (export.to_onnx(report_network(20, 20, 3, seed=4), frames=20, width=20) for _ in range(2))
     assert first == second

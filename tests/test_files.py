@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from whoplays import files
 from whoplays.errors import WhoplaysError
+from whoplays.storage import files
 
 
 def test_a_reader_sees_the_old_or_the_new_file_and_nothing_is_left_over(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
 
 def test_a_folder_has_one_writer_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from whoplays.files import only_writer\n"
+        "import sys, time; from pathlib import Path; from whoplays.storage.files import only_writer\n"
         "with only_writer(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)

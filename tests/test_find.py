@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from test_formats import LABELS, PREDICTION
 from test_formats import PREDICTION as TWO  # drums (72 %) and guitar (100 %) play
 
-from whoplays import find
 from whoplays.errors import UsageError
-from whoplays.formats import table
-from whoplays.predict import Prediction, Segment
+from whoplays.inference.recogniser import Prediction, Segment
+from whoplays.results import query, table
 
 
 @pytest.mark.parametrize(
@@ -39,19 +38,19 @@ from whoplays.predict import Prediction, Segment
     ],
 )
 def test_what_is_true_of_a_recording(text: str, true: bool) -> None:
-    assert find.parse(text, LABELS).matches(TWO) is true
+    assert query.parse(text, LABELS).matches(TWO) is true
 
 
 def test_only() -> None:
     alone = replace(PREDICTION, playing=["drums"], segments=[Segment("drums", 0, 75.4, 0.9)])
-    assert find.parse("only drums", LABELS).matches(alone)
+    assert query.parse("only drums", LABELS).matches(alone)
 
 
 def test_the_precedence_is_that_of_logic() -> None:
     """Against Python's own and, or, not on all combinations of four families."""
     texts = ["brass and drums or guitar and not piano", "not brass or drums and guitar", "brass or drums or not guitar"]
     for text in texts:
-        expression = find.parse(text, LABELS)
+        expression = query.parse(text, LABELS)
         for values in itertools.product([False, True], repeat=4):
             names = dict(zip(LABELS[:4], values, strict=True))
             heard = replace(PREDICTION, playing=[n for n, v in names.items() if v])
@@ -77,13 +76,13 @@ def test_the_precedence_is_that_of_logic() -> None:
 )
 def test_what_cannot_be_read_is_pointed_at(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        find.parse(text, LABELS)
+        query.parse(text, LABELS)
 
 
 @given(st.text(alphabet="drumsguitaandornot ()<>=.0123456789&!", max_size=40))
 def test_any_text_is_an_expression_or_a_usage_error(text: str) -> None:
     try:
-        expression = find.parse(text, LABELS)
+        expression = query.parse(text, LABELS)
     except UsageError as error:
         assert "\n" not in str(error)
     else:
@@ -93,7 +92,7 @@ def test_any_text_is_an_expression_or_a_usage_error(text: str) -> None:
 def test_the_best_match_comes_first() -> None:
     weak = replace(PREDICTION, path="weak", scores={**PREDICTION.scores, "drums": 0.6})
     some = replace(PREDICTION, path="strings", scores={**PREDICTION.scores, "strings": 0.3})
-    found = find.find([weak, some, PREDICTION], find.parse("drums and not strings", LABELS))
+    found = query.find([weak, some, PREDICTION], query.parse("drums and not strings", LABELS))
     assert [(round(rank, 2), p.path) for rank, p in found] == [
         (0.9, PREDICTION.path),
         (0.7, "strings"),
@@ -104,7 +103,7 @@ def test_the_best_match_comes_first() -> None:
 def test_a_playlist_names_files_from_where_it_lies(tmp_path: Path) -> None:
     inside = replace(PREDICTION, path=str(tmp_path / "a" / "x y.flac"))
     outside = replace(PREDICTION, path="/elsewhere/z.flac")
-    assert find.playlist([(0.9, inside), (0.5, outside)], tmp_path).splitlines() == [
+    assert query.playlist([(0.9, inside), (0.5, outside)], tmp_path).splitlines() == [
         "#EXTM3U", "#EXTINF:75,x y (0.90)", "a/x y.flac", "#EXTINF:75,z (0.50)", "/elsewhere/z.flac"
     ]  # fmt: skip
 

@@ -9,12 +9,11 @@ import json
 import numpy as np
 import pytest
 
-from whoplays import formats
-from whoplays.checks import Caution
+from whoplays.audio.quality import Caution
 from whoplays.errors import UsageError, WhoplaysError
-from whoplays.formats import table
-from whoplays.labels import FAMILIES
-from whoplays.predict import Failure, Prediction, Segment
+from whoplays.inference.recogniser import Failure, Prediction, Segment
+from whoplays.results import formats, table
+from whoplays.taxonomy.labels import FAMILIES
 
 PREDICTION = Prediction(
     path='a "b", c\n.flac',

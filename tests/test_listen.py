@@ -15,13 +15,13 @@ import soundfile
 
 import whoplays
 from conftest import RATE, tone
-from whoplays import listen
 from whoplays.errors import AudioError, UsageError, WhoplaysError
-from whoplays.labels import FAMILIES
-from whoplays.terminal import Look, live_line
+from whoplays.inference.live import BEHIND_S, BLOCK_S, WAITING, Live, Microphone, Source, devices, listen
+from whoplays.results.terminal import Look, live_line
+from whoplays.taxonomy.labels import FAMILIES
 
 
-class Fake(listen.Source):
+class Fake(Source):
     """Gives samples in blocks of a tenth of a second."""
 
     def __init__(self, samples: np.ndarray, rate: int, interrupt_at: int | None = None) -> None:
@@ -53,7 +53,7 @@ def test_the_answer_is_that_of_a_file_with_the_same_samples(
     samples = one if channels == 1 else np.stack([one, 0.5 * one], axis=1)
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
     device = Fake(samples, rate)
-    heard = listen.listen(recogniser, device, show=lambda live: None)
+    heard = listen(recogniser, device, show=lambda live: None)
     file = recogniser.predict(tmp_path / "a.wav")
     assert heard.scores == pytest.approx(file.scores, abs=1e-4)
     assert (heard.playing, heard.segments, heard.warnings) == (file.playing, file.segments, file.warnings)
@@ -62,8 +62,8 @@ def test_the_answer_is_that_of_a_file_with_the_same_samples(
 
 def test_live_scores_follow_the_sound_within_a_second(recogniser) -> None:
     samples = np.concatenate([np.zeros(3 * RATE), tone(200.0, 4.0, level=0.9)]).astype(np.float32)
-    shown: list[listen.Live] = []
-    listen.listen(recogniser, Fake(samples, RATE), show=shown.append, step_s=0.5)
+    shown: list[Live] = []
+    listen(recogniser, Fake(samples, RATE), show=shown.append, step_s=0.5)
     assert [round(live.at, 1) for live in shown] == [round(0.5 * k, 1) for k in range(1, 15)]
     before = [live.scores["brass"] for live in shown if live.at <= 3.0]
     after = [live.scores["brass"] for live in shown if live.at >= 4.0]
@@ -74,18 +74,18 @@ def test_live_scores_follow_the_sound_within_a_second(recogniser) -> None:
 
 def test_it_stops_after_so_many_seconds_or_when_interrupted(recogniser) -> None:
     samples = tone(200.0, 6.0)
-    assert listen.listen(recogniser, Fake(samples, RATE), show=lambda live: None, seconds=2.5).duration == 2.5
-    stopped = listen.listen(recogniser, Fake(samples, RATE, interrupt_at=31), show=lambda live: None)
+    assert listen(recogniser, Fake(samples, RATE), show=lambda live: None, seconds=2.5).duration == 2.5
+    stopped = listen(recogniser, Fake(samples, RATE, interrupt_at=31), show=lambda live: None)
     assert stopped.duration == pytest.approx(3.1)
 
 
 def test_what_cannot_be_heard_is_one_error(recogniser) -> None:
     with pytest.raises(AudioError, match="s of sound"):
-        listen.listen(recogniser, Fake(np.zeros(0, dtype=np.float32), RATE), show=lambda live: None)
+        listen(recogniser, Fake(np.zeros(0, dtype=np.float32), RATE), show=lambda live: None)
     with pytest.raises(WhoplaysError, match="NaN"):
-        listen.listen(recogniser, Fake(np.full(RATE, np.nan, dtype=np.float32), RATE), show=lambda live: None)
+        listen(recogniser, Fake(np.full(RATE, np.nan, dtype=np.float32), RATE), show=lambda live: None)
     with pytest.raises(UsageError, match=r"0\.05 to 10 s"):
-        listen.listen(recogniser, Fake(tone(200.0), RATE), show=lambda live: None, step_s=0)
+        listen(recogniser, Fake(tone(200.0), RATE), show=lambda live: None, step_s=0)
 
 
 class _PortAudioError(Exception):
@@ -118,20 +118,20 @@ def stand_in(inputs: list[dict]) -> types.SimpleNamespace:
 def test_a_device_is_opened_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [{"name": "Mic", "default_samplerate": 48000.0, "max_input_channels": 4}]
     monkeypatch.setitem(sys.modules, "sounddevice", stand_in(found))
-    microphone = listen.Microphone()
+    microphone = Microphone()
     block = next(microphone.blocks())
     assert (microphone.sample_rate, block.shape) == (48000, (4800, 2))
     microphone.close()
-    assert listen.devices() == ["0  Mic  48000 Hz"]
+    assert devices() == ["0  Mic  48000 Hz"]
 
 
 def test_a_machine_that_is_too_slow_says_so_before_its_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [{"name": "Mic", "default_samplerate": 8000.0, "max_input_channels": 1}]
     monkeypatch.setitem(sys.modules, "sounddevice", stand_in(found))
-    microphone = listen.Microphone()
+    microphone = Microphone()
     for _ in range(2000):
         microphone._came(np.zeros((800, 1), np.float32))
-    assert microphone._queue.qsize() <= listen.BEHIND_S / listen.BLOCK_S
+    assert microphone._queue.qsize() <= BEHIND_S / BLOCK_S
     with pytest.raises(AudioError, match="hears more slowly than it sounds"):
         next(microphone.blocks())
 
@@ -154,20 +154,20 @@ def test_a_source_that_is_faster_than_the_answer_waits(recogniser, monkeypatch: 
 
     slow = copy.copy(recogniser)
     monkeypatch.setattr(slow, "predict_stream", slowly)
-    listen.listen(slow, Fast(np.zeros(0), RATE), show=lambda live: None)
-    assert taken[0] == 300 and max(ahead) <= listen.WAITING + 2
+    listen(slow, Fast(np.zeros(0), RATE), show=lambda live: None)
+    assert taken[0] == 300 and max(ahead) <= WAITING + 2
 
 
 def test_without_a_device_or_the_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", stand_in([]))
     with pytest.raises(AudioError, match=r"no microphone was found .*--devices"):
-        listen.Microphone()
+        Microphone()
     with pytest.raises(AudioError, match=r"device 7 cannot be used"):
-        listen.Microphone(7)
-    assert listen.devices() == []
+        Microphone(7)
+    assert devices() == []
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(UsageError, match=r"whoplays\[listen\]"):
-        listen.Microphone()
+        Microphone()
 
 
 def test_the_live_line_fits_the_terminal() -> None:

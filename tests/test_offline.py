@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from whoplays import audio
+from whoplays.audio import reading
 from whoplays.errors import AudioError
 
 #: In every Python process: opening a connection, looking up a name or naming a server's address ends it, loudly.
@@ -156,9 +156,9 @@ def test_a_playlist_is_no_way_to_other_files_or_addresses(
             path = duet.parent / name
             path.write_bytes(content)
             with pytest.raises(AudioError):
-                audio.load(path, sample_rate=22050)
+                reading.load(path, sample_rate=22050)
         with pytest.raises(AudioError):
-            audio.load(io.BytesIO(content), sample_rate=22050)
+            reading.load(io.BytesIO(content), sample_rate=22050)
     assert asked == []
 
 
@@ -167,4 +167,4 @@ def test_a_file_named_like_an_address_is_a_file(tmp_path: Path, duet: Path, monk
     for name in ("http:x.mka", "concat:a|b.mka", "pipe:0", "subfile,,start,0,end,0,,:x.mka"):
         Path(name).write_bytes(b"no recording")
         with pytest.raises(AudioError, match="not a recording"):
-            audio.probe(name)
+            reading.probe(name)

@@ -14,8 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 import whoplays
 from conftest import write_tiny_model
-from whoplays import bundle, modelcheck, onnxfile
 from whoplays.errors import ModelError
+from whoplays.model import check as model_check
+from whoplays.model import folder as model_folder
+from whoplays.model import onnxfile
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -23,8 +25,8 @@ Change = Callable[[onnx.ModelProto], None]
 def with_network(folder: Path, network: bytes) -> Path:
     """A folder whose checksums are right, as whoever made it would have them."""
     write_tiny_model(folder)
-    config = bundle.ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
-    bundle.write(folder, config, network, "# hostile")
+    config = model_folder.ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
+    model_folder.write(folder, config, network, "# hostile")
     return folder
 
 
@@ -248,7 +250,7 @@ def test_a_network_that_asks_for_more_memory_than_its_limit_fails_alone(at_run_t
         recogniser.predict(np.zeros(30000, dtype=np.float32), sample_rate=22050)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 8 << 20  # KiB
     with pytest.raises(ModelError, match="memory"):
-        list(modelcheck.check(folder))
+        list(model_check.check(folder))
 
 
 def outputs(shape: tuple[int, ...], value: float = 1.0) -> Change:
@@ -357,18 +359,18 @@ def test_links_pipes_and_folders_are_refused(name: str, tmp_path: Path) -> None:
         (folder / name).unlink()
         make(folder / name)
         with pytest.raises(ModelError, match=cause):
-            list(modelcheck.check(folder))
+            list(model_check.check(folder))
         (folder / name).rmdir() if (folder / name).is_dir() else (folder / name).unlink()
         (folder / name).write_bytes(content)
-    assert len(list(modelcheck.check(folder))) >= 4
+    assert len(list(model_check.check(folder))) >= 4
 
 
 def test_a_network_that_is_changed_after_it_was_checked_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "model")
-    found = bundle.read(folder)
+    found = model_folder.read(folder)
     (folder / "model.onnx").write_bytes(network(node("Loop"), tmp_path))
     with pytest.raises(ModelError, match="checksum differs"):
-        bundle.Network(found)
+        model_folder.Network(found)
 
 
 def test_models_check_tells_what_was_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -389,4 +391,4 @@ def test_nothing_is_imported_from_the_folder_one_is_in(tmp_path: Path, monkeypat
     for name in ("json", "numpy", "whoplays", "socket"):
         (tmp_path / f"{name}.py").write_text("import os; os._exit(7)")
     monkeypatch.chdir(tmp_path)
-    assert any("heard" in line for line in modelcheck.check(bundle.DEFAULT))
+    assert any("heard" in line for line in model_check.check(model_folder.DEFAULT))

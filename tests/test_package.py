@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from whoplays.files import sha256_of
+from whoplays.storage.files import sha256_of
 
 ROOT = Path(__file__).parents[1]
 LOCK, SBOM, LICENCES = ROOT / "requirements-dev.lock", ROOT / "docs" / "sbom.cdx.json", ROOT / "docs" / "licences.md"
@@ -75,11 +75,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 def test_the_wheel_holds_the_model_the_examples_and_the_page(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
-        config = json.loads(file.read("whoplays/models/default/config.json"))
-        network = file.open("whoplays/models/default/model.onnx").read()
+        config = json.loads(file.read("whoplays/pretrained/default/config.json"))
+        network = file.open("whoplays/pretrained/default/model.onnx").read()
         examples = json.loads(file.read("whoplays/examples/examples.json"))
     assert config["sha256"]["model.onnx"] == hashlib.sha256(network).hexdigest()
-    assert "whoplays/models/default/card.md" in names and "whoplays/serve/page/index.html" in names
+    assert "whoplays/pretrained/default/card.md" in names and "whoplays/serve/page/index.html" in names
     listed = {f"whoplays/examples/{name}" for name in re.findall(r'"([\w-]+\.ogg)"', json.dumps(examples))}
     assert listed and listed == {name for name in names if name.endswith(".ogg")}
 

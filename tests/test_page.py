@@ -23,7 +23,7 @@ from playwright import sync_api
 from playwright.sync_api import expect
 
 from serving import Running, serving
-from whoplays import synth
+from whoplays.examples import synth
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 EXAMPLE = Path(__file__).parents[1] / "src" / "whoplays" / "examples" / "band.ogg"

@@ -12,9 +12,12 @@ import pytest
 
 import whoplays
 from conftest import RATE, tone
-from whoplays import plots
 from whoplays.errors import UsageError
-from whoplays.labels import FAMILIES, FAMILY_IDS
+from whoplays.evaluation.plots import bars_figure, confusion_figure, history_figure
+from whoplays.results.drawing import svg, write_figure
+from whoplays.results.plot import Envelope, draw_recording, recording_figure
+from whoplays.taxonomy.colours import COLOURS, colour
+from whoplays.taxonomy.labels import FAMILIES, FAMILY_IDS
 
 SCORES = {"brass": 0.05, "drums": 0.05, "guitar": 0.6, "piano": 0.1, "strings": 0.2}
 ROWS = [{"epoch": e, "loss": 3 / e, "accuracy": 0.5, "precision": 0.5, "recall": 0.4} for e in (1, 2, 3)]
@@ -27,26 +30,24 @@ def texts(svg: str) -> list[str]:
 
 
 def test_every_family_has_a_colour_of_its_own() -> None:
-    assert set(plots.COLOURS) == set(FAMILY_IDS)
-    assert len({plots.colour(label) for label in FAMILY_IDS}) == len(FAMILIES)
-    assert plots.colour("flute", ["guitar", "flute", "oboe"]) != plots.colour("oboe", ["guitar", "flute", "oboe"])
+    assert set(COLOURS) == set(FAMILY_IDS)
+    assert len({colour(label) for label in FAMILY_IDS}) == len(FAMILIES)
+    assert colour("flute", ["guitar", "flute", "oboe"]) != colour("oboe", ["guitar", "flute", "oboe"])
 
 
 def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:
-    figure = plots.recording_figure(
-        tone(440.0, 2.0), RATE, SCORES, start=3.0, title="a.wav", segments=[("guitar", 3.0, 4.5)]
-    )
+    figure = recording_figure(tone(440.0, 2.0), RATE, SCORES, start=3.0, title="a.wav", segments=[("guitar", 3.0, 4.5)])
     wave, lanes, pie = figure.axes
     assert wave.get_xlim() == pytest.approx((3.0, 5.0), abs=0.01)
     assert lanes.patches[0].get_x() == 3.0 and lanes.patches[0].get_width() == pytest.approx(1.5)
     degrees = [wedge.theta2 - wedge.theta1 for wedge in pie.patches]
     assert degrees == pytest.approx([360 * share for share in SCORES.values()], abs=0.01)
-    told = texts(plots.svg(figure, description="a pie"))
+    told = texts(svg(figure, description="a pie"))
     assert "guitar 60.0%" in told and "a.wav" in told and "seconds" in told
 
 
 def test_independent_scores_are_bars_with_their_thresholds() -> None:
-    figure = plots.recording_figure(tone(440.0), RATE, SCORES, exclusive=False, thresholds=dict.fromkeys(SCORES, 0.4))
+    figure = recording_figure(tone(440.0), RATE, SCORES, exclusive=False, thresholds=dict.fromkeys(SCORES, 0.4))
     assert [bar.get_width() for bar in figure.axes[2].patches] == pytest.approx(list(SCORES.values()))
     assert [line.get_xdata()[0] for line in figure.axes[2].lines] == pytest.approx([0.4] * 5)
 
@@ -54,45 +55,43 @@ def test_independent_scores_are_bars_with_their_thresholds() -> None:
 def test_an_envelope_keeps_peaks_whatever_the_blocks() -> None:
     samples = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     samples[54_321] = 9.0
-    whole, pieces = plots.Envelope(len(samples)), plots.Envelope(len(samples))
+    whole, pieces = Envelope(len(samples)), Envelope(len(samples))
     whole.add(samples)
     for part in np.split(samples, [10, 11, 5000, 77_777]):
         pieces.add(part)
     np.testing.assert_array_equal(whole.bounds(), pieces.bounds())
     assert whole.bounds().max() == 9.0 and whole.bounds().shape[1] <= 1601
-    assert plots.Envelope(0).bounds().shape == (2, 0)
+    assert Envelope(0).bounds().shape == (2, 0)
 
 
 def test_the_confusion_matrix_holds_its_counts() -> None:
     matrix = np.array([[8, 2], [0, 0]])
-    told = texts(plots.svg(plots.confusion_figure(matrix, ["drums", "guitar"]), description="a matrix"))
+    told = texts(svg(confusion_figure(matrix, ["drums", "guitar"]), description="a matrix"))
     assert {"8", "80%", "2", "20%", "drums", "guitar"} <= {part for text in told for part in text.split()}
 
 
 def test_the_history_has_a_curve_for_each_figure_that_is_there() -> None:
-    without = plots.history_figure(ROWS)
+    without = history_figure(ROWS)
     rows = [row | {f"val_{k}": v for k, v in row.items() if k != "epoch"} for row in ROWS]
-    assert len(without.axes[0].lines) == 1 and len(plots.history_figure(rows, best_epoch=2).axes[0].lines) == 3
+    assert len(without.axes[0].lines) == 1 and len(history_figure(rows, best_epoch=2).axes[0].lines) == 3
     assert list(without.axes[0].lines[0].get_ydata()) == [3.0, 1.5, 1.0]
-    other = plots.history_figure([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5, "val_map": 0.7}])
+    other = history_figure([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5, "val_map": 0.7}])
     assert [line.get_label() for line in other.axes[1].lines] == ["map, validation"]
 
 
 def test_bars_show_values_and_intervals() -> None:
-    figure = plots.bars_figure({"F1": {"a": 0.5, "b": float("nan")}}, {"F1": {"a": (0.4, 0.7)}})
+    figure = bars_figure({"F1": {"a": 0.5, "b": float("nan")}}, {"F1": {"a": (0.4, 0.7)}})
     assert [bar.get_height() for bar in figure.axes[0].patches] == [0.5, 0.0]
     assert figure.axes[0].collections[0].get_segments()[0][:, 1].tolist() == pytest.approx([0.4, 0.7])
 
 
 def test_an_svg_stands_on_its_own_and_beside_others() -> None:
-    one, other = (plots.svg(plots.history_figure(rows), description="<a & b>") for rows in (ROWS, ROWS[:2]))
+    one, other = (svg(history_figure(rows), description="<a & b>") for rows in (ROWS, ROWS[:2]))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (one, other)]
     assert not ids[0] & ids[1]
     assert set(re.findall(r"url\(#([^)]+)\)", one)) <= ids[0]
     assert 'aria-label="&lt;a &amp; b&gt;"' in one and "currentColor" in one and "<metadata" not in one
-    assert plots.svg(plots.history_figure(ROWS), description="x") == plots.svg(
-        plots.history_figure(ROWS), description="x"
-    )
+    assert svg(history_figure(ROWS), description="x") == svg(history_figure(ROWS), description="x")
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "html"])
@@ -100,7 +99,7 @@ def test_a_recording_is_drawn_as_its_name_ends(ending: str, trained_model: Path,
     recogniser = whoplays.load(trained_model)
     prediction = recogniser.predict(duet, start=2.0, duration=6.0)
     target = tmp_path / f"out.{ending}"
-    plots.draw_recording(prediction, recogniser.config, duet, target, start=2.0, duration=6.0, lang="pl")
+    draw_recording(prediction, recogniser.config, duet, target, start=2.0, duration=6.0, lang="pl")
     content = target.read_bytes()
     if ending == "png":
         assert content.startswith(b"\x89PNG") and struct.unpack(">II", content[16:24])[0] >= 1200
@@ -117,7 +116,7 @@ def test_names_that_look_like_mathematics_or_markup_are_drawn_as_they_are(traine
     path = tmp_path / "$a_1$ <b>&.wav"
     soundfile.write(path, tone(440.0), RATE)
     recogniser = whoplays.load(trained_model)
-    plots.draw_recording(recogniser.predict(path), recogniser.config, path, tmp_path / "out.html")
+    draw_recording(recogniser.predict(path), recogniser.config, path, tmp_path / "out.html")
     text = (tmp_path / "out.html").read_text(encoding="utf-8")
     assert "<b>" not in text and "$a_1$ &lt;b&gt;&amp;.wav" in text
 
@@ -125,5 +124,5 @@ def test_names_that_look_like_mathematics_or_markup_are_drawn_as_they_are(traine
 @pytest.mark.parametrize("name", ["out.pdf", "out", "out.png.txt"])
 def test_other_endings_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.png, \.svg or \.html"):
-        plots.write_figure(plots.history_figure(ROWS), tmp_path / name)
+        write_figure(history_figure(ROWS), tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -12,9 +12,10 @@ import soundfile
 
 import whoplays
 from conftest import RATE, tone, write_tiny_model
-from whoplays import audio, bundle
+from whoplays.audio import reading
 from whoplays.errors import AudioError, ModelError, UsageError
-from whoplays.labels import FAMILY_IDS
+from whoplays.model import folder as model_folder
+from whoplays.taxonomy.labels import FAMILY_IDS
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_stereo_integers_and_other_rates_score_nearly_the_same(recogniser, duet:
     stereo = recogniser.predict(np.stack([samples, samples], axis=1), sample_rate=rate).scores
     integers = recogniser.predict((samples * 32767).astype(np.int16), sample_rate=rate).scores
     double = recogniser.predict(
-        np.concatenate(list(audio.resampled([samples], rate, 2 * rate))), sample_rate=2 * rate
+        np.concatenate(list(reading.resampled([samples], rate, 2 * rate))), sample_rate=2 * rate
     ).scores
     for family, score in plain.items():
         assert stereo[family] == pytest.approx(score, abs=1e-4)
@@ -53,7 +54,7 @@ def test_stereo_integers_and_other_rates_score_nearly_the_same(recogniser, duet:
 
 def test_a_long_recording_is_that_of_its_windows(recogniser) -> None:
     """Cut at the borders of windows, the parts score what the whole scored (max over windows), moment for moment."""
-    samples = whoplays.predict.audio.np.concatenate([tone(f, 10.0) for f in (200, 1000, 4000)] + [tone(3000, 3.0)])
+    samples = np.concatenate([tone(f, 10.0) for f in (200, 1000, 4000)] + [tone(3000, 3.0)])
     whole = recogniser.predict(samples, sample_rate=RATE)
     parts = [
         recogniser.predict(samples[a:b], sample_rate=RATE) for a, b in ((0, 220500), (220500, 441000), (441000, None))
@@ -204,8 +205,11 @@ def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(b"not a network")
     with pytest.raises(ModelError, match="checksum"):
         whoplays.load(folder)
-    bundle.write(
-        folder, bundle.ModelConfig.from_dict(json.loads((folder / "config.json").read_text())), b"not a network", "card"
+    model_folder.write(
+        folder,
+        model_folder.ModelConfig.from_dict(json.loads((folder / "config.json").read_text())),
+        b"not a network",
+        "card",
     )
     with pytest.raises(ModelError, match="is no ONNX file"):
         whoplays.load(folder)
@@ -226,7 +230,7 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 def test_configuration_survives_the_way_through_json(tiny_model: Path, tmp_path: Path) -> None:
-    config = bundle.read(tiny_model).config
-    assert bundle.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    changed = bundle.update(write_tiny_model(tmp_path / "m"), thresholds=(0.1,) * 5)
-    assert bundle.read(changed.folder).config.thresholds == (0.1,) * 5
+    config = model_folder.read(tiny_model).config
+    assert model_folder.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    changed = model_folder.update(write_tiny_model(tmp_path / "m"), thresholds=(0.1,) * 5)
+    assert model_folder.read(changed.folder).config.thresholds == (0.1,) * 5

@@ -13,9 +13,10 @@ import soundfile
 
 import whoplays
 from conftest import RATE, write_tiny_model
-from whoplays import bundle, synth
 from whoplays.errors import ModelError, UsageError
-from whoplays.quantise import quantise
+from whoplays.examples import synth
+from whoplays.model import folder as model_folder
+from whoplays.training.quantise import quantise
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_what_cannot_be_made_smaller_is_said(small: Path, tmp_path: Path) -> Non
 
 def test_the_command_writes_a_folder_that_predict_reads(tmp_path: Path, duet: Path) -> None:
     source = tmp_path / "model"
-    shutil.copytree(bundle.DEFAULT, source)
+    shutil.copytree(model_folder.DEFAULT, source)
     mine = tmp_path / "mine"
     mine.mkdir()
     shutil.copy(duet, mine)

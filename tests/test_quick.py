@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import whoplays
-from whoplays import bundle
-from whoplays.cli import app, hearing, predict, quick
+from whoplays.cli import app, predict, predict_run, quick
+from whoplays.model import folder as model_folder
 
 #: packages that a plain prediction of a WAV or FLAC never needs
 NEVER = (
@@ -26,9 +26,9 @@ NEVER = (
 MAY_LOAD = {"whoplays", "numpy", "soundfile", "soxr", "onnxruntime", "cffi", "pycparser", "typing_extensions"}
 
 
-def typers_request(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> hearing.Request | None:
+def typers_request(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> predict_run.Request | None:
     """What Typer makes of the call; None where it refuses it."""
-    seen: list[hearing.Request] = []
+    seen: list[predict_run.Request] = []
     with monkeypatch.context() as patch:
         patch.setattr(predict, "run", lambda asked: seen.append(asked) or 0)
         CliRunner().invoke(app, arguments)
@@ -148,32 +148,37 @@ def test_a_plain_prediction_loads_only_what_it_needs(duet: Path, tiny_model: Pat
     bare = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True)
     own = {name.split(".")[0] for name in modules - set(bare.stdout.split())} - set(sys.stdlib_module_names)
     assert {name for name in own if not name.startswith("_")} <= MAY_LOAD  # _: of the environment, and extensions
-    parts = {name.split(".")[1] for name in modules if name.startswith("whoplays.")}
-    assert not parts & {
+    parts = {name.removeprefix("whoplays.") for name in modules if name.startswith("whoplays.")}
+    assert not {part.split(".")[0] for part in parts} & {
+        "cluster",
         "dataset",
-        "train",
+        "evaluation",
+        "examples",
         "serve",
-        "report",
-        "plots",
-        "audioset",
-        "download",
-        "collection",
-        "find",
-        "synth",
-        "tags",
+        "sources",
+        "training",
+    }
+    assert not {part for part in parts if part.startswith("results.")} & {
+        "results.drawing",
+        "results.html",
+        "results.plot",
+        "results.query",
+        "results.resumable_table",
+        "results.table",
+        "results.tags",
     }
 
 
 def test_the_model_that_ships_is_read_once_and_not_looked_through(
     duet: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
 ) -> None:
-    assert "whoplays.onnxfile" not in loaded_by(["predict", str(duet)], duet.parent)
-    assert "whoplays.onnxfile" in loaded_by(["predict", str(duet), "--model", str(tiny_model)], duet.parent)
+    assert "whoplays.model.onnxfile" not in loaded_by(["predict", str(duet)], duet.parent)
+    assert "whoplays.model.onnxfile" in loaded_by(["predict", str(duet), "--model", str(tiny_model)], duet.parent)
     read: list[str] = []
-    content = bundle._content
-    monkeypatch.setattr(bundle, "_content", lambda folder, name: read.append(name) or content(folder, name))
+    content = model_folder._content
+    monkeypatch.setattr(model_folder, "_content", lambda folder, name: read.append(name) or content(folder, name))
     whoplays.load()
-    assert sorted(read) == [bundle.CONFIG, bundle.NETWORK]
+    assert sorted(read) == [model_folder.CONFIG, model_folder.NETWORK]
 
 
 def test_another_sub_command_does_not_load_them_all(tmp_path: Path) -> None:

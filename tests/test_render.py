@@ -19,8 +19,8 @@ from recipe.parts import Song, excerpt, into_register
 from recipe.players import RecordedVoice, Soundfont
 from recipe.scenes import N_SAMPLES, STEPS, Studio, _heard
 from whoplays.errors import RenderError
-from whoplays.train import material as store
-from whoplays.train.material import clip_targets
+from whoplays.training import material as store
+from whoplays.training.material import clip_targets
 
 RATE = 32000
 NAN = float("nan")

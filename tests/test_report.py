@@ -20,9 +20,9 @@ import soundfile
 
 import whoplays
 from conftest import RATE, tone
-from whoplays import report
-from whoplays.predict import Failure
-from whoplays.report import pictures
+from whoplays.inference.recogniser import Failure
+from whoplays.results import html
+from whoplays.results.html import pictures
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--disable-background-networking", "--disable-quic"]
@@ -38,7 +38,7 @@ def page_file(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     soundfile.write(folder / "third.flac", np.clip(2 * low, -1, 1), RATE)
     recogniser = whoplays.load(tiny_model)
     heard = [recogniser.predict(path) for path in sorted(folder.iterdir())]
-    report.write(folder / "r.html", [*heard, Failure("bad.wav", "is <empty>")], recogniser, why=True)
+    html.write(folder / "r.html", [*heard, Failure("bad.wav", "is <empty>")], recogniser, why=True)
     return folder / "r.html"
 
 
@@ -75,13 +75,13 @@ def test_the_sound_inside_is_the_recording(page_file: Path) -> None:
 
 
 def test_a_long_recording_is_linked(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from whoplays.report import recording
+    from whoplays.results.html import recording
 
     monkeypatch.setattr(recording, "EMBED_S", 1.0)
     (tmp_path / "a b").mkdir()
     soundfile.write(tmp_path / "a b" / "x#1.wav", tone(440.0, 2.0), RATE)
     recogniser = whoplays.load(tiny_model)
-    report.write(tmp_path / "r.html", [recogniser.predict(tmp_path / "a b" / "x#1.wav")], recogniser, lang="pl")
+    html.write(tmp_path / "r.html", [recogniser.predict(tmp_path / "a b" / "x#1.wav")], recogniser, lang="pl")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert 'src="a%20b/x%231.wav"' in text and "jest odtwarzane z" in text
 
@@ -91,12 +91,12 @@ def test_what_is_gone_is_told(tiny_model: Path, tmp_path: Path) -> None:
     recogniser = whoplays.load(tiny_model)
     prediction = recogniser.predict(tmp_path / "x.wav")
     (tmp_path / "x.wav").unlink()
-    report.write(tmp_path / "r.html", [prediction], recogniser, why=True)
+    html.write(tmp_path / "r.html", [prediction], recogniser, why=True)
     assert "no such file" in (tmp_path / "r.html").read_text()
 
 
 def test_both_languages_have_every_word() -> None:
-    from whoplays.report.words import words
+    from whoplays.results.html.words import words
 
     assert words("en").keys() == words("pl").keys()
     for key, text in words("en").items():

@@ -28,9 +28,10 @@ import httpx
 
 from conftest import RATE, tone
 from serving import Running, serving
-from whoplays import load, synth
+from whoplays import load
 from whoplays.errors import UsageError
-from whoplays.formats import writer
+from whoplays.examples import synth
+from whoplays.results.formats import writer
 from whoplays.serve.server import build
 from whoplays.serve.settings import Settings
 
@@ -636,10 +637,10 @@ def test_the_command_says_what_is_wrong(tiny_model: Path) -> None:
 
 
 def test_every_caution_has_its_polish_words() -> None:
-    from whoplays import checks
+    from whoplays.audio import quality
     from whoplays.serve import assets
 
-    codes = set(re.findall(r'Caution\(\s*"(\w+)"', Path(checks.__file__).read_text(encoding="utf-8")))
+    codes = set(re.findall(r'Caution\(\s*"(\w+)"', Path(quality.__file__).read_text(encoding="utf-8")))
     polish = set(re.findall(r"^  (\w+): \[", assets.page()["js/cautions.js"].content.decode(), re.MULTILINE))
     assert len(codes) >= 8 and polish == codes
 

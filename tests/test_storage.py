@@ -18,7 +18,7 @@ import pytest
 from whoplays import dataset
 from whoplays.dataset import BuildSettings, Dataset
 from whoplays.errors import AudioError, DatasetError, UsageError
-from whoplays.storage import address, fetched
+from whoplays.storage import address, cache
 from whoplays.storage.address import Address, StorageError, place
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install 'whoplays[cluster]')")
@@ -167,9 +167,9 @@ def test_a_recording_is_here_while_it_is_read_and_what_killed_ones_left_goes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    fetched._folder.cache_clear()
+    cache._folder.cache_clear()
     script = (
-        "import os, sys; from whoplays.storage.fetched import recording; from whoplays.storage.address import place\n"
+        "import os, sys; from whoplays.storage.cache import recording; from whoplays.storage.address import place\n"
         "with recording(place(sys.argv[1])) as path: print(path, flush=True); sys.argv[2] == 'die' and os.abort()"
     )
     for number in range(3):
@@ -179,7 +179,7 @@ def test_a_recording_is_here_while_it_is_read_and_what_killed_ones_left_goes(
     assert Path(left.stdout.strip()).is_file()
     ended = subprocess.run([*words, "end"], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True)
     assert not Path(left.stdout.strip()).exists() and not Path(ended.stdout.strip()).exists(), ended.stderr
-    with fetched.one_by_one() as here:
+    with cache.one_by_one() as here:
         for number, gets in ((0, 1), (1, 1), (1, 0), (0, 1), (2, 1)):
             before = store.requests["GET"]
             path = here(at(f"{number}.wav"))
@@ -187,10 +187,10 @@ def test_a_recording_is_here_while_it_is_read_and_what_killed_ones_left_goes(
             assert len(list(tmp_path.glob("*/*.wav"))) == 1
             assert store.requests["GET"] - before == gets
     assert not list(tmp_path.glob("*/*.wav"))
-    with pytest.raises(AudioError, match="no such file"), fetched.recording(at("none.wav")):
+    with pytest.raises(AudioError, match="no such file"), cache.recording(at("none.wav")):
         pass
-    monkeypatch.setattr(fetched, "LARGEST", 10_000)
-    with pytest.raises(AudioError, match="40,000 bytes; up to 10,000"), fetched.recording(at("1.wav")):
+    monkeypatch.setattr(cache, "LARGEST", 10_000)
+    with pytest.raises(AudioError, match="40,000 bytes; up to 10,000"), cache.recording(at("1.wav")):
         pass
 
 
@@ -342,7 +342,7 @@ def test_recordings_in_a_store_are_heard_as_those_on_a_disk(
 def test_a_model_is_judged_on_a_data_set_in_a_store_as_on_one_on_a_disk(
     store: Store, small_dataset: Path, trained_model: Path, tmp_path: Path
 ) -> None:
-    from whoplays.evaluate import evaluate
+    from whoplays.evaluation.evaluate import evaluate
 
     here = evaluate(trained_model, small_dataset, tmp_path / "here", draws=20)
     there = evaluate(trained_model, store.put(small_dataset, "set"), tmp_path / "there", draws=20)

@@ -14,8 +14,9 @@ import pytest
 import soundfile
 
 from conftest import RATE, tone
-from whoplays import audio, synth
-from whoplays.predict import Recogniser
+from whoplays.audio import reading
+from whoplays.examples import synth
+from whoplays.inference.recogniser import Recogniser
 
 GIB = 1 << 30
 
@@ -73,8 +74,8 @@ def test_the_end_of_a_file_beyond_4_gb_is_heard(tmp_path: Path, kind: str) -> No
     seconds = data / 4 / 48000
     with path.open("rb") if kind.startswith("bytes") else io.BytesIO() as file:
         source = file if kind.startswith("bytes") else path
-        assert audio.probe(source).duration == pytest.approx(seconds)
-        heard = audio.load(source, sample_rate=RATE, start=seconds - 2)
+        assert reading.probe(source).duration == pytest.approx(seconds)
+        heard = reading.load(source, sample_rate=RATE, start=seconds - 2)
     assert len(heard) == pytest.approx(2 * RATE, abs=2)
     assert np.abs(heard[: RATE - 500]).max() < 1e-3  # the silence before
     assert np.abs(heard[RATE + 500 :]).max() == pytest.approx(0.5, abs=0.01)
@@ -82,13 +83,13 @@ def test_the_end_of_a_file_beyond_4_gb_is_heard(tmp_path: Path, kind: str) -> No
 
 def test_a_header_that_claims_little_is_believed_in_a_small_file(tmp_path: Path) -> None:
     sparse_wav(tmp_path / "small.wav", 4 * 48000, claimed=4 * 24000)
-    assert audio.probe(tmp_path / "small.wav").duration == 0.5
+    assert reading.probe(tmp_path / "small.wav").duration == 0.5
 
 
 MEASURE = """
 import sys
 from pathlib import Path
-from whoplays.predict import Recogniser
+from whoplays.inference.recogniser import Recogniser
 answer = Recogniser(sys.argv[1]).predict(sys.argv[2])
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
 print(answer.duration, int(status["VmHWM"].split()[0]) / 1024)

@@ -14,8 +14,9 @@ from conftest import RATE, tone
 
 pytest.importorskip("mutagen", reason="mutagen (extra `tags`) is not installed")
 
-from whoplays import audio, tags
+from whoplays.audio import reading
 from whoplays.errors import WhoplaysError
+from whoplays.results import tags
 
 TEXT = "drums 0.97; piano 0.94; strings 0.83 (tiny@1)"
 
@@ -47,13 +48,13 @@ def _m4a(path: Path) -> None:
 def test_the_field_is_written_and_the_sound_is_not_touched(suffix: str, tmp_path: Path) -> None:
     path = make(tmp_path / f"a.{suffix}")
     path.chmod(0o640)
-    before = audio.load(path, sample_rate=RATE)
+    before = reading.load(path, sample_rate=RATE)
     assert tags.read(path) is None
     tags.write(path, PREDICTION)
     assert tags.read(path) == TEXT
     tags.write(path, PREDICTION)
     assert tags.read(path) == TEXT
-    np.testing.assert_array_equal(audio.load(path, sample_rate=RATE), before)
+    np.testing.assert_array_equal(reading.load(path, sample_rate=RATE), before)
     assert path.stat().st_mode & 0o777 == 0o640
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 

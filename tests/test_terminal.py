@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whoplays.checks import Caution
-from whoplays.formats.text import Text
-from whoplays.labels import FAMILIES
-from whoplays.predict import Prediction, Segment
-from whoplays.terminal import Look, levels_over
-from whoplays.timeline import over_cells
+from whoplays.audio.quality import Caution
+from whoplays.inference.recogniser import Prediction, Segment
+from whoplays.inference.segmentation import over_cells
+from whoplays.results.formats.text import Text
+from whoplays.results.terminal import Look, levels_over
+from whoplays.taxonomy.labels import FAMILIES
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 EDGES = np.arange(0.0, 18.1, 0.5)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whoplays.errors import ModelError
-from whoplays.timeline import TimelineSettings, over_cells, stretches
+from whoplays.inference.segmentation import TimelineSettings, over_cells, stretches
 
 PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
 

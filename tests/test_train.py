@@ -12,23 +12,24 @@ import numpy as np
 import pytest
 
 import whoplays
-from whoplays import bundle, metrics
 from whoplays.dataset import Dataset, Split
 from whoplays.errors import DatasetError, MissingExtraError, ModelError, UsageError
-from whoplays.framework import load_keras
-from whoplays.train import train
-from whoplays.train.batches import chunks, drawn_order
-from whoplays.train.checkpoint import CHECKPOINT
-from whoplays.train.history import EarlyStopping
-from whoplays.train.report import HISTORY, PLOT, ReportSettings, usable
-from whoplays.train.run import Part, Run, deferred_interrupts
-from whoplays.train.scanned import ScannedSteps
-from whoplays.train.steps import FusedSteps, Objective, PlainSteps, Tally
-from whoplays.train.watch import Watcher
+from whoplays.evaluation import metrics
+from whoplays.model import folder as model_folder
+from whoplays.training.batches import chunks, drawn_order
+from whoplays.training.checkpoint import CHECKPOINT
+from whoplays.training.framework import load_keras
+from whoplays.training.history import EarlyStopping
+from whoplays.training.mfcc_cnn import HISTORY, PLOT, ReportSettings, usable
+from whoplays.training.recipes import train
+from whoplays.training.run import Part, Run, deferred_interrupts
+from whoplays.training.scanned import ScannedSteps
+from whoplays.training.steps import FusedSteps, Objective, PlainSteps, Tally
+from whoplays.training.watch import Watcher
 
 keras = load_keras()
 
-from whoplays.model import CountedDropout, report_network  # noqa: E402 - needs Keras, which is loaded quietly above
+from whoplays.training.networks import CountedDropout, report_network  # noqa: E402 - needs Keras, which is loaded quietly above
 
 BACKEND = keras.backend.backend()
 IN_ONE = {"tensorflow": FusedSteps, "jax": ScannedSteps}.get(BACKEND)
@@ -277,10 +278,10 @@ def test_a_softmax_takes_rows_with_one_label_and_a_sigmoid_all_that_is_known() -
 
 def test_a_sigmoid_gets_its_thresholds_from_validation(small_dataset: Path, tmp_path: Path) -> None:
     train(small_dataset, out=tmp_path, loss="sigmoid", **(FAST | {"epochs": 2}))
-    config = bundle.read(tmp_path).config
+    config = model_folder.read(tmp_path).config
     assert config.activation == "sigmoid"
     part = Dataset.open(small_dataset).split("validation")
-    scores = bundle.Network(bundle.read(tmp_path)).probabilities(part.features[:])[0]
+    scores = model_folder.Network(model_folder.read(tmp_path)).probabilities(part.features[:])[0]
     np.testing.assert_allclose(config.thresholds, metrics.best_thresholds(part.targets, scores), atol=1e-3)
 
 
@@ -359,6 +360,6 @@ def test_the_command_trains_goes_on_and_says_what_it_left(small_dataset: Path, t
 
 
 def test_loading_the_framework_is_silent() -> None:
-    code = "from whoplays.framework import load_keras; k = load_keras(); k.ops.ones(2) + 1"
+    code = "from whoplays.training.framework import load_keras; k = load_keras(); k.ops.ones(2) + 1"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout == "" and done.stderr == ""

@@ -12,7 +12,7 @@ from test_terminal import PREDICTION
 
 import whoplays
 from conftest import RATE, tone
-from whoplays import why
+from whoplays.inference import explanation
 
 
 @pytest.fixture
@@ -26,26 +26,26 @@ def burst(tmp_path: Path) -> Path:
 
 def test_the_most_telling_seconds_are_where_the_sound_is(tiny_model: Path, burst: Path) -> None:
     prediction = whoplays.load(tiny_model).predict(burst)
-    best = why.moments(prediction, "brass", most=1)  # the lowest band
+    best = explanation.moments(prediction, "brass", most=1)  # the lowest band
     assert best[0].start >= 8.9 and best[0].end <= 11.1
 
 
 def test_moments_are_apart_and_best_first() -> None:
-    found = why.moments(PREDICTION, "strings")
+    found = explanation.moments(PREDICTION, "strings")
     assert [m.score for m in found] == sorted((m.score for m in found), reverse=True)
     assert all(m.start >= 5 and m.end <= 9.5 for m in found)
     starts = sorted(m.start for m in found)
     assert all(b - a > 1 for a, b in itertools.pairwise(starts))
-    assert why.moments(whoplays.Prediction.from_dict(PREDICTION.to_dict()), "strings") == []
+    assert explanation.moments(whoplays.Prediction.from_dict(PREDICTION.to_dict()), "strings") == []
 
 
 def test_occlusion_points_at_the_band_and_the_time(tiny_model: Path, burst: Path) -> None:
     recogniser = whoplays.load(tiny_model)
-    found = why.occlude(recogniser, burst, recogniser.predict(burst), "brass")
+    found = explanation.occlude(recogniser, burst, recogniser.predict(burst), "brass")
     assert found is not None and found.end - found.start == pytest.approx(10.0)
     band, span = np.unravel_index(int(found.loss.argmax()), found.loss.shape)
     assert band == 0
-    assert 8.9 <= found.start + span * why.PATCH_S <= 10.6
+    assert 8.9 <= found.start + span * explanation.PATCH_S <= 10.6
     assert (found.loss[1:] == 0).all()  # other bands do not reach this logit
 
 
@@ -54,5 +54,5 @@ def test_short_recordings_are_explained_as_well(tiny_model: Path, tmp_path: Path
 
     soundfile.write(tmp_path / "a.wav", tone(300.0, 1.4), RATE)
     recogniser = whoplays.load(write_tiny_model(tmp_path / "m", min_window_s=4.0, padding="repeat"))
-    found = why.occlude(recogniser, tmp_path / "a.wav", recogniser.predict(tmp_path / "a.wav"), "brass")
+    found = explanation.occlude(recogniser, tmp_path / "a.wav", recogniser.predict(tmp_path / "a.wav"), "brass")
     assert found is not None and (found.start, found.end) == (0.0, pytest.approx(1.4))

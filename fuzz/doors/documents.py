@@ -11,16 +11,17 @@ from pathlib import Path
 import mutate
 import numpy as np
 
-from whoplays import bundle, collection
-from whoplays import find as finding
-from whoplays.audioset.ontology import Ontology
 from whoplays.dataset.store import INDEX, Dataset
 from whoplays.errors import DatasetError, DownloadError, ModelError, UsageError, WhoplaysError
 from whoplays.features import LOGMEL
-from whoplays.formats import table, writer
-from whoplays.labels import FAMILIES, Label
-from whoplays.predict import Prediction
-from whoplays.train import checkpoint
+from whoplays.inference.recogniser import Prediction
+from whoplays.model import folder as model_folder
+from whoplays.results import query as finding
+from whoplays.results import resumable_table, table
+from whoplays.results.formats import writer
+from whoplays.sources.audioset.ontology import Ontology
+from whoplays.taxonomy.labels import FAMILIES, Label
+from whoplays.training import checkpoint
 
 from . import Door, told_in_one_line
 from .text import LABELS, heard
@@ -63,22 +64,22 @@ def _sha256() -> str:
 
 
 def _config(data: bytes, scratch: Path) -> None:
-    (scratch / bundle.NETWORK).write_bytes(_NETWORK)
-    (scratch / bundle.CONFIG).write_bytes(data)
+    (scratch / model_folder.NETWORK).write_bytes(_NETWORK)
+    (scratch / model_folder.CONFIG).write_bytes(data)
     try:
-        config = bundle.read(scratch).config
+        config = model_folder.read(scratch).config
     except ModelError as error:
         told_in_one_line(error)
         return
-    again = bundle.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False)))
+    again = model_folder.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False)))
     assert again == config
     frames = config.features.frames(round(config.window_s * config.features.sample_rate))
     assert frames >= 1 and frames * config.features.width <= 1 << 31
 
 
 def _config_seeds() -> list[bytes]:
-    config = bundle.ModelConfig(name="m", version="1", labels=FAMILIES, features=LOGMEL, training={"epochs": 3})
-    return [json.dumps({**config.to_dict(), "sha256": {bundle.NETWORK: _sha256()}}).encode()]
+    config = model_folder.ModelConfig(name="m", version="1", labels=FAMILIES, features=LOGMEL, training={"epochs": 3})
+    return [json.dumps({**config.to_dict(), "sha256": {model_folder.NETWORK: _sha256()}}).encode()]
 
 
 def _lines() -> bytes:
@@ -128,11 +129,11 @@ def _journal(data: bytes, scratch: Path) -> None:
     journal = scratch / "results.jsonl.journal"
     journal.write_bytes(data)
     try:
-        with collection.Collection(path, resume=True) as kept:
+        with resumable_table.Collection(path, resume=True) as kept:
             list(kept.results(["a", "b", "d"]))
             kept.is_done("a", "x")
             kept.merge(LABELS)
-        with collection.Collection(path, resume=True) as again:
+        with resumable_table.Collection(path, resume=True) as again:
             assert len(again) == len(kept)
     except WhoplaysError as error:
         told_in_one_line(error)

@@ -9,10 +9,11 @@ from pathlib import Path
 import mutate
 import numpy as np
 
-from whoplays import bundle, onnxfile
 from whoplays.errors import ModelError
 from whoplays.features import FeatureSettings
-from whoplays.labels import FAMILIES
+from whoplays.model import folder as model_folder
+from whoplays.model import onnxfile
+from whoplays.taxonomy.labels import FAMILIES
 
 from . import Door, told_in_one_line
 
@@ -27,11 +28,11 @@ def _look(data: bytes, scratch: Path) -> None:
 def _open(data: bytes, scratch: Path) -> None:
     import hashlib
 
-    (scratch / bundle.NETWORK).write_bytes(data)
-    values = json.loads(_config()) | {"sha256": {bundle.NETWORK: hashlib.sha256(data).hexdigest()}}
-    (scratch / bundle.CONFIG).write_text(json.dumps(values))
+    (scratch / model_folder.NETWORK).write_bytes(data)
+    values = json.loads(_config()) | {"sha256": {model_folder.NETWORK: hashlib.sha256(data).hexdigest()}}
+    (scratch / model_folder.CONFIG).write_text(json.dumps(values))
     try:
-        network = bundle.Network(bundle.read(scratch))
+        network = model_folder.Network(model_folder.read(scratch))
         whole, _ = network.probabilities(np.zeros((2, 60, 5), dtype=np.float32))
         assert whole.shape == (2, 5) and (whole >= 0).all() and (whole <= 1).all()
     except ModelError as error:
@@ -41,7 +42,7 @@ def _open(data: bytes, scratch: Path) -> None:
 @lru_cache(maxsize=1)
 def _config() -> str:
     features = FeatureSettings(n_mels=5, fmin=100, fmax=10000)
-    return json.dumps(bundle.ModelConfig(name="m", version="1", labels=FAMILIES, features=features).to_dict())
+    return json.dumps(model_folder.ModelConfig(name="m", version="1", labels=FAMILIES, features=features).to_dict())
 
 
 def _seeds() -> list[bytes]:

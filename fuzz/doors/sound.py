@@ -12,8 +12,9 @@ import mutate
 import numpy as np
 import soundfile
 
-from whoplays import audio, tags
+from whoplays.audio import reading
 from whoplays.errors import AudioError, WhoplaysError
+from whoplays.results import tags
 
 from . import Door, told_in_one_line
 from .text import heard
@@ -62,9 +63,9 @@ def _hear(suffix: str) -> Callable[[bytes, Path], None]:
         start = 0.05 if len(data) % 5 == 0 else 0.0
         heard_s = 0.0
         try:
-            info = audio.probe(path)
+            info = reading.probe(path)
             assert info.duration is None or info.duration >= 0, info
-            for block in audio.stream(path, sample_rate=RATE, start=start):
+            for block in reading.stream(path, sample_rate=RATE, start=start):
                 assert block.dtype == np.float32 and np.isfinite(block).all()
                 heard_s += len(block) / RATE
                 if heard_s > MOST_S:

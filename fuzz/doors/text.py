@@ -9,14 +9,14 @@ from typing import Any
 
 import mutate
 
-from whoplays import batch
-from whoplays import find as finding
-from whoplays.audioset.lists import SegmentList
-from whoplays.audioset.planfile import read_plan
 from whoplays.dataset.sources import read_source
-from whoplays.download import manifest
 from whoplays.errors import DatasetError, DownloadError, UsageError, printable
-from whoplays.predict import Prediction, Segment
+from whoplays.inference import batch
+from whoplays.inference.recogniser import Prediction, Segment
+from whoplays.results import query as finding
+from whoplays.sources.audioset.download import manifest
+from whoplays.sources.audioset.lists import SegmentList
+from whoplays.sources.audioset.planfile import read_plan
 
 from . import Door, told_in_one_line
 

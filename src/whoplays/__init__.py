@@ -18,7 +18,7 @@ from .errors import WhoplaysError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .predict import Prediction, Recogniser, Segment
+    from .inference.recogniser import Prediction, Recogniser, Segment
 
 # Nothing leaves the machine: ONNX Runtime (from 1.29 on) and Ray would tell their makers of models and machines, and keep
 # an identifier on the disk. They look at this when they are loaded; who sets it otherwise is heeded.
@@ -35,14 +35,14 @@ def load(model: str | Path | None = None, *, device: str = "cpu") -> Recogniser:
     device: what the network runs on ("cpu", "auto", "cuda", "coreml", ...); `Recogniser.notice` tells where it cannot.
     Raises `ModelError` when the folder cannot be used, `UsageError` for an unknown device.
     """
-    from .predict import Recogniser
+    from .inference.recogniser import Recogniser
 
     return Recogniser(model, device=device)
 
 
 def __getattr__(name: str):
     if name in {"Prediction", "Recogniser", "Segment"}:
-        from . import predict
+        from .inference import recogniser
 
-        return getattr(predict, name)
+        return getattr(recogniser, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

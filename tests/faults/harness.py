@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whoplays.files import sha256_of
+from whoplays.storage.files import sha256_of
 
 HERE = Path(__file__).parent
 KINDS = ("kill", "kill at a time", "nospace", "readonly", "io", "read", "vanish", "clock")

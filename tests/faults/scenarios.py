@@ -12,7 +12,7 @@ from pathlib import Path
 import soundfile
 
 from faults.harness import KINDS, Scenario, State, contents
-from whoplays import synth
+from whoplays.examples import synth
 
 RATE = 8000
 FAMILIES = ("drums", "guitar", "strings")
@@ -43,7 +43,14 @@ def train(folder: Path) -> Scenario:
     dataset.build(recordings(folder / "recordings"), folder / "in", settings, workers=1)
     words = ["train", str(folder / "in"), "--recipe", "report", "--out", str(folder / "out"), "--epochs", "3"]
     words += ["--batch-size", "3", "--learning-rate", "0.001"]
-    imports = ("whoplays.cli", "whoplays.train", "whoplays.export", "keras", "tensorflow", "matplotlib.pyplot")
+    imports = (
+        "whoplays.cli",
+        "whoplays.training.recipes",
+        "whoplays.training.export",
+        "keras",
+        "tensorflow",
+        "matplotlib.pyplot",
+    )
     return Scenario("train", words, [*words, "--resume"], folder / "in", folder / "out", _model, imports=imports)
 
 
@@ -52,7 +59,14 @@ def predict(folder: Path, suffix: str, model: Path) -> Scenario:
     inputs = recordings(folder / "in", seconds=0.3)
     (inputs / "none.wav").write_bytes(b"no recording")
     words = ["predict", str(inputs), "--model", str(model), "--out", str(folder / "out" / f"table{suffix}")]
-    imports = ("whoplays.cli", "whoplays.cli.predict", "whoplays.predict", "whoplays.collection", "onnxruntime", "av")
+    imports = (
+        "whoplays.cli",
+        "whoplays.cli.predict",
+        "whoplays.inference.recogniser",
+        "whoplays.results.resumable_table",
+        "onnxruntime",
+        "av",
+    )
     imports += ("pyarrow.parquet",) if suffix == ".parquet" else ()
     again = [*words, "--resume", "--retry"]
     return Scenario(f"predict {suffix}", words, again, inputs, folder / "out", _table, exit=(0, 1), imports=imports)
@@ -76,7 +90,7 @@ def download(folder: Path, template: str, count: int = 6) -> Scenario:
     ]
     words += ["--jobs", "2", "--rate", "16000", "--timeout", "20"]
     kinds = tuple(kind for kind in KINDS if kind not in ("read", "vanish"))  # its input is one list, read at once
-    imports = ("whoplays.cli", "whoplays.download", "yt_dlp")
+    imports = ("whoplays.cli", "whoplays.sources.audioset.download", "yt_dlp")
     return Scenario(
         "audioset download", words, words, folder / "in", folder / "out", _clips, imports=imports, kinds=kinds
     )
@@ -105,7 +119,7 @@ def _model(out: Path) -> State:
 
 def _table(out: Path) -> State:
     """Every file; of the table, its rows in the order of their paths: what was heard first is the first in a table."""
-    from whoplays.formats import table
+    from whoplays.results import table
 
     found = contents(out)
     for name in [name for name in found if name.startswith("table") and not name.endswith(".journal")]:

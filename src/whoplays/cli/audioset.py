@@ -45,9 +45,17 @@ def plan(
     """Choose clips from AudioSet's lists: by family or label, balanced, one of each video."""
     from itertools import chain
 
-    from ..audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists, reserve_path, write_plan
-    from ..audioset.report import describe_classes, describe_malformed, describe_plan
-    from ..files import make_folder
+    from ..sources.audioset import (
+        Draw,
+        Ontology,
+        SegmentList,
+        choose_classes,
+        plan_from_lists,
+        reserve_path,
+        write_plan,
+    )
+    from ..sources.audioset.summary import describe_classes, describe_malformed, describe_plan
+    from ..storage.files import make_folder
 
     draw = Draw(per_class, reserve, seed, solo, clips_per_video)
     known = Ontology.open(ontology)
@@ -82,10 +90,10 @@ def inspect(
     """Show how labels hang together: which are found on the same clips, and how much oftener than by chance."""
     from itertools import chain
 
-    from ..audioset import Ontology, SegmentList, choose_classes, find_dependencies
-    from ..audioset.report import describe_dependencies, describe_malformed
     from ..errors import missing_extra
-    from ..files import make_folder
+    from ..sources.audioset import Ontology, SegmentList, choose_classes, find_dependencies
+    from ..sources.audioset.summary import describe_dependencies, describe_malformed
+    from ..storage.files import make_folder
 
     known = Ontology.open(ontology)
     classes = choose_classes(known, families=family, include=label, descendants=descendants)
@@ -94,7 +102,8 @@ def inspect(
     make_folder(out)
     found.write(out)
     try:
-        from ..plots import cooccurrence_figure, write_figure
+        from ..results.drawing import write_figure
+        from ..sources.audioset.cooccurrence_plot import cooccurrence_figure
     except ImportError:
         raise missing_extra("matplotlib", "audioset", "the figure (the tables are written)") from None
     figure = cooccurrence_figure(found)
@@ -140,10 +149,10 @@ def download(
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done; write nothing, ask nobody."),
 ) -> None:
     """Fetch the clips of a plan: only their seconds, measured, with a ledger that any later run goes on with."""
-    from .. import download as work
-    from ..audioset import read_plan, reserve_path
-    from ..audioset.report import describe_rows
-    from ..download.display import showing, summary
+    from ..sources.audioset import download as work
+    from ..sources.audioset import read_plan, reserve_path
+    from ..sources.audioset.download.display import showing, summary
+    from ..sources.audioset.summary import describe_rows
 
     settings = work.Settings(
         template=work.Template(source) if source is not None else work.Template(),
@@ -198,7 +207,7 @@ def download(
 @audioset_app.command()
 def verify(folder: Path = typer.Argument(..., metavar="FOLDER", help="A folder that `download` has filled.")) -> None:
     """Check the files of a download against its manifest, and say what changed."""
-    from ..download import verify as check
+    from ..sources.audioset.download import verify as check
 
     listed, differences = check(folder)
     for difference in differences:
@@ -218,7 +227,7 @@ def _say_all(lines) -> None:
 
 def _causes(text: str) -> tuple[str, ...]:
     """Return the causes of "throttled,network"; "all" stands for those that may recover."""
-    from ..download import MAY_RECOVER
+    from ..sources.audioset.download import MAY_RECOVER
 
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
     return tuple(MAY_RECOVER) if names == ("all",) else names

@@ -52,7 +52,7 @@ def estimate(
 ) -> None:
     """Tell beforehand what N clips cost: hours, disk, requests, money; from a short sample, measured here. Needs no Ray."""
     from ..cluster import estimate as estimates
-    from ..cluster.told import text
+    from ..cluster.estimate_text import text
     from ..dataset import BuildSettings
 
     asked = estimates.Asked(

@@ -17,7 +17,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Go the whole way once, offline: make recordings, build, train, test, and hear a duet. Takes a minute."""
-    from .. import demo as whole
+    from ..examples import demo as whole
 
     made = whole.run(out, seed=seed, tell=say)
     low, high = made.interval

@@ -29,11 +29,11 @@ def find(
     limit: Annotated[int, typer.Option(min=0, help="Of recordings shown; 0: all.")] = 0,
 ) -> None:
     """Find recordings by who plays in them, the best match first."""
-    from .. import find as finding
     from ..errors import printable
-    from ..files import write_atomically
-    from ..formats import table
-    from ..predict import Prediction
+    from ..inference.recogniser import Prediction
+    from ..results import query as finding
+    from ..results import table
+    from ..storage.files import write_atomically
 
     if playlist and playlist.suffix.lower() not in (".m3u8", ".m3u"):
         raise UsageError(f"--playlist {playlist}: name it *.m3u8")

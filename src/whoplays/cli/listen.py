@@ -14,8 +14,8 @@ from .commands import app
 from .output import say
 
 if TYPE_CHECKING:
-    from ..labels import Label
-    from ..listen import Live
+    from ..inference.live import Live
+    from ..taxonomy.labels import Label
 
 
 @app.command()
@@ -30,11 +30,11 @@ def listen(
     lang: Annotated[str, typer.Option(metavar="en|pl", help="Language of names.")] = "en",
 ) -> None:
     """Hear the microphone: who plays now, and at the end who played when."""
-    from .. import listen as listening
-    from ..formats.data import JsonLines
-    from ..formats.text import Text
-    from ..predict import Recogniser
-    from ..terminal import Look
+    from ..inference import live as listening
+    from ..inference.recogniser import Recogniser
+    from ..results.formats.data import JsonLines
+    from ..results.formats.text import Text
+    from ..results.terminal import Look
 
     if lang not in ("en", "pl") or format not in ("text", "jsonl"):
         raise UsageError(f"--lang {lang} --format {format}: en or pl, text or jsonl are possible")
@@ -54,7 +54,7 @@ def listen(
 
 def _shower(labels: tuple[Label, ...], lang: str) -> Callable[[Live], None]:
     """Return what shows the live scores: one line that changes on a terminal, a line a step elsewhere."""
-    from ..terminal import Look, live_line
+    from ..results.terminal import Look, live_line
 
     look = Look.of(sys.stderr)
 

@@ -30,7 +30,7 @@ def _run(arguments: list[str]) -> int:
     from . import quick
 
     if request := quick.read(arguments):
-        from .hearing import run
+        from .predict_run import run
 
         return run(request)
     from . import commands

@@ -28,12 +28,13 @@ def check(
     ] = None,
 ) -> None:
     """Verify model folders without trusting them: checksums, format, what the network is made of; then try it, walled in."""
-    from .. import bundle, modelcheck
+    from ..model import check as model_check
+    from ..model import folder as model_folder
 
     failed = False
-    for folder in folders or [bundle.DEFAULT]:
+    for folder in folders or [model_folder.DEFAULT]:
         try:
-            for line in modelcheck.check(folder):
+            for line in model_check.check(folder):
                 print(line)
             print(f"{folder}: good")
         except ModelError as error:

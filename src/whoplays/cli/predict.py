@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .commands import app
-from .hearing import Request, run
+from .predict_run import Request, run
 
 
 @app.command()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .hearing import Request
+from .predict_run import Request
 
 _SHELL = "*?[~$%"  # on Windows the library expands these itself
 

@@ -69,7 +69,7 @@ def train(
     ] = 0,
 ) -> None:
     """Train a recogniser. Ctrl-C keeps the best so far; --resume goes on to the very same result."""
-    from .. import train as training
+    from ..training import recipes as training
 
     given = {
         "epochs": epochs,
@@ -108,7 +108,7 @@ def train(
 
 
 def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[str, Any], resume: bool) -> None:
-    from ..train.adapt import adapt
+    from ..training.adapt import adapt
 
     allowed = {"name", "seed"}
     if others := [*sorted(set(settings) - allowed), *(["resume"] if resume else [])]:
@@ -155,7 +155,7 @@ def evaluate(
     ] = "cpu",
 ) -> None:
     """Judge a model on a data set: metrics.json, and report.html with the figures."""
-    from .. import evaluate as evaluation
+    from ..evaluation import evaluate as evaluation
     from .progress import progress
 
     with progress("Evaluating", "rows") as report:
@@ -191,7 +191,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a model folder as one ONNX file that ends in probabilities, checked beside the model."""
-    from .. import export as exporting
+    from ..training import export as exporting
 
     if int8:
         _quantise(model, out, recordings)
@@ -206,7 +206,7 @@ def export(
 
 
 def _quantise(model: Path, out: Path, recordings: Path | None) -> None:
-    from ..quantise import quantise
+    from ..training.quantise import quantise
 
     facts = quantise(None if str(model) == "default" and not model.exists() else model, out, recordings)
     say(f"{facts['model']}: {facts['bytes']:,} bytes in {out} ({facts['bytes_before']:,} before)")
@@ -214,7 +214,7 @@ def _quantise(model: Path, out: Path, recordings: Path | None) -> None:
 
 
 def _watcher() -> Any:
-    from ..train import Watcher
+    from ..training.recipes import Watcher
 
     class Terminal(Watcher):
         """Shows a run: a live bar on a terminal, plain lines elsewhere; one line an epoch on both."""

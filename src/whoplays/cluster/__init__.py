@@ -3,7 +3,7 @@
 `engine` does the work of a data set, as tasks of Ray; `hear` that of many recordings; `download` shares one polite
 budget among machines; `train` trains on several by Ray Train; `estimate` tells beforehand what it will cost.
 
-What is mapped are the functions that one machine runs, so the bytes are the same: see `whoplays.engine`.
+What is mapped are the functions that one machine runs, so the bytes are the same: see `whoplays.runtime.processes`.
 """
 
 from .engine import Cluster

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ..audioset import PlannedClip
-from ..download.causes import Cause, Lost
-from ..download.crew import fetcher, pacer
-from ..download.fetch import DiskError, Fetched, Fetcher
-from ..download.ledger import NAME as LEDGER
-from ..download.pacing import Stopped
-from ..download.settings import Settings
 from ..errors import DownloadError, UsageError, WhoplaysError
+from ..sources.audioset import PlannedClip
+from ..sources.audioset.download.causes import Cause, Lost
+from ..sources.audioset.download.crew import fetcher, pacer
+from ..sources.audioset.download.fetch import DiskError, Fetched, Fetcher
+from ..sources.audioset.download.ledger import NAME as LEDGER
+from ..sources.audioset.download.pacing import Stopped
+from ..sources.audioset.download.settings import Settings
 from .engine import Cluster, differing, load_ray, short, versions_of
 
 DEATHS = 3  # of workers over one clip, until it is taken for the cause
@@ -212,7 +212,7 @@ class _Order:
 
 
 class Workers:
-    """A crew (see `whoplays.download.crew`) of actors on a cluster."""
+    """A crew (see `whoplays.sources.audioset.download.crew`) of actors on a cluster."""
 
     def __init__(self, cluster: Cluster, folder: Path, settings: Settings) -> None:
         """cluster: not entered yet. folder: one that every node sees. Raises `UsageError` for what a node cannot do."""

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from ..environment import ONE_THREAD, inherited
 from ..errors import UsageError, WhoplaysError, missing_extra
+from ..runtime.environment import ONE_THREAD, inherited
 
 LOCAL = "local"
 

@@ -27,9 +27,9 @@ from ..dataset.sources import Clip, read_source
 from ..dataset.split import drawn
 from ..errors import AudioError, DatasetError, UsageError, require
 from ..storage.address import Address, Place, place
-from ..storage.fetched import recording
+from ..storage.cache import recording
 from .engine import ITEMS_PER_TASK, TASKS_PER_CORE
-from .hear import HEARD_AT_ONCE
+from .predict import HEARD_AT_ONCE
 
 FORMAT = 1
 
@@ -159,7 +159,7 @@ def hear_sample(source: Place | str, model: Path | None = None, *, recordings: i
 
     Raises as `build_sample` does, and `ModelError`.
     """
-    from ..predict import Recogniser
+    from ..inference.recogniser import Recogniser
 
     _, clips, _ = read_source(place(source), with_none=True)
     chosen = _drawn(list({clip.name: clip for clip in clips}.values()), recordings, seed)

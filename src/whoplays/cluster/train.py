@@ -1,6 +1,6 @@
 """One training run in several processes, here or on many machines: Ray Train starts them, and anew when one dies.
 
-They go through the epochs together (`whoplays.train.together`), each with shards of its own, and leave a checkpoint after
+They go through the epochs together (`whoplays.training.together`), each with shards of its own, and leave a checkpoint after
 each. The process that asks tells what it hears from them, and at the end makes the model folder from the checkpoint, as one
 that trained alone would.
 """
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import train as training
 from ..errors import DatasetError, UsageError, WhoplaysError
 from ..storage.address import Place, place
-from ..train.checkpoint import CHECKPOINT
-from ..train.pools import training_shards
-from ..train.together import Collective
-from ..train.watch import Watcher
+from ..training import recipes as training
+from ..training.checkpoint import CHECKPOINT
+from ..training.pools import training_shards
+from ..training.together import Collective
+from ..training.watch import Watcher
 from .engine import LOCAL, Cluster, load_ray, short
 
 ray: Any = load_ray()
@@ -57,10 +57,10 @@ def train(
     watcher: Watcher | None = None,
     **settings: Any,
 ) -> Any:
-    """Train as `whoplays.train.train` does, in `workers` processes (0: one for each node) of the cluster at `address`.
+    """Train as `whoplays.training.recipes.train` does, in `workers` processes (0: one for each node) of the cluster at `address`.
 
     The batch size is that of all processes together. A process that dies, or is killed, costs the epoch that was under
-    way. The data set and `out` must lie where every node sees them. Raises what `whoplays.train.train` raises, and
+    way. The data set and `out` must lie where every node sees them. Raises what `whoplays.training.recipes.train` raises, and
     `UsageError` for a cluster that cannot be had or is too small, `DatasetError` for fewer shards than processes.
     """
     if address.startswith("ray://"):

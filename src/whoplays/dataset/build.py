@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..engine import Engine, Processes
 from ..errors import DatasetError, WhoplaysError
-from ..files import only_writer, write_csv, write_json
-from ..labels import Label
+from ..runtime.processes import Engine, Processes
 from ..storage.address import Address, Place, place
+from ..storage.files import only_writer, write_csv, write_json
+from ..taxonomy.labels import Label
 from . import make, shards, store
 from .make import Job, Shard
 from .settings import BuildSettings

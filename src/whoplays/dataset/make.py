@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import audio, decoder, features
+from .. import features
+from ..audio import decoder, reading
 from ..errors import AudioError, ReadError, missing_extra
-from ..files import sha256_of, write_json
 from ..storage.address import Address, Place
-from ..storage.fetched import one_by_one, recording
+from ..storage.cache import one_by_one, recording
+from ..storage.files import sha256_of, write_json
 from . import shards
 from .settings import BuildSettings
 from .sources import Clip
@@ -154,7 +155,7 @@ def variants(
         raise AudioError(
             f"has {len(samples) / chosen.sample_rate:.3f} s of sound; {settings.shortest_s:g} s are needed"
         )
-    if audio.is_silent(samples):
+    if reading.is_silent(samples):
         raise AudioError("is silent (nothing above -100 dBFS)")
     if chosen.steps is None:  # every example has the same number of frames
         filled = np.zeros(round(settings.clip_s * chosen.sample_rate), dtype=np.float32)

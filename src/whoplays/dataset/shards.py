@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError, missing_extra
-from ..files import write_atomically
 from ..storage.address import Place
+from ..storage.files import write_atomically
 from .settings import BuildSettings
 from .sources import Clip
 

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from .. import audio
+from ..audio import reading
 from ..errors import DatasetError
-from ..labels import FAMILY_IDS, INSTRUMENT_RULES, Label, label_for
 from ..storage.address import Place, join
+from ..taxonomy.labels import FAMILY_IDS, INSTRUMENT_RULES, Label, label_for
 
 SPLITS = ("training", "validation", "test")
 _YOUTUBE = re.compile(r"([A-Za-z0-9_-]{11})(?:[_-]\d+.*)?")
@@ -113,9 +113,9 @@ def _read_folder(source: Place, wanted: Sequence[str]) -> tuple[tuple[Label, ...
     clips: list[Clip] = []
     for i, folder in enumerate(classes):
         targets = tuple(int(j == i) for j in range(len(classes)))
-        found = audio.find_recordings(folder)
+        found = reading.find_recordings(folder)
         if not found:
-            raise DatasetError(f"{folder}: has no recordings ({', '.join(sorted(audio.EXTENSIONS)[:6])} ...)")
+            raise DatasetError(f"{folder}: has no recordings ({', '.join(sorted(reading.EXTENSIONS)[:6])} ...)")
         for path in found:
             name = path.relative_to(source).as_posix()  # type: ignore[arg-type]
             clips.append(Clip(source, name, recording_of(name), targets))

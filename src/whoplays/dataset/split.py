@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import DatasetError
-from ..labels import Label
+from ..taxonomy.labels import Label
 from .sources import SPLITS, Clip
 
 

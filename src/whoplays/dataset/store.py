@@ -23,13 +23,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Engine
 from ..errors import DatasetError, ModelError
 from ..features import FeatureSettings
-from ..files import sha256_of
-from ..labels import Label
+from ..runtime.processes import Engine
 from ..storage.address import Place, place
-from ..storage.fetched import cached
+from ..storage.cache import cached
+from ..storage.files import sha256_of
+from ..taxonomy.labels import Label
 from . import readahead, shards
 from .index import check as check_index
 from .settings import BuildSettings

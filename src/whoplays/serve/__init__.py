@@ -1,4 +1,4 @@
-"""The page and the HTTP interface: a thin skin over `whoplays.predict`. Needs the extra `serve`.
+"""The page and the HTTP interface: a thin skin over `whoplays.inference`. Needs the extra `serve`.
 
 settings  what can be set, and what is refused        pool      worker processes, the queue, limits on time
 app       the routes                                   worker    one process that decodes and hears, under limits

@@ -17,14 +17,14 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from . import assets, schemas
+from .formats import FORMATS, written
 from .guard import Guard, answer
-from .hearing import Upload, hear, heard_while_connected
 from .live import add_live
 from .metrics import Metrics
 from .pool import Job, Pool, check_model
 from .problems import SCHEMA, Problem, documented, of_status
 from .settings import Settings
-from .written import FORMATS, written
+from .uploads import Upload, hear, heard_while_connected
 
 ABOUT = "Hears which instrument families play in a recording, and when. Nothing is kept after the answer."
 COMMON = ("bad-request", "unauthorised", "foreign-origin", "wrong-host", "invalid")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..predict import Array, Prediction, Recogniser
+from ..inference.recogniser import Array, Prediction, Recogniser
 
 PEAK_SAMPLES = 256
 COLUMNS = 1200  # of a waveform or curve that goes to a page

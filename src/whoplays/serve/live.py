@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from .. import audio
+from ..audio.reading import MAX_RATE, MIN_RATE
 from ..errors import WhoplaysError
-from ..predict import Array, Prediction
+from ..inference.recogniser import Array, Prediction
 from .guard import IDLE_S, Guard
 from .listener import Listener
 from .problems import Problem
@@ -37,8 +37,8 @@ class Session:
 
     def __init__(self, listener: Listener, sample_rate: int, tell: Callable[[dict[str, Any]], None]) -> None:
         """listener: shared; its network is safe for several threads. sample_rate: of the samples, Hz."""
-        if not audio.MIN_RATE <= sample_rate <= audio.MAX_RATE:
-            raise Problem("invalid", f"sample_rate {sample_rate}: {audio.MIN_RATE} to {audio.MAX_RATE} Hz can be used")
+        if not MIN_RATE <= sample_rate <= MAX_RATE:
+            raise Problem("invalid", f"sample_rate {sample_rate}: {MIN_RATE} to {MAX_RATE} Hz can be used")
         self._listener = copy.copy(listener)
         self._sample_rate = sample_rate
         self._tell = tell

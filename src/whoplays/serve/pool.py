@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..environment import ONE_THREAD
 from ..errors import ModelError
+from ..runtime.environment import ONE_THREAD
 from .metrics import Metrics
 from .problems import Problem
 from .settings import Settings
@@ -281,9 +281,9 @@ class Pool:
 
 def check_model(settings: Settings) -> Any:
     """Return the model's configuration, read without starting anything. Raises `ModelError`."""
-    from .. import bundle
+    from ..model import folder as model_folder
 
     try:
-        return bundle.read(settings.model).config
+        return model_folder.read(settings.model).config
     except ModelError as error:
         raise ModelError(f"{error}" if settings.model else f"{error}; name one with --model") from None

@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import device as devices
 from ..errors import UsageError, require
+from ..model import device as devices
 
 MIB = 1 << 20
 

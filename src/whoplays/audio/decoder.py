@@ -1,0 +1,262 @@
+"""Decoding in a process of its own, so that a file which breaks a decoder costs its own line and nothing else.
+
+The other side of `Decoder` is `python -m whoplays.audio.decoder`: it reads one order a line from standard input, opens the
+file, measures it, brings it to one channel at the rate asked for, and writes frames to standard output: a letter, a
+size, and so many bytes. It has given up memory beyond a limit and the writing of files, and what decoders print for
+themselves goes nowhere. This keeps crashes, endless loops and greed in; it is no prison for hostile code (the server
+has one: serve/worker.py).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..errors import AudioError, ReadError
+from ..runtime.environment import ONE_THREAD
+from . import quality, reading
+from .reading import Array
+
+STUCK_S = 120.0  # without a block: far more than a block of a second takes on any machine and disk
+MEMORY = 2 << 30  # bytes beyond what starting takes
+MAX_FRAME = 64 << 20
+TOGETHER_S = 5.0  # seconds in a frame: a window takes more than that, and each frame costs two changes of process
+MAX_PARTS = 64  # blocks in a frame; systems take so many parts at once
+_HEAD = struct.Struct("<cI")
+_PIPE = 1 << 20  # bytes that can be decoded ahead
+
+#: Inherited by processes that are to decode in a process of their own, through `load` and `duration_of`: one has died.
+WALLED = "WHOPLAYS_WALLED"
+
+#: Whether this system can: processes with limits, and pipes that can be waited for.
+POSSIBLE = os.name == "posix"
+
+
+@lru_cache(maxsize=1)
+def _wall() -> Decoder | None:
+    if not (POSSIBLE and os.environ.get(WALLED)):
+        return None
+    found = Decoder()
+    atexit.register(found.close)
+    return found
+
+
+def load(path: Path, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Array:
+    """Return what `audio.load` returns, decoded here, or elsewhere in a process that inherited `WALLED`."""
+    if wall := _wall():
+        return wall.load(path, sample_rate=sample_rate, start=start, duration=duration)
+    return reading.load(path, sample_rate=sample_rate, start=start, duration=duration)
+
+
+def duration_of(path: Path) -> float | None:
+    """Return the seconds that a file's header tells, None where it does not; `WALLED` as for `load`."""
+    wall = _wall()
+    return wall.duration_of(path) if wall else reading.probe(path).duration
+
+
+class Decoder:
+    """One decoding process, started when it is first needed and again after it died. For one thread at a time."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def decode(self, path: str, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Decoded:
+        """Begin to decode a file; see `audio.stream`. Raises `AudioError` for what cannot be opened."""
+        told = self._ordered({"path": path, "rate": sample_rate, "start": start, "duration": duration})
+        return Decoded(self, told["sample_rate"])
+
+    def _ordered(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Send an order; return what its first answer says of the file."""
+        process = self._started()
+        assert process.stdin
+        try:
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.flush()
+        except OSError:
+            self._died()
+        _, content = self.frame()
+        return json.loads(content)
+
+    def load(self, path: Path, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Array:
+        """Return what `audio.load` returns. Raises `AudioError`."""
+        blocks = list(self.decode(os.fspath(path), sample_rate=sample_rate, start=start, duration=duration).blocks())
+        return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
+
+    def duration_of(self, path: Path) -> float | None:
+        """Return the seconds that a file's header tells, None where it does not. Raises `AudioError`."""
+        return self._ordered({"path": os.fspath(path)})["duration"]
+
+    def frame(self) -> tuple[bytes, bytearray]:
+        """Return the next frame. Raises `AudioError` for one that tells of a failure, and when the process is lost."""
+        kind, size = _HEAD.unpack(self._read(_HEAD.size))
+        if size > MAX_FRAME or kind not in b"ibdf":
+            self.close()
+            raise AudioError("cannot be decoded: its decoder lost its way, and was ended")
+        content = self._read(size)
+        if kind == b"f":
+            told = json.loads(content)
+            raise (ReadError if told.get("read") else AudioError)(told["error"])
+        return kind, content
+
+    def _read(self, size: int) -> bytearray:
+        assert self._process and self._process.stdout
+        content = bytearray(size)
+        left = memoryview(content)
+        while left:
+            if not select.select([self._process.stdout], [], [], STUCK_S)[0]:
+                self.close()
+                raise AudioError(f"cannot be decoded: its decoder gave nothing for {STUCK_S:g} s and was ended")
+            got = os.readv(self._process.stdout.fileno(), [left])
+            if not got:
+                self._died()
+            left = left[got:]
+        return content
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process and self._process.poll() is not None:
+            self.close()
+        if self._process is None:
+            # -P: nothing is imported from the folder one happens to be in
+            command = [sys.executable, "-P", "-m", __name__]
+            pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            # glibc would give each block's memory back to the system and ask for it again: a tenth of the time
+            keep = {"MALLOC_TRIM_THRESHOLD_": str(32 << 20), "MALLOC_MMAP_THRESHOLD_": str(16 << 20)}
+            # A session of its own: Ctrl-C is its user's to handle, who ends it.
+            self._process = subprocess.Popen(
+                command, **pipes, bufsize=0, start_new_session=True, env={**keep, **os.environ, **ONE_THREAD}
+            )
+            assert self._process.stdout
+            with contextlib.suppress(ImportError, AttributeError, OSError):
+                import fcntl
+
+                fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
+        return self._process
+
+    def _died(self) -> NoReturn:
+        assert self._process
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it has closed its side, so it is about to end
+            self._process.wait(10)
+        self._process.kill()
+        status = self._process.wait()
+        self.close()
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        raise AudioError(f"cannot be decoded: its decoder crashed ({how}); the file is damaged, or made to do that")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe
+                with contextlib.suppress(OSError):
+                    pipe.close()
+            self._process = None
+
+
+class Decoded:
+    """A recording on its way out of a decoding process; `blocks` first, then `cautions`."""
+
+    def __init__(self, decoder: Decoder, sample_rate: int) -> None:
+        """sample_rate: of the recording, Hz."""
+        self.sample_rate = sample_rate
+        self._decoder = decoder
+        self._cautions: list[quality.Caution] = []
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`. What is not read to its end is ended."""
+        done = False
+        try:
+            while True:
+                try:
+                    kind, content = self._decoder.frame()
+                except AudioError:
+                    done = True
+                    raise
+                if kind == b"d":
+                    done = True
+                    self._cautions = [quality.Caution(**told) for told in json.loads(content)]
+                    return
+                yield np.frombuffer(content, dtype=np.float32)
+        finally:
+            if not done:
+                self._decoder.close()
+
+    def cautions(self, duration: float) -> list[quality.Caution]:
+        """Return what the process measured (see `checks.Meter.cautions`)."""
+        return self._cautions
+
+
+def main() -> None:
+    """Follow orders from standard input until it ends."""
+    _give_up()
+    for line in sys.stdin.buffer:
+        order = json.loads(line)
+        try:
+            if "rate" in order:
+                _decode(order["path"], order["rate"], order["start"], order["duration"])
+            else:
+                _tell(b"i", json.dumps({"duration": reading.probe(order["path"]).duration}).encode())
+        except AudioError as error:
+            _tell(b"f", json.dumps({"error": str(error), "read": isinstance(error, ReadError)}).encode())
+        except MemoryError:
+            told = f"cannot be decoded: it needs more memory than the {MEMORY >> 30} GiB it may take"
+            _tell(b"f", json.dumps({"error": told}).encode())
+
+
+def _decode(path: str, rate: int, start: float, duration: float | None) -> None:
+    with reading.open_audio(path) as reader:
+        meter = quality.Meter(reader.info.sample_rate)
+        _tell(b"i", json.dumps({"sample_rate": reader.info.sample_rate}).encode())
+        heard = told = 0
+        held: list[memoryview] = []
+        for block in reading.stream(quality.Metered(reader, meter), sample_rate=rate, start=start, duration=duration):
+            heard += len(block)
+            if len(block):
+                held.append(np.ascontiguousarray(block, dtype=np.float32).data.cast("B"))
+            if heard - told >= rate * TOGETHER_S or len(held) == MAX_PARTS:
+                _tell(b"b", *held)
+                held, told = [], heard
+        if heard > told:
+            _tell(b"b", *held)
+        _tell(b"d", json.dumps([caution.to_dict() for caution in meter.cautions(heard / rate)]).encode())
+
+
+def _tell(kind: bytes, *contents: bytes | memoryview) -> None:
+    """Write a frame; its parts are written as they lie."""
+    parts = [memoryview(_HEAD.pack(kind, sum(map(len, contents)))), *(memoryview(content) for content in contents)]
+    while parts:
+        gone = os.writev(1, parts)
+        while parts and gone >= len(parts[0]):
+            gone -= len(parts.pop(0))
+        if parts:
+            parts[0] = parts[0][gone:]
+
+
+def _give_up() -> None:
+    """Lower this process's limits for good."""
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""What in a recording could mislead: measured while it streams by, told as cautions with what to do about it.
+
+A caution never changes a score. Levels are relative to full scale (1.0 = 0 dBFS); every limit is a name below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .reading import Array, Reader, mean_of_channels
+
+CLIPPED_LEVEL = 1 - 1.5 / 32768  # the last step of 16 bits and beyond
+CLIPPED_RUN = 3  # samples in a row at that level; a clean peak touches it for one or two
+CLIPPED_SHARE = 1e-3  # of all samples
+QUIET_PEAK = 0.005  # -46 dBFS
+SILENT_PEAK = 1e-5  # -100 dBFS, as in audio.py
+LOW_RATE = 8_000  # Hz
+SHORT_S = 1.0
+CANCELLED = 0.01  # of the channels' power is left in their mean: -20 dB
+CLIFF = 10**4.5  # 45 dB between what lies below and above an inner cut-off
+UNHEARD_SHARE = 0.8
+
+#: Rates that recorders, discs and codecs use. Another one was mostly typed by hand or taken for raw samples.
+_USUAL = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 37800, 44056, 44100, 47250, 48000, 50000, 50400, 64000)
+_HIGH = (88200, 96000, 176400, 192000, 352800, 384000, 705600, 768000)
+USUAL_RATES = frozenset((*_USUAL, *_HIGH))
+_FORMER_RATES = (8000, 11025, 12000, 16000)  # a cut-off at half of these takes away what instruments are told by
+_N_FFT = 4096
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One thing to know before trusting the scores. code: for scripts; message: what was seen; advice: what to do."""
+
+    code: str
+    message: str
+    advice: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the caution as the JSON line holds it."""
+        return {"code": self.code, "message": self.message, "advice": self.advice}
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        return f"{self.message}; {self.advice}"
+
+
+@lru_cache(maxsize=1)
+def _window() -> NDArray[np.float32]:
+    """Return a window whose side lobes lie below the cliff that is looked for."""
+    return np.blackman(_N_FFT).astype(np.float32)
+
+
+class Meter:
+    """Measures the samples as the recording has them, before they are averaged and resampled. Memory does not grow."""
+
+    def __init__(self, sample_rate: int) -> None:
+        """sample_rate: Hz. The number of channels is that of the first block."""
+        self.sample_rate = sample_rate
+        self.channels = 0
+        self._samples = 0  # of all channels
+        self._clipped = 0
+        self._peak = 0.0
+        self._products = np.zeros((0, 0))
+        self._spectrum = np.zeros(_N_FFT // 2 + 1)
+        self._window = _window()
+
+    def hear(self, block: NDArray[Any]) -> None:
+        """Take in samples (n,) or (n, channels), floating-point or integers; what is not finite is left to audio.py."""
+        block = _floats(block).reshape(len(block), -1)
+        if not len(block):
+            return
+        peak = max(float(block.max()), -float(block.min()))
+        if not np.isfinite(peak):
+            return
+        if not self.channels:
+            self.channels = block.shape[1]
+            self._products = np.zeros((self.channels, self.channels))
+        self._samples += block.size
+        self._peak = max(self._peak, peak)
+        if peak >= CLIPPED_LEVEL:
+            self._clipped += _in_runs(np.abs(block) >= CLIPPED_LEVEL)
+        self._products += block.T @ block  # every channel's power, and that of their sum, in one pass
+        if len(block) >= _N_FFT:
+            first = (len(block) - _N_FFT) // 2
+            middle = mean_of_channels(block[first : first + _N_FFT])
+            spectrum = np.fft.rfft(middle * self._window)
+            self._spectrum += spectrum.real**2 + spectrum.imag**2  # the square of abs() in a third of its time
+
+    def cautions(self, duration: float) -> list[Caution]:
+        """Return what was found in `duration` seconds, the gravest first."""
+        found = [self._level(), self._clipping(), self._layout(), self._low_rate(), self._inner_cut_off()]
+        if duration < SHORT_S:
+            found.append(
+                Caution(
+                    "short",
+                    f"lasts {duration:.2f} s",
+                    f"instruments are told apart over seconds: give {SHORT_S:g} s or more",
+                )
+            )
+        return [caution for caution in found if caution]
+
+    def _level(self) -> Caution | None:
+        if self._peak < SILENT_PEAK:
+            return Caution("silent", "holds no sound above -100 dBFS", "check the recording and its input")
+        if self._peak < QUIET_PEAK:
+            seen = f"its loudest sample is at {20 * np.log10(self._peak):.0f} dBFS, nearly silence"
+            return Caution("quiet", seen, "record at a higher level; raising it now raises its noise as well")
+        return None
+
+    def _clipping(self) -> Caution | None:
+        share = self._clipped / max(self._samples, 1)
+        if share < CLIPPED_SHARE:
+            return None
+        advice = "distortion can pass for an electric guitar or brass: record at a lower level"
+        return Caution("clipped", f"{share:.1%} of its samples are cut off at full scale", advice)
+
+    def _layout(self) -> Caution | None:
+        if self.channels < 2 or self._peak < SILENT_PEAK:
+            return None
+        power = self._products.diagonal()
+        if self._products.sum() / self.channels**2 < CANCELLED * power.mean():
+            seen = f"its {self.channels} channels cancel each other when they are averaged"
+            return Caution("channels", seen, "turn one round or take one of them: one may be wired the wrong way")
+        silent = int((power < 1e-8 * power.max()).sum())
+        if silent:
+            return Caution(
+                "channels", f"{silent} of its {self.channels} channels hold no sound", "keep those that hold some"
+            )
+        if self.channels > 2:
+            seen = f"its {self.channels} channels were averaged into one"
+            return Caution("channels", seen, "if they are separate microphones or stems, hear each for itself")
+        return None
+
+    def _low_rate(self) -> Caution | None:
+        rate = self.sample_rate
+        if rate < LOW_RATE:
+            seen = f"its sample rate is {rate} Hz, which holds nothing above {rate // 2} Hz"
+            return Caution("low_rate", seen, f"use a recording of 22050 Hz or more; {LOW_RATE} Hz is the least")
+        if rate not in USUAL_RATES:
+            seen = f"its sample rate is {rate} Hz, which few devices use"
+            return Caution("sample_rate", seen, "if it was typed in by hand, check it: a wrong one shifts every pitch")
+        return None
+
+    def _inner_cut_off(self) -> Caution | None:
+        for former in _FORMER_RATES:
+            edge = former / 2
+            edge_bin = edge * _N_FFT / self.sample_rate
+            if former > 0.75 * self.sample_rate or not self._spectrum.any():
+                break
+            below = self._spectrum[int(0.8 * edge_bin) + 1 : math.ceil(0.93 * edge_bin)].mean()
+            above = self._spectrum[int(1.1 * edge_bin) + 1 :].mean()
+            if below > CLIFF * above:
+                seen = f"its sound ends sharply at {edge / 1000:g} kHz, though its rate is {self.sample_rate} Hz"
+                advice = f"it was once sampled at {former} Hz (a telephone?), or its rate is wrong: use the original"
+                return Caution("sample_rate", seen, advice)
+        return None
+
+
+class Metered(Reader):
+    """A recording that is measured while it is read."""
+
+    def __init__(self, reader: Reader, meter: Meter) -> None:
+        """reader: open; it stays its owner's to close."""
+        self._reader = reader
+        self._meter = meter
+        self.info, self.damage = reader.info, reader.damage
+
+    def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
+        """Yield what the reader yields."""
+        for block in self._reader.blocks(start=start):
+            self._meter.hear(block)
+            yield block
+
+    def close(self) -> None:
+        """Release the file."""
+        self._reader.close()
+
+
+def about_answer(playing: Sequence[str], stretches: Sequence[tuple[float, float]], duration: float) -> list[Caution]:
+    """Return cautions from what the model heard: nothing, or something in a small part of the time.
+
+    stretches: (start, end) seconds in which any family plays. A model of instruments can only tell that none of them
+    is there; whether it is speech, noise or a flute it cannot.
+    """
+    if not playing:
+        return [
+            Caution(
+                "nothing_heard",
+                "none of the families reaches its threshold",
+                "it may be speech, noise or another instrument; the scores are no ranking of which it is",
+            )
+        ]
+    unheard = 1 - _covered(stretches) / max(duration, 1e-9)
+    if unheard <= UNHEARD_SHARE or duration < SHORT_S:
+        return []
+    seen = f"in {unheard:.0%} of its time none of the families is heard"
+    return [Caution("mostly_unheard", seen, "the rest may be speech, noise or other instruments: look at the times")]
+
+
+def _covered(stretches: Sequence[tuple[float, float]]) -> float:
+    covered, reached = 0.0, float("-inf")
+    for start, end in sorted(stretches):
+        covered += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
+
+
+def _in_runs(flat: NDArray[np.bool_]) -> int:
+    """Return how many of flat (n, channels) stand in runs of `CLIPPED_RUN` or more along a channel."""
+    edges = np.diff(np.pad(flat, ((1, 1), (0, 0))).astype(np.int8), axis=0)
+    starts, ends = np.nonzero(edges.T == 1)[1], np.nonzero(edges.T == -1)[1]
+    lengths = ends - starts
+    return int(lengths[lengths >= CLIPPED_RUN].sum())
+
+
+def _floats(block: NDArray[Any]) -> Array:
+    block = np.asarray(block)
+    if block.dtype.kind == "i":
+        return block.astype(np.float32) / np.float32(-float(np.iinfo(block.dtype).min))
+    return block.astype(np.float32, copy=False)

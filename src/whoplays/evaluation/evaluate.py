@@ -1,0 +1,206 @@
+"""A model folder and a data set -> how good the one is on the other: metrics.json and report.html.
+
+The network runs from its ONNX file; no training framework is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..dataset import Dataset, Split
+from ..errors import DatasetError, ModelError, UsageError, missing_extra
+from ..model.folder import Bundle, ModelConfig, Network
+from ..model.folder import read as read_model
+from ..storage.address import Place
+from ..storage.files import make_folder, only_writer, write_atomically, write_json
+from . import metrics
+
+METRICS, REPORT = "metrics.json", "report.html"
+ROWS_AT_ONCE = 256
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found. `facts` is what metrics.json holds."""
+
+    folder: Path
+    facts: dict[str, Any]
+    notice: str = ""  # about a device that could not be used
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Figures by name; None where one cannot be had."""
+        return self.facts["metrics"]
+
+
+def evaluate(
+    model_folder: Path | str | None,
+    dataset_folder: Place | str,
+    out: Path | str,
+    *,
+    split: str = "test",
+    draws: int = 1000,
+    seed: int = 0,
+    device: str = "cpu",
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """Judge a model on a split of a data set; write metrics.json and report.html into the folder `out`.
+
+    draws: of whole recordings, with replacement, for the 95 % intervals; 0 for none. device: what the network runs on
+    (device.py). Raises `ModelError` when model and data set do not fit each other, `DatasetError` when the split has no
+    rows, `UsageError` for an unknown device.
+    """
+    if not 0 <= draws <= 100_000:
+        raise UsageError(f"--draws {draws}: 0 to 100000 is possible")
+    found, dataset = read_model(model_folder), Dataset.open(dataset_folder)
+    columns = _columns(found, dataset)
+    rows = dataset.split(split)
+    if not len(rows):
+        raise DatasetError(f"{dataset.folder}: has no rows in {split}; evaluate another split, or build it with some")
+    _check_page()
+    network = Network(found, device=device)
+    scores = predict_split(network, rows, on_progress=on_progress)
+    targets = rows.targets[:, columns]
+    facts = judge(found, targets, scores, rows, draws=draws, seed=seed)
+    facts["data_set"] = {"folder": dataset.folder.name, "split": split, **facts["data_set"]}
+    return replace(_write(Path(out), facts, found), notice=network.notice)
+
+
+def _check_page() -> None:
+    """Know before the work whether the page can be drawn after it."""
+    try:
+        from . import plots  # noqa: F401 - which imports matplotlib
+    except ImportError:
+        raise missing_extra("matplotlib", "train", "Evaluation") from None
+
+
+def _columns(found: Bundle, dataset: Dataset) -> list[int]:
+    """Return the data set's column of each of the model's labels. Raises `ModelError` when the two do not fit."""
+    mine, theirs = found.config.features.to_dict(), dataset.settings.to_dict()
+    if differs := [
+        f"{name} {theirs[name]} there, {mine[name]} in the model" for name in mine if mine[name] != theirs[name]
+    ]:
+        raise ModelError(f"{dataset.folder}: its features are not those the model reads ({'; '.join(differs[:3])})")
+    ids = [label.id for label in dataset.labels]
+    if missing := [label.id for label in found.config.labels if label.id not in ids]:
+        raise ModelError(
+            f"{dataset.folder}: does not say where {', '.join(missing)} plays; its labels are {', '.join(ids)}"
+        )
+    return [ids.index(label.id) for label in found.config.labels]
+
+
+def predict_split(network: Network, split: Split, *, on_progress: Progress | None = None) -> NDArray[np.float32]:
+    """Return calibrated probabilities (rows, labels) for a split's features, read in batches from their memory map."""
+    found = []
+    for first in range(0, len(split), ROWS_AT_ONCE):
+        found.append(network.probabilities(split.features[first : first + ROWS_AT_ONCE])[0])
+        if on_progress:
+            on_progress(min(first + ROWS_AT_ONCE, len(split)), len(split))
+    return np.concatenate(found)
+
+
+def judge(
+    found: Bundle,
+    targets: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    split: Split,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the facts of an evaluation, JSON-ready. targets, scores: (rows, labels) in the model's order of labels."""
+    config = found.config
+    labels = [label.id for label in config.labels]
+    figures, intervals = metrics.evaluate(
+        targets,
+        scores,
+        labels,
+        exclusive=config.activation == "softmax",
+        thresholds=config.thresholds,
+        recordings=split.recordings,
+        draws=draws,
+        seed=seed,
+    )
+    penalty = config.training.get("weight_penalty")
+    if isinstance(penalty, float):
+        figures["loss_with_penalty"] = figures["loss"] + penalty
+    single = metrics.single(targets)
+    return {
+        "whoplays": __version__,
+        "model": config.id,
+        "activation": config.activation,
+        "thresholds": dict(zip(labels, config.thresholds, strict=True)),
+        "data_set": {
+            "rows": len(split),
+            "recordings": len(np.unique(split.recordings)),
+            "semitones": sorted({float(s) for s in split.semitones}),
+            "positives": {label: int(np.nansum(targets[:, i])) for i, label in enumerate(labels)},
+            "cells_not_known": int(np.isnan(targets).sum()),
+            "rows_without_exactly_one_label": int((~single).sum()),
+        },
+        "metrics": {name: _json(value) for name, value in figures.items()},
+        "intervals": {name: [_json(low), _json(high)] for name, (low, high) in intervals.items()},
+        "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
+        "confusion": {
+            "labels": labels,
+            "rows": int(single.sum()),
+            "matrix": metrics.confusion_matrix(targets, scores).tolist(),
+        },
+    }
+
+
+def _json(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _write(out: Path, facts: dict[str, Any], found: Bundle) -> Evaluation:
+    from .page import evaluation_page
+
+    make_folder(out)
+    with only_writer(out):
+        write_json(out / METRICS, facts)
+        write_atomically(out / REPORT, evaluation_page(facts, found.config, _figures(facts, found.config)))
+    return Evaluation(out, facts)
+
+
+def _figures(facts: dict[str, Any], config: ModelConfig) -> dict[str, str]:
+    """Return the page's figures as SVG elements, by name."""
+    from ..results.drawing import svg
+    from . import plots
+
+    labels = facts["confusion"]["labels"]
+    ids = {"precision": "precision", "recall": "recall", "F1": "f1", "average precision": "average_precision"}
+    values = {
+        name: {label: _number(facts["metrics"][f"{label}/{key}"]) for label in labels} for name, key in ids.items()
+    }
+    bounds = {name: {label: _bounds(facts, f"{label}/{key}") for label in labels} for name, key in ids.items()}
+    told = ", ".join(f"{label} F1 {values['F1'][label]:.2f}" for label in labels)
+    figures = {"labels": svg(plots.bars_figure(values, bounds), description=f"Quality by label: {told}")}
+    if facts["confusion"]["rows"]:
+        matrix = np.array(facts["confusion"]["matrix"])
+        figure = plots.confusion_figure(matrix, labels)
+        figures["confusion"] = svg(figure, description="Confusion matrix; the table after it holds the same numbers")
+    history = config.training.get("history")
+    if isinstance(history, list) and history and "epoch" in history[0]:
+        figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0))
+        figures["history"] = svg(figure, description="Figures by epoch of training")
+    return figures
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _bounds(facts: dict[str, Any], name: str) -> tuple[float, float]:
+    low, high = facts["intervals"].get(name, (None, None))
+    return _number(low), _number(high)

@@ -1,0 +1,156 @@
+"""The page about an evaluation. It opens offline: everything is inside the one file; no script."""
+
+# ruff: noqa: E501 - sentences for people
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from ..results.html.layout import figure, page, table
+
+if TYPE_CHECKING:
+    from ..model.folder import ModelConfig
+
+_MEANING = {
+    "accuracy": "rows whose highest score is right",
+    "cell_accuracy": "cells on the right side of 0.5",
+    "precision": "of all scores over 0.5, how many are right",
+    "recall": "of all that plays, how much is over 0.5",
+    "loss": "cross-entropy; lower is better",
+    "f1_macro": "mean over labels, at the model's thresholds",
+    "average_precision_macro": "mean over labels, no threshold",
+    "calibration_error": "how far scores are from frequencies",
+}
+_NAMES = {
+    "f1_macro": "F1",
+    "average_precision_macro": "mean average precision",
+    "calibration_error": "calibration error",
+}
+
+
+def _value(facts: Mapping[str, Any], name: str, *, digits: int = 3) -> str:
+    value = facts["metrics"].get(name)
+    return "not defined" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(facts: Mapping[str, Any], name: str) -> str:
+    low, high = facts["intervals"].get(name, (None, None))
+    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapping[str, str]) -> str:
+    """Return report.html: what was measured, on what, how good it was, with the figures inside."""
+    data = facts["data_set"]
+    body = [
+        f"<h1>{escape(facts['model'])} on {escape(data['folder'])}</h1>",
+        f'<p class="lead">Split “{escape(data["split"])}”: {data["rows"]:,} rows of {data["recordings"]:,} recordings.</p>',
+        _cards(facts),
+        _intervals_told(facts),
+        "<h2>By label</h2>",
+        figure(figures["labels"], "Precision, recall and F1 at the model's thresholds; average precision needs none."),
+        _by_label(facts, config),
+    ]
+    if "confusion" in figures:
+        caption = "Rows: what plays. Columns: the highest score. Only rows with exactly one label, all labels known."
+        body += [
+            "<h2>What is taken for what</h2>",
+            figure(figures["confusion"], caption, narrow=True),
+            _confusion(facts),
+        ]
+    body += ["<h2>What was measured</h2>", _measured(facts)]
+    if "history" in figures:
+        body += ["<h2>Training</h2>", figure(figures["history"], "On its training rows (dashed) and validation rows.")]
+    body += ["<h2>The model</h2>", _model(config)]
+    return page(f"{facts['model']} on {data['folder']}", "\n".join(body))
+
+
+def _cards(facts: Mapping[str, Any]) -> str:
+    names = ["accuracy", "precision", "recall", "loss", "f1_macro", "average_precision_macro", "calibration_error"]
+    cards = []
+    for name in names:
+        meaning = _MEANING["cell_accuracy" if name == "accuracy" and facts["activation"] == "sigmoid" else name]
+        interval = _interval(facts, name)
+        cards.append(
+            f"<div><dt>{escape(_NAMES.get(name, name))}</dt><dd>{_value(facts, name)}"
+            f"<small>{escape(interval)}</small></dd><dd><small>{escape(meaning)}</small></dd></div>"
+        )
+    return f'<dl class="cards">{"".join(cards)}</dl>'
+
+
+def _intervals_told(facts: Mapping[str, Any]) -> str:
+    if not facts["intervals"]:
+        return "<p>No intervals were asked for.</p>"
+    draws = facts["bootstrap"]["draws"]
+    return (
+        f"<p>Under each figure: its 95 % interval over recordings (bootstrap, {draws:,} draws of whole recordings). It says how much "
+        "the figure hangs on which recordings were tested, not how the model would do on other kinds of recordings.</p>"
+    )
+
+
+def _by_label(facts: Mapping[str, Any], config: ModelConfig) -> str:
+    rows = []
+    for label in config.labels:
+        cells = [
+            escape(label.en),
+            f"{facts['data_set']['positives'][label.id]:,}",
+            f"{facts['thresholds'][label.id]:.3f}",
+        ]
+        for name in ("precision", "recall", "f1", "average_precision", "roc_auc"):
+            key = f"{label.id}/{name}"
+            interval = _interval(facts, key)
+            cells.append(_value(facts, key) + (f"<br><small>{interval}</small>" if interval else ""))
+        rows.append(cells)
+    header = ["label", "rows with it", "threshold", "precision", "recall", "F1", "average precision", "ROC AUC"]
+    return table(header, rows, caption="With 95 % intervals over recordings.")
+
+
+def _confusion(facts: Mapping[str, Any]) -> str:
+    labels = facts["confusion"]["labels"]
+    rows = [
+        [escape(label), *(f"{n:,}" for n in line)]
+        for label, line in zip(labels, facts["confusion"]["matrix"], strict=True)
+    ]
+    return table(["plays", *labels], rows, caption=f"Counts over {facts['confusion']['rows']:,} rows.")
+
+
+def _measured(facts: Mapping[str, Any]) -> str:
+    data = facts["data_set"]
+    several = data["rows_without_exactly_one_label"]
+    shifts = ", ".join(f"{s:+g}" if s else "0" for s in data["semitones"])
+    lines = [
+        f"{data['rows']:,} rows of {data['recordings']:,} recordings; pitch variants: {shifts} semitones.",
+        f"{data['cells_not_known']:,} cells are not known and were counted neither way.",
+        f"{several:,} rows do not have exactly one known label; they are not in the confusion matrix"
+        + (", the accuracy or the loss." if facts["activation"] == "softmax" else "."),
+        "Precision and recall above are over all cells at 0.5, as Keras and the report define them; by label they are at the "
+        "model's own thresholds.",
+        "The recordings of this split took no part in training if the data set was built by recording; nothing here can check "
+        "that for a model that was trained elsewhere.",
+    ]
+    if "loss_with_penalty" in facts["metrics"]:
+        lines.append(
+            f"With the penalty on weights, as Keras reports it, the loss is {_value(facts, 'loss_with_penalty')}."
+        )
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _model(config: ModelConfig) -> str:
+    settings = config.training.get("settings")
+    told = (
+        ", ".join(f"{name} {value}" for name, value in settings.items())
+        if isinstance(settings, Mapping)
+        else "not told"
+    )
+    rows = [
+        ["name", escape(config.id)],
+        ["labels", escape(", ".join(label.id for label in config.labels))],
+        ["activation", escape(config.activation)],
+        [
+            "reads",
+            escape(f"{config.features.kind}, {config.features.width} values a frame, {config.features.sample_rate} Hz"),
+        ],
+        ["window", f"{config.window_s:g} s"],
+    ]
+    return table(["", ""], rows) + f"<p>Trained with: <code>{escape(told)}</code></p>"

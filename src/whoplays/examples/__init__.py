@@ -1,0 +1,1 @@
+"""Nothing comes in; example recordings, audio made from formulas, and a demonstration of the whole way go out."""

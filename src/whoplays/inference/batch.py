@@ -1,0 +1,129 @@
+"""Many recordings: which ones, and several heard at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ..audio.reading import find_recordings, spool_standard_input
+from ..errors import AudioError, UsageError
+from ..results.formats import Result
+from ..storage.address import Address, is_address
+from .recogniser import Failure, Recogniser
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ..audio.decoder import Decoder
+
+
+def recordings(paths: Iterable[str]) -> Iterator[str]:
+    """Yield what to hear in the order given; a folder's recordings sorted by path; - as it is."""
+    for path in paths:
+        folder = Address.of(path) if is_address(path) else Path(path)
+        if path != "-" and folder.is_dir():
+            yield from map(str, find_recordings(folder))
+        else:
+            yield path
+
+
+def read_list(file: IO[bytes], name: str) -> list[str]:
+    """Return the paths of a list: one a line, or, if it holds NUL, separated by that (find -print0).
+
+    Raises `UsageError` for an empty list.
+    """
+    content = file.read()
+    parts = content.split(b"\0") if b"\0" in content else content.splitlines()
+    paths = [os.fsdecode(part) for part in parts if part.strip()]
+    if not paths:
+        raise UsageError(f"--list {name}: names no recording")
+    return paths
+
+
+def hear(
+    recogniser: Recogniser,
+    names: Iterable[str],
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    jobs: int = 0,
+) -> Iterator[Result]:
+    """Yield a result for each name, in order, several heard at a time (0: one per core) and only a few waiting.
+
+    One recording is decoded here; several are in processes of their own, so that one cannot end the others.
+    """
+    workers = jobs or os.cpu_count() or 1
+    if isinstance(names, Sized) and len(names) == 1:
+        for name in names:
+            yield _hear_one(recogniser, name, start, duration)
+        return
+    with contextlib.ExitStack() as opened:
+        yield from _hear_many(recogniser, names, start, duration, workers, opened)
+
+
+def _hear_many(
+    recogniser: Recogniser,
+    names: Iterable[str],
+    start: float,
+    duration: float | None,
+    workers: int,
+    opened: contextlib.ExitStack,
+) -> Iterator[Result]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ..audio import decoder
+
+    mine = threading.local()
+
+    def one(name: str) -> Result:
+        if not decoder.POSSIBLE:
+            return _hear_one(recogniser, name, start, duration)
+        if not hasattr(mine, "decoder"):
+            mine.decoder = decoder.Decoder()
+            opened.callback(mine.decoder.close)
+        return _hear_one(recogniser, name, start, duration, mine.decoder)
+
+    if workers == 1:  # threads cost more than they could give
+        yield from map(one, names)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque[Future[Result]] = deque()
+        try:
+            for name in names:
+                running.append(pool.submit(one, name))
+                if len(running) > 2 * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _hear_one(
+    recogniser: Recogniser, name: str, start: float, duration: float | None, decoder: Decoder | None = None
+) -> Result:
+    try:
+        if is_address(name):
+            from ..storage.cache import recording
+
+            with recording(Address.of(name)) as here:
+                return replace(_hear_one(recogniser, str(here), start, duration, decoder), path=name)
+        if name != "-" and decoder:
+            rate = recogniser.config.features.sample_rate
+            decoded = decoder.decode(name, sample_rate=rate, start=start, duration=duration)
+            return recogniser.predict_decoded(decoded, name, start=start)
+        if name != "-":
+            return recogniser.predict(name, start=start, duration=duration)
+        with spool_standard_input() as file:
+            return replace(recogniser.predict(file, start=start, duration=duration), path="-")
+    except AudioError as error:
+        return Failure(name, str(error))
+    except MemoryError:
+        return Failure(name, "needs more memory than there is")

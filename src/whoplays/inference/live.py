@@ -1,0 +1,229 @@
+"""From a microphone, while it plays: scores a few times a second, and at the end the same answer as for a file.
+
+Two things hear the same samples. The *answer* is `Recogniser.predict_stream` over all of them, in the very windows a
+file would be cut into. The *live* scores are of the last seconds, asked for anew at every step. The only user of
+sounddevice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio.reading import Array, mono
+from ..errors import AudioError, UsageError, missing_extra
+from .recogniser import MIN_DURATION, Prediction, Recogniser
+
+STEP_S = 0.5
+BLOCK_S = 0.1
+BEHIND_S = 120.0  # of sound that may wait in front of a microphone
+WAITING = 100  # blocks between a source and the answer; a source that is no device waits when there are more
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is heard now. at: seconds since the beginning. scores: of the last step, by label. lag_s: from sound to score."""
+
+    at: float
+    scores: dict[str, float]
+    level_db: float
+    lag_s: float
+
+
+class Source(ABC):
+    """Where samples come from: a device, or a stand-in for one."""
+
+    sample_rate: int
+
+    @abstractmethod
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield blocks (n,) or (n, channels) as they come, until it is closed. Raises `AudioError`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End `blocks`."""
+
+
+class Microphone(Source):
+    """A sound device's input."""
+
+    def __init__(self, device: str | int | None = None) -> None:
+        """device: number or part of a name, as `devices()` lists; None: the system's default.
+
+        Raises `MissingExtraError` without sounddevice, `AudioError` when there is no such device or it cannot be opened.
+        """
+        sounddevice = _sounddevice()
+        self._queue: queue.Queue[NDArray[Any] | None] = queue.Queue()
+        self._behind = False
+        try:
+            found = sounddevice.query_devices(device, "input")
+            self.name = str(found["name"])
+            self.sample_rate = int(found["default_samplerate"])
+            self._stream = sounddevice.InputStream(
+                device=device,
+                samplerate=self.sample_rate,
+                channels=min(2, int(found["max_input_channels"])),
+                dtype="float32",
+                blocksize=round(BLOCK_S * self.sample_rate),
+                callback=lambda data, *_: self._came(data),
+            )
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError, OSError) as error:
+            told = " ".join(str(error).split())[:120]
+            what = "no microphone was found" if device is None else f"device {device} cannot be used"
+            raise AudioError(f"{what} ({told}); --devices lists what there is") from None
+
+    def _came(self, data: NDArray[Any]) -> None:
+        """Take a block over from the device, whose thread must not wait."""
+        self._behind = self._behind or self._queue.qsize() * BLOCK_S >= BEHIND_S
+        if not self._behind:
+            self._queue.put(data.copy())
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield blocks (n, channels). Raises `AudioError` when they came much faster than they were taken."""
+        while (block := self._queue.get()) is not None:
+            if self._behind:
+                raise AudioError(
+                    f"this machine hears more slowly than it sounds: {BEHIND_S:g} s were waiting; record to a file instead"
+                )
+            yield block
+
+    def close(self) -> None:
+        """Stop the device."""
+        self._stream.close()
+        self._queue.put(None)
+
+
+def devices() -> list[str]:
+    """Return a line for each input: its number, name and rate. Raises `MissingExtraError` without sounddevice."""
+    found = _sounddevice().query_devices()
+    return [
+        f"{i}  {device['name']}  {device['default_samplerate']:g} Hz"
+        for i, device in enumerate(found)
+        if device["max_input_channels"] > 0
+    ]
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except ImportError:
+        raise missing_extra("sounddevice", "listen", "whoplays listen") from None
+    except OSError:  # the package is there, the library it calls is not
+        raise UsageError(
+            "whoplays listen needs the library PortAudio, which was not found; on Debian: apt-get install libportaudio2"
+        ) from None
+    return sounddevice
+
+
+def listen(
+    recogniser: Recogniser,
+    source: Source,
+    *,
+    show: Callable[[Live], None],
+    seconds: float | None = None,
+    step_s: float = STEP_S,
+) -> Prediction:
+    """Hear `source` until it ends, `seconds` have come, or Ctrl-C; call `show` at every step; return the answer.
+
+    Raises `AudioError` when less came than can be heard.
+    """
+    if not 0.05 <= step_s <= 10:
+        raise UsageError(f"a step of {step_s:g} s is not possible; 0.05 to 10 s are")
+    passed: queue.Queue[NDArray[Any] | None] = queue.Queue(WAITING)
+    answer = _Answer(recogniser, passed, source.sample_rate)
+    recent = _Recent(recogniser, source.sample_rate)
+    heard, shown = 0, 0.0
+    limit = None if seconds is None else round(seconds * source.sample_rate)
+    try:
+        for block in source.blocks():
+            came = time.monotonic()
+            block = block if limit is None else block[: limit - heard]
+            answer.take(block)
+            recent.add(mono(block))
+            heard += len(block)
+            at = heard / source.sample_rate
+            if at - shown >= step_s:
+                scores = recent.scores(at - shown)
+                shown = at
+                show(Live(at, scores, recent.level_db(), time.monotonic() - came))
+            if answer.failed or (limit is not None and heard >= limit):
+                break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        source.close()
+        answer.take(None)
+    return answer.wait()
+
+
+class _Answer:
+    """Hears everything in a thread of its own, as a file is heard."""
+
+    def __init__(self, recogniser: Recogniser, blocks: queue.Queue[NDArray[Any] | None], rate: int) -> None:
+        self._found: Prediction | None = None
+        self._blocks = blocks
+        self.failed: BaseException | None = None
+
+        def come() -> Iterator[NDArray[Any]]:
+            while (block := blocks.get()) is not None:
+                yield block
+
+        def hear() -> None:
+            try:
+                self._found = recogniser.predict_stream(come(), sample_rate=rate)
+            except BaseException as error:  # raised again where it is waited for
+                self.failed = error
+
+        self._thread = threading.Thread(target=hear, daemon=True)
+        self._thread.start()
+
+    def take(self, block: NDArray[Any] | None) -> None:
+        """Hand over the next block (None: the end); wait while too many are there already."""
+        while not self.failed:
+            with contextlib.suppress(queue.Full):
+                self._blocks.put(block, timeout=0.5)
+                return
+
+    def wait(self) -> Prediction:
+        self._thread.join()
+        if self.failed:
+            raise self.failed
+        assert self._found
+        return self._found
+
+
+class _Recent:
+    """The last seconds, and what the model hears at their end."""
+
+    def __init__(self, recogniser: Recogniser, rate: int) -> None:
+        self._recogniser = recogniser
+        self._rate = rate
+        self._samples: Array = np.zeros(0, dtype=np.float32)
+        self._length = round(recogniser.config.window_s * rate)
+
+    def add(self, samples: Array) -> None:
+        self._samples = np.concatenate([self._samples, samples])[-self._length :]
+
+    def scores(self, span_s: float) -> dict[str, float]:
+        """Return label -> the mean score over the last `span_s` seconds, heard with all that came before them."""
+        if len(self._samples) < MIN_DURATION * self._rate:
+            return dict.fromkeys((label.id for label in self._recogniser.labels), 0.0)
+        heard = self._recogniser.predict(self._samples, sample_rate=self._rate)
+        last = max(1, int((heard.edges[:-1] >= heard.edges[-1] - span_s - 1e-6).sum()))
+        means = heard.curve[-last:].mean(axis=0)
+        return {label.id: float(score) for label, score in zip(self._recogniser.labels, means, strict=True)}
+
+    def level_db(self) -> float:
+        """Return the peak of the last half second in dBFS."""
+        last = self._samples[-round(0.5 * self._rate) :]
+        return 20 * float(np.log10(max(1e-5, float(np.abs(last).max(initial=0.0)))))

@@ -1,0 +1,107 @@
+"""Scores over time -> segments: when each family plays.
+
+A family starts where its score reaches its threshold and goes on until the score falls below a lower one (hysteresis:
+Canny 1986 for edges, usual in sound event detection). Then gaps that are too short to hear as a rest are closed, and
+stretches too short to be playing are dropped, in that order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineSettings:
+    """How scores become segments; a model carries its own.
+
+    low: the lower threshold as a share of the upper one. max_gap_s: rests up to this long are closed.
+    min_length_s: stretches shorter than this are dropped (unless the recording itself is shorter).
+    """
+
+    low: float = 0.6
+    max_gap_s: float = 0.8
+    min_length_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if not (0 < self.low <= 1 and 0 <= self.max_gap_s <= 60 and 0 <= self.min_length_s <= 60):
+            raise ModelError(f"timeline settings are out of range: {self}")
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the settings as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote. Raises `ModelError` for unknown names."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ModelError(f"timeline settings: unknown {', '.join(unknown)}")
+        return cls(**{name: float(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One stretch of playing: seconds from the start of the recording, and the mean score within."""
+
+    start: float
+    end: float
+    score: float
+
+
+def stretches(
+    scores: NDArray[np.float32], edges: NDArray[np.float64], *, threshold: float, settings: TimelineSettings
+) -> list[Stretch]:
+    """Return the stretches in which one family plays, in order, not touching each other.
+
+    scores: (steps,), each valid from edges[i] to edges[i + 1]; edges: (steps + 1,), seconds, rising.
+    """
+    if scores.shape != (len(edges) - 1,):
+        raise ValueError(f"{len(edges)} edges do not bound {scores.shape} scores")
+    runs = _merge(_hysteresis(scores, threshold, threshold * settings.low), edges, settings.max_gap_s)
+    shortest = min(settings.min_length_s, float(edges[-1] - edges[0]) / 2)
+    lengths = np.diff(edges)
+    return [
+        Stretch(float(edges[a]), float(edges[b]), float(scores[a:b] @ lengths[a:b] / lengths[a:b].sum()))
+        for a, b in runs
+        if edges[b] - edges[a] >= shortest
+    ]
+
+
+def _hysteresis(scores: NDArray[np.float32], high: float, low: float) -> list[tuple[int, int]]:
+    """Return runs [a, b) of scores that stay at or above `low` and reach `high` somewhere."""
+    above = np.concatenate([[False], scores >= low, [False]])
+    starts, ends = np.flatnonzero(above[1:] & ~above[:-1]), np.flatnonzero(above[:-1] & ~above[1:])
+    return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True) if scores[a:b].max() >= high]
+
+
+def _merge(runs: list[tuple[int, int]], edges: NDArray[np.float64], max_gap_s: float) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for a, b in runs:
+        if merged and edges[a] - edges[merged[-1][1]] <= max_gap_s:
+            merged[-1] = (merged[-1][0], b)
+        else:
+            merged.append((a, b))
+    return merged
+
+
+def over_cells(
+    scores: NDArray[np.floating], edges: NDArray[np.float64], borders: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean score (cells, labels) between each two `borders`, for showing many steps in few columns.
+
+    scores: (steps, labels), valid from edges[i] to edges[i + 1]. A cell outside all steps has the nearest one's score.
+    """
+    whole = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(scores * np.diff(edges)[:, None], axis=0)])
+    inside = np.clip(borders, edges[0], edges[-1])
+    integral = np.stack([np.interp(inside, edges, column) for column in whole.T], axis=1)
+    spans = np.diff(inside)
+    middle = np.clip(np.searchsorted(edges, (borders[:-1] + borders[1:]) / 2, side="right") - 1, 0, len(scores) - 1)
+    means = np.diff(integral, axis=0) / np.maximum(spans, 1e-12)[:, None]
+    return np.where(spans[:, None] > 1e-9, means, scores[middle])

@@ -1,0 +1,47 @@
+"""What every output format is: a `Writer` that gets results one by one and gives text for each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from ...inference.recogniser import Failure, Prediction
+from ...taxonomy.labels import Label
+
+Result = Prediction | Failure
+
+
+class Writer(ABC):
+    """One output format. `head` and `tail` frame the whole; `item` is the text of one recording."""
+
+    #: whether one file can hold several recordings
+    many = True
+    #: whether a recording that could not be used has its place in the output
+    shows_failures = True
+
+    #: whether more recordings can follow without the whole becoming invalid
+    grows = True
+
+    def __init__(self, labels: Sequence[Label], lang: str = "en") -> None:
+        """labels: the model's. lang: of names in formats for people."""
+        self.labels = labels
+        self.lang = lang
+
+    def head(self) -> str:
+        """Return what comes before the first recording."""
+        return ""
+
+    @abstractmethod
+    def item(self, result: Result) -> str:
+        """Return one recording's text."""
+
+    def tail(self) -> str:
+        """Return what comes after the last recording."""
+        return ""
+
+
+def clock(seconds: float) -> str:
+    """Return 75.4 as "1:15" and 4000 as "1:06:40"."""
+    whole = int(seconds + 0.5)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

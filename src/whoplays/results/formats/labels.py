@@ -1,0 +1,98 @@
+"""For other programs that show or judge stretches of time: Audacity, RTTM, JAMS."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ... import __version__
+from ...inference.recogniser import Failure, Prediction
+from .base import Result, Writer
+
+
+class Audacity(Writer):
+    """Audacity's label track: start, end, text, separated by tabs, seconds (File > Import > Labels)."""
+
+    many = False
+    grows = False
+    shows_failures = False
+
+    def item(self, result: Result) -> str:
+        """Return a line for each segment."""
+        if isinstance(result, Failure):
+            return ""
+        names = {label.id: label.name(self.lang) for label in self.labels}
+        return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{names[s.family]} {s.score:.2f}\n" for s in result.segments)
+
+
+class Rttm(Writer):
+    """NIST's Rich Transcription Time Marked: a SPEAKER line for each segment, the family as the speaker (NIST RT-09)."""
+
+    shows_failures = False
+
+    def item(self, result: Result) -> str:
+        """Return a line for each segment; white space in the recording's name becomes _."""
+        if isinstance(result, Failure):
+            return ""
+        name = "_".join(result.path.split()) or "-"
+        return "".join(
+            f"SPEAKER {name} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {s.family} {s.score:.4f} <NA>\n"
+            for s in result.segments
+        )
+
+
+class Jams(Writer):
+    """JAMS 0.3 (Humphrey et al. 2014): one `tag_open` annotation with a tag for each segment, and one of whole-file scores."""
+
+    many = False
+    grows = False
+    shows_failures = False
+
+    def item(self, result: Result) -> str:
+        """Return the document."""
+        if isinstance(result, Failure):
+            return ""
+        when = [self._observation(s.start, s.end - s.start, s.family, s.score) for s in result.segments]
+        whole = [self._observation(0.0, result.duration, label, score) for label, score in result.scores.items()]
+        document = {
+            "annotations": [
+                self._annotation(result, when, "segments"),
+                self._annotation(result, whole, "whole recording"),
+            ],
+            "file_metadata": {
+                "title": result.path,
+                "artist": "",
+                "release": "",
+                "duration": result.duration,
+                "identifiers": {},
+                "jams_version": "0.3.4",
+            },
+            "sandbox": {},
+        }
+        return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+    @staticmethod
+    def _observation(start: float, duration: float, value: str, confidence: float) -> dict[str, Any]:
+        return {"time": start, "duration": round(duration, 3), "value": value, "confidence": confidence}
+
+    @staticmethod
+    def _annotation(result: Prediction, data: list[dict[str, Any]], what: str) -> dict[str, Any]:
+        curator = {"name": "", "email": ""}
+        about = {
+            "annotation_tools": f"whoplays {__version__}",
+            "annotation_rules": what,
+            "annotator": {},
+            "corpus": "",
+            "curator": curator,
+            "data_source": f"program: {result.model}",
+            "validation": "",
+            "version": "1",
+        }
+        return {
+            "namespace": "tag_open",
+            "annotation_metadata": about,
+            "data": data,
+            "time": 0,
+            "duration": result.duration,
+            "sandbox": {},
+        }

@@ -1,0 +1,155 @@
+"""The page as a whole: head, summary of many recordings, then each of them, written as it is made."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ... import __version__
+from ...inference.recogniser import Failure, Prediction, Recogniser
+from ...storage.files import write_atomically
+from ..formats import Result
+from ..formats.base import clock
+from .layout import STYLE
+from .recording import Section
+from .words import words
+
+MOST_SHOWN = 200  # recordings with pictures and a player
+_FOLDER = Path(__file__).parent
+
+
+def write(
+    path: Path,
+    results: Sequence[Result],
+    recogniser: Recogniser,
+    *,
+    lang: str = "en",
+    start: float = 0.0,
+    why: bool = False,
+) -> None:
+    """Write the page, whole or not at all. start: seconds into each recording that was begun at. why: with occlusion.
+
+    Raises `WhoplaysError` when it cannot be written. A recording that cannot be read again is told about on the page.
+    """
+    heard = [result for result in results if isinstance(result, Prediction)]
+    failed = [result for result in results if isinstance(result, Failure)]
+
+    def content(file: IO[bytes]) -> None:
+        def put(text: str) -> None:
+            file.write(text.encode("utf-8", "replace"))
+
+        put(_head(_title(heard, failed, lang), lang))
+        put(_opening(heard, failed, recogniser, lang))
+        for number, prediction in enumerate(heard[:MOST_SHOWN], 1):
+            put(Section(prediction, recogniser, path.parent, lang, start, why).html(number))
+        put(_end())
+
+    write_atomically(path, content)
+
+
+def _title(heard: Sequence[Prediction], failed: Sequence[Failure], lang: str) -> str:
+    if len(heard) == 1 and not failed:
+        return Path(heard[0].path).name or "whoplays"
+    return words(lang)["title"].format(len(heard))
+
+
+def _head(title: str, lang: str) -> str:
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data: file: 'self'; "
+        f"script-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        f'<!doctype html>\n<html lang="{escape(lang)}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>{escape(title)}</title>\n'
+        f"<style>{STYLE}{(_FOLDER / 'page.css').read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{escape(title)}</h1>\n"
+    )
+
+
+def _end() -> str:
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    return f"<footer>whoplays {escape(__version__)}</footer>\n</main>\n<script>{script}</script>\n</body>\n</html>\n"
+
+
+def _opening(heard: Sequence[Prediction], failed: Sequence[Failure], recogniser: Recogniser, lang: str) -> str:
+    say = words(lang)
+    total = clock(sum(p.duration for p in heard))
+    parts = [f'<p class="lead">{escape(say["lead"].format(len(heard), total, recogniser.config.id))}</p>']
+    if len(heard) > 1:
+        parts += [_counts(heard, recogniser, lang), _together(heard, recogniser, lang), _table(heard, recogniser, lang)]
+    if failed:
+        lines = "".join(f"<li><code>{escape(f.path)}</code>: {escape(f.error)}</li>" for f in failed)
+        parts.append(f"<h2>{escape(say['failed'].format(len(failed)))}</h2><ul>{lines}</ul>")
+    if len(heard) > MOST_SHOWN:
+        parts.append(f"<p>{escape(say['shown'].format(MOST_SHOWN))}</p>")
+    return "\n".join(parts) + "\n"
+
+
+def _counts(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
+    """Return a card for each family: in how many recordings it plays, and for how long."""
+    cards = []
+    for label in recogniser.labels:
+        playing = [p for p in heard if label.id in p.playing]
+        seconds = sum(p.shares()[label.id] * p.duration for p in playing)
+        cards.append(
+            f"<div><dt>{escape(label.name(lang))}</dt><dd>{len(playing)}</dd><dd><small>{clock(seconds)}</small></dd></div>"
+        )
+    return f'<dl class="cards">{"".join(cards)}</dl>'
+
+
+def _together(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
+    """Return a table of how many recordings have both families, each cell as dark as it is large."""
+    labels = [label.id for label in recogniser.labels]
+    plays = np.array([[label in p.playing for label in labels] for p in heard], dtype=int)
+    both = plays.T @ plays
+    most = max(int(both.max()), 1)
+    names = [label.name(lang) for label in recogniser.labels]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    rows = []
+    for name, line in zip(names, both, strict=True):
+        cells = "".join(
+            f'<td class="cell" style="background:color-mix(in srgb, var(--mark) {round(60 * n / most)}%, transparent)">{n}</td>'
+            for n in line
+        )
+        rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+    say = words(lang)
+    return (
+        f"<h2>{escape(say['together'])}</h2>"
+        f'<div class="scroll"><table><caption>{escape(say["together_told"])}</caption><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _table(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
+    say = words(lang)
+    columns = [say["recording"], say["length"], *(label.name(lang) for label in recogniser.labels), say["notes"]]
+    head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in columns)
+    rows = "".join(_line(number, p, recogniser) for number, p in enumerate(heard, 1))
+    return (
+        f'<h2>{escape(say["all"])}</h2><div class="scroll"><table id="all"><caption>{escape(say["sort"])}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _line(number: int, prediction: Prediction, recogniser: Recogniser) -> str:
+    name = escape(prediction.path)
+    link = f'<a href="#r{number}">{name}</a>' if number <= MOST_SHOWN else name
+    cells = []
+    for label in recogniser.labels:
+        score = prediction.scores[label.id]
+        plays = ' class="plays"' if label.id in prediction.playing else ""
+        cells.append(f'<td{plays} data-key="{score}">{score:.2f}</td>')
+    codes = ", ".join(caution.code for caution in prediction.warnings)
+    return (
+        f'<tr><th scope="row" data-key="{name}">{link}</th><td data-key="{prediction.duration}">'
+        f"{clock(prediction.duration)}</td>{''.join(cells)}<td>{escape(codes)}</td></tr>\n"
+    )

@@ -1,0 +1,205 @@
+"""One recording on the page: player, waveform, log-mel picture, timeline, pie, notes, and why."""
+
+from __future__ import annotations
+
+import io
+import os
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from ...audio import reading
+from ...errors import AudioError
+from ...inference import explanation
+from ...inference.recogniser import Prediction, Recogniser
+from ...taxonomy.colours import colour
+from ..formats.base import clock
+from . import pictures
+from .words import words
+
+EMBED_S, EMBED_BYTES = 120.0, 4 << 20  # a recording within both is put into the page
+_PLAYABLE = {
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".mp4": "audio/mp4",
+    ".webm": "audio/webm",
+}
+
+
+class Section:
+    """What the page says of one recording."""
+
+    def __init__(
+        self, prediction: Prediction, recogniser: Recogniser, folder: Path, lang: str, start: float, why: bool
+    ) -> None:
+        """folder: where the page will lie. start: seconds into the recording at which hearing began."""
+        self.heard = prediction
+        self.recogniser = recogniser
+        self.folder = folder
+        self.lang = lang
+        self.start = start
+        self.why = why
+        self.words = words(lang)
+        self.ids = [label.id for label in recogniser.labels]
+        self.names = {label.id: label.name(lang) for label in recogniser.labels}
+        self.title = Path(prediction.path).name or "-"
+
+    def html(self, number: int) -> str:
+        """Return the section; number: of its anchor."""
+        heard = self.heard
+        about = f"{escape(heard.path)}, {clock(heard.duration)}, {heard.sample_rate} Hz"
+        parts = [
+            f'<section class="recording" id="r{number}" aria-labelledby="h{number}" data-start="{self.start}" '
+            f'data-length="{heard.duration}">',
+            f'<h2 id="h{number}">{escape(self.title)}</h2><p class="lead">{about}</p>',
+            self._notes(),
+            self._view(),
+            f'<div class="facts">{self._pie()}{self._table()}</div>',
+            self._reasons() if self.why else "",
+            "</section>",
+        ]
+        return "\n".join(part for part in parts if part) + "\n"
+
+    def _notes(self) -> str:
+        lines = "".join(f"<li>{escape(str(caution))}</li>" for caution in self.heard.warnings)
+        return f'<ul class="notes">{lines}</ul>' if lines else ""
+
+    def _view(self) -> str:
+        """Return the player, and the pictures over the timeline, with one line that follows the sound."""
+        try:
+            if self.heard.path == "-":
+                raise AudioError("it came from standard input")
+            looks = pictures.look(
+                self.heard.path,
+                self.recogniser.config.features,
+                start=self.start,
+                duration=self.heard.duration,
+            )
+            player = self._player()
+        except AudioError as error:
+            told = f"<p>{escape(self.words['gone'].format(error))}</p>"
+            return f'{told}<div class="view">{self._lanes()}</div>'
+        say = self.words
+        mel = pictures.data_url(pictures.mel_png(looks.mel), "image/png")
+        rows = (
+            f'<span class="name">{escape(say["sound"])}</span>{pictures.wave_svg(looks, say["wave"].format(self.title))}'
+            f'<span class="name">{escape(say["pitch"])}</span><img src="{mel}" alt="{escape(say["mel"].format(self.title))}">'
+        )
+        return f'{player}<div class="view">{rows}{self._lanes()}</div>'
+
+    def _lanes(self) -> str:
+        lanes = "".join(
+            f'<span class="name">{escape(self.names[label])}</span><div class="lane" role="group" '
+            f'aria-label="{escape(self.names[label])}">{self._buttons(label)}<div class="head"></div></div>'
+            for label in self.ids
+        )
+        end = self.start + self.heard.duration
+        marks = "".join(f"<span>{clock(self.start + (end - self.start) * k / 4)}</span>" for k in range(5))
+        return f'{lanes}<span></span><div class="times" aria-hidden="true">{marks}</div>'
+
+    def _buttons(self, label: str) -> str:
+        found = []
+        for s in self.heard.segments:
+            if s.family != label:
+                continue
+            left = 100 * (s.start - self.start) / self.heard.duration
+            width = 100 * (s.end - s.start) / self.heard.duration
+            told = self.words["jump"].format(self.names[label], clock(s.start), clock(s.end), s.score)
+            place = f"left:{left:.2f}%;width:{width:.2f}%"
+            ink = f"background:{colour(label, self.ids)};opacity:{0.45 + 0.55 * s.score:.2f}"
+            found.append(
+                f'<button type="button" data-at="{s.start}" title="{escape(told)}" aria-label="{escape(told)}" '
+                f'style="{place};{ink}"></button>'
+            )
+        return "".join(found)
+
+    def _player(self) -> str:
+        path = Path(self.heard.path)
+        kind = _PLAYABLE.get(path.suffix.lower())
+        told = ""
+        whole = (reading.probe(path).duration or self.heard.duration) if kind else self.heard.duration
+        if kind and whole <= EMBED_S and path.stat().st_size <= EMBED_BYTES:
+            source = pictures.data_url(path.read_bytes(), kind)
+        elif not kind and self.start + self.heard.duration <= EMBED_S:
+            rate = self.recogniser.config.features.sample_rate
+            source = pictures.data_url(_as_flac(path, rate, self.start + self.heard.duration), "audio/flac")
+            told = self.words["as_heard"].format(rate)
+        else:
+            source = _link(path, self.folder)
+            told = self.words["linked"].format(self.heard.path)
+        label = escape(self.words["player"].format(self.title))
+        note = f"<p><small>{escape(told)}</small></p>" if told else ""
+        return f'<audio controls preload="metadata" aria-label="{label}" src="{escape(source)}"></audio>{note}'
+
+    def _pie(self) -> str:
+        shares = self.heard.shares()
+        parts = [
+            (self.names[label], shares[label] * self.heard.duration, colour(label, self.ids)) for label in self.ids
+        ]
+        told = ", ".join(f"{self.names[label]} {shares[label]:.0%}" for label in self.ids if shares[label])
+        return pictures.pie_svg(parts, self.words["pie"].format(told))
+
+    def _table(self) -> str:
+        say = self.words
+        shares = self.heard.shares()
+        limits = dict(zip(self.ids, self.recogniser.config.thresholds, strict=True))
+        rows = []
+        for label in self.ids:
+            plays = label in self.heard.playing
+            jumps = "".join(self._jump(label, m) for m in explanation.moments(self.heard, label)) if plays else ""
+            rows.append(
+                f'<tr><th scope="row"><span class="chip" style="background:{colour(label, self.ids)}"></span>'
+                f"{escape(self.names[label])}</th><td{' class=plays' if plays else ''}>{self.heard.scores[label]:.3f}</td>"
+                f"<td>{limits[label]:.2f}</td><td>{shares[label]:.0%}</td><td>{jumps}</td></tr>"
+            )
+        head = "".join(
+            f'<th scope="col">{escape(say[key])}</th>' for key in ("family", "score", "threshold", "share", "telling")
+        )
+        return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+    def _jump(self, label: str, moment: explanation.Moment) -> str:
+        told = self.words["jump"].format(self.names[label], clock(moment.start), clock(moment.end), moment.score)
+        return (
+            f'<button type="button" class="jump" data-at="{moment.start}" aria-label="{escape(told)}">'
+            f"{clock(moment.start)}</button>"
+        )
+
+    def _reasons(self) -> str:
+        """Return a picture for each family that plays: which patches its score hangs on."""
+        figures = []
+        for label in self.heard.playing:
+            try:
+                found = explanation.occlude(self.recogniser, self.heard.path, self.heard, label)
+            except AudioError:
+                found = None
+            if found is None:
+                continue
+            picture = pictures.data_url(pictures.heat_png(found.loss), "image/png")
+            name = self.names[label]
+            told = self.words["why_told"].format(clock(found.start), clock(found.end))
+            figures.append(
+                f'<figure><img src="{picture}" alt="{escape(self.words["why_picture"].format(name))}">'
+                f"<figcaption><b>{escape(name)}</b>. {escape(told)}</figcaption></figure>"
+            )
+        return f'<h3>{escape(self.words["why"])}</h3><div class="why">{"".join(figures)}</div>' if figures else ""
+
+
+def _as_flac(path: Path, rate: int, duration: float) -> bytes:
+    import soundfile
+
+    content = io.BytesIO()
+    soundfile.write(content, reading.load(path, sample_rate=rate, duration=duration), rate, format="FLAC")
+    return content.getvalue()
+
+
+def _link(path: Path, folder: Path) -> str:
+    """Return the recording's address from the page: relative where it can be."""
+    try:
+        return quote(os.path.relpath(path, folder).replace(os.sep, "/"))
+    except ValueError:  # another drive
+        return path.resolve().as_uri()

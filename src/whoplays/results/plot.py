@@ -1,0 +1,213 @@
+"""One recording looked at: its waveform, who plays when, and a pie or bars of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from ..audio import reading
+from ..errors import UsageError
+from ..storage.files import write_atomically
+from ..taxonomy.colours import colour
+from ..taxonomy.labels import Label
+from .drawing import INK, MUTED, STYLE, WAVE, blank, shortened, svg, write_figure
+
+if TYPE_CHECKING:
+    from ..inference.recogniser import Prediction
+    from ..model.folder import ModelConfig
+
+_COLUMNS = 1600  # of a waveform
+
+
+class Envelope:
+    """The lowest and highest sample of each of some 1600 equal stretches of a recording, filled block by block."""
+
+    def __init__(self, n_samples: int) -> None:
+        """Prepare for n samples; a few more or less do no harm."""
+        self.hop = max(1, -(-n_samples // _COLUMNS))
+        self._rest = np.zeros(0, dtype=np.float32)
+        self._parts: list[NDArray[np.float32]] = []
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Take in the next samples (n,)."""
+        samples = np.concatenate([self._rest, block])
+        whole = len(samples) // self.hop * self.hop
+        columns = samples[:whole].reshape(-1, self.hop)
+        self._parts.append(
+            np.stack([columns.min(axis=1), columns.max(axis=1)]) if whole else np.zeros((2, 0), np.float32)
+        )
+        self._rest = samples[whole:]
+
+    def bounds(self) -> NDArray[np.float32]:
+        """Return (2, columns)."""
+        rest = [np.array([[self._rest.min()], [self._rest.max()]])] if len(self._rest) else []
+        return np.concatenate([*self._parts, *rest], axis=1) if self._parts or rest else np.zeros((2, 0), np.float32)
+
+
+def recording_figure(
+    samples: NDArray[np.float32] | Envelope,
+    sample_rate: int,
+    scores: Mapping[str, float],
+    *,
+    exclusive: bool = True,
+    start: float = 0.0,
+    title: str = "",
+    names: Mapping[str, str] | None = None,
+    segments: Iterable[tuple[str, float, float]] = (),
+    thresholds: Mapping[str, float] | None = None,
+) -> Figure:
+    """Return a recording's waveform, with who plays when under it, and beside it a pie (or bars) of its scores.
+
+    samples: (n,) at sample_rate Hz, or their `Envelope`. scores: label id -> probability. exclusive: the scores share
+    one unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. start: seconds at which
+    the samples begin. names: label id -> displayed name. segments: (label id, start, end) in seconds.
+    """
+    names, segments = names or {}, list(segments)
+    labels = list(scores)
+    with matplotlib.rc_context(STYLE):
+        figure = blank(11, 3.9)
+        grid = figure.add_gridspec(2, 2, width_ratios=(2.4, 1), height_ratios=(3, 1.15))
+        wave, lanes, beside = (
+            figure.add_subplot(grid[0, 0]),
+            figure.add_subplot(grid[1, 0]),
+            figure.add_subplot(grid[:, 1]),
+        )
+        end = _draw_wave(wave, samples, sample_rate, start)
+        _draw_lanes(lanes, labels, names, segments, start, end)
+        lanes.sharex(wave)
+        wave.tick_params(labelbottom=False)
+        wave.set_title(title)
+        if exclusive:
+            _draw_pie(beside, scores, names)
+        else:
+            _draw_bars(beside, scores, names, thresholds or {})
+    return figure
+
+
+def _draw_wave(axes: Any, samples: NDArray[np.float32] | Envelope, sample_rate: int, start: float) -> float:
+    """Draw the waveform; return the second at which it ends."""
+    if not isinstance(samples, Envelope):
+        envelope = Envelope(len(samples))
+        envelope.add(np.asarray(samples, dtype=np.float32))
+        samples = envelope
+    low, high = samples.bounds()
+    times = start + np.arange(len(low)) * samples.hop / sample_rate
+    axes.fill_between(times, low, high, color=WAVE, linewidth=0.4, edgecolor=WAVE)
+    top = float(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0))) or 1.0
+    end = float(times[-1] + samples.hop / sample_rate) if len(times) else start + 1.0
+    axes.set(ylim=(-1.05 * top, 1.05 * top), xlim=(start, end), ylabel="amplitude")
+    axes.axhline(0, color=MUTED, linewidth=0.5)
+    return end
+
+
+def _draw_lanes(
+    axes: Any,
+    labels: Sequence[str],
+    names: Mapping[str, str],
+    segments: list[tuple[str, float, float]],
+    start: float,
+    end: float,
+) -> None:
+    shown = [label for label in labels if any(segment[0] == label for segment in segments)]
+    for label, first, last in segments:
+        axes.barh(shown.index(label), last - first, left=first, height=0.7, color=colour(label, labels))
+    axes.set(yticks=range(len(shown)), xlabel="seconds", xlim=(start, end), ylim=(max(len(shown), 2) - 0.4, -0.6))
+    axes.set_yticklabels([names.get(label, label) for label in shown])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    if not shown:
+        axes.text(
+            0.5, 0.5, "no score reaches its threshold", transform=axes.transAxes, ha="center", va="center", color=MUTED
+        )
+
+
+def _draw_pie(axes: Any, scores: Mapping[str, float], names: Mapping[str, str]) -> None:
+    labels = list(scores)
+    tints = [colour(label, labels) for label in labels]
+    shares = np.array([max(0.0, scores[label]) for label in labels])
+    if shares.sum() > 0:
+        axes.pie(
+            shares, colors=tints, startangle=90, counterclock=False, wedgeprops={"linewidth": 1, "edgecolor": "white"}
+        )
+    handles = [
+        Patch(color=tint, label=f"{names.get(label, label)} {scores[label]:.1%}")
+        for label, tint in zip(labels, tints, strict=True)
+    ]
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2, fontsize=9)
+
+
+def _draw_bars(
+    axes: Any, scores: Mapping[str, float], names: Mapping[str, str], thresholds: Mapping[str, float]
+) -> None:
+    labels = list(scores)
+    for i, label in enumerate(labels):
+        axes.barh(i, scores[label], height=0.62, color=colour(label, labels))
+        axes.annotate(
+            f"{scores[label]:.2f}",
+            (scores[label], i),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+        if label in thresholds:
+            axes.plot([thresholds[label]] * 2, [i - 0.42, i + 0.42], color=INK, linewidth=1.4)
+    axes.set(yticks=range(len(labels)), xlim=(0, 1.12), ylim=(len(labels) - 0.4, -0.6), title="Score, and threshold")
+    axes.set_yticklabels([names.get(label, label) for label in labels])
+    axes.set_xticks([0, 0.5, 1])
+    axes.tick_params(axis="y", length=0)
+
+
+def draw_recording(
+    prediction: Prediction,
+    config: ModelConfig,
+    source: Path | str,
+    target: Path | str,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    lang: str = "en",
+) -> None:
+    """Draw what was heard in a recording, or the part of it from `start` for `duration` seconds, as PNG, SVG or HTML.
+
+    target: its ending says which. Raises `UsageError` for another one, `AudioError` when the recording cannot be read.
+    """
+    target = Path(target)
+    if target.suffix.lower() not in (".png", ".svg", ".html", ".htm"):
+        raise UsageError(f"{target}: figures are written as .png, .svg or .html")
+    rate = config.features.sample_rate
+    envelope = Envelope(round(prediction.duration * rate))
+    with reading.open_audio(source) as reader:
+        for block in reading.stream(reader, sample_rate=rate, start=start, duration=duration):
+            envelope.add(block)
+    names = {label.id: label.name(lang) for label in config.labels}
+    figure = recording_figure(
+        envelope,
+        rate,
+        prediction.scores,
+        exclusive=config.activation == "softmax",
+        start=start,
+        title=shortened(Path(source).name),
+        names=names,
+        segments=[(segment.family, segment.start, segment.end) for segment in prediction.segments],
+        thresholds=dict(zip(prediction.scores, config.thresholds, strict=True)),
+    )
+    if target.suffix.lower() in (".png", ".svg"):
+        write_figure(figure, target)
+        return
+    from .html.plot_page import recording_page
+
+    told = _told(prediction, config.labels, lang)
+    picture = svg(figure, description=f"Waveform of {Path(source).name} and its scores: {told}")
+    write_atomically(target, recording_page(prediction, config, picture, name=Path(source).name, lang=lang))
+
+
+def _told(prediction: Prediction, labels: Sequence[Label], lang: str) -> str:
+    return ", ".join(f"{label.name(lang)} {prediction.scores[label.id]:.2f}" for label in labels)

@@ -1,0 +1,222 @@
+"""Results of many recordings on disk, so that a run can be killed at any moment and gone on with.
+
+While a run lasts each result is appended to `TABLE.journal`, one line each, which is forced to the disk at least every
+half second. At its end the table is written anew, whole, with what the journal holds, and only then the journal goes.
+Killed before the rename: table as it was, and the journal. Killed after it: both hold the same results, and a recording
+stands once because it is known by its path. A line that was cut off by the kill is no line, and is heard again.
+
+Rows are held on disk, not in memory (an archive's would fill it): in an unnamed file beside the table, which ends with the
+process, however it ends. Of each recording only its path, its mark and the place of its row are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Self
+
+from ..errors import UsageError, WhoplaysError
+from ..inference.recogniser import Failure, Prediction
+from ..storage.address import Address, is_address
+from ..storage.files import hold, remove_leftovers
+from . import table
+from .formats import Result
+from .table_row import check as check_row
+
+SYNC_EVERY_S = 0.5
+NEVER = ""  # of what cannot be known again, like standard input
+
+
+def mark(path: str, what: str) -> str:
+    """Return what a recording is known unchanged by: its size and time of change, and `what` heard it."""
+    if path == "-":
+        return NEVER
+    if is_address(path):
+        return f"{Address.of(path).mark()}-{what}"
+    try:
+        stat = Path(path).stat()
+    except (OSError, ValueError):
+        return f"missing-{what}"
+    return f"{stat.st_size}-{stat.st_mtime_ns}-{what}"
+
+
+def how(fingerprint: str, start: float, duration: float | None) -> str:
+    """Return a short name for a model and the part of recordings it hears. fingerprint: of the model folder."""
+    return hashlib.blake2b(f"{fingerprint} {start} {duration}".encode(), digest_size=6).hexdigest()
+
+
+class _Kept(NamedTuple):
+    """A recording's row: where its line begins, what it was heard from, whether it is a failure."""
+
+    place: int
+    seen: str
+    failed: bool
+
+
+class Collection:
+    """An open table of results; to be used in a `with` statement. One process at a time has it open."""
+
+    def __init__(self, table_path: Path, *, resume: bool) -> None:
+        """Open the table and its journal.
+
+        resume: keep what is there; otherwise the table begins anew. Raises `UsageError` when a journal is there that
+        would be lost, `WhoplaysError` when another process writes, or a file cannot be read.
+        """
+        table.check(table_path)
+        self.path = table_path
+        self.journal = table_path.with_name(table_path.name + ".journal")
+        self._kept: dict[str, _Kept] = {}
+        self._file = self._open_journal(resume)
+        self._synced = time.monotonic()
+        remove_leftovers(table_path)
+        try:
+            with self._told():
+                self._rows = tempfile.TemporaryFile(dir=table_path.parent)  # noqa: SIM115 - open as long as this is
+            if resume and table_path.exists():
+                for row in table.read(table_path):
+                    self._keep(row)
+            with self._told():
+                for row in _read_journal(self._file):
+                    self._keep(row)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            raise
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell in our words when the disk does not take what is done to the journal."""
+        try:
+            yield
+        except OSError as error:
+            raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
+
+    def _open_journal(self, resume: bool) -> IO[bytes]:
+        file = hold(self.journal, taken=f"{self.path}: another whoplays is writing it; wait, or name another")
+        if not resume and file.seek(0, os.SEEK_END):
+            file.close()
+            raise UsageError(
+                f"{self.journal} holds results of a run that was stopped: --resume goes on with it; or delete it"
+            )
+        return file
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        with self._told():
+            place = self._rows.seek(0, os.SEEK_END)
+            self._rows.write(json.dumps(row).encode() + b"\n")
+        self._kept[_key(row["path"])] = _Kept(place, row.get("seen", NEVER), "error" in row)
+
+    def _row(self, kept: _Kept) -> dict[str, Any]:
+        with self._told():
+            self._rows.seek(kept.place)
+            found: dict[str, Any] = json.loads(self._rows.readline())
+        return found
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """Force what was added to the disk, and close. The journal stays until `merge`."""
+        self._sync()
+        # A disk that fails has been told of when it did, if what ends the statement is an error.
+        with self._told() if kind is None else contextlib.suppress(OSError):
+            if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
+                with contextlib.suppress(OSError):
+                    self.journal.unlink()
+        for file in (self._file, self._rows):
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def __len__(self) -> int:
+        """Return the number of recordings that have a result."""
+        return len(self._kept)
+
+    def is_done(self, path: str, seen: str, *, retry: bool = False) -> bool:
+        """Tell whether there is a result for `path` with that mark. retry: failures count as not done."""
+        kept = self._kept.get(_key(path))
+        return kept is not None and kept.seen == seen != NEVER and not (retry and kept.failed)
+
+    def add(self, result: Result, seen: str) -> None:
+        """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
+        row = {**result.to_dict(), "seen": seen}
+        with self._told():
+            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.flush()
+            if time.monotonic() - self._synced >= SYNC_EVERY_S:
+                self._sync()
+        self._keep(row)
+
+    def _sync(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def merge(self, labels: Sequence[str]) -> None:
+        """Write the table with everything that is known, then empty the journal. labels: the model's ids, first columns."""
+        self._sync()
+        more = [label for row in self.rows() for label in row.get("scores", {})]
+        table.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
+        with self._told():
+            self._file.truncate(0)
+        self._sync()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield every row, in the order in which recordings were first heard."""
+        return map(self._row, self._kept.values())
+
+    def results(self, paths: Iterable[str]) -> Iterator[Result]:
+        """Yield the results of these recordings."""
+        for path in paths:
+            if kept := self._kept.get(_key(path)):
+                row = self._row(kept)
+                yield Failure(row["path"], row["error"]) if "error" in row else Prediction.from_dict(row)
+
+
+def _key(path: str) -> str:
+    if path == "-" or is_address(path):
+        return path
+    return os.path.abspath(table.storable(path))  # noqa: PTH100 - links are not followed
+
+
+def _read_journal(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a journal, and cut off a last line that was not finished."""
+    file.seek(0)
+    whole = 0
+    for line in file:
+        if not line.endswith(b"\n"):
+            file.truncate(whole)
+            break
+        whole += len(line)
+        with contextlib.suppress(ValueError, RecursionError):  # a block that the disk lost: heard again
+            row = json.loads(line)
+            check_row(row)
+            yield row
+
+
+class Watch:
+    """Tells which recordings of folders are new or changed, once they have stopped changing."""
+
+    def __init__(self, done: dict[str, str] | None = None) -> None:
+        """done: path -> mark of what needs no hearing."""
+        self._done = dict(done or {})
+        self._before: dict[str, str] = {}
+
+    def settled(self, marks: dict[str, str]) -> list[str]:
+        """Return, of path -> mark now, those that are not done and were the same at the last call."""
+        ready = [
+            path for path, seen in marks.items() if self._done.get(path) != seen and self._before.get(path) == seen
+        ]
+        self._before = dict(marks)
+        return ready
+
+    def finish(self, path: str, seen: str) -> None:
+        """Take a recording as done with that mark."""
+        self._done[path] = seen

@@ -1,0 +1,196 @@
+"""Whole tables of results on disk: JSON lines, CSV, Parquet. Written whole, read back row by row.
+
+A row is a recording's JSON object, and under "seen" what it was heard from (see collection.py). CSV has no room for
+segments; the other two hold everything. The only user of pyarrow.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import UsageError, WhoplaysError, missing_extra
+from ..storage.files import write_atomically
+from .formats.data import CSV_AFTER, CSV_BEFORE, csv_cells, csv_line, to_json
+from .table_row import check as check_row
+
+Row = dict[str, Any]
+
+SUFFIXES = (".jsonl", ".csv", ".parquet")
+_FIXED = (*CSV_BEFORE, *CSV_AFTER, "segments", "seen")
+_BATCH = 5_000  # rows of Parquet held at a time
+
+
+def check(path: Path) -> None:
+    """Raise `UsageError` early when a table of that name cannot be written here: its ending, or pyarrow missing."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: a table of results is named {', '.join('*' + suffix for suffix in SUFFIXES)}")
+    if path.suffix.lower() == ".parquet":
+        _pyarrow()
+
+
+def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) -> None:
+    """Write a table as its name ends, whole or not at all. rows: called for an iterable, once."""
+    check(path)
+    taken = sorted(set(labels) & set(_FIXED))
+    if taken:
+        raise UsageError(f"{path}: a label is called {taken[0]!r}, like a column of the table; write .jsonl instead")
+    writers = {".jsonl": _write_lines, ".csv": _write_csv, ".parquet": _write_parquet}
+    write_atomically(path, lambda file: writers[path.suffix.lower()](file, rows(), labels))
+
+
+def read(path: Path) -> Iterator[Row]:
+    """Yield a table's rows in order. Raises `WhoplaysError` for a file that is no table of results."""
+    check(path)
+    readers = {".jsonl": _read_lines, ".csv": _read_csv, ".parquet": _read_parquet}
+    try:
+        for row in readers[path.suffix.lower()](path):
+            check_row(row)
+            yield row
+    except FileNotFoundError:
+        raise WhoplaysError(f"{path}: no such file") from None
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        OSError,
+        csv.Error,
+    ) as error:
+        told = " ".join(str(error).split())[:120]
+        raise WhoplaysError(f"{path}: is not a table that whoplays predict --out wrote ({told})") from None
+
+
+def _write_lines(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
+    for row in rows:
+        file.write(to_json(row).encode() + b"\n")
+
+
+def _read_lines(path: Path) -> Iterator[Row]:
+    with path.open("rb") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _write_csv(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
+    file.write(csv_line([*CSV_BEFORE, *labels, *CSV_AFTER, "seen"]).encode())
+    for row in rows:
+        file.write(csv_line([*csv_cells(row, labels), row.get("seen", "")]).encode("utf-8", "surrogateescape"))
+
+
+def _read_csv(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = set(CSV_BEFORE) - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"no column {', '.join(sorted(missing))}")
+        labels = [name for name in reader.fieldnames or () if name not in _FIXED]
+        for cells in reader:
+            yield _row(
+                {name: cells[name] or None for name in labels},
+                path=cells["path"],
+                error=cells.get("error"),
+                duration=float(cells["duration"] or 0),
+                sample_rate=int(cells["sample_rate"] or 0),
+                model=cells["model"],
+                playing=[name for name in cells["playing"].split(";") if name],
+                segments=[],
+                warnings=[
+                    {"code": code, "message": "", "advice": ""}
+                    for code in (cells.get("warnings") or "").split(";")
+                    if code
+                ],
+                seen=cells.get("seen"),
+            )
+
+
+def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | None, **heard: Any) -> Row:
+    """Return the JSON object of one row, with its keys in their order."""
+    if error:
+        return {"path": path, "error": error, "seen": seen or ""}
+    known = {label: float(score) for label, score in scores.items() if score is not None}
+    order = ("duration", "sample_rate", "model")
+    return {
+        "path": path,
+        **{name: heard[name] for name in order},
+        "scores": known,
+        **{name: heard[name] for name in ("playing", "segments", "warnings")},
+        "seen": seen or "",
+    }
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise missing_extra("pyarrow", "tables", "a .parquet file") from None
+    return pyarrow
+
+
+def _schema(labels: Sequence[str]) -> Any:
+    """Return the columns: as in CSV, with lists and structures in place of joined text."""
+    pa = _pyarrow()
+    text = pa.string()
+    segment = pa.struct([("family", text), ("start", pa.float64()), ("end", pa.float64()), ("score", pa.float64())])
+    caution = pa.struct([("code", text), ("message", text), ("advice", text)])
+    columns = [
+        ("path", text),
+        ("duration", pa.float64()),
+        ("sample_rate", pa.int64()),
+        ("model", text),
+        ("playing", pa.list_(text)),
+        *((label, pa.float64()) for label in labels),
+        ("segments", pa.list_(segment)),
+        ("error", text),
+        ("warnings", pa.list_(caution)),
+        ("seen", text),
+    ]
+    return pa.schema(columns, metadata={"whoplays.taxonomy.labels": json.dumps(list(labels))})
+
+
+def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
+    pa = _pyarrow()
+    schema = _schema(labels)
+    with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in _batched(rows):
+            flat = [{**row, **row.get("scores", {}), "path": storable(row["path"])} for row in batch]
+            writer.write_table(pa.Table.from_pylist(flat, schema=schema))
+
+
+def _batched(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
+    rows = iter(rows)
+    while batch := tuple(itertools.islice(rows, _BATCH)):
+        yield batch
+
+
+def storable(path: str) -> str:
+    """Return a path that Parquet can hold: bytes of a name that are no UTF-8 are kept as \\xNN."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    try:
+        yield from _parquet_rows(path)
+    except _pyarrow().ArrowException as error:  # its kinds share no other ancestor
+        raise ValueError(str(error)) from None
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    pa = _pyarrow()
+    with path.open("rb") as raw, pa.parquet.ParquetFile(raw) as file:
+        stored = (file.schema_arrow.metadata or {}).get(b"whoplays.taxonomy.labels")
+        names = file.schema_arrow.names
+        labels = json.loads(stored) if stored else [name for name in names if name not in _FIXED]
+        for batch in file.iter_batches(batch_size=_BATCH):
+            for cells in batch.to_pylist():
+                heard = {name: cells[name] for name in ("duration", "sample_rate", "model")}
+                lists = {name: cells[name] or [] for name in ("playing", "segments", "warnings")}
+                scores = {label: cells[label] for label in labels}
+                yield _row(scores, path=cells["path"], error=cells["error"], seen=cells["seen"], **heard, **lists)

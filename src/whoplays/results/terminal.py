@@ -1,0 +1,126 @@
+"""A recording on a terminal: a row for each family, its score, its share of the time, and a strip of when it plays.
+
+The strip is read without colour: where a family plays a block as high as its score, elsewhere a dot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inference.recogniser import Prediction
+from ..inference.segmentation import over_cells
+from ..taxonomy.labels import Label
+
+BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*%#"
+REST, ASCII_REST = "·", "."
+#: The figures' colours (Okabe & Ito 2008) as the nearest of a terminal's 256; piano's is lightened for dark grounds.
+COLOURS = {"brass": 214, "drums": 166, "guitar": 36, "piano": 32, "strings": 175}
+_MORE = (74, 185, 246)
+NARROWEST = 40
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the terminal can show. width: columns."""
+
+    width: int = 80
+    colour: bool = False
+    unicode: bool = True
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Look | None:
+        """Return the look of `stream`, or None if it is no terminal. NO_COLOR, TERM and COLUMNS are heeded."""
+        if not stream.isatty():
+            return None
+        colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")
+        encodes = (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+        return cls(max(NARROWEST, shutil.get_terminal_size().columns), colour, encodes)
+
+
+def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str = "en") -> list[str]:
+    """Return the lines of one recording: a row for each label, then the time."""
+    names = [_cut(label.name(lang), look.width // 3, look.unicode) for label in labels]
+    wide = max(map(len, names))
+    cells = look.width - wide - 17
+    levels = levels_over(prediction, labels, cells)
+    shares = prediction.shares()
+    rows = []
+    for i, label in enumerate(labels):
+        plays = label.id in prediction.playing
+        share = f"{shares[label.id]:.0%}" if plays else "-"
+        head = f"  {names[i]:<{wide}}  {prediction.scores[label.id]:.2f}  {share:>4}  "
+        rows.append(_paint(head, _row(levels[i], look), label.id, i, plays, look))
+    return [*rows, " " * (wide + 16) + _axis(prediction, cells)]
+
+
+def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> NDArray[np.float64]:
+    """Return (labels, cells): the mean score in each cell of time in which the family plays, 0 in others."""
+    start = float(prediction.edges[0]) if len(prediction.edges) > 1 else 0.0
+    borders = np.linspace(start, start + prediction.duration, cells + 1)
+    known = len(prediction.curve) > 0
+    scores = over_cells(prediction.curve, prediction.edges, borders) if known else None
+    levels = np.zeros((len(labels), cells))
+    places = {label.id: i for i, label in enumerate(labels)}
+    for segment in prediction.segments:
+        i = places[segment.family]
+        overlap = np.minimum(borders[1:], segment.end) - np.maximum(borders[:-1], segment.start)
+        inside = overlap >= 0.5 * np.diff(borders)
+        levels[i, inside] = np.maximum(1e-6, scores[inside, i]) if scores is not None else segment.score
+    return levels
+
+
+def live_line(
+    scores: Mapping[str, float], labels: Sequence[Label], at: float, level_db: float, look: Look, lang: str = "en"
+) -> str:
+    """Return one line of what is heard now: time, level, and a block for each family, as high as its score."""
+    from .formats.base import clock
+
+    blocks = BLOCKS if look.unicode else ASCII
+    parts = []
+    room = (look.width - 17) // max(1, len(labels)) - 9
+    for i, label in enumerate(labels):
+        score = scores[label.id]
+        block = blocks[min(7, int(score * 8))]
+        if look.colour:
+            block = f"\x1b[38;5;{COLOURS.get(label.id, _MORE[i % len(_MORE)])}m{block}\x1b[0m"
+        parts.append(f"{_cut(label.name(lang), max(2, room), look.unicode)} {block} {score:.2f}")
+    return f"{clock(at):>5} {level_db:>4.0f} dB  " + "  ".join(parts)
+
+
+def _row(levels: NDArray[np.float64], look: Look) -> str:
+    blocks, rest = (BLOCKS, REST) if look.unicode else (ASCII, ASCII_REST)
+    return "".join(rest if level <= 0 else blocks[min(7, int(level * 8))] for level in levels)
+
+
+def _paint(head: str, row: str, label_id: str, place: int, plays: bool, look: Look) -> str:
+    if not look.colour:
+        return head + row
+    if not plays:
+        return f"\x1b[2m{head}{row}\x1b[0m"
+    number = COLOURS.get(label_id, _MORE[place % len(_MORE)])
+    return f"{head}\x1b[38;5;{number}m{row}\x1b[0m"
+
+
+def _axis(prediction: Prediction, cells: int) -> str:
+    from .formats.base import clock
+
+    start = float(prediction.edges[0]) if len(prediction.edges) > 1 else 0.0
+    parts = 4 if cells >= 60 else 2 if cells >= 24 else 1
+    marks = [clock(start + prediction.duration * k / parts) for k in range(parts + 1)]
+    line = [" "] * cells
+    for k, mark in enumerate(marks):
+        at = max(0, min(cells - len(mark), round(cells * k / parts) - (len(mark) // 2 if 0 < k < parts else 0)))
+        line[at : at + len(mark)] = mark
+    return "".join(line).rstrip()
+
+
+def _cut(name: str, most: int, unicode: bool) -> str:
+    end = "…" if unicode else "~"
+    return name if len(name) <= most else name[: most - 1] + end

@@ -1,0 +1,1 @@
+"""Functions and lists of work come in; results go out, computed by processes of this machine."""

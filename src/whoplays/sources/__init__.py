@@ -1,0 +1,1 @@
+"""Public collections come in; plans and audio files to build a data set from go out."""

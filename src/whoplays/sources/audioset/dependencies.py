@@ -1,0 +1,160 @@
+"""How labels hang together: which are found on the same clips, and how much oftener than chance would have it.
+
+Lift of A and B: the share of clips with both, over the product of the shares with A and with B. 1 is chance, 10 is ten
+times as often as if they had nothing to do with each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...storage.files import write_csv
+from .classes import ClipClass
+from .lists import Segment
+from .ontology import Ontology
+from .plan import labels_of
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two things found together. a, b: class ids or AudioSet ids; clips with a, with b, with both."""
+
+    a: str
+    b: str
+    name_a: str
+    name_b: str
+    clips_a: int
+    clips_b: int
+    both: int
+    lift: float
+
+    @property
+    def share_of_a(self) -> float:
+        """The share of the clips with a that have b as well."""
+        return self.both / self.clips_a if self.clips_a else 0.0
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """How many clips of a class carry what it keeps out, carry another of the classes, or either of the two."""
+
+    id: str
+    clips: int
+    kept_out: int
+    with_another: int
+    either: int
+
+    def share(self, count: int) -> float:
+        """Return `count` as a share of the class's clips."""
+        return count / self.clips if self.clips else 0.0
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What one reading of the lists found: every two classes once, and each class's most frequent companions."""
+
+    rows: int
+    classes: tuple[str, ...]
+    clips: dict[str, int]
+    pairs: tuple[Pair, ...]
+    companions: dict[str, tuple[Pair, ...]]
+    exclusions: tuple[Exclusion, ...]
+
+    def pair(self, a: str, b: str) -> Pair:
+        """Return the pair of two classes, in either order."""
+        return next(pair for pair in self.pairs if {pair.a, pair.b} == {a, b})
+
+    def write(self, folder: Path) -> None:
+        """Write cooccurrence.csv, companions.csv and exclusion.csv into the folder."""
+        header = ("a", "b", "name_a", "name_b", "clips_a", "clips_b", "both", "share_of_a", "lift")
+        write_csv(folder / "cooccurrence.csv", header, map(_pair_row, self.pairs))
+        companions = [pair for found in self.companions.values() for pair in found]
+        write_csv(folder / "companions.csv", header, map(_pair_row, companions))
+        write_csv(
+            folder / "exclusion.csv",
+            (
+                "class",
+                "clips",
+                "kept_out",
+                "with_another",
+                "either",
+                "share_kept_out",
+                "share_with_another",
+                "share_either",
+            ),
+            map(_exclusion_row, self.exclusions),
+        )
+
+
+def find_dependencies(
+    segments: Iterable[Segment], classes: Sequence[ClipClass], ontology: Ontology, *, companions: int = 8
+) -> Dependencies:
+    """Count, in one reading, every pair of `classes` and each class's `companions` most frequent other labels.
+
+    Companions are AudioSet labels as they stand in the list, other than the class's own and those above them.
+    """
+    rows = 0
+    labels: Counter[str] = Counter()
+    clips: Counter[str] = Counter()
+    both: Counter[tuple[str, str]] = Counter()
+    beside: dict[str, Counter[str]] = {held.id: Counter() for held in classes}
+    excluded: dict[str, list[int]] = {held.id: [0, 0, 0] for held in classes}
+    wanted = labels_of(classes)
+    for segment in segments:
+        rows += 1
+        found = set(segment.labels)
+        labels.update(found)
+        if wanted.isdisjoint(found):
+            continue
+        carried = [held for held in classes if not held.takes_in.isdisjoint(found)]
+        for place, held in enumerate(carried):
+            clips[held.id] += 1
+            beside[held.id].update(found)
+            both.update((held.id, other.id) for other in carried[place + 1 :])
+            out, another = not held.keeps_out.isdisjoint(found), len(carried) > 1
+            for column, count in enumerate((out, another, out or another)):
+                excluded[held.id][column] += count
+    return Dependencies(
+        rows,
+        tuple(held.id for held in classes),
+        {held.id: clips[held.id] for held in classes},
+        tuple(
+            _pair(a.id, b.id, (a.id, b.id), clips[a.id], clips[b.id], both[a.id, b.id], rows)
+            for place, a in enumerate(classes)
+            for b in classes[place + 1 :]
+        ),
+        {
+            held.id: _companions(held, clips[held.id], beside[held.id], labels, rows, ontology, companions)
+            for held in classes
+        },
+        tuple(Exclusion(held.id, clips[held.id], *excluded[held.id]) for held in classes),
+    )
+
+
+def _companions(
+    held: ClipClass, clips: int, beside: Counter[str], labels: Counter[str], rows: int, ontology: Ontology, count: int
+) -> tuple[Pair, ...]:
+    own = held.takes_in | ontology.ancestors(held.takes_in)
+    others = sorted((-both, label) for label, both in beside.items() if label not in own)[:count]
+    return tuple(
+        _pair(held.id, label, (held.id, ontology.name(label)), clips, labels[label], -negated, rows)
+        for negated, label in others
+    )
+
+
+def _pair(a: str, b: str, names: tuple[str, str], clips_a: int, clips_b: int, both: int, rows: int) -> Pair:
+    lift = both * rows / (clips_a * clips_b) if clips_a and clips_b else 0.0
+    return Pair(a, b, *names, clips_a, clips_b, both, lift)
+
+
+def _pair_row(pair: Pair) -> tuple:
+    share, lift = f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}"
+    return pair.a, pair.b, pair.name_a, pair.name_b, pair.clips_a, pair.clips_b, pair.both, share, lift
+
+
+def _exclusion_row(found: Exclusion) -> tuple:
+    counts = (found.kept_out, found.with_another, found.either)
+    return found.id, found.clips, *counts, *(f"{found.share(count):.5f}" for count in counts)

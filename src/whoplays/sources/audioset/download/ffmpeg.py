@@ -1,0 +1,194 @@
+"""ffmpeg: cut the seconds of a clip out of a recording on the web, as samples. No shell, no file."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ....errors import UsageError, missing_extra
+from .causes import Cause, Lost, cause_of_status
+
+# What a playlist may lead to: never a file of this machine.
+_PROTOCOLS = "http,https,tcp,tls,httpproxy,crypto,data"
+_STALL_S = 15.0
+#: A recording up to this size is read from its beginning: looking for the place to jump to takes up to ten requests.
+_SMALL_BYTES = 2 << 20
+_HTTP_ERROR = re.compile(r"HTTP error (\d{3})")
+_DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Media:
+    """Where a recording is: its URL, what must be sent along, and its size in bytes where that is known."""
+
+    url: str
+    headers: Mapping[str, str]
+    cookies: str = ""
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What ffmpeg made of a recording. samples (frames, channels) int16; duration_s of the whole, where it tells."""
+
+    samples: np.ndarray
+    duration_s: float | None
+    broken_off: bool
+
+
+@functools.cache
+def find_ffmpeg(asked: str | None = None) -> str:
+    """Return the ffmpeg to use: the one asked for, the one of the wheel `imageio-ffmpeg`, or the system's."""
+    if asked:
+        found = shutil.which(asked)
+        if not found:
+            raise UsageError(f"--ffmpeg {asked}: no such program")
+        return found
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        found = shutil.which("ffmpeg")
+        if found:
+            return found
+    raise missing_extra("imageio-ffmpeg (or an ffmpeg on the PATH)", "audioset", "cutting clips")
+
+
+class Cutter:
+    """Runs ffmpeg, and can end all that it runs at once. Safe to use from many threads."""
+
+    def __init__(self, program: str, *, rate: int, channels: int, timeout_s: float, proxy: str | None = None) -> None:
+        """Prepare; nothing runs yet. rate in Hz; timeout_s for one clip; proxy: an http:// URL."""
+        self.program, self.rate, self.channels, self.timeout_s, self.proxy = program, rate, channels, timeout_s, proxy
+        self._running: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def cut(self, media: Media, start_s: float, length_s: float) -> Cut:
+        """Return the samples from `start_s` on. Raises `Lost` when there are none and why is clear.
+
+        The seconds before are jumped over where the server lets one ask for a part of the recording, and read
+        otherwise: a server may ignore the question, and only the attempt tells.
+        """
+        jump = start_s > 0 and (media.size is None or media.size > _SMALL_BYTES)
+        found, log = self._run(media, start_s, length_s, jump=jump)
+        astray = "could not seek" in log or (jump and "Invalid data found" in log)  # what came was not from there
+        if _too_short(found, length_s, self.rate) and astray:
+            found, log = self._run(media, start_s, length_s, jump=False, seekable=False)
+        if not len(found.samples):
+            _explain(log, found)
+        return found
+
+    def stop(self) -> None:
+        """End every ffmpeg that runs, and start no other."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
+
+    def _run(
+        self, media: Media, start_s: float, length_s: float, *, jump: bool, seekable: bool = True
+    ) -> tuple[Cut, str]:
+        output, log = self._call(self._words(media, start_s, length_s, jump, seekable))
+        width = 2 * self.channels
+        samples = np.frombuffer(output[: len(output) // width * width], dtype="<i2").reshape(-1, self.channels)
+        limit = round(length_s * self.rate)
+        return Cut(samples[:limit], _duration(log), "Stream ends prematurely" in log), log
+
+    def _call(self, words: list[str]) -> tuple[bytes, str]:
+        with self._lock:
+            if self._stopped:
+                raise Lost(Cause.NETWORK, "stopped")
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for us; we end ffmpeg ourselves
+            )
+            self._running.add(process)
+        try:
+            output, log = process.communicate(timeout=self.timeout_s)
+        except subprocess.TimeoutExpired:
+            raise Lost(Cause.NETWORK, f"the transfer stalled: not done within {self.timeout_s:.0f} s") from None
+        finally:
+            with self._lock:
+                self._running.discard(process)
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        return output, log.decode("utf-8", "replace")
+
+    def _words(self, media: Media, start_s: float, length_s: float, jump: bool, seekable: bool) -> list[str]:
+        stall = min(_STALL_S, self.timeout_s)
+        words = [self.program, "-nostdin", "-hide_banner", "-loglevel", "level+info", "-protocol_whitelist", _PROTOCOLS]
+        words += ["-rw_timeout", str(round(stall * 1e6))]
+        if media.url.startswith("https:") and (authorities := _authorities()):
+            words += ["-tls_verify", "1", "-ca_file", authorities]
+        if self.proxy:
+            words += ["-http_proxy", self.proxy]
+        if media.headers:
+            words += ["-headers", "".join(f"{name}: {value}\r\n" for name, value in media.headers.items())]
+        if media.cookies:
+            words += ["-cookies", media.cookies]
+        # A little more is asked for than wanted: resampling eats a few samples at the end.
+        span = ["-ss", f"{start_s:.3f}", "-t", f"{length_s + 0.05:.3f}"]
+        words += [] if seekable else ["-seekable", "0"]
+        words += [*span, "-i", media.url] if jump else ["-i", media.url, *span]
+        words += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", str(self.channels), "-ar", str(self.rate)]
+        return [*words, "-c:a", "pcm_s16le", "-f", "s16le", "-"]
+
+
+def _authorities() -> str | None:
+    """Return the file of certificates to trust: a static ffmpeg does not know the system's."""
+    if named := os.environ.get("SSL_CERT_FILE"):
+        return named
+    try:
+        import certifi
+
+        return str(certifi.where())
+    except ImportError:
+        found = ssl.get_default_verify_paths().cafile
+        return found if found and Path(found).exists() else None
+
+
+def _too_short(found: Cut, length_s: float, rate: int) -> bool:
+    return len(found.samples) < round(length_s * rate)
+
+
+def _duration(log: str) -> float | None:
+    found = _DURATION.search(log)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
+
+
+def _explain(log: str, found: Cut) -> None:
+    """Raise `Lost` with what ffmpeg's log says of a run that gave no samples; return when it tells nothing."""
+    if status := _HTTP_ERROR.search(log):
+        code = int(status[1])
+        raise Lost(cause_of_status(code), f"HTTP {code} for the recording")
+    if "matches no streams" in log:
+        raise Lost(Cause.NO_AUDIO, "the recording has no sound track")
+    if found.broken_off:
+        raise Lost(Cause.TRUNCATED, _line(log, "Stream ends prematurely"))
+    if "Invalid data found" in log:
+        raise Lost(Cause.UNDECODABLE, "what came is no recording that ffmpeg can read")
+    for words in ("timed out", "End of file", "Connection re", "Network is", "Input/output error", "resolve", "TLS"):
+        if words in log:
+            raise Lost(Cause.NETWORK, _line(log, words))
+
+
+def _line(log: str, words: str) -> str:
+    """Return the first line of the log with these words, without ffmpeg's prefixes."""
+    line = next(line for line in log.splitlines() if words in line)
+    return re.sub(r"^(?:\[[^\]]*\] )+", "", line)

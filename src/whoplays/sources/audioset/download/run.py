@@ -1,0 +1,288 @@
+"""The download: who is fetched next, what becomes of each, when to stop. One thread decides, a crew fetches."""
+
+from __future__ import annotations
+
+import heapq
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ....storage.files import make_folder, only_writer
+from .. import PlannedClip
+from .causes import MAY_RECOVER, REFUSAL, TRY_AGAIN, Cause, Lost
+from .crew import Crew, Threads
+from .fetch import DiskError, Fetched, source_name
+from .ledger import Ledger
+from .manifest import remove_parts, write_manifest
+from .pacing import Stopped, backoff_s
+from .prepare import look_ahead, reconcile, split_plan
+from .settings import Settings
+
+_MANIFEST_EVERY_S = 60.0
+
+
+@dataclass
+class Progress:
+    """What a display needs. wanted, had: clips of all classes; fetched and lost, by cause: in this run."""
+
+    wanted: int
+    had: int
+    fetched: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    busy: int = 0
+    resting: int = 0
+    pause_s: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class Outcome:
+    """How a run ended. states: class -> state or cause -> clips of the plan. why_stopped: advice, when it gave up."""
+
+    wanted: dict[str, int]
+    states: dict[str, Counter[str]]
+    fetched: int
+    seconds: float
+    adopted: int = 0
+    why_stopped: str | None = None
+    interrupted: bool = False
+    out_of_space: bool = False
+
+    @property
+    def missing(self) -> int:
+        """Clips that the plan asks for and are not there."""
+        return sum(max(0, n - self.states.get(name, Counter())["done"]) for name, n in self.wanted.items())
+
+
+def download(
+    clips: Sequence[PlannedClip],
+    stand_ins: Sequence[PlannedClip],
+    folder: Path,
+    settings: Settings,
+    show: Callable[[Progress], None] = lambda progress: None,
+    crew: Crew | None = None,
+) -> Outcome:
+    """Fetch the clips of a plan into `folder`; go on where an earlier run ended.
+
+    crew: who fetches into the folder, by these settings; None for threads of this process. `show` is called with the
+    progress several times a second. Raises `DownloadError` for a folder that cannot be used, and `WhoplaysError` when
+    another download works there.
+    """
+    clips, stand_ins = split_plan(clips, stand_ins, settings.per_class)
+    crew = crew or Threads(folder, settings)
+    make_folder(folder)
+    with only_writer(folder):
+        remove_parts(folder)
+        ledger = Ledger(folder)
+        try:
+            ledger.agree({"format": settings.ending, "rate": settings.rate, "channels": settings.channels})
+            ledger.plan(clips, stand_ins)
+            ledger.retry(settings.retry)
+            adopted = reconcile(ledger, folder, settings.ending)
+            return _Run(ledger, folder, settings, crew, show).run(adopted)
+        finally:
+            ledger.close()
+
+
+class _Run:
+    """One run over the waiting clips of a ledger."""
+
+    def __init__(self, ledger: Ledger, folder: Path, settings: Settings, crew: Crew, show) -> None:
+        self.ledger, self.folder, self.settings, self.crew, self.show = ledger, folder, settings, crew, show
+        self.stopped = threading.Event()
+        self.source_name = source_name(settings.template)
+        self.wanted = ledger.wanted()
+        self.had = {name: counts["done"] for name, counts in ledger.states().items()}
+        self.queues = {name: deque(ledger.waiting(name)) for name in self.wanted}
+        self.taken: Counter[str] = Counter()  # clips of a class that are being fetched, or rest before another try
+        self.resting: list[tuple[float, int, int]] = []  # (when, tries so far, clip)
+        self.busy: dict[Future[Fetched], tuple[int, PlannedClip, int]] = {}
+        self.streak: list[tuple[int, Lost]] = []  # refusals since the site last answered as it should
+        self.why_stopped: str | None = None
+        self.out_of_space = False
+        self.progress = Progress(sum(self.wanted.values()), self._counted())
+        self._manifest_at = time.monotonic() + _MANIFEST_EVERY_S
+
+    def _counted(self) -> int:
+        return sum(min(n, self.had.get(name, 0)) for name, n in self.wanted.items())
+
+    def run(self, adopted: int) -> Outcome:
+        """Fetch until every class has its clips, nothing is left to try, or there is no point in going on."""
+        interrupted = False
+        with self.crew:
+            try:
+                with _terminated_as_interrupted():
+                    self._loop()
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                self.stopped.set()
+                self.crew.stop()
+        if not self.out_of_space:
+            self._write_manifest()
+        return Outcome(
+            self.wanted,
+            self.ledger.states(),
+            self.progress.fetched,
+            time.monotonic() - self.progress.began,
+            adopted,
+            self.why_stopped,
+            interrupted,
+            self.out_of_space,
+        )
+
+    def _loop(self) -> None:
+        while not self.why_stopped:
+            while len(self.busy) < self.settings.jobs and (job := self._next()):
+                clip_id, tries = job
+                clip = self.ledger.clip(clip_id)
+                self.busy[self.crew.submit(clip)] = (clip_id, clip, tries)
+            if not self.busy and not self.resting:
+                return
+            self._show()
+            self._wait()
+            for future in [future for future in self.busy if future.done()]:
+                clip_id, clip, tries = self.busy.pop(future)
+                self._finish(future, clip_id, clip, tries)
+            if time.monotonic() >= self._manifest_at:
+                self._write_manifest()
+
+    def _wait(self) -> None:
+        """Wait until something happens: a fetch ends, a rest is over, or the display is due."""
+        pause = 0.25
+        if self.resting and len(self.busy) < self.settings.jobs:
+            pause = min(pause, max(0.0, self.resting[0][0] - time.monotonic()))
+        if self.busy:
+            wait(self.busy, timeout=pause, return_when=FIRST_COMPLETED)
+        else:
+            time.sleep(pause)
+
+    def _next(self) -> tuple[int, int] | None:
+        """Return the next clip to fetch and how often it was tried: a rested one first, then the neediest class's."""
+        if self.resting and self.resting[0][0] <= time.monotonic():
+            _, tries, clip_id = heapq.heappop(self.resting)
+            return clip_id, tries
+        open_classes = [
+            name
+            for name, queue in self.queues.items()
+            if queue and self.had.get(name, 0) + self.taken[name] < self.wanted[name]
+        ]
+        if not open_classes:
+            return None
+        name = min(open_classes, key=lambda name: (self.had.get(name, 0) + self.taken[name]) / self.wanted[name])
+        self.taken[name] += 1
+        return self.queues[name].popleft(), 0
+
+    def _finish(self, future: Future[Fetched], clip_id: int, clip: PlannedClip, tries: int) -> None:
+        try:
+            fetched = future.result()
+        except Lost as lost:
+            self._failed(clip_id, clip, tries + 1, lost)
+        except Stopped:
+            self.taken[clip.family] -= 1
+        except DiskError as error:
+            self.taken[clip.family] -= 1
+            self.out_of_space = True
+            self.why_stopped = f"{error}; free some space and start again: it goes on where it was"
+        else:
+            self.ledger.done(clip_id, fetched.file, fetched.measured, self.source_name)
+            self.taken[clip.family] -= 1
+            self.had[clip.family] = self.had.get(clip.family, 0) + 1
+            self.progress.fetched += 1
+            self.streak.clear()
+            self.crew.answered(refusal=False)
+
+    def _failed(self, clip_id: int, clip: PlannedClip, tries: int, lost: Lost) -> None:
+        if self.stopped.is_set():
+            self.taken[clip.family] -= 1
+            return
+        again = lost.cause in TRY_AGAIN and tries < self.settings.attempts
+        self.ledger.failed(clip_id, lost, final=not again)
+        if again:
+            rest = max(backoff_s(tries, first_s=self.settings.backoff_s), lost.retry_after_s or 0.0)
+            heapq.heappush(self.resting, (time.monotonic() + rest, tries, clip_id))
+        else:
+            self.taken[clip.family] -= 1
+            self.progress.lost[lost.cause] += 1
+        self._judge(clip_id, tries, lost)
+
+    def _judge(self, clip_id: int, tries: int, lost: Lost) -> None:
+        """Slow down, or stop, when it is the site that refuses and not the clip that is bad."""
+        self.crew.answered(refusal=lost.cause in (Cause.THROTTLED, Cause.BOT_CHECK))
+        if lost.cause not in REFUSAL:
+            self.streak.clear()
+        elif tries == 1:
+            # Only first tries are evidence: near the end of a plan all that is left may be clips that always fail.
+            self.streak.append((clip_id, lost))
+        if (lost.retry_after_s or 0.0) > self.settings.longest_wait_s:
+            self.why_stopped = (
+                f"the site asks to be left alone for {lost.retry_after_s / 60:.0f} minutes: start again then"  # type: ignore[operator]
+            )
+        elif len(self.streak) >= self.settings.stop_after:
+            self.why_stopped = _advice(self.streak)
+        if self.why_stopped:
+            # What was refused since the site last answered is not the clips' fault: they wait for the next run.
+            self.ledger.wait_again(clip_id for clip_id, _ in self.streak)
+
+    def _show(self) -> None:
+        progress = self.progress
+        progress.had = self._counted()
+        progress.busy, progress.resting = len(self.busy), len(self.resting)
+        progress.pause_s = self.crew.extra_s
+        self.show(progress)
+
+    def _write_manifest(self) -> None:
+        write_manifest(self.folder, self.ledger.rows("done"), self.ledger.classes())
+        self._manifest_at = time.monotonic() + _MANIFEST_EVERY_S
+
+
+def _advice(streak: Sequence[tuple[int, Lost]]) -> str:
+    """Return one line that says what the last refusals were, and what to do."""
+    counts = Counter(lost.cause for _, lost in streak)
+    cause = counts.most_common(1)[0][0]
+    detail = next(lost.detail for _, lost in streak if lost.cause == cause)
+    todo = {
+        Cause.THROTTLED: "wait an hour or a day and start again with a longer --pace, or with --cookies of an account",
+        Cause.BOT_CHECK: "wait a day and start again with --cookies FILE or --cookies-from-browser NAME",
+        Cause.NETWORK: "see whether the network, the proxy and the site are there, and start again",
+        Cause.OTHER: "update yt-dlp (pip install -U yt-dlp) and start again",
+    }[cause]
+    seen = f"{len(streak)} clips in a row were refused ({cause}: {detail[:120]})"
+    return f"stopped: {seen}; none of them is given up; {todo}"
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, where signals can be set (the main thread)."""
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def may_recover(states: dict[str, Counter[str]]) -> Counter[str]:
+    """Return the lost clips that another try may save, by cause."""
+    return Counter({cause: n for counts in states.values() for cause, n in counts.items() if cause in MAY_RECOVER})
+
+
+def dry_run(
+    clips: Sequence[PlannedClip], stand_ins: Sequence[PlannedClip], folder: Path, settings: Settings
+) -> Outcome:
+    """Return what a run would begin with, as an outcome in which nothing happened."""
+    clips, stand_ins = split_plan(clips, stand_ins, settings.per_class)
+    states = look_ahead(clips, stand_ins, folder, settings.retry)
+    return Outcome(dict(Counter(clip.family for clip in clips)), states, 0, 0.0)

@@ -1,0 +1,172 @@
+"""Files that are either there, whole, or not there: temporary name, then rename. And one writer per folder.
+
+What is asked for an address in an object store (see `storage`) is done there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import WhoplaysError
+from .address import Address, Place
+
+
+def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part.
+
+    content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given.
+    durable: flush to the disk before the rename. Raises `WhoplaysError` with the system's reason (no space, no
+    permission); the temporary file is removed then.
+    """
+    if isinstance(path, Address):
+        path.write(content)
+        return
+    path = Path(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise WhoplaysError(
+                f"{path}: cannot be written ({_reason(error, path)}); what was there is unchanged"
+            ) from error
+        raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed writers of `path` left. Only for who knows that nobody is writing it now."""
+    _remove_parts(path.parent, f".{glob.escape(path.name[:80])}.")
+
+
+def _remove_parts(folder: Path, start: str) -> None:
+    for leftover in folder.glob(f"{start}????????.part"):  # as `tempfile` names them
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def _reason(error: OSError, path: Path) -> str:
+    """Return the system's word; numpy's own short-write error has none, and then the disk is asked."""
+    if error.strerror:
+        return error.strerror
+    free = shutil.disk_usage(path.parent).free
+    return f"No space left on device: {free:,} bytes are free" if free < 1 << 20 else str(error)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Place, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys kept as given, atomically. NaN is refused."""
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Place, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV table (RFC 4180, \\n line ends, UTF-8), atomically."""
+    import csv
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def sha256_of(path: Place) -> str:
+    """Return the SHA-256 of a file's content as hexadecimal digits."""
+    if isinstance(path, Address):
+        return path.sha256()
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_folder(path: Path) -> Path:
+    """Make the folder, and those above it. Raises `WhoplaysError` when something else is there or it cannot be made."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise WhoplaysError(f"{path}: a file of that name is there; name a folder") from None
+    except OSError as error:
+        raise WhoplaysError(f"{path}: the folder cannot be made ({error.strerror or error})") from error
+    return path
+
+
+@contextlib.contextmanager
+def only_writer(folder: Place) -> Iterator[None]:
+    """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing.
+
+    What a killed one left half-written in it (not below) is removed. A store can be held by nobody.
+    """
+    if isinstance(folder, Address):
+        yield
+        return
+    make_folder(folder)
+    name = folder / ".whoplays.lock"
+    with hold(name, taken=f"{folder}: another whoplays is writing there; wait for it or name another folder"):
+        _remove_parts(folder, ".*.")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                name.unlink()
+
+
+def hold(path: Path, *, taken: str) -> IO[bytes]:
+    """Return the file, open for reading and appending and held by this process until it is closed; made if missing.
+
+    It is the file that has the name, not one that its last holder just removed. Raises `WhoplaysError`: with the text
+    `taken` when another process holds it, with the system's word when it cannot be written.
+    """
+    while True:
+        try:
+            file = path.open("a+b")
+        except OSError as error:
+            raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
+        try:
+            _lock(file)
+        except OSError:
+            file.close()
+            raise WhoplaysError(taken) from None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        file.close()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Hold an open file for this process until it is closed. Raises `OSError` when another one holds it."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

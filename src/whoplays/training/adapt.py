@@ -1,0 +1,377 @@
+"""`whoplays train --from MODEL`: a trained model learns a user's own labels from a few recordings, in seconds.
+
+The network's body stays as it is, and each label gets a row of its own in the head (heads.py): a logistic regression on
+what the body makes of the recordings, of variants of them (other levels, equalisers, noise, mixtures), and of a
+*background*: what it made of scenes of the material it was trained on. Without a background a handful of recordings tells
+the labels from each other, but not from the rest of the world. Labels that the user brings no recordings of keep their
+rows, and so their scores, to the last bit; those the user does bring are moved as little as the recordings allow.
+No training framework is needed: ONNX Runtime computes, `onnx` rewrites the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import features
+from ..audio import reading
+from ..dataset.sources import LeftOut, read_source
+from ..errors import AudioError, DatasetError, ModelError, UsageError
+from ..evaluation import metrics
+from ..model import folder as model_folder
+from ..model.folder import Calibration, ModelConfig
+from ..storage.address import Place, place
+from ..storage.cache import recording
+from ..storage.files import only_writer, write_atomically
+from ..taxonomy.labels import Label
+from . import augment, heads, logistic
+from .augment import FRAMES_PER_STEP, Examples
+
+Array = NDArray[np.float32]
+
+BACKGROUND = "background.npz"
+MAX_BACKGROUND_BYTES = 16 << 20
+WINDOWS = 6  # of one recording, at most
+VARIANTS = 8
+PENALTY = 30.0  # of the weights of new labels, on standardised values
+PENALTY_KNOWN = 300.0  # of how far the weights of a known label move
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What was made: the model folder, the labels learnt, examples of each, average precision on parts left out in turn."""
+
+    folder: Path
+    learnt: tuple[str, ...]
+    recordings: dict[str, int]
+    average_precision: dict[str, float]
+    background: int
+    left_out: list[LeftOut]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Windows of the user's recordings: log-mel (n, frames, bands), targets (n, labels; NaN unknown), recording (n,)."""
+
+    features: Array
+    targets: Array
+    recordings: NDArray[np.int64]
+
+
+def adapt(
+    source: Place | str,
+    out: Path | str,
+    *,
+    base: Path | str | None = None,
+    only_mine: bool = False,
+    name: str = "",
+    seed: int = 0,
+) -> Adapted:
+    """Teach `base` (None: the model inside the package) the labels of `source`, and write a model folder to `out`.
+
+    source: a folder with a sub-folder of recordings for each label, or a manifest (see dataset/sources.py). only_mine:
+    leave out the base's labels that the source does not have. Raises `DatasetError`, `ModelError`, `UsageError`.
+    """
+    found, source, out = model_folder.read(None if base is None else Path(base)), place(source), Path(out)
+    if (out / model_folder.CONFIG).exists():
+        raise UsageError(f"{out}: holds a finished model; name another folder")
+    if found.config.activation != "sigmoid":
+        raise ModelError(f"{found.folder}: its labels exclude each other; --from needs a model of the recipe default")
+    model_folder.Network(found)  # looks through the file, and refuses what is no model
+    try:
+        body, head = heads.taken_off(found.content(model_folder.NETWORK))
+    except ModelError as error:
+        raise ModelError(f"{found.folder}: {error}") from None
+    labels, rows, left_out = _read(source, found.config)
+    learner = _Learner(found.config, heads.Body(body), head, _background(found), seed)
+    with only_writer(out):
+        new_head, config, precision = learner.learn(labels, rows, only_mine=only_mine, name=name)
+        counts = {label.id: len(np.unique(rows.recordings[rows.targets[:, i] == 1])) for i, label in enumerate(labels)}
+        network = heads.put_on(body, new_head)
+        facts = {"from": found.config.id, "recordings": counts, "average_precision": precision, "seed": seed}
+        config = replace(config, training={"recipe": "adapted", **facts, "base": dict(found.config.training)})
+        model_folder.write(out, config, network, _card(config, found.config, counts, precision))
+        _pass_on_background(found, out)
+    return Adapted(out, tuple(label.id for label in labels), counts, precision, learner.known.shape[0], left_out)
+
+
+def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, list[LeftOut]]:
+    labels, clips, left_out = read_source(source, with_none=True)
+    if not clips:
+        raise DatasetError(f"{source}: names no recordings of a label")
+    found, targets, recordings = [], [], []
+    numbers: dict[str, int] = {}
+    for clip in clips:
+        try:
+            with recording(clip.path) as path:
+                samples = reading.load(
+                    path, sample_rate=config.features.sample_rate, start=clip.start, duration=clip.duration
+                )
+        except AudioError as error:
+            left_out.append(LeftOut(clip.name, str(error)))
+            continue
+        windows = list(_windows(samples, config))
+        for i in np.unique(np.linspace(0, len(windows) - 1, WINDOWS).astype(int)) if windows else ():
+            found.append(features.compute(windows[i], config.features))
+            targets.append([np.nan if target is None else float(target) for target in clip.targets])
+            recordings.append(numbers.setdefault(clip.recording, len(numbers)))
+    table = np.array(targets, dtype=np.float32).reshape(-1, len(labels))
+    for i, label in enumerate(labels):
+        if len({r for r, target in zip(recordings, table[:, i], strict=True) if target == 1}) < 2:
+            raise DatasetError(
+                f"{source}: {label.id} has fewer than 2 recordings that can be read; 10 are a good start"
+            )
+    frames = min(len(one) for one in found) // FRAMES_PER_STEP * FRAMES_PER_STEP
+    return labels, _Rows(np.stack([one[:frames] for one in found]), table, np.array(recordings)), left_out
+
+
+def _windows(samples: Array, config: ModelConfig) -> Iterator[Array]:
+    """Yield what the network hears of a recording in use, each a whole window: a short one, or a rest, is repeated."""
+    length = round(config.window_s * config.features.sample_rate)
+    edges = [*range(0, len(samples), length), len(samples)]
+    for first, last in pairwise(edges):
+        if last - first >= length // 4 or first == 0 and last > 0:
+            yield np.resize(samples[first:last], length)
+
+
+def _background(found: model_folder.Bundle) -> Array:
+    """Return hidden values, averaged over time, (scenes, width) of the base's material; none where it carries none."""
+    path = found.folder / BACKGROUND
+    if not path.is_file() or path.stat().st_size > MAX_BACKGROUND_BYTES:
+        return np.zeros((0, 0), dtype=np.float32)
+    try:
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > 16 * MAX_BACKGROUND_BYTES:
+                raise ValueError("more would come out of it than any background holds")
+        with np.load(io.BytesIO(content), allow_pickle=False) as kept:
+            right = str(kept["network"]) == hashlib.sha256(found.content(model_folder.NETWORK)).hexdigest()
+            values = kept["hidden"].astype(np.float32)
+    except Exception as error:  # an archive can be damaged in more ways than its reader has kinds of errors
+        raise ModelError(f"{path}: cannot be read ({error}); remove it, or copy the folder again") from None
+    if not right:
+        raise ModelError(
+            f"{path}: belongs to another network; remove it, or write it anew (in a checkout: python -m recipe.background)"
+        )
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise ModelError(f"{path}: holds no table of numbers; remove it, or copy the folder again")
+    return values
+
+
+def write_background(folder: Path, hidden: Array) -> None:
+    """Give a model folder its background: hidden values averaged over time, (scenes, width), kept in half precision."""
+    network = hashlib.sha256((folder / model_folder.NETWORK).read_bytes()).hexdigest()
+    write_atomically(
+        folder / BACKGROUND,
+        lambda file: np.savez_compressed(file, network=np.array(network), hidden=hidden.astype(np.float16)),
+    )
+
+
+def _pass_on_background(found: model_folder.Bundle, out: Path) -> None:
+    """The body is the same, so the background is: an adapted model can be adapted again."""
+    values = _background(found)
+    if len(values):
+        write_background(out, values)
+
+
+class _Learner:
+    def __init__(self, config: ModelConfig, body: heads.Body, head: heads.Head, known: Array, seed: int) -> None:
+        self._config, self._body, self._head, self._seed = config, body, head, seed
+        width = head.weights.shape[0]
+        self.known = known if known.shape[1:] == (width,) else np.zeros((0, width), dtype=np.float32)
+        self._ids = [label.id for label in config.labels]
+
+    def learn(
+        self, labels: tuple[Label, ...], rows: _Rows, *, only_mine: bool, name: str
+    ) -> tuple[heads.Head, ModelConfig, dict[str, float]]:
+        """Return the new head, its configuration, and each label's average precision on recordings left out in turn."""
+        examples = self._examples(rows)
+        head, config, precision = self._head, self._config, {}
+        for i, label in enumerate(labels):
+            row = _LabelRow(self, label.id, i, examples)
+            column, limit, precision[label.id] = row.fit()
+            assert config.calibration and config.frame_calibration
+            if label.id in self._ids:
+                place = self._ids.index(label.id)
+                weights, bias = head.weights.copy(), head.bias.copy()
+                weights[:, place], bias[place] = column[:-1], column[-1]
+                head = replace(head, weights=weights, bias=bias)
+                continue  # its calibration and threshold are of far more recordings than these
+            none = np.zeros((len(column) - 1, 1), dtype=np.float32)
+            single = heads.Head(column[:-1, None], column[-1:], none, np.zeros(1, dtype=np.float32))
+            head = head.joined(single)
+            config = replace(
+                config,
+                labels=(*config.labels, label),
+                thresholds=(*config.thresholds, limit),
+                calibration=_extended(config.calibration),
+                frame_calibration=_extended(config.frame_calibration),
+            )
+        if only_mine:
+            wanted = [label.id for label in labels]
+            head, config = _chosen(head, config, [[x.id for x in config.labels].index(i) for i in wanted])
+        return head, replace(config, name=name or f"{self._config.name}+", version="1"), precision
+
+    def _examples(self, rows: _Rows) -> _Examples:
+        """Return the windows, then `VARIANTS` of them all, half of those mixed with another recording."""
+        rng = np.random.default_rng(self._seed)
+        n, frames, bands = rows.features.shape
+        over_time = np.zeros((n, frames // FRAMES_PER_STEP, rows.targets.shape[1]), dtype=np.float32)
+        plain = Examples(rows.features, rows.targets, over_time, np.zeros((n, 0, 0), dtype=np.float32))
+        parts = [(self._pooled(rows.features), rows.targets, np.arange(n), np.full(n, -1))]
+        for _ in range(VARIANTS):
+            drawn = augment.draw(rng, n, frames=frames, bands=bands, mix=0.5 if n > 2 else 0.0)
+            changed = augment.apply(plain, drawn, log_offset=self._config.features.log_offset)
+            parts.append((self._pooled(changed.features), changed.clip, np.arange(n), drawn.partner))
+        pooled, targets, own, partner = (np.concatenate(part) for part in zip(*parts, strict=True))
+        recordings = np.stack([rows.recordings[own], np.where(partner < 0, -1, rows.recordings[partner])], axis=1)
+        return _Examples(pooled, targets, recordings, np.arange(len(own)) < n)
+
+    def _pooled(self, x: Array) -> Array:
+        """Return (n, 1 + known labels, width): the mean over time, then what each known label's attention makes of it."""
+        parts = [
+            np.concatenate([hidden.mean(axis=1)[:, None], self._head.pooled(hidden)], axis=1)
+            for hidden in self._body.hidden(x)
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
+    def place_of(self, label: str) -> int | None:
+        """Return the place of a label that the base knows."""
+        return self._ids.index(label) if label in self._ids else None
+
+    def row_of(self, place: int) -> tuple[Array, float, float, float]:
+        """Return a known label's weights and bias, and its calibration's scale and bias."""
+        calibration = self._config.calibration
+        assert calibration is not None
+        bias = float(self._head.bias[place])
+        return self._head.weights[:, place], bias, calibration.scale[place], calibration.bias[place]
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """pooled (n, pools, width), targets (n, labels), recordings (n, 2; the second is mixed in, or -1), plain (n,)."""
+
+    pooled: Array
+    targets: Array
+    recordings: NDArray[np.int64]
+    plain: NDArray[np.bool_]
+
+
+class _LabelRow:
+    """One label's row: logistic regression on standardised values, beginning at the row that the base has, or at none."""
+
+    def __init__(self, learner: _Learner, label: str, column: int, examples: _Examples) -> None:
+        place = learner.place_of(label)
+        target = examples.targets[:, column]
+        kept = ~np.isnan(target)
+        self._own = examples.pooled[kept, 0 if place is None else place + 1]
+        self._y, self._recordings = target[kept], examples.recordings[kept]
+        self._plain = examples.plain[kept]
+        self._known = learner.known
+        together = np.concatenate([self._own, self._known])
+        self._mean, self._deviation = together.mean(axis=0), together.std(axis=0) + 1e-3
+        self._from = None if place is None else learner.row_of(place)
+
+    def fit(self) -> tuple[Array, float, float]:
+        """Return the row (width + 1,), bias last, the threshold, and the average precision on recordings left out."""
+        left_out = self._left_out()
+        known = self._scores(self._known, self._fitted(np.ones(len(self._y), dtype=bool)))
+        truth = np.concatenate([self._y[self._plain], np.zeros(len(known))])[:, None]
+        scores = np.concatenate([left_out, known if self._from is None else np.zeros(0)])
+        truth = truth[: len(scores)]
+        p = (1 / (1 + np.exp(-np.clip(scores, -30, 30))))[:, None]
+        limit = round(float(np.clip(metrics.best_thresholds(truth, p)[0], 0.2, 0.8)), 2)
+        precision = float(metrics.average_precision(truth, p)[0])
+        return self._row(self._fitted(np.ones(len(self._y), dtype=bool))), limit, round(precision, 3)
+
+    def _fitted(self, used: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return what is added to the row, on standardised values, learnt from the examples `used` and the background."""
+        x = (np.concatenate([self._own[used], self._known]) - self._mean) / self._deviation
+        offset = self._offset(np.concatenate([self._own[used], self._known]))
+        if self._from is None:
+            y = np.concatenate([self._y[used], np.zeros(len(self._known))])
+        else:  # of its background, a known label shall say what it said
+            y = np.concatenate([self._y[used], 1 / (1 + np.exp(-offset[used.sum() :]))])
+        penalty = PENALTY if self._from is None else PENALTY_KNOWN
+        return logistic.fit(x, y, penalty=penalty, offset=offset)
+
+    def _offset(self, values: Array) -> NDArray[np.float64]:
+        if self._from is None:
+            return np.zeros(len(values))
+        weights, bias, scale, shift = self._from
+        return np.clip(scale * (values @ weights + bias) + shift, -30, 30).astype(np.float64)
+
+    def _scores(self, values: Array, added: NDArray[np.float64]) -> NDArray[np.float64]:
+        return ((values - self._mean) / self._deviation) @ added[:-1] + added[-1] + self._offset(values)
+
+    def _row(self, added: NDArray[np.float64]) -> Array:
+        """Return the row of the head that gives these scores, before calibration."""
+        slope = added[:-1] / self._deviation
+        level = added[-1] - float(slope @ self._mean)
+        if self._from is None:
+            return np.append(slope, level).astype(np.float32)
+        weights, bias, scale, _ = self._from
+        return np.append(weights + slope / scale, bias + level / scale).astype(np.float32)
+
+    def _left_out(self) -> NDArray[np.float64]:
+        """Return scores of the recordings as they are, each from a row that was learnt without it."""
+        scores = np.zeros(int(self._plain.sum()))
+        fold_of = {recording: i % FOLDS for i, recording in enumerate(self._in_turn())}
+        folds = np.array([[fold_of.get(int(r), -1) for r in pair] for pair in self._recordings])
+        for fold in range(FOLDS):
+            here = folds[self._plain][:, 0] == fold
+            if here.any():
+                added = self._fitted(~(folds == fold).any(axis=1))
+                scores[here] = self._scores(self._own[self._plain][here], added)
+        return scores
+
+    def _in_turn(self) -> list[int]:
+        """Return the recordings, those of the label first: each fold gets as many of them."""
+        firsts = dict(zip(self._recordings[self._plain][:, 0].tolist(), self._y[self._plain].tolist(), strict=True))
+        return sorted(firsts, key=lambda recording: (-firsts[recording], recording))
+
+
+def _extended(calibration: Calibration) -> Calibration:
+    return Calibration((*calibration.scale, 1.0), (*calibration.bias, 0.0))
+
+
+def _chosen(head: heads.Head, config: ModelConfig, places: list[int]) -> tuple[heads.Head, ModelConfig]:
+    """Return a head and its configuration with some of the labels alone."""
+    assert config.calibration and config.frame_calibration
+
+    def of(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(values[i] for i in places)
+
+    return head.of(places), replace(
+        config,
+        labels=tuple(config.labels[i] for i in places),
+        thresholds=of(config.thresholds),
+        calibration=Calibration(of(config.calibration.scale), of(config.calibration.bias)),
+        frame_calibration=Calibration(of(config.frame_calibration.scale), of(config.frame_calibration.bias)),
+    )
+
+
+def _card(config: ModelConfig, base: ModelConfig, counts: dict[str, int], precision: dict[str, float]) -> str:
+    named = ", ".join(label.id for label in config.labels)
+    learnt = "\n".join(f"| {label} | {n} | {precision[label]:.2f} |" for label, n in counts.items())
+    return f"""# {config.id}
+
+Hears {named}. Made from {base.id} by `whoplays train --from`: its network up to the last layer, and rows for these labels:
+
+| label | recordings | average precision, each recording judged without itself |
+|---|---|---|
+{learnt}
+
+Labels that are not in the table have the scores that {base.id} gives, to the last bit.
+How it does on other recordings must be measured there. The licence of those recordings is not known to whoplays; of
+{base.id}, its own card tells.
+"""

@@ -1,0 +1,45 @@
+"""The card of a model that the recipe `report` made."""
+
+# ruff: noqa: E501 - the card's lines are as long as their sentences
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..model.folder import ModelConfig
+
+
+def card(config: ModelConfig, facts: Mapping[str, Any]) -> str:
+    """Return the model's card: what it is, what it was trained on, how good it was, what it cannot do."""
+    rows, people = facts["rows"], facts["recordings"]
+    named = ", ".join(label.id for label in config.labels)
+    judged = ", ".join(f"{name} {value:.3f}" for name, value in facts["validation"].items()) or "no validation rows"
+    exclusive = config.activation == "softmax"
+    limits = (
+        "Its scores share one unit of probability: in a duet the instruments compete, and silence or speech still scores."
+        if exclusive
+        else "Its thresholds were chosen on the validation rows, and hold for recordings like those."
+    )
+    return f"""# {config.id}
+
+A recogniser of {named}: the student report's network ({config.activation}), trained by whoplays {facts["whoplays"]}.
+
+- Reads: {config.features.kind} of {config.window_s:g} s windows at {config.features.sample_rate} Hz; a recording's score is the mean over windows.
+- Trained on: {rows["training"]} rows of {people["training"]} recordings, pitch variants {_semitones(facts)} semitones; left out {rows["left_out"]["training"]} rows that the loss cannot use.
+- Settings: {json.dumps(facts["settings"])}
+- Stopped after {len(facts["history"])} epochs ({facts["stopped"]}); the weights are those of epoch {facts["best_epoch"]}.
+- On {rows["validation"]} validation rows of {people["validation"]} recordings, on which the epoch was chosen: {judged}.
+- Test: run `whoplays evaluate`; what this card says about quality is on the optimistic side.
+
+## Limits
+
+{limits}
+It has heard nothing but the recordings it was trained on: how it does on others must be measured there.
+The licence of the training recordings is not known to whoplays; whoever passes the model on should state it here.
+"""
+
+
+def _semitones(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{value:+g}" if value else "0" for value in facts["variants_semitones"])

@@ -1,0 +1,413 @@
+"""The recipe `default`: the network that ships, on crops that are mixed anew for every step.
+
+It trains on a data set that `whoplays dataset build --features logmel` made, or on a folder of rendered material
+(recipe/ in a checkout), where a teacher's embedding is matched besides. An epoch is a number of steps, not a pass through
+the rows: no two crops are alike.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError, ModelError, UsageError
+from ..evaluation import metrics
+from ..model import folder as model_folder
+from ..storage.address import Place, place
+from ..storage.files import only_writer
+from . import augment, calibrate, checkpoint, export, together
+from .augment import FRAMES_PER_STEP, Examples
+from .checkpoint import Checkpoint
+from .default_settings import DefaultSettings
+from .history import History, Row
+from .losses import masked_crossentropy, masked_distance
+from .pools import MaterialPool, Pool, open_pools, training_shards
+from .steps import MeanOfSteps
+from .together import Alone, Exchange, check_progress, of_first, total
+from .watch import Elsewhere, Watcher
+
+Array = NDArray[np.float32]
+
+#: What the network hears at once in use: longer than its crops, which its pooling over time allows.
+WINDOW_S = 10.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left: the model folder, its history (one row an epoch), and why it stopped."""
+
+    folder: Path
+    history: list[Row]
+    stopped: str = "epochs"
+    already_there: bool = False
+
+
+def train_default(
+    source: Place | str,
+    out: Path | str,
+    settings: DefaultSettings | None = None,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> Trained:
+    """Train on a data set or a folder of rendered material, and write a model folder.
+
+    Killed at any time, it goes on with `resume` from its last finished epoch; `epochs` may have changed then.
+    elsewhere: what goes through the epochs instead of this process, by `epochs_of_default`. Raises `DatasetError` for a
+    source that does not fit, `UsageError` for a folder that holds another run.
+    """
+    settings, watcher, out = settings or DefaultSettings(), watcher or Watcher(), Path(out)
+    with only_writer(out):
+        if resume and not (out / checkpoint.CHECKPOINT).exists() and (out / model_folder.CONFIG).exists():
+            history = list(model_folder.read(out).config.training.get("history", []))
+            return Trained(out, history, already_there=True)
+        if elsewhere:
+            check_folder(out, resume)
+        stopped = elsewhere() if elsewhere else ""
+        if elsewhere:  # of the rows of training, only one shard is looked at
+            pools = open_pools(place(source), part=(0, training_shards(place(source))))
+            run = _Run(settings, *pools, out, Watcher())
+            run.begin(resume=True)
+            run.end(stopped)
+        else:
+            run = _Run(settings, *open_pools(place(source)), out, watcher)
+            run.begin(resume)
+            run.go()
+        run.finish()
+    return Trained(out, run.history.rows, run.stopped)
+
+
+def epochs_of_default(
+    source: Place, out: Path, settings: DefaultSettings, *, watcher: Watcher, exchange: Exchange
+) -> None:
+    """Go through the epochs in one of several processes, each with its part of the shards.
+
+    The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
+    """
+    pools = open_pools(source, part=(exchange.rank, exchange.workers))
+    run = _Run(settings, *pools, out, watcher, exchange)
+    run.begin(resume=True)
+    run.go()
+
+
+def check_folder(folder: Path, resume: bool) -> bool:
+    """Return whether a folder holds a run to go on with. Raises `UsageError` when it does and nobody said so."""
+    begun = (folder / checkpoint.CHECKPOINT).exists()
+    if not begun and not resume and (folder / model_folder.CONFIG).exists():
+        raise UsageError(f"{folder}: holds a finished model; name another folder")
+    if begun and not resume:
+        raise UsageError(f"{folder}: holds an unfinished run; add --resume to go on with it, or name another folder")
+    return begun
+
+
+class _Run:
+    """One training run: `begin`, `go`, `finish`."""
+
+    def __init__(
+        self,
+        settings: DefaultSettings,
+        training: Pool,
+        validation: Pool,
+        folder: Path,
+        watcher: Watcher,
+        exchange: Exchange | None = None,
+    ) -> None:
+        self.exchange = exchange or Alone()
+        rows = total(self.exchange, [len(training) > 0, len(training)])
+        if rows[0] < self.exchange.workers:
+            raise DatasetError("there is no row of training; build the data set with more recordings")
+        self.settings, self.training, self.validation, self.folder, self.watcher = (
+            settings,
+            training,
+            validation,
+            folder,
+            watcher,
+        )
+        self.rows = int(rows[1])  # of all processes
+        self.crop_steps = min(settings.crop_steps, training.frames // FRAMES_PER_STEP)
+        if self.crop_steps < 4:
+            raise DatasetError(
+                f"rows of {training.frames} frames are too short; {4 * FRAMES_PER_STEP} or more are needed"
+            )
+        self.crop_steps -= self.crop_steps % 4
+        wanted = -(-self.rows // settings.batch_size)
+        self.steps = settings.steps_per_epoch or min(200, max(20, wanted))
+        self.history = History()
+        self.stopped = "epochs"
+
+    def _measured(self) -> tuple[Array, Array]:
+        """Return mean and variance of each band over some crops. Resumed runs take those of their checkpoint."""
+        sample = _crops(self.training, np.random.default_rng(self.settings.seed), 512, self.crop_steps).features
+        mean, variance = sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)
+        return of_first(self.exchange, mean).astype(np.float32), of_first(self.exchange, variance).astype(np.float32)
+
+    def _build(self, mean: Array, variance: Array) -> None:
+        from .framework import load_keras
+        from .networks import default_network, drop_apart
+
+        keras, settings = load_keras(), self.settings
+        keras.utils.set_random_seed(settings.seed)
+        self.bands = [mean, variance]
+        model = default_network(
+            self.training.settings.width,
+            len(self.training.labels),
+            mean=mean,
+            variance=variance,
+            filters=settings.filters,
+            blocks=settings.blocks,
+            hidden=settings.hidden,
+            embedding=self.training.embedding,
+            seed=settings.seed,
+        )
+        drop_apart(model, self.exchange.rank)
+        optimizer = keras.optimizers.AdamW(
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            use_ema=True,
+            ema_momentum=settings.ema,
+            clipnorm=2.0,
+        )
+        losses: dict[str, Any] = {"logits": masked_crossentropy, "frame_logits": masked_crossentropy}
+        weights = {"logits": 1.0, "frame_logits": settings.over_time}
+        if self.training.embedding:
+            losses["embedding"], weights["embedding"] = masked_distance, settings.teacher
+        self.model, self.optimizer = model, optimizer
+        if self.exchange.workers > 1:
+            learner = together.Learner(model, optimizer, self.exchange, losses, weights)
+            self._learn: Callable[..., dict[str, float]] = learner
+            self._forget = learner.forget
+            return
+        model.compile(optimizer=optimizer, loss=losses, loss_weights=weights)
+        optimizer.build(model.trainable_variables)
+        if keras.backend.backend() == "jax":
+            averaging = MeanOfSteps(model)
+            self._learn, self._forget = averaging, averaging.forget
+            return
+        self._learn, self._forget = functools.partial(model.train_on_batch, return_dict=True), model.reset_metrics
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        told = {
+            k: v
+            for k, v in asdict(self.settings).items()
+            if k not in ("epochs", "name", "version", "steps_per_epoch", "learning_rate", "restart")
+        }
+        return {
+            "recipe": "default",
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in told.items()},
+            "embedding": self.training.embedding,
+        }
+
+    def begin(self, resume: bool) -> None:
+        """Start, or go on from the folder's checkpoint. Raises `UsageError` when the folder holds something else."""
+        check_folder(self.folder, resume)
+        found = checkpoint.read(self.folder)
+        check_progress(self.exchange, len(found.facts["history"]) if found else 0)
+        self._build(*(found.groups["bands"] if found else self._measured()))
+        if found is not None:
+            if differs := checkpoint.difference(self._identity, found.identity):
+                raise UsageError(f"{self.folder}: holds another run ({differs}); name another folder, or remove it")
+            self.model.set_weights(list(found.groups["weights"]))
+            for variable, value in zip(self.optimizer.variables, found.groups["optimizer"], strict=True):
+                variable.assign(value)
+            self.history = History(list(found.facts["history"]))
+            self.kept_rows = int(found.facts.get("rows", self.rows))
+        self.watcher.begin(
+            {
+                "labels": [label.id for label in self.training.labels],
+                "training": self.rows,
+                "validation": len(self.validation),
+                "left_out": {},
+                "steps": self.steps,
+                "epochs": self.settings.epochs,
+                "epoch": len(self.history.rows) + 1,
+                "resumed": found is not None,
+                "weights": int(self.model.count_params()),
+            }
+        )
+
+    def go(self) -> None:
+        """Train until the epochs are over; Ctrl-C ends it early, with what there is."""
+        try:
+            while len(self.history.rows) < self.settings.epochs:
+                self._epoch(len(self.history.rows) + 1)
+        except KeyboardInterrupt:
+            if not self.history.rows:
+                raise
+            self.stopped = "interrupted"
+
+    def _epoch(self, number: int) -> None:
+        begun, sums = time.monotonic(), np.zeros(0)
+        if isinstance(self.training, MaterialPool) and self.exchange.workers == 1:
+            self.training.refresh()
+        done = 0
+        for done, examples in enumerate(self._batches(number), start=1):
+            self.optimizer.learning_rate.assign(self.settings.rate_after(number - 1 + done / self.steps))
+            found = self._learn(examples.features, self._targets(examples))
+            values = np.array([float(found[name]) for name in sorted(found)])
+            sums = values  # Keras averages over the epoch itself
+            self.watcher.step(number, done, self.steps, {})
+        if not np.isfinite(sums).all():
+            raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
+        row: Row = {
+            "epoch": number,
+            "steps": self.steps,
+            "seconds": 0.0,
+            **{name: float(v) for name, v in zip(sorted(found), sums, strict=True)},
+        }
+        self._forget()
+        together.settle(self.exchange, self.model)
+        first = self.exchange.rank == 0
+        if first and len(self.validation):
+            with self._averaged():
+                targets, logits = self.judge(number)
+            row["val_map"] = float(np.nanmean(metrics.average_precision(targets, 1 / (1 + np.exp(-logits)))))
+        row["seconds"] = round(time.monotonic() - begun, 1)
+        self.history.rows.append(row)
+        if first:
+            self._keep()
+        self.watcher.epoch(row, best=True)
+
+    def _batches(self, epoch: int) -> Iterator[Examples]:
+        """Yield the epoch's batches; the next ones are drawn in a thread while one trains."""
+        with ThreadPoolExecutor(1) as reader:
+            waiting = [reader.submit(self._batch, epoch, step) for step in range(min(3, self.steps))]
+            for step in range(self.steps):
+                examples = waiting.pop(0).result()
+                if step + 3 < self.steps:
+                    waiting.append(reader.submit(self._batch, epoch, step + 3))
+                yield examples
+
+    def _batch(self, epoch: int, step: int) -> Examples:
+        """Draw one batch, or this process's share: a function of seed, epoch, step and rank (and of the rows there are)."""
+        rank, workers = self.exchange.rank, self.exchange.workers
+        rng = np.random.default_rng([self.settings.seed, epoch, step, *([rank] if rank else [])])
+        share = (self.settings.batch_size + workers - 1 - rank) // workers
+        examples = _crops(self.training, rng, share, self.crop_steps)
+        n, frames, bands = examples.features.shape
+        parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=self.settings.mix)
+        return augment.apply(examples, parameters, log_offset=self.training.settings.log_offset)
+
+    def _targets(self, examples: Examples) -> dict[str, Array]:
+        targets = {"logits": examples.clip, "frame_logits": examples.steps}
+        if self.training.embedding:
+            targets["embedding"] = examples.embedding
+        return targets
+
+    def judge(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, Array]:
+        """Return targets and logits (crops, labels) of validation crops, half of them mixed, not otherwise changed."""
+        rng, all_targets, all_logits = np.random.default_rng([seed, 1]), [], []
+        for _ in range(-(-min(crops, 4 * len(self.validation)) // 64)):
+            examples = _crops(self.validation, rng, 64, self.crop_steps)
+            n, frames, bands = examples.features.shape
+            plain = augment.only_mixing(augment.draw(rng, n, frames=frames, bands=bands, mix=0.5))
+            examples = augment.apply(examples, plain, log_offset=self.training.settings.log_offset)
+            all_targets.append(examples.clip)
+            all_logits.append(np.asarray(self.model.predict_on_batch(examples.features)["logits"]))
+        return np.concatenate(all_targets), np.concatenate(all_logits)
+
+    def _averaged(self) -> Any:
+        return _AveragedWeights(self.model, self.optimizer)
+
+    def _keep(self) -> None:
+        groups = {
+            "bands": self.bands,
+            "weights": [np.asarray(value) for value in self.model.get_weights()],
+            "optimizer": [np.asarray(variable.numpy()) for variable in self.optimizer.variables],
+        }
+        Checkpoint(self._identity, {"history": self.history.rows, "rows": self.rows}, groups).write(self.folder)
+        self.history.write(self.folder / "history.csv")
+
+    def end(self, stopped: str) -> None:
+        """End a run whose epochs were gone through elsewhere. stopped: "interrupted", or "" when they are over."""
+        if not self.history.rows:
+            raise ModelError(f"{self.folder}: no checkpoint came; it must lie where every node sees the same files")
+        self.stopped, self.rows = stopped or self.stopped, self.kept_rows
+
+    def finish(self) -> None:
+        """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
+        self.ship(self.folder)
+        if self.stopped != "interrupted":
+            (self.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+
+    def ship(self, folder: Path) -> None:
+        """Write a model folder from the averaged weights as they are now, calibrated on validation."""
+        with self._averaged():
+            network = export.to_onnx(
+                self.model,
+                frames=None,
+                width=self.training.settings.width,
+                outputs={n: n for n in ("logits", "frame_logits")},
+            )
+            calibration, limits = None, tuple[float, ...]()
+            if len(self.validation):
+                targets, logits = self.judge(crops=2048)
+                calibration = calibrate.platt(logits, targets)
+                limits = calibrate.thresholds(logits, targets, calibration)
+        config = model_folder.ModelConfig(
+            name=self.settings.name,
+            version=self.settings.version,
+            labels=self.training.labels,
+            features=self.training.settings,
+            window_s=WINDOW_S,
+            min_window_s=WINDOW_S,  # a note repeated to fill a window is heard better than one that fills a crop
+            padding="repeat",
+            pooling="max",
+            thresholds=limits,
+            calibration=calibration,
+            training={
+                "recipe": "default",
+                "settings": self._identity,
+                "history": self.history.rows,
+                "rows": self.rows,
+            },
+        )
+        model_folder.write(folder, config, network, card(config))
+
+
+class _AveragedWeights:
+    """Within it, the model has the averaged weights."""
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        self._model, self._optimizer = model, optimizer
+
+    def __enter__(self) -> None:
+        self._kept = self._model.get_weights()
+        self._optimizer.finalize_variable_values(self._model.trainable_variables)
+        self._model.set_weights(self._model.get_weights())  # arrays of its own: JAX may free what it is given
+
+    def __exit__(self, *error: object) -> None:
+        self._model.set_weights(self._kept)
+
+
+def _crops(pool: Pool, rng: np.random.Generator, n: int, steps: int) -> Examples:
+    rows = rng.integers(len(pool), size=n)
+    starts = rng.integers(pool.frames // FRAMES_PER_STEP - steps + 1, size=n)
+    return pool.crops(rows, starts, steps)
+
+
+def card(config: model_folder.ModelConfig) -> str:
+    """Return the card of a model trained by this recipe: what it is, and what is not known of it."""
+    history = config.training["history"]
+    judged = f"{history[-1]['val_map']:.3f}" if history and "val_map" in history[-1] else "not judged, without rows"
+    named = ", ".join(label.id for label in config.labels)
+    return f"""# {config.id}
+
+Hears {named}, each with a score of its own, over time and in all; trained by the recipe `default`.
+
+- Reads: log-mel of windows of {config.window_s:g} s; a recording under {config.min_window_s:g} s is repeated to that.
+- Trained on {config.training["rows"]} rows for {len(history)} epochs.
+- Mean average precision on validation crops, half of them mixtures: {judged}.
+  Thresholds and calibration are from the same crops.
+
+How it does on other recordings must be measured there. The licence of the training recordings is not known to whoplays.
+"""

@@ -1,0 +1,258 @@
+"""A trained Keras network -> ONNX, checked against Keras; and a model folder -> one ONNX file for other programs.
+
+The network in a model folder ends in logits; the activation, with the calibration, is applied by whoever uses it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError, UsageError, WhoplaysError, missing_extra
+from ..model.folder import NETWORK, ModelConfig, Network
+from ..model.folder import read as read_model
+from ..storage.files import write_atomically
+from .framework import load_keras
+
+OPSET = 17
+TOLERANCE = 1e-5  # of the largest logit, or of 1 where all are smaller
+BATCH_SIZES = (1, 5)
+
+Outputs = Mapping[str, NDArray[np.float32]]
+
+
+def to_onnx(model: Any, *, frames: int | None, width: int, outputs: Mapping[str, str] | None = None) -> bytes:
+    """Return a Keras network as ONNX: `features` (batch, frames, width) -> `logits`, and what else `outputs` names.
+
+    frames None: any number of frames. outputs: ONNX name -> name of the layer whose output it is (logits: the layer
+    `logits`). The result was run beside Keras at batch sizes 1 and 5. Raises `ModelError` when the two differ by more
+    than 1e-5 of the largest logit.
+    """
+    keras = load_keras()
+    named = dict(outputs or {"logits": "logits"})
+    outputs_by_name = {name: model.get_layer(layer).output for name, layer in named.items()}
+    part = keras.Model(model.input, outputs_by_name, name=model.name)
+    content = _converted(part, frames, width)
+    check(content, lambda x: _as_arrays(part(x, training=False)), frames=frames, width=width)
+    return content
+
+
+def _as_arrays(outputs: Mapping[str, Any]) -> Outputs:
+    keras = load_keras()
+    return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
+
+
+def _converted(part: Any, frames: int | None, width: int) -> bytes:
+    if load_keras().backend.backend() != "tensorflow":
+        return _converted_elsewhere(part, frames, width)
+    try:
+        import tensorflow as tf
+        import tf2onnx
+    except ImportError as error:
+        raise missing_extra(error.name or "tf2onnx", "train", "Export to ONNX") from None
+    signature = [tf.TensorSpec((None, frames, width), tf.float32, name="features")]
+    function = tf.function(lambda features: part(features, training=False), input_signature=signature)
+    with quiet():
+        model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    _rename(model.graph)
+    _name_axes(model.graph)
+    model.producer_name, model.producer_version = "whoplays", ""
+    model.graph.name, model.graph.doc_string = part.name, ""
+    return model.SerializeToString(deterministic=True)
+
+
+def _converted_elsewhere(part: Any, frames: int | None, width: int) -> bytes:
+    """Have another process convert it: the converter reads TensorFlow, and a process has one backend of Keras."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "model.json").write_text(part.to_json(), encoding="utf-8")
+        weights = {f"{i:04d}": value for i, value in enumerate(part.get_weights())}
+        np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]
+        (folder / "order.json").write_text(json.dumps({"frames": frames, "width": width}), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "whoplays.training.export", name],
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            told = (done.stderr.strip().splitlines() or ["it was ended"])[-1]
+            raise ModelError(f"the network could not be converted to ONNX through TensorFlow ({told[:200]})")
+        return (folder / "model.onnx").read_bytes()
+
+
+def _convert_for_another(folder: Path) -> None:
+    """Be that process: read model and weights from a folder, write ONNX beside them."""
+    keras = load_keras()
+    from . import networks as layers
+
+    order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
+    text = (folder / "model.json").read_text(encoding="utf-8")
+    part = keras.models.model_from_json(text, custom_objects={"CountedDropout": layers.CountedDropout})
+    with np.load(folder / "weights.npz", allow_pickle=False) as weights:
+        part.set_weights([weights[name] for name in sorted(weights.files)])
+    (folder / "model.onnx").write_bytes(_converted(part, order["frames"], order["width"]))
+
+
+def _name_axes(graph: Any) -> None:
+    for value in [*graph.input, *graph.output]:
+        for i, axis in enumerate(value.type.tensor_type.shape.dim):
+            if not axis.dim_value:
+                axis.dim_param = "batch" if i == 0 else f"{value.name}_{i}"
+
+
+def _rename(graph: Any) -> None:
+    """Number what is inside in the order of use: names given on the way depend on what was converted before.
+
+    Equal weights then give equal bytes, so a run that was interrupted can be held against one that was not.
+    """
+    names = {value.name: value.name for value in [*graph.input, *graph.output]}
+    for number, node in enumerate(graph.node):
+        for field in (node.input, node.output):
+            for i, name in enumerate(field):
+                if name:  # an empty one stands for an input that is left out
+                    field[i] = names.setdefault(name, f"t{len(names)}")
+        node.name = f"n{number}"
+    used = sorted((i for i in graph.initializer if i.name in names), key=lambda i: int(names[i.name].removeprefix("t")))
+    for initializer in used:
+        initializer.name = names[initializer.name]
+    kept = [type(i).FromString(i.SerializeToString()) for i in used]
+    del graph.initializer[:], graph.value_info[:]
+    graph.initializer.extend(kept)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back the converter's own talk; what fails still raises."""
+    if os.environ.get("WHOPLAYS_DEBUG"):
+        yield
+        return
+    before = logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def check(
+    content: bytes, reference: Callable[[NDArray[np.float32]], Outputs], *, frames: int | None, width: int
+) -> float:
+    """Run ONNX bytes beside `reference` on made-up features; return the largest difference, relative to the logits.
+
+    Raises `ModelError` when it is over 1e-5, when names or shapes differ, or when something is not finite.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for batch, length in zip(BATCH_SIZES, (frames or 250, frames or 501), strict=True):
+        x = (rng.normal(size=(batch, length, width)) * 5 - 5).astype(np.float32)
+        expected = reference(x)
+        found = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"features": x}), strict=True))
+        worst = max(worst, _difference(found, expected))
+    if not worst <= TOLERANCE:
+        raise ModelError(
+            f"the exported network differs from the trained one by {worst:.1e} of its logits, over {TOLERANCE:.0e}"
+        )
+    return worst
+
+
+def _difference(found: Outputs, expected: Outputs) -> float:
+    if set(found) != set(expected):
+        raise ModelError(f"the exported network gives {sorted(found)}; {sorted(expected)} were expected")
+    worst = 0.0
+    for name, value in expected.items():
+        if found[name].shape != value.shape:
+            raise ModelError(f"the exported network's {name} has shape {found[name].shape}; {value.shape} was expected")
+        gap = np.max(np.abs(found[name] - value)) / max(1.0, float(np.max(np.abs(value))))
+        worst = max(worst, float(gap) if np.isfinite(gap) else float("inf"))
+    return worst
+
+
+def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
+    """Write a model folder as one self-describing ONNX file, and return its facts.
+
+    The file reads `features` and gives `probabilities` (batch, labels) beside what the network itself gives;
+    calibration and activation are inside. Its metadata hold the configuration (labels, feature settings, thresholds)
+    as JSON under `whoplays`. It was run beside the model folder before it was written. Raises `ModelError`.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise missing_extra("onnx", "train", "Export") from None
+    found = read_model(model_folder)
+    out = Path(out)
+    if out.is_dir():
+        raise UsageError(f"{out}: is a folder; name a file to write, such as {out / 'model.onnx'}")
+    network = Network(found)
+    model = onnx.load_model_from_string(found.content(NETWORK))
+    _append_probabilities(model, found.config)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "whoplays", json.dumps(found.config.to_dict(), ensure_ascii=False)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+
+    def reference(x: NDArray[np.float32]) -> Outputs:
+        whole, over_time = network.logits(x)
+        told = {"logits": whole, "probabilities": network.probabilities(x)[0]}
+        return told if over_time is None else told | {"frame_logits": over_time}
+
+    settings = found.config.features
+    frames = _fixed_frames(model) or settings.steps
+    worst = check(content, reference, frames=frames, width=settings.width)
+    write_atomically(out, content)
+    return {"file": str(out), "bytes": len(content), "model": found.config.id, "difference": worst, "frames": frames}
+
+
+def _fixed_frames(model: Any) -> int | None:
+    return int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value) or None
+
+
+def _append_probabilities(model: Any, config: ModelConfig) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    assert config.calibration is not None
+    scale, bias = (np.array(values, dtype=np.float32) for values in (config.calibration.scale, config.calibration.bias))
+    graph = model.graph
+    graph.initializer.extend(
+        [numpy_helper.from_array(scale, "whoplays_scale"), numpy_helper.from_array(bias, "whoplays_bias")]
+    )
+    activation: dict[str, Any] = {"name": "whoplays_activation"} | (
+        {"axis": -1} if config.activation == "softmax" else {}
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Mul", ["logits", "whoplays_scale"], ["whoplays_scaled"], name="whoplays_mul"),
+            helper.make_node("Add", ["whoplays_scaled", "whoplays_bias"], ["whoplays_shifted"], name="whoplays_add"),
+            helper.make_node(config.activation.capitalize(), ["whoplays_shifted"], ["probabilities"], **activation),
+        ]
+    )
+    shape: list[str | int | None] = ["batch", len(config.labels)]
+    graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, shape))
+
+
+if __name__ == "__main__":
+    try:
+        _convert_for_another(Path(sys.argv[1]))
+    except WhoplaysError as error:
+        sys.exit(str(error))

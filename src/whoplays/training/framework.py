@@ -1,0 +1,50 @@
+"""The one door to Keras: asked for only by what trains, quiet, and a clear word when it is not installed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import UsageError, missing_extra
+
+
+def load_keras() -> Any:
+    """Return the `keras` module. Raises `MissingExtraError` when it, or the backend it is set to, is not installed.
+
+    The backend is TensorFlow unless the environment variable KERAS_BACKEND or Keras' own settings file says otherwise.
+    What TensorFlow's C++ side prints while it is being loaded is kept from people's screens; WHOPLAYS_DEBUG shows it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with _quiet_while_loading():
+            import keras
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "keras", "train", "Training") from None
+    except ImportError as error:
+        raise UsageError(f"Keras is installed but cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+    return keras
+
+
+@contextlib.contextmanager
+def _quiet_while_loading() -> Iterator[None]:
+    """Hold back file descriptor 2: C++ writes there before any logging can be set. What an error said is passed on."""
+    if "keras" in sys.modules or os.environ.get("WHOPLAYS_DEBUG"):
+        yield
+        return
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,168 @@
+"""The last layers of a network that the recipe `default` trained: taken off, looked at, put on again with other labels.
+
+Such a network makes `hidden` (batch, steps, width) of a recording, and of that, for each label,
+
+    frame_logits = hidden @ weights + bias                       over time
+    logits = sum over steps of softmax(hidden @ attention + attention_bias) * frame_logits
+
+so that, given how much each step counts, everything up to the logits is linear in what can be learnt anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError, missing_extra
+
+Array = NDArray[np.float32]
+HIDDEN = "hidden"
+
+
+@dataclass(frozen=True)
+class Head:
+    """Weights and attention, (width, labels) each, and their biases (labels,)."""
+
+    weights: Array
+    bias: Array
+    attention: Array
+    attention_bias: Array
+
+    def pooled(self, hidden: Array) -> Array:
+        """Return what each label's attention makes of hidden (batch, steps, width): (batch, labels, width)."""
+        z = hidden @ self.attention + self.attention_bias
+        share = np.exp(z - z.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        return np.einsum("bsl,bsw->blw", share, hidden)
+
+    def joined(self, other: Head) -> Head:
+        """Return a head with the labels of both, these first."""
+        return Head(
+            np.concatenate([self.weights, other.weights], axis=1),
+            np.concatenate([self.bias, other.bias]),
+            np.concatenate([self.attention, other.attention], axis=1),
+            np.concatenate([self.attention_bias, other.attention_bias]),
+        )
+
+    def of(self, labels: list[int]) -> Head:
+        """Return a head with some of the labels, in that order."""
+        return Head(self.weights[:, labels], self.bias[labels], self.attention[:, labels], self.attention_bias[labels])
+
+
+class Body:
+    """A network without its head, ready to run."""
+
+    def __init__(self, network: bytes) -> None:
+        """Open what `taken_off` gave."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 4
+        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+    def hidden(self, x: Array, *, at_once: int = 16) -> Iterator[Array]:
+        """Yield hidden (rows, steps, width) for some rows of x (n, frames, bands) at a time."""
+        for first in range(0, len(x), at_once):
+            yield self._session.run([HIDDEN], {"features": np.ascontiguousarray(x[first : first + at_once])})[0]
+
+
+def taken_off(network: bytes) -> tuple[bytes, Head]:
+    """Return the body, features -> `hidden`, as ONNX, and the head. Raises `ModelError` for a network of another make."""
+    onnx = _onnx()
+    model = onnx.load_model_from_string(network)
+    makers = {output: node for node in model.graph.node for output in node.output}
+    numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    try:
+        weights, bias, hidden = _dense(makers, numbers, "frame_logits")
+        attended = makers[_only(makers["logits"], "ReduceSum").input[0]]
+        softmax = next(makers[name] for name in _only(attended, "Mul").input if name != "frame_logits")
+        attention, attention_bias, same = _dense(makers, numbers, _only(softmax, "Softmax").input[0])
+        if same != hidden:
+            raise KeyError("attention")
+    except (KeyError, StopIteration, IndexError):
+        raise ModelError(
+            "its network does not end as those of the recipe default do; train from another model"
+        ) from None
+    makers[hidden].output[list(makers[hidden].output).index(hidden)] = HIDDEN
+    for node in model.graph.node:
+        node.input[:] = [HIDDEN if name == hidden else name for name in node.input]
+    _end_in(model, {HIDDEN: ["batch", "steps", weights.shape[0]]})
+    return model.SerializeToString(deterministic=True), Head(weights, bias, attention, attention_bias)
+
+
+def put_on(body: bytes, head: Head) -> bytes:
+    """Return a body that `taken_off` gave, with this head, as ONNX."""
+    onnx = _onnx()
+    helper, model = onnx.helper, onnx.load_model_from_string(body)
+    tensors = {"weights": head.weights, "bias": head.bias}
+    tensors |= {"attention": head.attention, "attention_bias": head.attention_bias, "axis": np.array([1])}
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(value, np.int64 if name == "axis" else np.float32), f"head_{name}")
+        for name, value in tensors.items()
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("MatMul", [HIDDEN, "head_weights"], ["head_heard"]),
+            helper.make_node("Add", ["head_heard", "head_bias"], ["frame_logits"]),
+            helper.make_node("MatMul", [HIDDEN, "head_attention"], ["head_asked"]),
+            helper.make_node("Add", ["head_asked", "head_attention_bias"], ["head_scored"]),
+            helper.make_node("Softmax", ["head_scored"], ["head_shares"], axis=1),
+            helper.make_node("Mul", ["head_shares", "frame_logits"], ["head_weighed"]),
+            helper.make_node("ReduceSum", ["head_weighed", "head_axis"], ["logits"], keepdims=0),
+        ]
+    )
+    labels = len(head.bias)
+    _end_in(model, {"logits": ["batch", labels], "frame_logits": ["batch", "steps", labels]})
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError:
+        raise missing_extra("onnx", "adapt", "Training from a model") from None
+    return onnx
+
+
+def _only(node: Any, kind: str) -> Any:
+    if node.op_type != kind:
+        raise KeyError(kind)
+    return node
+
+
+def _dense(makers: dict[str, Any], numbers: dict[str, Array], name: str) -> tuple[Array, Array, str]:
+    """Return weights, bias and the input's name of the dense layer that makes `name`, with or without flattening around it."""
+    add = _only(makers[name], "Add")
+    bias = next(value for value in add.input if value in numbers)
+    product = makers[next(value for value in add.input if value not in numbers)]
+    if product.op_type == "Reshape":
+        product = makers[product.input[0]]
+    given, weights = _only(product, "MatMul").input
+    if given in makers and makers[given].op_type == "Reshape":
+        given = makers[given].input[0]
+    return numbers[weights].astype(np.float32), numbers[bias].astype(np.float32), given
+
+
+def _end_in(model: Any, outputs: dict[str, list[Any]]) -> None:
+    """Make these the outputs, and drop what none of them needs."""
+    onnx, graph = _onnx(), model.graph
+    needed, kept = set(outputs), []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            kept.append(node)
+    nodes, tensors = kept[::-1], [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.node[:], graph.initializer[:], graph.output[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensors)
+    graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in outputs.items()
+    )

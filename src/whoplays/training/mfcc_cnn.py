@@ -1,0 +1,326 @@
+"""The recipe `report`: the student report's network, trained as the report trained it; every value can be set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .. import __version__
+from ..dataset import Dataset, Split
+from ..errors import DatasetError, UsageError, require
+from ..evaluation import metrics
+from ..model import folder as model_folder
+from ..storage.address import Place
+from ..storage.files import only_writer
+from . import checkpoint, export
+from .card import card
+from .framework import load_keras
+from .limits import FORM, of_any_recipe
+from .run import Part, Run
+from .steps import Objective
+from .together import Alone, Exchange, total
+from .watch import Elsewhere, Watcher
+
+HISTORY, PLOT = "history.csv", "history.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings:
+    """What can be set; the defaults are the report's.
+
+    learning_rate: of Adam. batch_size: rows a step. epochs: at most. patience: epochs without a better validation loss
+    before it stops. l2: penalty on the two dense layers. dropout: share of units dropped after each of them.
+    loss: "softmax" (one label a row, categorical cross-entropy) or "sigmoid" (any labels, unknown ones left out of the
+    binary cross-entropy). seed: of weights, dropout and the order of rows. name: of the model.
+    """
+
+    epochs: int = 50
+    batch_size: int = 2
+    learning_rate: float = 1e-5
+    patience: int = 10
+    l2: float = 0.001
+    dropout: float = 0.5
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    seed: int = 0
+    name: str = "report"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, before anything is read."""
+        checks = [
+            *of_any_recipe(
+                epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=self.seed
+            ),
+            (1 <= self.patience <= 100_000, f"--patience {self.patience}: 1 to 100000"),
+            (0 <= self.l2 <= 1, f"--l2 {self.l2:g}: 0 to 1"),
+            (0 <= self.dropout < 1, f"--dropout {self.dropout:g}: 0 up to 1, not included"),
+            (self.loss in ("softmax", "sigmoid"), f"--loss {self.loss}: softmax or sigmoid"),
+            (self.name.replace("-", "").replace("_", "").isalnum(), f"--name {self.name!r}: letters, digits, - and _"),
+        ]
+        require(checks, UsageError, FORM)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left: the model folder, history by epoch, the best one, why it stopped, figures on validation."""
+
+    folder: Path
+    history: list[dict[str, float]]
+    best_epoch: int
+    stopped: str
+    validation: dict[str, float]
+    already_there: bool = False
+
+
+def train_report(
+    dataset_folder: Place | str,
+    out: Path | str,
+    settings: ReportSettings | None = None,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> Trained:
+    """Train on a data set and write a model folder, with history.csv and history.png beside the model.
+
+    Killed at any time and run again with `resume`, it ends with the very same model. Ctrl-C keeps the best so far.
+    elsewhere: what goes through the epochs instead of this process, by `epochs_of_report`. Raises `DatasetError` for a
+    data set that does not fit, `UsageError` for a folder that holds another run.
+    """
+    settings, watcher, out = settings or ReportSettings(), watcher or Watcher(), Path(out)
+    dataset = Dataset.open(dataset_folder)
+    _check_features(dataset)
+    identity = _identity(dataset, settings)
+    with only_writer(out):
+        if done := _finished(out, identity, resume):
+            return done
+        if elsewhere:
+            run = _ended(dataset, settings, identity, out, elsewhere())
+        else:
+            run = _prepare(dataset, settings, identity, out, watcher, Alone())
+            resumed = resume and run.resume()
+            watcher.begin(_begin_facts(run, dataset, resumed))
+            run.go()
+        return _finish(run, dataset, settings)
+
+
+def epochs_of_report(
+    dataset_folder: Place, out: Path, settings: ReportSettings, *, watcher: Watcher, exchange: Exchange
+) -> None:
+    """Go through the epochs in one of several processes, each with its part of the shards.
+
+    The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
+    """
+    dataset = Dataset.open(dataset_folder)
+    run = _prepare(dataset, settings, _identity(dataset, settings), out, watcher, exchange)
+    resumed = run.resume()
+    watcher.begin(_begin_facts(run, dataset, resumed))
+    run.go()
+
+
+def _ended(dataset: Dataset, settings: ReportSettings, identity: dict[str, Any], out: Path, stopped: str) -> Run:
+    """Return a run whose epochs were gone through elsewhere. Of the rows of training, only one shard is looked at."""
+    shards = sum(entry["split"] == "training" for entry in dataset.index["shards"])
+    training, _ = usable(dataset.split("training", part=(0, shards)), settings.loss)
+    validation, _ = usable(dataset.split("validation"), settings.loss)
+    run = _run(dataset, settings, training, validation, identity, out, Watcher(), Alone())
+    run.end(stopped)
+    return run
+
+
+def usable(split: Split, loss: str) -> tuple[Part, int]:
+    """Return the rows of a split that the loss can use, and how many it cannot.
+
+    softmax: rows with every label known and exactly one there. sigmoid: rows with any label known.
+    """
+    fine = metrics.single(split.targets) if loss == "softmax" else ~np.isnan(split.targets).all(axis=1)
+    return Part(split, np.flatnonzero(fine)), int(len(split) - fine.sum())
+
+
+def _check_features(dataset: Dataset) -> None:
+    if dataset.frames < 10:
+        raise DatasetError(
+            f"{dataset.folder}: has {dataset.frames} frames a row; the report's network needs 10 or more"
+        )
+
+
+def _identity(dataset: Dataset, settings: ReportSettings) -> dict[str, Any]:
+    """Return what makes two runs the same; the number of epochs may be raised on the way."""
+    told = {name: value for name, value in asdict(settings).items() if name not in ("epochs", "name")}
+    return {"recipe": "report", **told, "data set": fingerprint(dataset)}
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Return a digest of what a data set holds: settings, labels and the shards' checksums."""
+    told = {name: dataset.index.get(name) for name in ("features", "labels", "shards", "identity")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _finished(out: Path, identity: dict[str, Any], resume: bool) -> Trained | None:
+    """Return the result of a run that is over, None where there is work. Raises `UsageError` for another's folder."""
+    begun = (out / checkpoint.CHECKPOINT).exists()
+    model = (out / model_folder.CONFIG).exists()
+    if not begun and not model:
+        return None
+    if not resume:
+        what = "an unfinished run; add --resume to go on with it" if begun else "a finished model"
+        raise UsageError(
+            f"{out}: holds {what}, or name another folder" if begun else f"{out}: holds {what}; name another folder"
+        )
+    if begun:
+        return None
+    facts = dict(model_folder.read(out).config.training)
+    if differs := checkpoint.difference(identity, facts.get("identity", {})):
+        raise UsageError(f"{out}: holds a model of another run ({differs}); name another folder")
+    return Trained(
+        out, facts["history"], facts["best_epoch"], facts["stopped"], facts["validation"], already_there=True
+    )
+
+
+def _prepare(
+    dataset: Dataset,
+    settings: ReportSettings,
+    identity: dict[str, Any],
+    out: Path,
+    watcher: Watcher,
+    exchange: Exchange,
+) -> Run:
+    """Return the run, with this process's part of the rows, and in `told` what there is in all."""
+    part = (exchange.rank, exchange.workers)
+    training, left_training = usable(dataset.split("training", part=part), settings.loss)
+    validation, left_validation = usable(dataset.split("validation", part=part), settings.loss)
+    run = _run(dataset, settings, training, validation, identity, out, watcher, exchange)
+    if not run.rows:
+        raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
+    recordings = [len(np.unique(part.split.recordings[part.rows])) for part in (training, validation)]
+    found = total(exchange, [left_training, left_validation, *recordings]).astype(int).tolist()
+    there = dataset.index.get("recordings", {})  # a recording may have rows in the parts of several processes
+    run.told = {
+        "rows": {
+            "training": run.rows,
+            "validation": run.judged_rows,
+            "left_out": {"training": found[0], "validation": found[1]},
+        },
+        "recordings": {
+            name: min(count, there.get(name, count))
+            for name, count in zip(("training", "validation"), found[2:], strict=True)
+        },
+        "variants_semitones": sorted({float(s) for s in training.split.semitones}),
+    }
+    return run
+
+
+def _run(
+    dataset: Dataset,
+    settings: ReportSettings,
+    training: Part,
+    validation: Part,
+    identity: dict[str, Any],
+    out: Path,
+    watcher: Watcher,
+    exchange: Exchange,
+) -> Run:
+    return Run(
+        model=_network(dataset, settings, exchange.rank),
+        optimizer=load_keras().optimizers.Adam(settings.learning_rate),
+        objective=Objective(settings.loss),
+        training=training,
+        validation=validation,
+        identity=identity,
+        folder=out,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        patience=settings.patience,
+        seed=settings.seed,
+        watcher=watcher,
+        exchange=exchange,
+    )
+
+
+def _network(dataset: Dataset, settings: ReportSettings, rank: int) -> Any:
+    from .networks import drop_apart, report_network
+
+    model = report_network(
+        dataset.frames,
+        dataset.settings.width,
+        len(dataset.labels),
+        l2=settings.l2,
+        dropout=settings.dropout,
+        activation=settings.loss,
+        seed=settings.seed,
+    )
+    drop_apart(model, rank)
+    return model
+
+
+def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
+    return {
+        "labels": [label.id for label in dataset.labels],
+        "training": run.rows,
+        "validation": run.judged_rows,
+        "left_out": run.told["rows"]["left_out"],
+        "steps": run.steps_per_epoch,
+        "epochs": run.epochs,
+        "epoch": run.done + 1,
+        "resumed": resumed,
+        "weights": int(run.model.count_params()),
+    }
+
+
+def _finish(run: Run, dataset: Dataset, settings: ReportSettings) -> Trained:
+    """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
+    judged = run.judge(run.validation) if len(run.validation) else {}
+    facts = _facts(run, settings, judged)
+    network = export.to_onnx(run.model, frames=dataset.frames, width=dataset.settings.width)
+    run.history.write(run.folder / HISTORY)
+    _plot(run)
+    config = _config(run, dataset, settings, facts)
+    model_folder.write(run.folder, config, network, card(config, facts))
+    if run.stopped != "interrupted":
+        (run.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+    return Trained(run.folder, run.history.rows, run.stopping.best_epoch, run.stopped, judged)
+
+
+def _plot(run: Run) -> None:
+    from ..evaluation.plots import history_figure
+    from ..results.drawing import write_figure
+
+    write_figure(history_figure(run.history.rows, best_epoch=run.stopping.best_epoch), run.folder / PLOT)
+
+
+def _facts(run: Run, settings: ReportSettings, judged: dict[str, float]) -> dict[str, Any]:
+    return {
+        "recipe": "report",
+        "whoplays": __version__,
+        "settings": asdict(settings),
+        "identity": run.identity,
+        **run.told,
+        "history": run.history.rows,
+        "best_epoch": run.stopping.best_epoch,
+        "stopped": run.stopped,
+        "validation": judged,
+        "weight_penalty": run.penalty(),
+    }
+
+
+def _config(run: Run, dataset: Dataset, settings: ReportSettings, facts: dict[str, Any]) -> model_folder.ModelConfig:
+    """A softmax says from 0.5 that a label plays: at most one can. A sigmoid's thresholds come from validation."""
+    thresholds = (0.5,) * len(dataset.labels)
+    if settings.loss == "sigmoid" and len(run.validation):
+        part = run.validation
+        thresholds = tuple(metrics.best_thresholds(part.split.targets[part.rows], run.scores(part)))
+    return model_folder.ModelConfig(
+        name=settings.name,
+        version="1",
+        labels=dataset.labels,
+        features=dataset.settings,
+        activation=settings.loss,
+        window_s=float(dataset.index.get("identity", {}).get("settings", {}).get("clip_s", 10.0)),
+        pooling="mean",
+        thresholds=thresholds,
+        training=facts,
+    )

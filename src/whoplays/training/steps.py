@@ -1,0 +1,243 @@
+"""Training steps, many to one execution: what makes a batch of 2 cheap.
+
+A plain `fit` pays for every step: Python, the input pipeline, a call per operation. Here a chunk of steps is one
+tensor of batches (steps, batch, ...) and one XLA executable with a loop in it; weights, optimiser and dropout state
+stay inside until the chunk is done. The arithmetic is that of `fit`: the tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .framework import load_keras
+from .scanned import ScannedSteps
+from .together import Exchange, SharedStep
+
+Array = NDArray[np.float32]
+
+#: What a chunk of steps is summed up in (see `Tally`).
+SUMS = ("loss", "weight", "hits", "judged", "true_positives", "false_positives", "false_negatives")
+
+
+class Tally:
+    """Sums over rows that turn into an epoch's figures: loss, accuracy, precision, recall, as Keras defines them."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.sums = np.zeros(len(SUMS), dtype=np.float64)
+
+    def add(self, sums: NDArray[Any]) -> None:
+        """Add sums in the order of `SUMS`."""
+        self.sums += np.asarray(sums, dtype=np.float64)
+
+    def figures(self) -> dict[str, float]:
+        """Return loss, accuracy, precision and recall; 0 where nothing was there to judge."""
+        s = dict(zip(SUMS, self.sums, strict=True))
+        return {
+            "loss": _ratio(s["loss"], s["weight"]),
+            "accuracy": _ratio(s["hits"], s["judged"]),
+            "precision": _ratio(s["true_positives"], s["true_positives"] + s["false_positives"]),
+            "recall": _ratio(s["true_positives"], s["true_positives"] + s["false_negatives"]),
+        }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+class Objective:
+    """What is minimised, and the counts beside it, for targets (batch, labels) with NaN where a label is not known.
+
+    activation "softmax": categorical cross-entropy; every row has exactly one label. "sigmoid": binary cross-entropy,
+    averaged over the cells that are known. Accuracy is the share of rows whose largest score is right (softmax), or of
+    cells on the right side of 0.5 (sigmoid); precision and recall count cells over 0.5, as in the report.
+    """
+
+    def __init__(self, activation: str) -> None:
+        """Choose by the network's last activation."""
+        self.keras = load_keras()
+        self.exclusive = activation == "softmax"
+
+    def loss(self, targets: Any, scores: Any, weights: Any) -> tuple[Any, Any]:
+        """Return the mean loss of a batch, and its weight in an epoch. weights (batch,): 0 for rows to ignore."""
+        ops = self.keras.ops
+        known, truth = self._known(targets)
+        if self.exclusive:
+            each = ops.categorical_crossentropy(truth, scores)  # (batch,)
+            weight = weights
+        else:
+            each = ops.binary_crossentropy(truth, scores)  # (batch, labels)
+            weight = known * ops.expand_dims(weights, -1)
+        total = ops.sum(weight)
+        return ops.sum(each * weight) / ops.maximum(total, 1e-9), total
+
+    def counts(self, targets: Any, scores: Any, weights: Any) -> list[Any]:
+        """Return hits, judged, true positives, false positives and false negatives of a batch."""
+        ops = self.keras.ops
+        known, truth = self._known(targets)
+        cells = known * ops.expand_dims(weights, -1)
+        said = ops.cast(scores > 0.5, "float32")
+        if self.exclusive:
+            right = ops.cast(ops.equal(ops.argmax(scores, -1), ops.argmax(truth, -1)), "float32")
+            hits, judged = ops.sum(right * weights), ops.sum(weights)
+        else:
+            hits, judged = ops.sum(cells * ops.cast(ops.equal(said, truth), "float32")), ops.sum(cells)
+        return [
+            hits,
+            judged,
+            ops.sum(cells * said * truth),
+            ops.sum(cells * said * (1 - truth)),
+            ops.sum(cells * (1 - said) * truth),
+        ]
+
+    def _known(self, targets: Any) -> tuple[Any, Any]:
+        ops = self.keras.ops
+        known = ops.equal(targets, targets)  # NaN is not equal to itself
+        return ops.cast(known, "float32"), ops.where(known, targets, ops.zeros_like(targets))
+
+
+class Steps(Protocol):
+    """Runs steps on features (steps, batch, frames, width), targets (.., .., labels), weights (steps, batch)."""
+
+    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
+        """Train on the batches in their order; return sums in the order of `SUMS`."""
+
+
+def make_steps(model: Any, optimizer: Any, objective: Objective, exchange: Exchange) -> Steps:
+    """Return the fastest way to run steps on the backend at hand: fused on TensorFlow and JAX, one by one on PyTorch."""
+    if exchange.workers > 1:
+        return SharedSteps(model, optimizer, objective, exchange)
+    if load_keras().backend.backend() == "tensorflow":
+        return FusedSteps(model, optimizer, objective)
+    if load_keras().backend.backend() == "jax":
+        return ScannedSteps(model, optimizer, objective)
+    return PlainSteps(model, optimizer, objective)
+
+
+class FusedSteps:
+    """A chunk of steps as one XLA executable (TensorFlow)."""
+
+    def __init__(self, model: Any, optimizer: Any, objective: Objective) -> None:
+        """Nothing is compiled before the first call; one executable serves all chunks of one shape."""
+        import tensorflow
+
+        optimizer.build(model.trainable_variables)
+        self._tf = tensorflow
+        self._run = self._compiled(model, optimizer, objective)
+
+    def _compiled(self, model: Any, optimizer: Any, objective: Objective) -> Callable[..., Any]:
+        tf = self._tf
+
+        def step(features: Any, targets: Any, weights: Any) -> Any:
+            with tf.GradientTape() as tape:
+                scores = model(features, training=True)
+                loss, weight = objective.loss(targets, scores, weights)
+                loss = tf.add_n([loss, *model.losses])
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            return tf.stack([loss * weight, weight, *objective.counts(targets, scores, weights)])
+
+        @tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
+        def run(features: Any, targets: Any, weights: Any, steps: Any) -> Any:
+            def body(i: Any, sums: Any) -> Any:
+                return i + 1, sums + step(features[i], targets[i], weights[i])
+
+            return tf.while_loop(lambda i, _: i < steps, body, (tf.constant(0), tf.zeros(len(SUMS))))[1]
+
+        return run
+
+    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
+        """Run the steps that have any weight; those after them are padding and are not run."""
+        tf = self._tf
+        steps = int(np.flatnonzero(weights.any(axis=1)).max(initial=-1)) + 1
+        arrays = (tf.convert_to_tensor(np.ascontiguousarray(a, dtype=np.float32)) for a in (features, targets, weights))
+        return self._run(*arrays, tf.constant(steps)).numpy().astype(np.float64)
+
+
+class SharedSteps:
+    """A chunk of steps of several processes together (TensorFlow): one call, in which they tell each other at every step."""
+
+    def __init__(self, model: Any, optimizer: Any, objective: Objective, exchange: Exchange) -> None:
+        """Nothing is compiled before the first call."""
+        import tensorflow as tf
+
+        def forward(features: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
+            scores = model(features, training=True)
+            loss, weight = objective.loss(targets, scores, weights)
+            loss = tf.add_n([loss, *model.losses])
+            return loss, weight, tf.stack([loss * weight, weight, *objective.counts(targets, scores, weights)])
+
+        step = SharedStep(model, optimizer, exchange, forward)
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def run(features: Any, targets: Any, weights: Any) -> Any:
+            def body(i: Any, sums: Any) -> Any:
+                return i + 1, sums + step(features[i], targets[i], weights[i])
+
+            first = (tf.constant(0), tf.zeros(len(SUMS)))
+            return tf.while_loop(lambda i, _: i < tf.shape(weights)[0], body, first, parallel_iterations=1)[1]
+
+        self._tf, self._run = tf, run
+
+    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
+        """Run all the steps, those that have rows only elsewhere too; return sums over all processes."""
+        arrays = (self._tf.convert_to_tensor(np.ascontiguousarray(a)) for a in (features, targets, weights))
+        return self._run(*arrays).numpy().astype(np.float64)
+
+
+class PlainSteps:
+    """Keras' own step, one call each: any backend, and what the fused one is measured against."""
+
+    def __init__(self, model: Any, optimizer: Any, objective: Objective) -> None:
+        """Compile the model with the objective."""
+
+        def loss(targets: Any, scores: Any) -> Any:
+            return objective.loss(targets, scores, objective.keras.ops.ones_like(targets[:, 0]))[0]
+
+        def count(n: int) -> Callable[[Any, Any], Any]:
+            def counted(targets: Any, scores: Any) -> Any:
+                return objective.counts(targets, scores, objective.keras.ops.ones_like(targets[:, 0]))[n]
+
+            counted.__name__ = SUMS[2 + n]
+            return counted
+
+        self._model, self._exclusive = model, objective.exclusive
+        model.compile(optimizer=optimizer, loss=loss, metrics=[count(n) for n in range(len(SUMS) - 2)])
+
+    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
+        """Run one step after the other; rows without weight are taken out."""
+        total = np.zeros(len(SUMS))
+        for x, y, w in zip(features, targets, weights, strict=True):
+            used = w > 0
+            if not used.any():
+                continue
+            self._model.reset_metrics()
+            found = self._model.train_on_batch(x[used], y[used], return_dict=True)
+            weight = float(used.sum() if self._exclusive else np.isfinite(y[used]).sum())
+            total += [float(found["loss"]) * weight, weight, *(float(found[name]) for name in SUMS[2:])]
+        return total
+
+
+class MeanOfSteps:
+    """Keras' `train_on_batch`, averaged over an epoch: with JAX it forgets its averages at every call."""
+
+    def __init__(self, model: Any) -> None:
+        """Take a compiled model."""
+        self._model = model
+        self._steps = 0
+        self._sums: dict[str, float] = {}
+
+    def __call__(self, features: Array, targets: dict[str, Array]) -> dict[str, float]:
+        """Take a step; return the mean of each figure since the last `forget`."""
+        found = self._model.train_on_batch(features, targets, return_dict=True)
+        self._steps += 1
+        self._sums = {name: self._sums.get(name, 0.0) + float(value) for name, value in found.items()}
+        return {name: value / self._steps for name, value in self._sums.items()}
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._steps, self._sums = 0, {}
