@@ -534,7 +534,7 @@ def test_tables_are_written_and_agree(tmp_path, ontology):
 
 # ---------------------------------------------------------------- the two complete lists, counted in another way
 
-# Written out again from the contract's table, not from labels.py: what each family takes in, and keeps out.
+# Written out again from the contract's table, not from taxonomy/labels.py: what each family takes in, and keeps out.
 BY_NAME = {
     "brass": (["Brass instrument"], ["Saxophone", "Wind instrument, woodwind instrument"], []),
     "drums": (

@@ -55,7 +55,7 @@ def _wall() -> Decoder | None:
 
 
 def load(path: Path, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Array:
-    """Return what `audio.load` returns, decoded here, or elsewhere in a process that inherited `WALLED`."""
+    """Return what `reading.load` returns, decoded here, or elsewhere in a process that inherited `WALLED`."""
     if wall := _wall():
         return wall.load(path, sample_rate=sample_rate, start=start, duration=duration)
     return reading.load(path, sample_rate=sample_rate, start=start, duration=duration)
@@ -75,7 +75,7 @@ class Decoder:
         self._process: subprocess.Popen[bytes] | None = None
 
     def decode(self, path: str, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Decoded:
-        """Begin to decode a file; see `audio.stream`. Raises `AudioError` for what cannot be opened."""
+        """Begin to decode a file; see `reading.stream`. Raises `AudioError` for what cannot be opened."""
         told = self._ordered({"path": path, "rate": sample_rate, "start": start, "duration": duration})
         return Decoded(self, told["sample_rate"])
 
@@ -92,7 +92,7 @@ class Decoder:
         return json.loads(content)
 
     def load(self, path: Path, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Array:
-        """Return what `audio.load` returns. Raises `AudioError`."""
+        """Return what `reading.load` returns. Raises `AudioError`."""
         blocks = list(self.decode(os.fspath(path), sample_rate=sample_rate, start=start, duration=duration).blocks())
         return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
@@ -197,7 +197,7 @@ class Decoded:
                 self._decoder.close()
 
     def cautions(self, duration: float) -> list[quality.Caution]:
-        """Return what the process measured (see `checks.Meter.cautions`)."""
+        """Return what the process measured (see `quality.Meter.cautions`)."""
         return self._cautions
 
 

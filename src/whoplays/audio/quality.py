@@ -20,7 +20,7 @@ CLIPPED_LEVEL = 1 - 1.5 / 32768  # the last step of 16 bits and beyond
 CLIPPED_RUN = 3  # samples in a row at that level; a clean peak touches it for one or two
 CLIPPED_SHARE = 1e-3  # of all samples
 QUIET_PEAK = 0.005  # -46 dBFS
-SILENT_PEAK = 1e-5  # -100 dBFS, as in audio.py
+SILENT_PEAK = 1e-5  # -100 dBFS, as in reading.py
 LOW_RATE = 8_000  # Hz
 SHORT_S = 1.0
 CANCELLED = 0.01  # of the channels' power is left in their mean: -20 dB
@@ -73,7 +73,7 @@ class Meter:
         self._window = _window()
 
     def hear(self, block: NDArray[Any]) -> None:
-        """Take in samples (n,) or (n, channels), floating-point or integers; what is not finite is left to audio.py."""
+        """Take in samples (n,) or (n, channels), floating-point or integers; what is not finite is left to reading.py."""
         block = _floats(block).reshape(len(block), -1)
         if not len(block):
             return

@@ -1,6 +1,8 @@
-"""The stages of whoplays over many machines, by Ray: laptop, SLURM, Kubernetes, cloud. The only importer of Ray.
+"""The stages of whoplays over many machines, by Ray: what one machine takes in comes in, and the same goes out.
 
-`engine` does the work of a data set, as tasks of Ray; `hear` that of many recordings; `download` shares one polite
+Laptop, SLURM, Kubernetes, cloud. The only importer of Ray.
+
+`engine` does the work of a data set, as tasks of Ray; `predict` that of many recordings; `download` shares one polite
 budget among machines; `train` trains on several by Ray Train; `estimate` tells beforehand what it will cost.
 
 What is mapped are the functions that one machine runs, so the bytes are the same: see `whoplays.runtime.processes`.

@@ -57,7 +57,7 @@ def evaluate(
     """Judge a model on a split of a data set; write metrics.json and report.html into the folder `out`.
 
     draws: of whole recordings, with replacement, for the 95 % intervals; 0 for none. device: what the network runs on
-    (device.py). Raises `ModelError` when model and data set do not fit each other, `DatasetError` when the split has no
+    (model/device.py). Raises `ModelError` when model and data set do not fit each other, `DatasetError` when the split has no
     rows, `UsageError` for an unknown device.
     """
     if not 0 <= draws <= 100_000:

@@ -53,7 +53,7 @@ class Prediction:
     scores: label id -> probability that it plays at some time in the recording, in the model's order of labels.
     playing: the ids whose score reaches the model's threshold. segments: when, sorted by start.
     curve: scores over time (steps, labels), step i from `edges[i]` to `edges[i + 1]` seconds.
-    warnings: what in the recording could mislead (see checks.py).
+    warnings: what in the recording could mislead (see audio/quality.py).
     """
 
     path: str
@@ -122,7 +122,7 @@ class Recogniser:
     def __init__(self, model: str | os.PathLike[str] | None = None, *, threads: int = 1, device: str = "cpu") -> None:
         """Read the model folder (None: the model inside the package). Raises `ModelError`, `UsageError`.
 
-        threads: of one call of the network. device: "cpu", "auto", "cuda", ... (device.py).
+        threads: of one call of the network. device: "cpu", "auto", "cuda", ... (model/device.py).
         """
         self._bundle, self._network = model_folder.load(
             None if model is None else Path(model), threads=threads, device=device
@@ -195,7 +195,7 @@ class Recogniser:
         return self._hear(blocks, "", meter, start)
 
     def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0) -> Prediction:
-        """Hear what a process of its own decodes (decoder.py); the answer is that of `predict`. Raises `AudioError`."""
+        """Hear what a process of its own decodes (audio/decoder.py); the answer is that of `predict`. Raises `AudioError`."""
         return self._hear(decoded.blocks(), path, decoded, start)
 
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:

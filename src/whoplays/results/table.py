@@ -1,6 +1,6 @@
 """Whole tables of results on disk: JSON lines, CSV, Parquet. Written whole, read back row by row.
 
-A row is a recording's JSON object, and under "seen" what it was heard from (see collection.py). CSV has no room for
+A row is a recording's JSON object, and under "seen" what it was heard from (see resumable_table.py). CSV has no room for
 segments; the other two hold everything. The only user of pyarrow.
 """
 

@@ -1,4 +1,6 @@
-"""The page and the HTTP interface: a thin skin over `whoplays.inference`. Needs the extra `serve`.
+"""Uploads and sound over HTTP come in, predictions and the page go out: a thin skin over `whoplays.inference`.
+
+Needs the extra `serve`.
 
 settings  what can be set, and what is refused        pool      worker processes, the queue, limits on time
 app       the routes                                   worker    one process that decodes and hears, under limits

@@ -1,5 +1,6 @@
-"""Recordings and data sets on object stores (S3 and what speaks like it), where a path on a disk would do as well.
+"""A path or an address of an object store comes in; files that are written whole, and objects on this machine, go out.
 
-`address` is a path's counterpart there, and the only importer of fsspec; `fetched` brings objects to this machine: a
+`files` writes files whole or not at all. `address` is a path's counterpart on an object store (S3 and what speaks like
+it), and the only importer of fsspec; `cache` brings objects to this machine: a
 recording for as long as it is read, a shard into a cache. Nothing of it is loaded without such an address.
 """

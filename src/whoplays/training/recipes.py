@@ -1,6 +1,6 @@
 """A data set -> a model folder, by a recipe.
 
-`report` (report.py) is the student report's network; `default` (default.py) is the recogniser that comes with the
+`report` (mfcc_cnn.py) is the student report's network; `default` (default.py) is the recogniser that comes with the
 package. `steps` makes small batches cheap, `run` goes through the epochs, `checkpoint` survives a kill.
 """
 
