@@ -1,6 +1,6 @@
 """How a benchmark is timed and kept: pairs in one run, medians and spread, one JSON each, one table of all.
 
-`python bench/results.py` writes bench/RESULTS.md anew from bench/results/*.json.
+`python -m bench.results` writes bench/RESULTS.md anew from bench/results/*.json.
 """
 
 from __future__ import annotations
@@ -113,7 +113,10 @@ def keep(
 def _command() -> str:
     """The command as it was given; of a path from elsewhere only its end, which is all that others could use."""
     words = [Path(word).name if word.startswith(("/", "../")) else word for word in sys.argv[1:]]
-    return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *words])
+    program = sys.argv[0]  # of `python -m bench NAME`
+    if not program.startswith("python -m"):
+        program = f"python -m {sys.modules['__main__'].__spec__.name}"
+    return " ".join([program, *words])
 
 
 def section(result: dict[str, Any]) -> str:

@@ -25,7 +25,6 @@ import argparse
 import csv
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +33,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from bench import results
+from bench.quality.real import Tasks
+from bench.quality.recognition import hear, judge, model_listener
 from whoplays import dataset
 from whoplays.dataset.store import INDEX
 from whoplays.evaluation import metrics
@@ -48,13 +50,6 @@ from .jobs import log_mel, songs_of
 from .notes import SAMPLE_RATE, Library
 from .scenes import STEPS, Scene, Studio
 from .teacher import WIDTH, Teacher
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
-
-from real import Tasks
-from recognition import hear, judge, model_listener
-
-import results
 
 SHARD = 256
 SHIPPED_SCENES = 23_040  # of the shipped model's training

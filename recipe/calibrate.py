@@ -11,22 +11,18 @@ hear one member of a duet only is the worse mistake.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.quality.real import duets, noises, real_recordings
 from whoplays import load
 from whoplays.evaluation import metrics
 from whoplays.model import folder as model_folder
 from whoplays.training import material as store
 from whoplays.training.calibrate import platt
 from whoplays.training.material import clip_targets
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
-
-from real import duets, noises, real_recordings
 
 LOWERED = 0.75
 Array = NDArray[np.float32]

@@ -10,25 +10,20 @@ Judged on scenes of held-out sources, and on the development half of real/, wher
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import soxr
 
+from bench import results
+from bench.quality.real import RATE, real_recordings
 from whoplays import features
 from whoplays.evaluation import metrics
 from whoplays.model import folder as model_folder
 from whoplays.training import heads, logistic
 from whoplays.training import material as store
 from whoplays.training.adapt import PENALTY
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # the recordings and scores that it is judged by
-
-from real import RATE, real_recordings
-
-import results
 
 #: label -> parts of the names of recorded instruments, General MIDI programs, parts of the names of real clips
 LABELS: dict[str, tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...]]] = {

@@ -62,5 +62,5 @@ fi
 python -m recipe.train "$material" "$material/model" $training
 python -m recipe.calibrate "$material/model" "$data" "$material"
 python -m recipe.background "$material/model" "$material"
-python bench/recognition.py "$data" "$material/model"
+python -m bench recognition "$data" "$material/model"
 echo "The model is in $material/model; swap it in when its table is better, with a card, and run tests/test_default_model.py."

@@ -95,7 +95,7 @@ def imported_modules(name: str, path: Path, known: Collection[str]) -> set[str]:
     return found & set(known) - {name}
 
 
-@pytest.mark.parametrize("root, package", [(SOURCE.parent, "whoplays"), (ROOT, "recipe"), (ROOT / "bench", "")])
+@pytest.mark.parametrize("root, package", [(SOURCE.parent, "whoplays"), (ROOT, "recipe"), (ROOT, "bench")])
 def test_no_modules_import_each_other_in_a_circle(root: Path, package: str) -> None:
     """Imports inside functions and for types count too. What a name looked up at run time loads (a format, a command)
     does not, nor that a module's package is loaded before it."""

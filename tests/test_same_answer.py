@@ -127,7 +127,7 @@ def test_threads(threads: int, sounds, plain: Scores) -> None:
 
 
 def test_numpy_without_wide_registers(plain: Scores) -> None:
-    """numpy and its BLAS as on a processor without AVX-512 (bench/same_answer.py emulates a whole one)."""
+    """numpy and its BLAS as on a processor without AVX-512 (python -m bench same_answer emulates a whole one)."""
     narrow = {"OPENBLAS_CORETYPE": "Haswell"}
     if disabled := _wide_features():
         narrow["NPY_DISABLE_CPU_FEATURES"] = " ".join(disabled)

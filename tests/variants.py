@@ -1,4 +1,4 @@
-"""One sound in many files: sample rates, depths, channels, containers and codecs. For tests and for bench/same_answer.py."""
+"""One sound in many files: sample rates, depths, channels, containers and codecs. For tests and `bench same_answer`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a data set, or hearing recordings, will cost on many machines: from a short sample that is really made.
 
 `build_sample` and `hear_sample` do the work of some dozen recordings here, on one core, and time it; `estimate` is
-arithmetic: the sample, what is asked for, and constants that `bench/cluster.py` measured. Nothing of Ray is needed.
+arithmetic: the sample, what is asked for, and constants that `python -m bench cluster` measured. Nothing of Ray is needed.
 
 The interval holds 90 % of what samples of that size would have said (bootstrap; Efron 1979), widened by `DOUBT`, for
 what a sample on one core cannot see: other processors, disks, other programs.
@@ -33,12 +33,12 @@ from .predict import HEARD_AT_ONCE
 
 FORMAT = 1
 
-#: Of the machine that asks, measured by `bench/cluster.py simulate`. START_S is rounded up: Ray took 8 s to start there.
+#: Of the machine that asks, measured by `python -m bench cluster simulate`. START_S is rounded up: Ray took 8 s to start there.
 START_S = 10.0
 TASK_S = 0.001
 DRIVER_S_PER_CLIP, DRIVER_BYTES_PER_CLIP, DRIVER_BYTES = 0.0001, 700, 150 << 20
 
-#: Of a core among busy ones, against one alone: two cores hear 1.64 times what one does (`bench/many_files.py`).
+#: Of a core among busy ones, against one alone: two cores hear 1.64 times what one does (`python -m bench many_files`).
 EFFICIENCY = 0.82
 
 DOUBT = 0.15

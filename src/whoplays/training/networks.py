@@ -35,7 +35,7 @@ class CountedDropout(layers.Layer):
 
     Keras' own layer draws different masks with and without XLA, and with every backend. Here the n-th call drops
     the same units everywhere, so compiled training can be checked against plain `fit`, number by number. It is also
-    cheap: at batch 2, drawing the masks the usual way took nearly half of a compiled step (bench/training_step.py).
+    cheap: at batch 2, drawing the masks the usual way took nearly half of a compiled step (python -m bench training_step).
     """
 
     def __init__(self, rate: float, *, seed: int = 0, **keywords: Any) -> None:

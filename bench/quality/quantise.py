@@ -1,0 +1,78 @@
+"""The network in 8-bit whole numbers against itself: size, time, and quality on the development half of real/.
+
+python -m bench quantise DATA [MODEL] --material MATERIAL [--cache FOLDER] [--keep]
+
+Ranges are taken once from scenes of MATERIAL's training part, and once, as `whoplays export --int8` does without
+recordings, from sounds made from formulas.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench import results
+from bench.quality.real import Tasks
+from bench.quality.recognition import hear, judge, model_listener
+from whoplays.model import folder as model_folder
+from whoplays.training import material as store
+from whoplays.training.quantise import WINDOWS, quantise, quantise_on
+
+ARGUMENTS = ()  # needs rendered material
+TOLD = ("mAP", "F1 at its thresholds", "duets: all found %", "false alarms: clips %", "calibration error")
+
+
+def scenes(material: Path) -> list[np.ndarray]:
+    """Return features (1, frames, bands) of some scenes of training, from shards spread over all."""
+    shards = store.shards(material / "training")
+    chosen = [shards[i] for i in np.linspace(0, len(shards) - 1, 8).astype(int)]
+    found = [store.read([path]).features[: WINDOWS // 8, :500].astype(np.float32) for path in chosen]
+    return [row[None] for rows in found for row in rows]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("model", type=Path, nargs="?")
+    parser.add_argument("--material", type=Path, required=True)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--keep", action="store_true")
+    asked = parser.parse_args()
+    tasks, rows = Tasks.of(asked.data, "development"), []
+    plain = model_folder.read(asked.model)
+    windows = scenes(asked.material)
+    with tempfile.TemporaryDirectory() as made:
+        folders = {"32-bit floating point": plain.folder, "int8, ranges from scenes": Path(made) / "scenes"}
+        folders["int8, ranges from formulas"] = Path(made) / "formulas"
+        quantise_on(plain, folders["int8, ranges from scenes"], windows)
+        quantise(asked.model, folders["int8, ranges from formulas"])
+        networks = {name: model_folder.Network(model_folder.read(folder)) for name, folder in folders.items()}
+        times: dict[str, list[float]] = {name: [] for name in folders}
+        for _ in range(15):
+            for name, network in networks.items():
+                times[name] += results.seconds(lambda n=network: n.logits(windows[0]), runs=1, warm_up=1)
+        for name, folder in folders.items():
+            listener = model_listener(folder)
+            listener.cache = asked.cache
+            figures = judge(hear(listener, tasks, tasks), tasks)
+            rows.append(
+                {
+                    "network": name,
+                    "bytes": f"{(folder / model_folder.NETWORK).stat().st_size:,}",
+                    "ms for 10 s, one core": f"{1e3 * float(np.median(times[name])):.2f}",
+                }
+                | {what.removesuffix(" %"): f"{figures[what][0]:.3f}" for what in TOLD}
+            )
+            print(rows[-1], flush=True)
+    if asked.keep:
+        results.keep(
+            "quantise",
+            f"{plain.config.id} in whole numbers",
+            rows,
+            peer="the same network in floating point, in turn",
+            packages=("onnxruntime",),
+            remarks="Quality: development half of real/; shares from 0 to 1.",
+        )

@@ -1,0 +1,1 @@
+"""Faults, hostile input, other machines and long runs: is the answer still right?"""

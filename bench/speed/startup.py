@@ -1,0 +1,85 @@
+"""`whoplays predict` on one 10 s file as a whole process, against a script that does the same with TensorFlow and librosa.
+
+    python -m bench startup [MODEL]     MODEL: a folder that `whoplays train --recipe report` made; else the one that ships
+
+The peer is what the report's author would write: load the trained network with Keras, the file with librosa, compute MFCC,
+predict. A second row compares with a bare Python that imports only what predicting cannot do without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import soundfile
+
+from bench.results import in_turn, keep, row
+from whoplays.examples import synth
+
+SAVE = """
+import sys
+from keras import Sequential, layers
+Sequential([layers.Input((20, 20)), layers.Conv1D(64, 3, activation="relu"), layers.MaxPooling1D(2),
+            layers.Conv1D(128, 3, activation="relu"), layers.MaxPooling1D(2), layers.Flatten(),
+            layers.Dense(256, activation="relu"), layers.Dropout(0.5), layers.Dense(128, activation="relu"),
+            layers.Dropout(0.5), layers.Dense(5, activation="softmax")]).save(sys.argv[1])
+"""
+PEER = """
+import sys
+import keras, librosa, numpy as np
+model = keras.saving.load_model(sys.argv[1], compile=False)
+samples, rate = librosa.load(sys.argv[2], sr=22050)
+mfcc = librosa.feature.mfcc(y=samples, sr=rate, n_mfcc=20).T
+edges = np.linspace(0, len(mfcc), 21).astype(int)
+pooled = np.array([mfcc[a:b].mean(axis=0) for a, b in zip(edges, edges[1:])])
+print(model.predict(pooled[None], verbose=0)[0])
+"""
+BARE = "import numpy, soundfile, onnxruntime"
+
+
+def quiet(*command: str) -> None:
+    """Run a whole process; its output is thrown away, its failure is ours."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?")
+    model = parser.parse_args().model
+    given = ["--model", model] if model else []
+    which = "the report's model" if given else "the model that ships"
+    with tempfile.TemporaryDirectory() as folder:
+        file, network = f"{folder}/ten.wav", f"{folder}/network.keras"
+        soundfile.write(file, synth.recording(["guitar"], duration_s=10, seed=1, sample_rate=44100), 44100)
+        quiet(sys.executable, "-c", SAVE, network)
+        command = str(Path(sys.executable).with_name("whoplays"))
+
+        def ours() -> None:
+            quiet(command, "predict", file, *given)
+
+        rows = [
+            row(
+                f"{which}, whole process",
+                *in_turn(ours, lambda: quiet(sys.executable, "-c", PEER, network, file), runs=7),
+                aim="8x",
+                note="peer: Python importing Keras (TensorFlow) and librosa",
+            ),
+            row(
+                f"{which}, against imports alone",
+                *in_turn(ours, lambda: quiet(sys.executable, "-c", BARE), runs=21, warm_up=2),
+                aim="0.62x (1.6 times the imports)",
+                note="peer: a bare Python that imports numpy, soundfile and onnxruntime and stops",
+            ),
+        ]
+    keep(
+        "startup",
+        "Start-up: one 10 s file, whole process",
+        rows,
+        peer="see rows",
+        packages=("onnxruntime", "tensorflow", "keras", "librosa", "typer"),
+    )
