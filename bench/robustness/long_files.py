@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from bench.processes import children
 from bench.robustness import watching
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
@@ -94,12 +95,12 @@ def run(
     """Run until so many are done, or it ends, or the time is over; killed, it ends with None. And its decoders."""
     with log.open("w") as said:
         process = subprocess.Popen(command, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    roles = {"the command": lambda: [process.pid], "its decoders": lambda: watching.children(process.pid)}
+    roles = {"the command": lambda: [process.pid], "its decoders": lambda: children(process.pid)}
     decoders: list[int] = []
     with watching.Watch(roles, done, every_s=5) as watch:
         while process.poll() is None:
             time.sleep(0.5)
-            decoders = watching.children(process.pid) or decoders
+            decoders = children(process.pid) or decoders
             if done.count >= until or time.monotonic() > ends:
                 process.send_signal(signal.SIGKILL)
                 process.wait()

@@ -26,6 +26,7 @@ import httpx
 import soundfile
 from websockets.exceptions import WebSocketException
 
+from bench.processes import children
 from bench.robustness import watching
 from bench.robustness.hostile import Hostile
 from whoplays.examples import synth
@@ -164,7 +165,7 @@ def under_load(
     load = Load(address, folder, asked.pause)
     asyncio.run(load.calibrate())
     begun = time.monotonic()
-    roles = {"server": lambda: [pid], "workers": lambda: watching.children(pid)}
+    roles = {"server": lambda: [pid], "workers": lambda: children(pid)}
     with watching.Watch(roles, lambda: (time.monotonic() - begun) / 60, every_s=5) as watch:
         asyncio.run(load.run(60 * asked.minutes, asked.good, asked.hostile))
         metrics = asyncio.run(load.at_rest())

@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench import results
+from bench.processes import handles, memory_mb
 
 NAME = "long_runs"
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process started and that live."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rsplit(")", 1)[1].split()[:2]
-        except OSError:
-            continue
-        if int(parent) == pid and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory, MB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MB
-
-
-def handles(pid: int) -> int:
-    """Open file descriptors."""
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 @dataclass(frozen=True)
@@ -70,7 +45,7 @@ class Watch:
         done = self._done()
         for role, pids in self._roles.items():
             try:
-                held = [(memory_mb(pid), handles(pid)) for pid in pids()]
+                held = [(memory_mb(pid, "VmRSS"), handles(pid)) for pid in pids()]
             except OSError:  # one ended between the two looks
                 continue
             if held:

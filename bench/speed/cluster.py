@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import string
 import subprocess
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import DOCS, command
-from bench.processes import family, memory_mb
+from bench.processes import memory_mb, tree
 from bench.results import FOLDER, keep
 from whoplays import dataset
 from whoplays.cluster import Cluster
@@ -113,7 +114,7 @@ class Stubbed(Cluster):
 
 def memory_of_servers() -> float:
     """What Ray's own processes hold beside the driver, on its machine: MB."""
-    return sum(process.memory_mb for process in family() if process.name in ("gcs_server", "raylet"))
+    return sum(process.memory_mb for process in tree(os.getpid()) if process.name in ("gcs_server", "raylet"))
 
 
 def run_one(manifest: Path, folder: Path, features: str, shard_mb: int) -> dict[str, Any]:

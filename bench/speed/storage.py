@@ -26,6 +26,7 @@ from typing import Any
 
 import soundfile
 
+from bench.processes import proportional_mb, tree
 from bench.results import keep
 from whoplays.examples import synth
 from whoplays.storage.address import Address
@@ -97,32 +98,6 @@ def make(folder: Path, count: int) -> None:
             shutil.copyfile(first, path)
 
 
-def tree(root: int) -> list[int]:
-    """The process and all below it."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
-    found, waiting = [], [root]
-    while waiting:
-        found.append(waiting.pop())
-        waiting += parents.get(found[-1], [])
-    return found
-
-
-def memory_mb(pid: int) -> float:
-    """A process's memory, shared pages in part (PSS)."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
-
-
 def fetched_mb(folder: Path) -> float:
     """What lies fetched on the node's disk."""
     total = 0
@@ -142,7 +117,7 @@ def build(source: str, out: str, count: int, workers: int, on: str, scratch: Pat
         process = subprocess.Popen([sys.executable, "-c", BUILD, source, out, str(workers), on], env=environment)
         whole = largest = disk = 0.0
         while process.poll() is None:
-            each = [memory_mb(pid) for pid in tree(process.pid)]
+            each = [proportional_mb(one.pid) for one in tree(process.pid)] or [0.0]
             whole, largest = max(whole, sum(each)), max(largest, *each)
             disk = max(disk, fetched_mb(scratch))
             time.sleep(0.2)
