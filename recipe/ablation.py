@@ -29,11 +29,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from bench import results
+from bench import measure
 from bench.quality.real import Tasks
 from bench.quality.recognition import hear, judge, model_listener
 from whoplays import dataset
@@ -114,7 +116,7 @@ def render(row: Row, asked: argparse.Namespace) -> Path:
     if all((folder / f"{name}.npz").exists() for name in names):
         return folder
     teacher = Teacher(asked.teacher) if asked.teacher and row.others else None
-    waiting: list[tuple] = []
+    waiting: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], str]] = []
     begun, number = time.monotonic(), 0
     for done, (_, scene) in enumerate(drawn(studio_of(row, asked), row, len(names) * size), start=1):
         if not (folder / f"{names[number]}.npz").exists():
@@ -272,7 +274,7 @@ def main() -> None:
     print(json.dumps(lines, indent=1))
     if asked.keep:
         crops = asked.epochs * asked.steps * 64
-        results.keep(
+        measure.keep(
             "ablation",
             "What each part of the material is worth",
             lines,

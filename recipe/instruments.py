@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from bench import results
+from bench import measure
 from bench.quality.real import RATE, real_recordings
 from whoplays import features
 from whoplays.evaluation import metrics
@@ -131,7 +131,7 @@ def main() -> None:
         rows.append(row | {"held-out scenes": judged[0], "real recordings": judged[1]})
         print(rows[-1], flush=True)
     if asked.keep:
-        results.keep(
+        measure.keep(
             "instruments",
             f"20 instruments by the network of {found.config.id} as it is",
             rows,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
+import contextlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -101,3 +103,45 @@ def test_kept_results_name_commands_that_exist() -> None:
                 assert name in benchmarks(), path
             else:
                 assert importlib.util.find_spec(f"recipe.{name}"), path
+
+
+def imports_of(code: str) -> set[tuple[str, str]]:
+    """Return (module, name) of all `from ... import` in a source, and in the programs that it holds as strings."""
+    found: set[tuple[str, str]] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {(node.module, alias.name) for alias in node.names}
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"^from \w", node.value, re.M):
+            with contextlib.suppress(SyntaxError):  # text, not a program
+                found |= imports_of(node.value)
+    return found
+
+
+def names_in(path: Path) -> set[str]:
+    """Return what a module defines or imports at its top level."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+@pytest.mark.parametrize("folder", ["bench", "recipe", "scripts", "fuzz"])
+def test_what_scripts_import_from_the_project_exists(folder: str) -> None:
+    """No test runs most of them, so what is renamed in the package would break them unnoticed."""
+    missing = []
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for module, name in sorted(imports_of(path.read_text(encoding="utf-8"))):
+            top, *rest = module.split(".")
+            if top not in ("whoplays", "bench", "recipe"):
+                continue
+            target = (ROOT / "src" if top == "whoplays" else ROOT).joinpath(top, *rest)
+            source = target / "__init__.py" if target.is_dir() else target.with_suffix(".py")
+            submodule = (target / name).is_dir() or (target / f"{name}.py").exists()
+            if not source.exists() or not (submodule or name in names_in(source)):
+                missing.append(f"{path.relative_to(ROOT)}: from {module} import {name}")
+    assert not missing, "\n".join(missing)

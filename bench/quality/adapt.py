@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import results
+from bench import measure
 from bench.quality.real import RATE, Recording, noises, real_recordings
 from whoplays import dataset, load
 from whoplays.evaluation import metrics
@@ -132,7 +132,7 @@ def main() -> None:
             )
             print(rows[-1], flush=True)
     if asked.keep:
-        results.keep(
+        measure.keep(
             "adapt",
             f"{PER_LABEL} recordings a label: --from against from scratch",
             rows,

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.results import keep
+from bench.measure import keep
 from whoplays.cluster.train import train as train_together
 from whoplays.training.recipes import train
 

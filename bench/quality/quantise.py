@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import results
+from bench import measure
 from bench.quality.real import Tasks
 from bench.quality.recognition import hear, judge, model_listener
 from whoplays.model import folder as model_folder
@@ -53,7 +53,7 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in folders}
         for _ in range(15):
             for name, network in networks.items():
-                times[name] += results.seconds(lambda n=network: n.logits(windows[0]), runs=1, warm_up=1)
+                times[name] += measure.seconds(lambda n=network: n.logits(windows[0]), runs=1, warm_up=1)
         for name, folder in folders.items():
             listener = model_listener(folder)
             listener.cache = asked.cache
@@ -68,7 +68,7 @@ def main() -> None:
             )
             print(rows[-1], flush=True)
     if asked.keep:
-        results.keep(
+        measure.keep(
             "quantise",
             f"{plain.config.id} in whole numbers",
             rows,

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import soxr
 
-from bench import DOCS, results
+from bench import DOCS, measure
 from bench.quality.real import RATE, Figure, Heard, Recording, Tasks
 from whoplays import features, load
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
@@ -141,7 +141,7 @@ def keep_all(half: str, heard: Sequence[Heard], figures: Mapping[str, Mapping[st
         f"three, {len(tasks.silent)} clips of no family. In brackets: 95 %, over recordings."
     )
     kept: dict[str, Any] = {"peer": "see columns", "packages": ("onnxruntime",)}
-    results.keep(f"recognition-{half}", f"Recognition on the {half} half of real/", rows, remarks=remarks, **kept)
+    measure.keep(f"recognition-{half}", f"Recognition on the {half} half of real/", rows, remarks=remarks, **kept)
     others = [(one, _lookup(one, tasks)) for one in heard]
     worst = [
         {"failure": f"{kind} {FAMILY_IDS[family]}", "clip": recording.path}
@@ -150,7 +150,7 @@ def keep_all(half: str, heard: Sequence[Heard], figures: Mapping[str, Mapping[st
         for _, recording, family, _ in found
     ]
     title = f"What {heard[0].name} gets most wrong on the {half} half of real/"
-    results.keep(f"recognition-worst-{half}", title, worst, remarks="Scores of that family.", **kept)
+    measure.keep(f"recognition-worst-{half}", title, worst, remarks="Scores of that family.", **kept)
     picture = PICTURE.format(half=half)
     shown = [one for one in heard if "root" not in one.name and one.name != "mn04, all classes"]
     write_figure(confusion_figure(shown, tasks), DOCS / picture)

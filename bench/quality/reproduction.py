@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.results import FOLDER, keep
+from bench.measure import FOLDER, keep
 from whoplays import features
 from whoplays.audio import reading
 from whoplays.dataset import BuildSettings, Dataset, Split, build

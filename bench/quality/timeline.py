@@ -27,9 +27,9 @@ import numpy as np
 import soxr
 
 import whoplays
+from bench.measure import keep
 from bench.quality.real import RATE as REAL_RATE
 from bench.quality.real import Recording, real_recordings
-from bench.results import keep
 from whoplays.audio import reading
 from whoplays.examples import demo, synth
 from whoplays.inference.recogniser import Prediction

@@ -20,7 +20,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench import TESTS
-from bench.results import keep
+from bench.measure import keep
 
 sys.path.insert(0, str(TESTS))
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import TESTS, results
+from bench import TESTS, measure
 
 sys.path.insert(0, str(TESTS))
 
@@ -65,14 +65,14 @@ def _all_rounds(zygote: harness.Zygote, scenario: harness.Scenario, count: int) 
 
 def kept() -> dict[str, dict[str, Any]]:
     """The rows kept so far, by command."""
-    path = results.FOLDER / f"{NAME}.json"
+    path = measure.FOLDER / f"{NAME}.json"
     return {row["command"]: row for row in json.loads(path.read_text())["rows"]} if path.exists() else {}
 
 
 def _keep(row: dict[str, Any], problems: list[str]) -> None:
-    path = results.FOLDER / f"{NAME}.json"
+    path = measure.FOLDER / f"{NAME}.json"
     told = [*(json.loads(path.read_text()).get("problems", []) if path.exists() else []), *problems]
-    results.keep(
+    measure.keep(
         NAME,
         "Long commands under faults",
         list({**kept(), row["command"]: row}.values()),

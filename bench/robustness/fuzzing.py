@@ -16,7 +16,7 @@ import json
 import os
 from typing import Any
 
-from bench import FUZZ, results
+from bench import FUZZ, measure
 
 ARGUMENTS = ("--runs 100000",)
 NAME = "fuzzing"
@@ -33,7 +33,7 @@ def fuzzer() -> Any:
 
 def rows_before(seed: int) -> dict[str, dict[str, Any]]:
     """What was counted already, by door; counts of another seed are for other inputs."""
-    path = results.FOLDER / f"{NAME}.json"
+    path = measure.FOLDER / f"{NAME}.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     return {row["door"]: row for row in rows if row["seed"] == seed}
 
@@ -61,7 +61,7 @@ def slice_of(fuzz: Any, door: Any, row: dict[str, Any], runs: int, seconds: floa
 def keep(rows: dict[str, dict[str, Any]], runs: int) -> None:
     done = sum(row["inputs"] >= runs for row in rows.values())
     with contextlib.redirect_stdout(io.StringIO()):
-        results.keep(
+        measure.keep(
             NAME,
             "Every door under the fuzzer",
             list(rows.values()),

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import ROOT
-from bench.results import FOLDER, keep
+from bench.measure import FOLDER, keep
 
 #: name -> (files, their tests, what pytest's -k leaves out: what trains, needs training material or starts processes)
 PARTS = {

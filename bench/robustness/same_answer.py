@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 
 from bench import TESTS
-from bench.results import keep
+from bench.measure import keep
 
 sys.path.insert(0, str(TESTS))
 

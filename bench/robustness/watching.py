@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bench import results
+from bench import measure
 from bench.processes import handles, memory_mb
 
 NAME = "long_runs"
@@ -86,11 +86,11 @@ def _row(run: str, role: str, samples: list[Sample], per: float, unit: str, minu
 
 def keep(run: str, rows: list[dict[str, Any]], outcome: str) -> None:
     """Keep the rows of one long run beside those of the others. outcome: what was checked and came of it."""
-    path = results.FOLDER / f"{NAME}.json"
+    path = measure.FOLDER / f"{NAME}.json"
     before = json.loads(path.read_text()) if path.exists() else {"rows": [], "outcomes": {}}
     outcomes = {**before["outcomes"], run: outcome}
     others = [row for row in before["rows"] if row["run"] != run]
-    results.keep(
+    measure.keep(
         NAME,
         "Long runs",
         [*others, *rows],

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import TESTS
-from bench.results import keep, row
+from bench.measure import keep, row
 
 sys.path.insert(0, str(TESTS))
 

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from bench import command
-from bench.results import keep
+from bench.measure import keep
 from whoplays.sources.audioset import Draw, Ontology, SegmentList, choose_classes, plan_from_lists
 from whoplays.taxonomy.labels import AUDIOSET, AUDIOSET_BROAD
 

@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 
-from bench.results import in_turn, keep, row
+from bench.measure import in_turn, keep, row
 from whoplays.examples import synth
 from whoplays.features import compute
 from whoplays.inference.recogniser import Recogniser

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import DOCS, command
+from bench.measure import FOLDER, keep
 from bench.processes import memory_mb, tree
-from bench.results import FOLDER, keep
 from whoplays import dataset
 from whoplays.cluster import Cluster
 from whoplays.errors import UsageError

@@ -27,8 +27,8 @@ import numpy as np
 import soundfile
 
 from bench import command
+from bench.measure import keep, row
 from bench.processes import used_s
-from bench.results import keep, row
 from whoplays import dataset
 from whoplays.cluster import Cluster
 from whoplays.cluster import estimate as estimates

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bench.results import keep
+from bench.measure import keep
 
 ARGUMENTS = ("--seconds 3",)
 SMALL = "--sizes 100,400 --seconds 1"

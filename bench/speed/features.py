@@ -19,7 +19,7 @@ import librosa
 import numpy as np
 import soxr
 
-from bench.results import in_turn, keep, row
+from bench.measure import in_turn, keep, row
 from whoplays import features
 from whoplays.audio import reading
 

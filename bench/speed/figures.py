@@ -13,7 +13,7 @@ import matplotlib
 from PIL import Image
 
 from bench import DOCS
-from bench.results import FOLDER
+from bench.measure import FOLDER
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
 from whoplays.taxonomy.colours import COLOURS
 

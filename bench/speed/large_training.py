@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.results import keep
+from bench.measure import keep
 
 FRAMES, BANDS, BATCH = 501, 64, 32  # ten seconds of the default network's features
 ROWS_A_SHARD = 4096

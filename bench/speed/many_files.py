@@ -16,7 +16,7 @@ from typing import Any
 
 import soundfile
 
-from bench.results import in_turn, keep, row
+from bench.measure import in_turn, keep, row
 from whoplays.examples import synth
 
 SMALL = "--files 200 --runs 1"
@@ -25,7 +25,7 @@ DIFFERENT = 20  # recordings that are made; the others are further names of them
 HEAR = """
 import json, sys
 from pathlib import Path
-from whoplays import batch
+from whoplays.inference import batch
 from whoplays.inference.recogniser import Recogniser
 
 def resident():

@@ -23,7 +23,7 @@ import soundfile
 import soxr
 from ai_edge_litert.interpreter import Interpreter
 
-from bench.results import in_turn, keep, row, seconds
+from bench.measure import in_turn, keep, row, seconds
 from whoplays import features
 from whoplays.audio import quality, reading
 from whoplays.examples import synth

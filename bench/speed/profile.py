@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bench.results import keep
+from bench.measure import keep
 from whoplays import dataset
 from whoplays.examples import synth
 from whoplays.inference.recogniser import Recogniser

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import soundfile
 
-from bench.results import in_turn, keep, row
+from bench.measure import in_turn, keep, row
 from whoplays.examples import synth
 
 RATE = 44100

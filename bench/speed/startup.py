@@ -17,7 +17,7 @@ from pathlib import Path
 
 import soundfile
 
-from bench.results import in_turn, keep, row
+from bench.measure import in_turn, keep, row
 from whoplays.examples import synth
 
 SAVE = """

@@ -26,8 +26,8 @@ from typing import Any
 
 import soundfile
 
+from bench.measure import keep
 from bench.processes import proportional_mb, tree
-from bench.results import keep
 from whoplays.examples import synth
 from whoplays.storage.address import Address
 

@@ -22,7 +22,7 @@ import av
 import numpy as np
 import soundfile
 
-from bench.results import keep
+from bench.measure import keep
 from whoplays.examples import synth
 
 ARGUMENTS = ("--hours 10", "--growth 0.1,1,10")

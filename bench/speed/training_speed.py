@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.results import FOLDER, in_turn, keep, row, seconds
+from bench.measure import FOLDER, in_turn, keep, row, seconds
 from bench.speed.dataset_growth import clips
 from whoplays import dataset
 from whoplays.training import default, mfcc_cnn, pools

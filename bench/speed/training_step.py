@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.results import in_turn, keep, row
+from bench.measure import in_turn, keep, row
 from whoplays.dataset import Split
 from whoplays.training.batches import chunks
 from whoplays.training.framework import load_keras

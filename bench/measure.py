@@ -1,6 +1,6 @@
 """How a benchmark is timed and kept: pairs in one run, medians and spread, one JSON each, one table of all.
 
-`python -m bench.results` writes bench/RESULTS.md anew from bench/results/*.json.
+`python -m bench.measure` writes bench/RESULTS.md anew from bench/results/*.json.
 """
 
 from __future__ import annotations
