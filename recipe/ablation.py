@@ -43,12 +43,12 @@ from whoplays.dataset.store import INDEX
 from whoplays.evaluation import metrics
 from whoplays.model import folder as model_folder
 from whoplays.storage.files import write_atomically
-from whoplays.taxonomy.labels import FAMILY_IDS
 from whoplays.training import material as store
 from whoplays.training.material import HEAD, clip_targets
 from whoplays.training.recipes import Watcher, train
 
 from .jobs import log_mel, songs_of
+from .labels import FAMILY_IDS
 from .notes import SAMPLE_RATE, Library
 from .scenes import STEPS, Scene, Studio
 from .teacher import WIDTH, Teacher

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from whoplays.errors import AudioError, RenderError
 from whoplays.features import LOGMEL, compute
-from whoplays.taxonomy.labels import FAMILY_IDS
 from whoplays.training.material import FRAMES_PER_STEP, Rows, write_shard
 
 from . import songs as kept_songs
+from .labels import FAMILY_IDS
 from .notes import SAMPLE_RATE, Library
 from .parts import Song, read_song
 from .scenes import N_SAMPLES, STEPS, Studio

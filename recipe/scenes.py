@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whoplays.taxonomy.labels import FAMILY_IDS
-
 from . import parts as made
-from .labels import NotesLabel
+from .labels import FAMILY_IDS, NotesLabel
 from .machine import drum_machine
 from .notes import SAMPLE_RATE, Clip, Library
 from .parts import Part, Song, excerpt, into_register
@@ -315,8 +313,8 @@ def _heard(stems: list[tuple[Array, NotesLabel]], whole: Array) -> Array:
     targets[ratio_db > UNHEARD_DB] = np.nan
     targets[ratio_db > HEARD_DB] = 1.0
     for wave, label in stems:
-        if label.unknown is not None:
-            column = targets[:, FAMILY_IDS.index(label.unknown)]
+        for family in label.unknown:
+            column = targets[:, FAMILY_IDS.index(family)]
             column[(column == 0) & (_step_power(wave) > reference * 10 ** (UNHEARD_DB / 10))] = np.nan
     return targets
 

@@ -24,7 +24,10 @@ from pathlib import Path
 import soundfile
 
 from whoplays.examples import synth
-from whoplays.taxonomy.labels import AUDIOSET, FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILY_IDS = catalogue().defaults
+RULES = {family: rule for family in FAMILY_IDS if (rule := catalogue().audioset(family))}
 
 RATE = 22050
 VIDEO_S = 16.0
@@ -80,12 +83,12 @@ def write_list(path: Path, per_class: int) -> None:
         lines.append(f'{video}, {START_S:.3f}, {END_S:.3f}, "{",".join(labels)}"')
 
     for place, family in enumerate(FAMILY_IDS):
-        rule = AUDIOSET[family]
-        own, other = next(iter(rule.takes_in)), next(iter(AUDIOSET[FAMILY_IDS[place - 1]].takes_in))
+        rule, beside = RULES[family], RULES[FAMILY_IDS[place - 1]]
+        own, other = next(iter(rule.include)), next(iter(beside.include))
         for number in range(per_class):
             add(video_id(family, number), own)
         add(video_id(family, 900_000), own, other)
-        add(video_id(family, 900_001), own, next(iter(rule.keeps_out)))
+        add(video_id(family, 900_001), own, next(iter(rule.exclude)))
         add(video_id(family, 900_002), SPEECH)
     path.write_text("\n".join(lines) + "\n")
 
@@ -93,8 +96,8 @@ def write_list(path: Path, per_class: int) -> None:
 def write_ontology(path: Path) -> None:
     """Write the labels that the families are made of, without the rest of AudioSet's tree."""
     names = {SPEECH: "Speech"}
-    for rule in AUDIOSET.values():
-        names |= rule.takes_in | rule.keeps_out | rule.left_open
+    for rule in RULES.values():
+        names |= rule.include | rule.exclude | rule.ambiguous
     path.write_text(json.dumps([{"id": key, "name": name, "child_ids": []} for key, name in names.items()], indent=1))
 
 

@@ -116,7 +116,7 @@ def write_tiny_model(folder: Path, **changes) -> Path:
 
     from whoplays.features import FeatureSettings
     from whoplays.model import folder as model_folder
-    from whoplays.taxonomy.labels import FAMILIES
+    from whoplays.taxonomy.catalogue import catalogue
 
     steps = helper.make_node("AveragePool", ["channels"], ["pooled"], kernel_shape=[50], strides=[50], ceil_mode=1)
     nodes = [
@@ -139,7 +139,7 @@ def write_tiny_model(folder: Path, **changes) -> Path:
     settings = {
         "name": "tiny",
         "version": "1",
-        "labels": FAMILIES,
+        "labels": catalogue().labels_for(catalogue().defaults),
         "features": FeatureSettings(n_mels=5, fmin=100, fmax=10000),
         "calibration": model_folder.Calibration((1.0,) * 5, (6.0,) * 5),
         "frame_calibration": model_folder.Calibration((1.0,) * 5, (6.0,) * 5),

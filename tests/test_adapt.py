@@ -18,9 +18,11 @@ from whoplays import features
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
 from whoplays.training import heads
 from whoplays.training.adapt import BACKGROUND, adapt, write_background
+
+FAMILY_IDS = catalogue().defaults
 
 
 def siren(seed: int, seconds: float = 2.0) -> np.ndarray:

@@ -28,7 +28,9 @@ from whoplays.dataset import BuildSettings, Dataset, sources
 from whoplays.dataset import make as making
 from whoplays.dataset.split import divide, pick
 from whoplays.errors import DatasetError, ReadError, WhoplaysError
-from whoplays.taxonomy.labels import FAMILIES, label_for
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILIES = catalogue().labels_for(catalogue().defaults)
 
 THIRDS = {"test": 0.25, "validation": 0.25}
 
@@ -443,7 +445,7 @@ def clip(name: str, *labels: int, recording: str | None = None, split: str | Non
     return sources.Clip(Path(), name, recording or name, targets, split=split)
 
 
-THREE = tuple(label_for(name) for name in "abc")
+THREE = catalogue().labels_for("abc")
 
 
 @settings(max_examples=60, deadline=None)

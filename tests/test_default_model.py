@@ -11,7 +11,9 @@ import pytest
 import whoplays
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILY_IDS = catalogue().defaults
 
 RATE = 22050
 GOLDEN = Path(__file__).parent / "default-model.json"

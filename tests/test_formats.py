@@ -13,7 +13,9 @@ from whoplays.audio.quality import Caution
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.inference.recogniser import Failure, Prediction, Segment
 from whoplays.results import formats, table
-from whoplays.taxonomy.labels import FAMILIES
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILIES = catalogue().labels_for(catalogue().defaults)
 
 PREDICTION = Prediction(
     path='a "b", c\n.flac',

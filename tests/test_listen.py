@@ -18,7 +18,9 @@ from conftest import RATE, tone
 from whoplays.errors import AudioError, UsageError, WhoplaysError
 from whoplays.inference.live import BEHIND_S, BLOCK_S, WAITING, Live, Microphone, Source, devices, listen
 from whoplays.results.terminal import Look, live_line
-from whoplays.taxonomy.labels import FAMILIES
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILIES = catalogue().labels_for(catalogue().defaults)
 
 
 class Fake(Source):

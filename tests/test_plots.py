@@ -16,8 +16,6 @@ from whoplays.errors import UsageError
 from whoplays.evaluation.plots import bars_figure, confusion_figure, history_figure
 from whoplays.results.drawing import svg, write_figure
 from whoplays.results.plot import Envelope, draw_recording, recording_figure
-from whoplays.taxonomy.colours import COLOURS, colour
-from whoplays.taxonomy.labels import FAMILIES, FAMILY_IDS
 
 SCORES = {"brass": 0.05, "drums": 0.05, "guitar": 0.6, "piano": 0.1, "strings": 0.2}
 ROWS = [{"epoch": e, "loss": 3 / e, "accuracy": 0.5, "precision": 0.5, "recall": 0.4} for e in (1, 2, 3)]
@@ -27,12 +25,6 @@ def texts(svg: str) -> list[str]:
     return [
         "".join(element.itertext()).strip() for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
     ]
-
-
-def test_every_family_has_a_colour_of_its_own() -> None:
-    assert set(COLOURS) == set(FAMILY_IDS)
-    assert len({colour(label) for label in FAMILY_IDS}) == len(FAMILIES)
-    assert colour("flute", ["guitar", "flute", "oboe"]) != colour("oboe", ["guitar", "flute", "oboe"])
 
 
 def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:

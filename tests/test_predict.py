@@ -15,7 +15,9 @@ from conftest import RATE, tone, write_tiny_model
 from whoplays.audio import reading
 from whoplays.errors import AudioError, ModelError, UsageError
 from whoplays.model import folder as model_folder
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILY_IDS = catalogue().defaults
 
 
 @pytest.fixture(scope="module")

@@ -101,12 +101,12 @@ def studio(library: Library) -> Studio:
 def test_labels_follow_the_contract() -> None:
     assert label_of_notes("guitar", "bass-electric").targets().tolist() == [0, 0, 0, 0, 0]
     assert label_of_notes("other", "drum-machine") == NotesLabel("drums")
-    assert label_of_notes("other", "banjo") == NotesLabel(unknown="guitar")
-    assert label_of_notes("other", "timpani") == NotesLabel(unknown="drums")
+    assert label_of_notes("other", "banjo") == NotesLabel(unknown=("guitar",))
+    assert label_of_notes("other", "timpani") == NotesLabel(unknown=("drums",))
     assert label_of_notes("other", "saxophone") == NotesLabel()
-    assert label_of_program(56) == NotesLabel("brass") and label_of_program(62) == NotesLabel(unknown="brass")
+    assert label_of_program(56) == NotesLabel("brass") and label_of_program(62) == NotesLabel(unknown=("brass",))
     assert label_of_program(33) == NotesLabel() and label_of_program(19) == NotesLabel()
-    assert label_of_program(6) == NotesLabel(unknown="piano") and label_of_program(45) == NotesLabel("strings")
+    assert label_of_program(6) == NotesLabel(unknown=("piano",)) and label_of_program(45) == NotesLabel("strings")
 
 
 def test_no_source_is_on_both_sides(library: Library) -> None:
@@ -202,7 +202,7 @@ def test_what_is_heard_depends_on_how_loud_it_is_in_the_whole() -> None:
     levels = {0.0: 1.0, -20.0: 1.0, -32.0: NAN, -60.0: 0.0}
     for level_db, expected in levels.items():
         quiet = loud * np.float32(10 ** (level_db / 20))
-        stems = [(loud, NotesLabel("drums")), (quiet, NotesLabel("piano")), (loud, NotesLabel(unknown="guitar"))]
+        stems = [(loud, NotesLabel("drums")), (quiet, NotesLabel("piano")), (loud, NotesLabel(unknown=("guitar",)))]
         targets = _heard(stems, loud)
         np.testing.assert_equal(targets[0], [0, 1, NAN, expected, 0])
         np.testing.assert_equal(targets[-1], [0, 0, 0, 0, 0])

@@ -19,7 +19,9 @@ from whoplays.inference.recogniser import Prediction, Segment
 from whoplays.inference.segmentation import over_cells
 from whoplays.results.formats.text import Text
 from whoplays.results.terminal import Look, levels_over
-from whoplays.taxonomy.labels import FAMILIES
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILIES = catalogue().labels_for(catalogue().defaults)
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 EDGES = np.arange(0.0, 18.1, 0.5)

@@ -25,11 +25,13 @@ from bench import measure
 from bench.quality.real import RATE, Recording, noises, real_recordings
 from whoplays import dataset, load
 from whoplays.evaluation import metrics
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
 from whoplays.training.adapt import adapt
 from whoplays.training.recipes import train
 
 ARGUMENTS = ("DATA --keep",)
+
+FAMILY_IDS = catalogue().defaults
 NEW = ("clarinet", "flute", "saxophone")
 PER_LABEL = 10
 

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from recipe.notes import Clip
 from whoplays.evaluation import metrics
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILY_IDS = catalogue().defaults
 
 RATE = 32000
 HALVES = ("development", "test")

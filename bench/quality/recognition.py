@@ -28,7 +28,9 @@ from bench.quality.real import HALVES, RATE, Figure, Heard, Recording, Tasks, du
 from bench.quality.recognition_docs import draw_worst, keep_all
 from whoplays import load
 from whoplays.evaluation import metrics
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILY_IDS = catalogue().defaults
 
 ARGUMENTS = ("DATA --keep",)
 

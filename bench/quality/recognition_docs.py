@@ -16,8 +16,9 @@ from bench.quality.real import RATE, Figure, Heard, Recording, Tasks
 from whoplays import features, load
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
 from whoplays.storage.files import write_atomically
-from whoplays.taxonomy import colours
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILY_IDS = catalogue().defaults
 
 PAGE, PICTURE = DOCS / "default-model.md", "default-model-{half}.png"
 WORST = 8  # of each kind
@@ -77,7 +78,7 @@ def draw_worst(heard: Sequence[Heard], tasks: Tasks, model: Path | None, folder:
                 answer = recogniser.predict(recording.samples, sample_rate=RATE)
                 middle = (answer.edges[1:] + answer.edges[:-1]) / 2
                 for i, name in enumerate(FAMILY_IDS):
-                    curves.plot(middle, answer.curve[:, i], color=colours.colour(name, FAMILY_IDS), label=name)
+                    curves.plot(middle, answer.curve[:, i], color=catalogue()[name].colour, label=name)
                 curves.axhline(heard[0].thresholds[family], color=MUTED, linewidth=0.6, linestyle=":")
                 curves.set(ylim=(0, 1), xlim=(0, seconds))
             grid[0, 1].legend(fontsize=7, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))

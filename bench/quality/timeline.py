@@ -35,7 +35,9 @@ from whoplays.examples import demo, synth
 from whoplays.inference.recogniser import Prediction
 from whoplays.inference.segmentation import TimelineSettings
 from whoplays.model import folder as model_folder
-from whoplays.taxonomy.labels import FAMILY_IDS
+from whoplays.taxonomy.catalogue import catalogue
+
+FAMILY_IDS = catalogue().defaults
 
 ARGUMENTS = ("--data DATA",)
 SMALL = "--mixtures 2"

@@ -15,10 +15,10 @@ from PIL import Image
 from bench import DOCS
 from bench.measure import FOLDER
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
-from whoplays.taxonomy.colours import COLOURS
+from whoplays.taxonomy.catalogue import catalogue
 
 ARGUMENTS = ()  # drawn from what is kept, when it is asked for
-FIRST, SECOND = COLOURS["piano"], COLOURS["drums"]
+FIRST, SECOND = catalogue()["piano"].colour, catalogue()["drums"].colour
 
 
 def rows(name: str) -> list[dict[str, Any]]:

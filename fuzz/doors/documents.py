@@ -20,11 +20,13 @@ from whoplays.results import query as finding
 from whoplays.results import resumable_table, table
 from whoplays.results.formats import writer
 from whoplays.sources.audioset.ontology import Ontology
-from whoplays.taxonomy.labels import FAMILIES, Label
+from whoplays.taxonomy.catalogue import catalogue
 from whoplays.training import checkpoint
 
 from . import Door, told_in_one_line
 from .text import LABELS, heard
+
+FAMILIES = catalogue().labels_for(catalogue().defaults)
 
 _NETWORK = b"stands for a network"
 
@@ -101,7 +103,7 @@ def _table(kind: str):
                 finding.find(predictions, finding.parse(text, labels))
             finding.playlist([(0.5, p) for p in predictions], scratch)
             for name in ("jsonl", "csv", "rttm", "text"):
-                form = writer(name)([Label(label, label, label) for label in labels])
+                form = writer(name)(catalogue().labels_for(labels))
                 for prediction in predictions:
                     form.item(prediction)
         except WhoplaysError as error:

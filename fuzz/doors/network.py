@@ -13,9 +13,11 @@ from whoplays.errors import ModelError
 from whoplays.features import FeatureSettings
 from whoplays.model import folder as model_folder
 from whoplays.model import onnxfile
-from whoplays.taxonomy.labels import FAMILIES
+from whoplays.taxonomy.catalogue import catalogue
 
 from . import Door, told_in_one_line
+
+FAMILIES = catalogue().labels_for(catalogue().defaults)
 
 
 def _look(data: bytes, scratch: Path) -> None:

@@ -63,6 +63,10 @@ def build(
         int, typer.Option(min=0, help="Processes; 0: one per core. The result does not depend on it.")
     ] = 0,
     labels: Annotated[str, typer.Option(help="Labels to use and their order, separated by commas.")] = "",
+    parent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=FAMILY", help="The family that a label of your own belongs to; repeat for more."),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN=VALUE,...", help="Rows of a manifest to use; also !=. Repeatable; all must hold."),
@@ -93,6 +97,7 @@ def build(
         validation=validation,
         seed=seed,
         labels=tuple(part.strip() for part in labels.split(",") if part.strip()),
+        parents=tuple(parent or ()),
         where=tuple(where or ()),
         with_none=with_none,
         shard_mb=shard_mb,

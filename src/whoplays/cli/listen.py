@@ -15,7 +15,7 @@ from .output import say
 
 if TYPE_CHECKING:
     from ..inference.live import Live
-    from ..taxonomy.labels import Label
+    from ..taxonomy.tree import Label
 
 
 @app.command()

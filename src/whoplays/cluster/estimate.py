@@ -113,7 +113,13 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
     Clips are made as those that train, with every pitch variant, for their share. Raises `DatasetError` when the source
     cannot be read or none of the sample can be used.
     """
-    _, clips, _ = read_source(place(source), labels=settings.labels, where=settings.where, with_none=settings.with_none)
+    _, clips, _ = read_source(
+        place(source),
+        labels=settings.labels,
+        parents=settings.parents,
+        where=settings.where,
+        with_none=settings.with_none,
+    )
     chosen = _drawn(clips, recordings, seed)
     shards.kind(settings)
     share = 1.0 - settings.test - settings.validation

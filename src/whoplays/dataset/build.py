@@ -17,7 +17,7 @@ from ..errors import DatasetError, WhoplaysError
 from ..runtime.processes import Engine, Processes
 from ..storage.address import Address, Place, place
 from ..storage.files import only_writer, write_csv, write_json
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label
 from . import make, shards, store
 from .make import Job, Shard
 from .settings import BuildSettings
@@ -65,7 +65,11 @@ def build(
     source, out = place(source), place(out)
     shards.kind(settings)
     labels, clips, left_out = read_source(
-        source, labels=settings.labels, where=settings.where, with_none=settings.with_none
+        source,
+        labels=settings.labels,
+        parents=settings.parents,
+        where=settings.where,
+        with_none=settings.with_none,
     )
     with only_writer(out):
         given: Engine = engine or Processes(workers)

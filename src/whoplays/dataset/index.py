@@ -36,7 +36,7 @@ def _need(fine: bool, problem: str) -> None:
 
 
 def _is_label(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(value.get(name), str) for name in ("id", "en", "pl"))
+    return isinstance(value, Mapping) and all(isinstance(value.get(name), str) for name in ("id", "en", "pl", "colour"))
 
 
 def _is_shard(value: Any) -> bool:

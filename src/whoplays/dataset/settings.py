@@ -20,7 +20,7 @@ class BuildSettings:
     into consecutive clips; for features that keep every frame, shorter ones are filled up with silence.
     per_class: clips of each class (None: what the smallest class has; 0: all). pitch: semitones of each variant of a
     training clip; 0 is the clip itself. pitch_method: "spectrum" (ours) or "vocoder" (librosa's, as in the report).
-    test, validation: shares of the clips. labels, where, with_none: see `sources.read_source`.
+    test, validation: shares of the clips. labels, parents, where, with_none: see `sources.read_source`.
     shortest_s: a clip with less sound is left out.
     shard_mb: 0 for many small .npy files and one table of rows; else Arrow files of about that size, which hold their
     rows themselves: for data sets that no one machine should have to know whole (see `store`).
@@ -35,6 +35,7 @@ class BuildSettings:
     validation: float = 0.1
     seed: int = 0
     labels: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     with_none: bool = False
     shortest_s: float = 0.1
@@ -75,6 +76,7 @@ class BuildSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return what tells one build from another; a setting that is newer is left out where it changes nothing."""
         told = {**asdict(self), "features": self.settings.to_dict()}
-        if not self.shard_mb:
-            del told["shard_mb"]
+        for name in ("shard_mb", "parents"):
+            if not told[name]:
+                del told[name]
         return told

@@ -6,10 +6,13 @@
 2. a column for each label id, holding 1, 0 or nothing (not known)
 3. `family` (or `label`, `class`): one id; another word, or `other`, means none of the labels
 
+An instrument that is there says that its family is; a family that is there without one says nothing about those below it.
+
 `recording` says what was recorded together and must stay on one side of a split; without it `video_id`, then `source`,
 then the rule on file names below. `start_s` and `duration_s` (or `end_s`) cut a part out of the file (not beside
 `video_id`, where they speak of the video). `split` (training, validation, test) is taken as it is. `instrument`, where
-there is one, is held against `labels.INSTRUMENT_RULES`. Others are ignored, and may be used to choose rows (`where`).
+the tree knows that name, decides about the tree's labels (taxonomy/labels.toml). Others are ignored, and may be used to
+choose rows (`where`).
 
 **File names.** `<11 characters>_<number>...` and names of exactly 11 characters are read as YouTube ids (AudioSet's
 clips), the same recording wherever they lie. From any other name an ending such as `-part2`, `_seg03`, `.chunk 4` is cut
@@ -28,13 +31,14 @@ from typing import Any
 from ..audio import reading
 from ..errors import DatasetError
 from ..storage.address import Place, join
-from ..taxonomy.labels import FAMILY_IDS, INSTRUMENT_RULES, Label, label_for
+from ..taxonomy.catalogue import catalogue
+from ..taxonomy.tree import Label, Tree
 
 SPLITS = ("training", "validation", "test")
 _YOUTUBE = re.compile(r"([A-Za-z0-9_-]{11})(?:[_-]\d+.*)?")
 _PART = re.compile(r"[-_. ]+(?:part|seg|segment|chunk|clip|cut|excerpt)[-_. ]?\d+$", re.IGNORECASE)
 _RECORDING_COLUMNS = ("recording", "video_id", "source")
-_FAMILY_COLUMNS = ("family", "label", "class")
+_LABEL_COLUMNS = ("family", "label", "class")
 MAX_FIELD = 1 << 20
 
 
@@ -83,24 +87,43 @@ def recording_of(name: str) -> str:
 
 
 def read_source(
-    source: Place, *, labels: Sequence[str] = (), where: Sequence[str] = (), with_none: bool = False
+    source: Place,
+    *,
+    labels: Sequence[str] = (),
+    parents: Sequence[str] = (),
+    where: Sequence[str] = (),
+    with_none: bool = False,
 ) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
     """Return the labels, the clips in a fixed order, and what was left out, of a folder or a manifest.
 
-    labels: ids to use and their order; none: the sub-folders, or the five families and what else a manifest names.
+    labels: ids to use and their order; none: the sub-folders, or what a manifest names.
+    parents: "LABEL=FAMILY" for labels of one's own that are below a family; others of one's own are families.
     where: "column=value,value" or "column!=value,value", for manifests; all must hold.
     with_none: keep rows that are known to hold none of the labels. Raises `DatasetError`.
     """
     if source.is_dir():
         if where:
             raise DatasetError("--where chooses rows of a manifest; the source is a folder")
-        return _read_folder(source, labels)
+        return _read_folder(source, labels, parents)
     if source.is_file():
-        return _read_manifest(source, labels, where, with_none)
+        return _read_manifest(source, labels, parents, where, with_none)
     raise DatasetError(f"{source}: no such folder or manifest")
 
 
-def _read_folder(source: Place, wanted: Sequence[str]) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
+def _tree(ids: Sequence[str], parents: Sequence[str]) -> Tree:
+    """Return the labels of these ids, with what is said of their families."""
+    above: dict[str, str] = {}
+    for text in parents:
+        label, equals, family = text.partition("=")
+        if not equals or label not in ids or family not in ids:
+            raise DatasetError(f"--parent {text!r}: write LABEL=FAMILY; the labels are {', '.join(ids)}")
+        above[label] = family
+    return Tree(catalogue().labels_for(ids, above))
+
+
+def _read_folder(
+    source: Place, wanted: Sequence[str], parents: Sequence[str]
+) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
     classes = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         raise DatasetError(
@@ -108,29 +131,28 @@ def _read_folder(source: Place, wanted: Sequence[str]) -> tuple[tuple[Label, ...
         )
     if missing := sorted(set(wanted) - {folder.name for folder in classes}):
         raise DatasetError(f"{source}: has no sub-folder {', '.join(missing)}")
-    if wanted:
-        classes = [source / name for name in wanted]
+    tree = _tree(tuple(wanted) or [folder.name for folder in classes], parents)
     clips: list[Clip] = []
-    for i, folder in enumerate(classes):
-        targets = tuple(int(j == i) for j in range(len(classes)))
+    for folder in (source / label_id for label_id in tree.ids):
+        targets = tree.targets([folder.name])
         found = reading.find_recordings(folder)
         if not found:
             raise DatasetError(f"{folder}: has no recordings ({', '.join(sorted(reading.EXTENSIONS)[:6])} ...)")
         for path in found:
             name = path.relative_to(source).as_posix()  # type: ignore[arg-type]
             clips.append(Clip(source, name, recording_of(name), targets))
-    return tuple(label_for(folder.name) for folder in classes), clips, []
+    return tree.labels, clips, []
 
 
 def _read_manifest(
-    manifest: Place, wanted: Sequence[str], where: Sequence[str], with_none: bool
+    manifest: Place, wanted: Sequence[str], parents: Sequence[str], where: Sequence[str], with_none: bool
 ) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
     columns = list(next(iter(_rows(manifest)), ()))
     if not columns:
         raise DatasetError(f"{manifest}: has no rows")
     if "path" not in columns:
         raise DatasetError(f"{manifest}: has no column 'path'; its columns are {', '.join(columns)[:200]}")
-    if not {"labels", *_FAMILY_COLUMNS, *FAMILY_IDS, *wanted} & set(columns):
+    if not {"labels", *_LABEL_COLUMNS, *catalogue().ids, *wanted} & set(columns):
         raise DatasetError(
             f"{manifest}: has no column that names labels: labels, family, label, class, or one for each label id"
         )
@@ -141,19 +163,19 @@ def _read_manifest(
         return ((n, row) for n, row in enumerate(_rows(manifest), 2) if all(holds(row) for holds in conditions))
 
     ids = tuple(wanted) or _ids_of((row for _, row in kept()), columns)
-    labels = tuple(label_for(i) for i in ids)
+    tree = _tree(ids, parents)
     folder, known = manifest.parent, dict[Any, Any]()
     clips, left_out = [], []
     for number, row in kept():
         try:
-            clip = _clip(folder, row, ids, known)
+            clip = _clip(folder, row, tree, known)
         except DatasetError as error:
             raise DatasetError(f"{manifest}, line {number}: {error}") from None
         if not any(clip.targets) and not (with_none and None not in clip.targets):
             left_out.append(LeftOut(clip.name, "none of the labels"))
         else:
             clips.append(clip)
-    return labels, clips, left_out
+    return tree.labels, clips, left_out
 
 
 def _rows(manifest: Place) -> Iterable[dict[str, str]]:
@@ -183,19 +205,18 @@ def _condition(text: str, columns: Sequence[str]):
 
 
 def _ids_of(rows: Iterable[dict[str, str]], columns: Sequence[str]) -> tuple[str, ...]:
-    """The five families where the table uses their names; otherwise every id that occurs, sorted."""
-    if set(FAMILY_IDS) <= set(columns):
-        return FAMILY_IDS
-    found: set[str] = set()
+    """Known labels that have a column, and every id that occurs: known ones in their order, then others, sorted."""
+    known = catalogue()
+    found = {column for column in columns if column in known}
     for row in rows:
         found |= {part.strip() for part in row.get("labels", "").split(";")}
-        found |= {row.get(column, "").strip() for column in _FAMILY_COLUMNS}
+        found |= {row.get(column, "").strip() for column in _LABEL_COLUMNS}
     found -= {"", "other"}
-    return FAMILY_IDS if found and found <= set(FAMILY_IDS) else tuple(sorted(found))
+    return (*(label_id for label_id in known.ids if label_id in found), *sorted(found - set(known.ids)))
 
 
-def _clip(folder: Place, row: dict[str, str], ids: tuple[str, ...], known: dict[Any, Any]) -> Clip:
-    """Return a row's clip. known: targets that other clips have, to be shared."""
+def _clip(folder: Place, row: dict[str, str], tree: Tree, known: dict[Any, Any]) -> Clip:
+    """Return a row's clip. known: targets by what rows say, to be worked out once and shared."""
     name = row["path"].strip()
     if not name:
         raise DatasetError("its path is empty")
@@ -204,8 +225,11 @@ def _clip(folder: Place, row: dict[str, str], ids: tuple[str, ...], known: dict[
     if named not in ("", *SPLITS):
         raise DatasetError(f"split is {named!r}; {', '.join(SPLITS)} or nothing is possible")
     start, duration = (0.0, None) if "video_id" in row else _part(row)
-    targets = _targets(row, ids)
-    targets = known.setdefault(targets, targets)
+    said = tuple(row.get(column, "").strip() for column in ("labels", *_LABEL_COLUMNS, "instrument", *tree.ids))
+    if said not in known:
+        targets = _targets(row, tree)
+        known[said] = known.setdefault(targets, targets)
+    targets = known[said]
     split = next((split for split in SPLITS if split == named), None)
     return Clip(folder, name, recording, targets, start, duration, split)
 
@@ -230,18 +254,39 @@ def _seconds(row: dict[str, str], column: str) -> float | None:
     return value
 
 
-def _targets(row: dict[str, str], ids: tuple[str, ...]) -> tuple[int | None, ...]:
+def _targets(row: dict[str, str], tree: Tree) -> tuple[int | None, ...]:
     if named := row.get("labels", "").strip():
         found = {part.strip() for part in named.split(";")} - {"", "other"}
-        if unknown := sorted(found - set(ids)):
-            raise DatasetError(f"label {', '.join(unknown)} is unknown; the labels are {', '.join(ids)}")
-        return tuple(int(i in found) for i in ids)
-    cells = [row.get(i, "").strip() for i in ids]
-    if any(cells):
-        if bad := sorted(set(cells) - {"0", "1", ""}):
-            raise DatasetError(f"a label's cell holds {bad[0]!r}; 1, 0 or nothing is possible")
-        return tuple(int(cell) if cell else None for cell in cells)
-    family = next((row[c].strip() for c in _FAMILY_COLUMNS if row.get(c, "").strip()), "")
-    known = {i: int(i == family) for i in ids} if family else dict.fromkeys(ids)
-    known |= {i: value for i, value in INSTRUMENT_RULES.get(row.get("instrument", ""), {}).items() if i in known}
-    return tuple(known[i] for i in ids)
+        if unknown := sorted(label for label in found if not _in_tree(label, tree)):
+            raise DatasetError(f"label {', '.join(unknown)} is unknown; the labels are {', '.join(tree.ids)}")
+        return tree.targets({one for label in found for one in _in_tree(label, tree)})
+    cells = {label: row.get(label, "").strip() for label in tree.ids}
+    if any(cells.values()):
+        return _of_cells(cells, tree)
+    family = next((row[c].strip() for c in _LABEL_COLUMNS if row.get(c, "").strip()), "")
+    targets = tree.targets(_in_tree(family, tree), () if family else tree.ids)
+    evidence = catalogue().of_sample(row.get("instrument", "").strip())
+    if evidence is None:
+        return targets
+    said = tree.targets(evidence.present, evidence.ambiguous, evidence.absent)
+    return tuple(
+        said[i] if label in catalogue() else target
+        for i, (label, target) in enumerate(zip(tree.ids, targets, strict=True))
+    )
+
+
+def _in_tree(label: str, tree: Tree) -> tuple[str, ...]:
+    """Return the label, or for an instrument that is none of the labels its family, if that is one."""
+    known = catalogue()
+    above = known.ancestors(label) if label in known else ()
+    return next(((one,) for one in (label, *above) if one in tree), ())
+
+
+def _of_cells(cells: dict[str, str], tree: Tree) -> tuple[int | None, ...]:
+    if bad := sorted(set(cells.values()) - {"0", "1", ""}):
+        raise DatasetError(f"a label's cell holds {bad[0]!r}; 1, 0 or nothing is possible")
+    present, absent, unknown = ({label for label in cells if cells[label] == value} for value in ("1", "0", ""))
+    for label in present:
+        for above in absent.intersection(tree.ancestors(label)):
+            raise DatasetError(f"{label} is 1 and {above} 0, though it is one of them")
+    return tree.targets(present, unknown, absent)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import DatasetError
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label
 from .sources import SPLITS, Clip
 
 

@@ -29,7 +29,7 @@ from ..runtime.processes import Engine
 from ..storage.address import Place, place
 from ..storage.cache import cached
 from ..storage.files import sha256_of
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label, Tree
 from . import readahead, shards
 from .index import check as check_index
 from .settings import BuildSettings
@@ -110,7 +110,7 @@ class Dataset:
             if isinstance(index, dict) and isinstance(index.get("format"), int) and index["format"] > FORMAT:
                 raise DatasetError(f"{folder}: is of format {index['format']}; this whoplays reads up to {FORMAT}")
             check_index(index)
-            labels = tuple(Label(v["id"], v["en"], v["pl"]) for v in index["labels"])
+            labels = Tree(tuple(Label.from_dict(label) for label in index["labels"])).labels
             return cls(folder, FeatureSettings.from_dict(index["features"]), labels, index)
         except FileNotFoundError:
             raise DatasetError(

@@ -10,7 +10,6 @@ from typing import Any
 
 from ..errors import WhoplaysError
 from ..storage.files import make_folder, write_atomically
-from ..taxonomy.labels import FAMILY_IDS
 from . import synth
 
 RECORDINGS_PER_CLASS = 36
@@ -90,7 +89,7 @@ def _claim(folder: Path) -> None:
 
 
 def _record(folder: Path, seed: int) -> None:
-    for c, family in enumerate(FAMILY_IDS):
+    for c, family in enumerate(synth.PLAYERS):
         make_folder(folder / family)
         for i in range(RECORDINGS_PER_CLASS):
             path = folder / family / f"{family}-{i:02d}.flac"

@@ -16,7 +16,7 @@ from ..audio import quality, reading
 from ..errors import AudioError, UsageError
 from ..model import folder as model_folder
 from ..storage.files import sha256_of
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label
 from .segmentation import TimelineSettings, stretches
 
 if TYPE_CHECKING:

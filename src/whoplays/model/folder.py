@@ -17,7 +17,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,17 +28,17 @@ from ..errors import ModelError, WhoplaysError, require
 from ..features import FeatureSettings
 from ..inference.segmentation import TimelineSettings
 from ..storage.files import make_folder, sha256_of, write_atomically, write_json
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label, Tree
 from . import device as devices
 
-FORMAT = 1
+FORMAT = 2
 NETWORK, CONFIG, CARD = "model.onnx", "config.json", "card.md"
 MAX_NETWORK_BYTES = 1 << 30
 MAX_CONFIG_BYTES = 4 << 20
 MAX_CARD_BYTES = 4 << 20
 MAX_MEMORY = 4 << 30  # bytes that all networks of a process may take while they compute
 MAX_NUMBERS = 1 << 28  # of a window's samples, spectrum or pooling: 1 GiB
-MAX_NAME = 100  # characters
+MAX_NAME = 100  # characters of the model's name and version
 
 #: The model inside the package.
 DEFAULT = Path(__file__).parents[1] / "pretrained" / "default"
@@ -91,14 +91,22 @@ class ModelConfig:
             object.__setattr__(self, "calibration", Calibration.identity(n))
         if self.frame_calibration is None:
             object.__setattr__(self, "frame_calibration", self.calibration)
-        ids = [label.id for label in self.labels]
-        names = [self.name, self.version, *ids, *(name for label in self.labels for name in (label.en, label.pl))]
+        try:
+            tree = Tree(self.labels)
+        except ValueError as error:
+            raise ModelError(f"model configuration: {error}") from None
         pairs = [p for c in (self.calibration, self.frame_calibration) if c for p in (c.scale, c.bias)]
         checks = [
             (1 <= n <= 1000, f"{n} labels; 1 to 1000 are possible"),
-            (all(map(_is_name, names)), f"a name is empty, longer than {MAX_NAME} or not one printable line"),
-            (len(set(ids)) == n, f"a label stands twice among {', '.join(ids)}"),
+            (
+                all(map(_is_name, (self.name, self.version))),
+                f"a name is empty, longer than {MAX_NAME} or not one printable line",
+            ),
             (self.activation in ("sigmoid", "softmax"), f"activation is {self.activation!r}, not sigmoid or softmax"),
+            (
+                self.activation == "sigmoid" or len(tree.families) == n,
+                "the labels of a softmax exclude each other, so none can be below another; sigmoid is needed",
+            ),
             (self.pooling in ("max", "mean"), f"pooling is {self.pooling!r}, not max or mean"),
             (self.padding in ("zeros", "repeat"), f"padding is {self.padding!r}, not zeros or repeat"),
             (0.1 <= self.window_s <= 600, f"window_s is {self.window_s}; 0.1 to 600 s are possible"),
@@ -117,6 +125,11 @@ class ModelConfig:
             ),
         ]
         require(checks, ModelError, "model configuration: {}")
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The labels as a tree."""
+        return Tree(self.labels)
 
     @property
     def id(self) -> str:
@@ -146,19 +159,21 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote. Raises `ModelError` for a newer format, a missing or an impossible value."""
+        """Read what `to_dict` wrote. Raises `ModelError` for another format, a missing or an impossible value."""
         version = values.get("format")
         if not isinstance(version, int) or isinstance(version, bool) or version < 1:
             raise ModelError("config.json has no format number; it was not written by whoplays")
         if version > FORMAT:
             raise ModelError(
-                f"the model is of format {version}; this whoplays reads up to {FORMAT}: pip install -U whoplays"
+                f"the model is of format {version}; this whoplays reads format {FORMAT}: pip install -U whoplays"
             )
+        if version < FORMAT:
+            raise ModelError(f"the model is of format {version}; this whoplays reads format {FORMAT}: train it again")
         try:
             return cls(
                 name=_text(values["name"]),
                 version=_text(values["version"]),
-                labels=tuple(Label(_text(v["id"]), _text(v["en"]), _text(v["pl"])) for v in values["labels"]),
+                labels=tuple(Label.from_dict(label) for label in values["labels"]),
                 activation=values["activation"],
                 features=FeatureSettings.from_dict(values["features"]),
                 window_s=float(values["window_s"]),
@@ -428,12 +443,15 @@ class Network:
             raise ModelError(f"the network of {self.config.id} gave scores that are no numbers (NaN or infinite)")
 
     def probabilities(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return calibrated probabilities: the same shapes as `logits`."""
+        """Return calibrated probabilities: the same shapes as `logits`. No family has less than its instruments."""
         whole, frames = self.logits(features)
         assert self.config.calibration and self.config.frame_calibration
+        activation, tree = self.config.activation, self.config.tree
         return (
-            activate(whole, self.config.activation, self.config.calibration),
-            None if frames is None else activate(frames, self.config.activation, self.config.frame_calibration),
+            tree.raise_families(activate(whole, activation, self.config.calibration)),
+            None
+            if frames is None
+            else tree.raise_families(activate(frames, activation, self.config.frame_calibration)),
         )
 
 

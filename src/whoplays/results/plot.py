@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from ..audio import reading
 from ..errors import UsageError
 from ..storage.files import write_atomically
-from ..taxonomy.colours import colour
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label
 from .drawing import INK, MUTED, STYLE, WAVE, blank, shortened, svg, write_figure
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ def recording_figure(
     start: float = 0.0,
     title: str = "",
     names: Mapping[str, str] | None = None,
+    colours: Mapping[str, str] | None = None,
     segments: Iterable[tuple[str, float, float]] = (),
     thresholds: Mapping[str, float] | None = None,
 ) -> Figure:
@@ -67,10 +67,11 @@ def recording_figure(
 
     samples: (n,) at sample_rate Hz, or their `Envelope`. scores: label id -> probability. exclusive: the scores share
     one unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. start: seconds at which
-    the samples begin. names: label id -> displayed name. segments: (label id, start, end) in seconds.
+    the samples begin. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
     """
     names, segments = names or {}, list(segments)
     labels = list(scores)
+    colours = {label: MUTED for label in labels} | dict(colours or {})
     with matplotlib.rc_context(STYLE):
         figure = blank(11, 3.9)
         grid = figure.add_gridspec(2, 2, width_ratios=(2.4, 1), height_ratios=(3, 1.15))
@@ -80,14 +81,14 @@ def recording_figure(
             figure.add_subplot(grid[:, 1]),
         )
         end = _draw_wave(wave, samples, sample_rate, start)
-        _draw_lanes(lanes, labels, names, segments, start, end)
+        _draw_lanes(lanes, labels, names, colours, segments, start, end)
         lanes.sharex(wave)
         wave.tick_params(labelbottom=False)
         wave.set_title(title)
         if exclusive:
-            _draw_pie(beside, scores, names)
+            _draw_pie(beside, scores, names, colours)
         else:
-            _draw_bars(beside, scores, names, thresholds or {})
+            _draw_bars(beside, scores, names, colours, thresholds or {})
     return figure
 
 
@@ -111,13 +112,14 @@ def _draw_lanes(
     axes: Any,
     labels: Sequence[str],
     names: Mapping[str, str],
+    colours: Mapping[str, str],
     segments: list[tuple[str, float, float]],
     start: float,
     end: float,
 ) -> None:
     shown = [label for label in labels if any(segment[0] == label for segment in segments)]
     for label, first, last in segments:
-        axes.barh(shown.index(label), last - first, left=first, height=0.7, color=colour(label, labels))
+        axes.barh(shown.index(label), last - first, left=first, height=0.7, color=colours[label])
     axes.set(yticks=range(len(shown)), xlabel="seconds", xlim=(start, end), ylim=(max(len(shown), 2) - 0.4, -0.6))
     axes.set_yticklabels([names.get(label, label) for label in shown])
     axes.tick_params(axis="y", length=0)
@@ -128,9 +130,9 @@ def _draw_lanes(
         )
 
 
-def _draw_pie(axes: Any, scores: Mapping[str, float], names: Mapping[str, str]) -> None:
+def _draw_pie(axes: Any, scores: Mapping[str, float], names: Mapping[str, str], colours: Mapping[str, str]) -> None:
     labels = list(scores)
-    tints = [colour(label, labels) for label in labels]
+    tints = [colours[label] for label in labels]
     shares = np.array([max(0.0, scores[label]) for label in labels])
     if shares.sum() > 0:
         axes.pie(
@@ -144,11 +146,15 @@ def _draw_pie(axes: Any, scores: Mapping[str, float], names: Mapping[str, str]) 
 
 
 def _draw_bars(
-    axes: Any, scores: Mapping[str, float], names: Mapping[str, str], thresholds: Mapping[str, float]
+    axes: Any,
+    scores: Mapping[str, float],
+    names: Mapping[str, str],
+    colours: Mapping[str, str],
+    thresholds: Mapping[str, float],
 ) -> None:
     labels = list(scores)
     for i, label in enumerate(labels):
-        axes.barh(i, scores[label], height=0.62, color=colour(label, labels))
+        axes.barh(i, scores[label], height=0.62, color=colours[label])
         axes.annotate(
             f"{scores[label]:.2f}",
             (scores[label], i),
@@ -196,6 +202,7 @@ def draw_recording(
         start=start,
         title=shortened(Path(source).name),
         names=names,
+        colours={label.id: label.colour for label in config.labels},
         segments=[(segment.family, segment.start, segment.end) for segment in prediction.segments],
         thresholds=dict(zip(prediction.scores, config.thresholds, strict=True)),
     )

@@ -152,7 +152,7 @@ def _schema(labels: Sequence[str]) -> Any:
         ("warnings", pa.list_(caution)),
         ("seen", text),
     ]
-    return pa.schema(columns, metadata={"whoplays.taxonomy.labels": json.dumps(list(labels))})
+    return pa.schema(columns, metadata={"whoplays.labels": json.dumps(list(labels))})
 
 
 def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
@@ -185,7 +185,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 def _parquet_rows(path: Path) -> Iterator[Row]:
     pa = _pyarrow()
     with path.open("rb") as raw, pa.parquet.ParquetFile(raw) as file:
-        stored = (file.schema_arrow.metadata or {}).get(b"whoplays.taxonomy.labels")
+        stored = (file.schema_arrow.metadata or {}).get(b"whoplays.labels")
         names = file.schema_arrow.names
         labels = json.loads(stored) if stored else [name for name in names if name not in _FIXED]
         for batch in file.iter_batches(batch_size=_BATCH):

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from ..inference.recogniser import Prediction
 from ..inference.segmentation import over_cells
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label
 
 BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 REST, ASCII_REST = "·", "."
-#: The figures' colours (Okabe & Ito 2008) as the nearest of a terminal's 256; piano's is lightened for dark grounds.
-COLOURS = {"brass": 214, "drums": 166, "guitar": 36, "piano": 32, "strings": 175}
-_MORE = (74, 185, 246)
+DARKEST = 120  # of a colour's brightness, 0 to 255, for dark grounds
 NARROWEST = 40
 
 
@@ -56,7 +54,7 @@ def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str
         plays = label.id in prediction.playing
         share = f"{shares[label.id]:.0%}" if plays else "-"
         head = f"  {names[i]:<{wide}}  {prediction.scores[label.id]:.2f}  {share:>4}  "
-        rows.append(_paint(head, _row(levels[i], look), label.id, i, plays, look))
+        rows.append(_paint(head, _row(levels[i], look), label.colour, plays, look))
     return [*rows, " " * (wide + 16) + _axis(prediction, cells)]
 
 
@@ -85,11 +83,11 @@ def live_line(
     blocks = BLOCKS if look.unicode else ASCII
     parts = []
     room = (look.width - 17) // max(1, len(labels)) - 9
-    for i, label in enumerate(labels):
+    for label in labels:
         score = scores[label.id]
         block = blocks[min(7, int(score * 8))]
         if look.colour:
-            block = f"\x1b[38;5;{COLOURS.get(label.id, _MORE[i % len(_MORE)])}m{block}\x1b[0m"
+            block = f"\x1b[38;5;{_of_256(label.colour)}m{block}\x1b[0m"
         parts.append(f"{_cut(label.name(lang), max(2, room), look.unicode)} {block} {score:.2f}")
     return f"{clock(at):>5} {level_db:>4.0f} dB  " + "  ".join(parts)
 
@@ -99,13 +97,24 @@ def _row(levels: NDArray[np.float64], look: Look) -> str:
     return "".join(rest if level <= 0 else blocks[min(7, int(level * 8))] for level in levels)
 
 
-def _paint(head: str, row: str, label_id: str, place: int, plays: bool, look: Look) -> str:
+def _paint(head: str, row: str, colour: str, plays: bool, look: Look) -> str:
     if not look.colour:
         return head + row
     if not plays:
         return f"\x1b[2m{head}{row}\x1b[0m"
-    number = COLOURS.get(label_id, _MORE[place % len(_MORE)])
-    return f"{head}\x1b[38;5;{number}m{row}\x1b[0m"
+    return f"{head}\x1b[38;5;{_of_256(colour)}m{row}\x1b[0m"
+
+
+def _of_256(colour: str) -> int:
+    """Return the nearest of a terminal's 256 colours to "#rrggbb", lightened where a dark ground would swallow it."""
+    channels = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    light = 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
+    share = max(0.0, (DARKEST - light) / (255 - light))
+    levels = (0, 95, 135, 175, 215, 255)
+    red, green, blue = (
+        min(range(6), key=lambda i: abs(levels[i] - channel - (255 - channel) * share)) for channel in channels
+    )
+    return 16 + 36 * red + 6 * green + blue
 
 
 def _axis(prediction: Prediction, cells: int) -> str:

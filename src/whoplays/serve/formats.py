@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ..inference.recogniser import Failure, Prediction
 from ..results.formats import writer
-from ..taxonomy.labels import Label
+from ..taxonomy.tree import Label
 from .problems import Problem
 
 

@@ -1,1 +1,1 @@
-"""The labels that can be detected: the names, colours and AudioSet ids of each go out to every other room; nothing comes in."""
+"""A file of labels comes in; their tree, names, colours, and what other collections call them go out to every other room."""

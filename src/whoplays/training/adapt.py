@@ -13,10 +13,11 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ from ..model.folder import Calibration, ModelConfig
 from ..storage.address import Place, place
 from ..storage.cache import recording
 from ..storage.files import only_writer, write_atomically
-from ..taxonomy.labels import Label
+from ..taxonomy.catalogue import catalogue
+from ..taxonomy.tree import Label
 from . import augment, heads, logistic
 from .augment import FRAMES_PER_STEP, Examples
 
@@ -196,6 +198,10 @@ class _Learner:
         """Return the new head, its configuration, and each label's average precision on recordings left out in turn."""
         examples = self._examples(rows)
         head, config, precision = self._head, self._config, {}
+        ids = list(dict.fromkeys([*self._ids, *(label.id for label in labels)]))
+        known = {
+            label.id: label for label in catalogue().labels_for(ids)
+        }  # with families and colours beside the base's
         for i, label in enumerate(labels):
             row = _LabelRow(self, label.id, i, examples)
             column, limit, precision[label.id] = row.fit()
@@ -208,17 +214,19 @@ class _Learner:
                 continue  # its calibration and threshold are of far more recordings than these
             none = np.zeros((len(column) - 1, 1), dtype=np.float32)
             single = heads.Head(column[:-1, None], column[-1:], none, np.zeros(1, dtype=np.float32))
-            head = head.joined(single)
+            added, n = known[label.id], len(config.labels)
+            order = list(range(n))
+            order.insert(len(config.tree.families) if added.parent is None else n, n)
+            head = head.joined(single).of(order)
             config = replace(
                 config,
-                labels=(*config.labels, label),
-                thresholds=(*config.thresholds, limit),
-                calibration=_extended(config.calibration),
-                frame_calibration=_extended(config.frame_calibration),
+                labels=_ordered((*config.labels, added), order),
+                thresholds=_ordered((*config.thresholds, limit), order),
+                calibration=_extended(config.calibration, order),
+                frame_calibration=_extended(config.frame_calibration, order),
             )
         if only_mine:
-            wanted = [label.id for label in labels]
-            head, config = _chosen(head, config, [[x.id for x in config.labels].index(i) for i in wanted])
+            head, config = _chosen(head, config, [label.id for label in labels])
         return head, replace(config, name=name or f"{self._config.name}+", version="1"), precision
 
     def _examples(self, rows: _Rows) -> _Examples:
@@ -340,23 +348,28 @@ class _LabelRow:
         return sorted(firsts, key=lambda recording: (-firsts[recording], recording))
 
 
-def _extended(calibration: Calibration) -> Calibration:
-    return Calibration((*calibration.scale, 1.0), (*calibration.bias, 0.0))
+def _ordered(values: tuple[Any, ...], places: Sequence[int]) -> tuple[Any, ...]:
+    return tuple(values[i] for i in places)
 
 
-def _chosen(head: heads.Head, config: ModelConfig, places: list[int]) -> tuple[heads.Head, ModelConfig]:
+def _extended(calibration: Calibration, places: Sequence[int]) -> Calibration:
+    """Return a calibration with one more label that it leaves as it is, in the order of `places`."""
+    return Calibration(_ordered((*calibration.scale, 1.0), places), _ordered((*calibration.bias, 0.0), places))
+
+
+def _chosen(head: heads.Head, config: ModelConfig, ids: Sequence[str]) -> tuple[heads.Head, ModelConfig]:
     """Return a head and its configuration with some of the labels alone."""
     assert config.calibration and config.frame_calibration
-
-    def of(values: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(values[i] for i in places)
-
+    labels = config.tree.select(ids).labels
+    places = [config.tree.index(label.id) for label in labels]
+    pairs = (config.calibration, config.frame_calibration)
+    whole, frames = (Calibration(_ordered(pair.scale, places), _ordered(pair.bias, places)) for pair in pairs)
     return head.of(places), replace(
         config,
-        labels=tuple(config.labels[i] for i in places),
-        thresholds=of(config.thresholds),
-        calibration=Calibration(of(config.calibration.scale), of(config.calibration.bias)),
-        frame_calibration=Calibration(of(config.frame_calibration.scale), of(config.frame_calibration.bias)),
+        labels=labels,
+        thresholds=_ordered(config.thresholds, places),
+        calibration=whole,
+        frame_calibration=frames,
     )
 
 

@@ -13,7 +13,8 @@ from ..dataset.store import INDEX
 from ..errors import DatasetError
 from ..features import LOGMEL, FeatureSettings
 from ..storage.address import Place
-from ..taxonomy.labels import FAMILIES, Label
+from ..taxonomy.catalogue import catalogue
+from ..taxonomy.tree import Label
 from . import material as store
 from .augment import FRAMES_PER_STEP, Examples
 from .material import HEAD, Head, clip_targets
@@ -98,7 +99,7 @@ class MaterialPool:
     All of it is kept in memory, in half precision: 92 KB a row. `refresh` takes in shards written since.
     """
 
-    labels, settings = FAMILIES, LOGMEL
+    settings = LOGMEL
     frames = 512
 
     def __init__(self, material: Path, folders: tuple[str, ...], *, part: tuple[int, int] = (0, 1)) -> None:
@@ -113,6 +114,7 @@ class MaterialPool:
         self.refresh()
         if not self._features:
             raise DatasetError(f"{material}: holds no rendered shard in {', '.join(folders)}; render some first")
+        self.labels = catalogue().labels_for(catalogue().defaults)
         self.embedding = int(self._teacher[0].shape[-1]) if self._head is not None else 0
 
     def refresh(self) -> None:

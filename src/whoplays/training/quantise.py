@@ -23,7 +23,6 @@ from ..errors import AudioError, DatasetError, ModelError, UsageError, missing_e
 from ..examples import synth
 from ..model import folder as model_folder
 from ..model import onnxfile
-from ..taxonomy.labels import FAMILY_IDS
 from .export import quiet
 
 Array = NDArray[np.float32]
@@ -91,7 +90,7 @@ def _recorded(folder: Path, config: model_folder.ModelConfig) -> Iterator[Array]
 def _made(config: model_folder.ModelConfig) -> Iterator[Array]:
     """Yield each family alone and in pairs, made from formulas, at levels from loud to soft; then hiss and silence."""
     rate, length = config.features.sample_rate, config.window_s
-    casts = [[a] for a in FAMILY_IDS] + [[a, b] for a in FAMILY_IDS for b in FAMILY_IDS if a < b]
+    casts = [[a] for a in synth.PLAYERS] + [[a, b] for a in synth.PLAYERS for b in synth.PLAYERS if a < b]
     for seed in range(2):
         for i, cast in enumerate(casts):
             made = synth.recording(cast, duration_s=length / 2, seed=[seed, i], sample_rate=rate)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ...inference.recogniser import Failure, Prediction
-from ...taxonomy.labels import Label
+from ...taxonomy.tree import Label
 
 Result = Prediction | Failure
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import printable
 from ...inference.recogniser import Failure, Prediction
-from ...taxonomy.labels import Label
+from ...taxonomy.tree import Label
 from .base import Result, Writer, clock
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from ...audio import reading
 from ...errors import AudioError
 from ...inference import explanation
 from ...inference.recogniser import Prediction, Recogniser
-from ...taxonomy.colours import colour
 from ..formats.base import clock
 from . import pictures
 from .words import words
@@ -47,6 +46,7 @@ class Section:
         self.words = words(lang)
         self.ids = [label.id for label in recogniser.labels]
         self.names = {label.id: label.name(lang) for label in recogniser.labels}
+        self.colours = {label.id: label.colour for label in recogniser.labels}
         self.title = Path(prediction.path).name or "-"
 
     def html(self, number: int) -> str:
@@ -111,7 +111,7 @@ class Section:
             width = 100 * (s.end - s.start) / self.heard.duration
             told = self.words["jump"].format(self.names[label], clock(s.start), clock(s.end), s.score)
             place = f"left:{left:.2f}%;width:{width:.2f}%"
-            ink = f"background:{colour(label, self.ids)};opacity:{0.45 + 0.55 * s.score:.2f}"
+            ink = f"background:{self.colours[label]};opacity:{0.45 + 0.55 * s.score:.2f}"
             found.append(
                 f'<button type="button" data-at="{s.start}" title="{escape(told)}" aria-label="{escape(told)}" '
                 f'style="{place};{ink}"></button>'
@@ -138,9 +138,7 @@ class Section:
 
     def _pie(self) -> str:
         shares = self.heard.shares()
-        parts = [
-            (self.names[label], shares[label] * self.heard.duration, colour(label, self.ids)) for label in self.ids
-        ]
+        parts = [(self.names[label], shares[label] * self.heard.duration, self.colours[label]) for label in self.ids]
         told = ", ".join(f"{self.names[label]} {shares[label]:.0%}" for label in self.ids if shares[label])
         return pictures.pie_svg(parts, self.words["pie"].format(told))
 
@@ -153,7 +151,7 @@ class Section:
             plays = label in self.heard.playing
             jumps = "".join(self._jump(label, m) for m in explanation.moments(self.heard, label)) if plays else ""
             rows.append(
-                f'<tr><th scope="row"><span class="chip" style="background:{colour(label, self.ids)}"></span>'
+                f'<tr><th scope="row"><span class="chip" style="background:{self.colours[label]}"></span>'
                 f"{escape(self.names[label])}</th><td{' class=plays' if plays else ''}>{self.heard.scores[label]:.3f}</td>"
                 f"<td>{limits[label]:.2f}</td><td>{shares[label]:.0%}</td><td>{jumps}</td></tr>"
             )

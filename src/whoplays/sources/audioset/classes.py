@@ -1,4 +1,4 @@
-"""What to look for in a list: families by name, or any AudioSet label, with what each keeps out."""
+"""What to look for in a list: labels of the tree by name, or any AudioSet label, with what each keeps out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import UsageError
-from ...taxonomy.labels import AUDIOSET, AUDIOSET_BROAD, FAMILY_IDS
+from ...taxonomy.catalogue import catalogue
 from .ontology import Ontology
 
 Spread = Callable[[Iterable[str]], frozenset[str]]
@@ -37,20 +37,22 @@ def choose_classes(
     descendants: bool = True,
     exclusions: bool = True,
 ) -> tuple[ClipClass, ...]:
-    """Return the classes that a call asks for; with neither families nor labels, the five families.
+    """Return the classes that a call asks for; with neither families nor labels, the tree's default families.
+
+    families: labels of the tree, instruments too.
 
     include, exclude: labels by id or name. `LABEL` alone makes a class of its own, or is kept out of every class;
     `CLASS=LABEL` adds it to what CLASS takes in or keeps out. descendants: labels stand for all that lie below them.
-    exclusions: families keep out what `labels.AUDIOSET` says. Raises `UsageError` for names that are not known.
+    exclusions: they keep out what the tree's file says. Raises `UsageError` for names that are not known.
     """
     spread: Spread = ontology.descendants if descendants else frozenset
-    names = list(families) or ([] if include else list(FAMILY_IDS))
-    classes = {name: _family(name, ontology, spread, exclusions) for name in names}
+    names = list(families) or ([] if include else list(catalogue().defaults))
+    classes = {name: _known(name, ontology, spread, exclusions) for name in names}
     for text in include:
         name, label = _assignment(text, ontology)
         name = name or _slug(ontology.name(label))
-        if name in FAMILY_IDS and name not in classes:
-            raise UsageError(f"--include {text!r} adds to the family {name!r}: ask for it too, with --family {name}")
+        if "=" in text and name in catalogue() and name not in classes:
+            raise UsageError(f"--include {text!r} adds to {name!r}: ask for it too, with --family {name}")
         held = classes.get(name, ClipClass(name, frozenset()))
         taken = held.takes_in | spread([label])
         classes[name] = replace(held, takes_in=taken, keeps_out=held.keeps_out - taken, unsure=held.unsure - taken)
@@ -63,24 +65,27 @@ def choose_classes(
     for held in classes.values():
         if not held.takes_in:
             raise UsageError(f"class {held.id!r}: everything that it takes in is excluded as well")
-    return tuple(classes[name] for name in sorted(classes, key=family_order))
+    return tuple(classes[name] for name in sorted(classes, key=label_order))
 
 
-def _family(name: str, ontology: Ontology, spread: Spread, exclusions: bool) -> ClipClass:
-    if name not in AUDIOSET:
-        close = difflib.get_close_matches(name.lower(), FAMILY_IDS, n=1)
+def _known(name: str, ontology: Ontology, spread: Spread, exclusions: bool) -> ClipClass:
+    tree = catalogue()
+    if name not in tree:
+        close = difflib.get_close_matches(name.lower(), tree.ids, n=1)
         advice = f"did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"no family {name!r}; {advice}families: {', '.join(FAMILY_IDS)} (any label: --include)")
-    rule = AUDIOSET[name]
-    missing = [label for label in rule.takes_in if label not in ontology.names]
+        families = ", ".join(family.id for family in tree.families)
+        raise UsageError(f"no label {name!r}; {advice}families: {families} (any AudioSet label: --include)")
+    rule = tree.audioset(name)
+    if rule is None:
+        raise UsageError(f"AudioSet has no label for {name!r}; --include {name}=LABEL says what to take for it")
+    missing = [label for label in rule.include if label not in ontology.names]
     if missing:
-        raise UsageError(f"the ontology lacks {missing[0]} ({rule.takes_in[missing[0]]}), which family {name!r} needs")
-    left_open = spread(rule.left_open)
-    kept_out = spread(rule.keeps_out) - left_open
-    # What is no part of the family is never taken in, whether or not clips that carry it are dropped.
-    taken = spread(rule.takes_in) - left_open - kept_out
-    broad = frozenset(label for label, families in AUDIOSET_BROAD.items() if name in families)
-    return ClipClass(name, taken, kept_out if exclusions else frozenset(), (left_open | broad) - taken)
+        raise UsageError(f"the ontology lacks {missing[0]} ({rule.include[missing[0]]}), which {name!r} needs")
+    ambiguous = spread(rule.ambiguous)
+    excluded = spread(rule.exclude) - ambiguous
+    # What is no part of the label is never taken in, whether or not clips that carry it are dropped.
+    taken = spread(rule.include) - ambiguous - excluded
+    return ClipClass(name, taken, excluded if exclusions else frozenset(), (ambiguous | frozenset(rule.broad)) - taken)
 
 
 def _keep_out(held: ClipClass, labels: frozenset[str]) -> ClipClass:
@@ -104,6 +109,14 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:60] or "class"
 
 
-def family_order(name: str) -> tuple[int, str]:
-    """Return a key that sorts class ids: the five families in their order, then others by name."""
-    return (FAMILY_IDS.index(name), "") if name in FAMILY_IDS else (len(FAMILY_IDS), name)
+def apart(a: str, b: str) -> bool:
+    """Tell whether two classes are different ones, neither being the family of the other."""
+    tree = catalogue()
+    related = a in tree and b in tree and tree.family_of(a) == tree.family_of(b) and {a, b} & {tree.family_of(a)}
+    return a != b and not related
+
+
+def label_order(name: str) -> tuple[int, str]:
+    """Return a key that sorts class ids: known labels in the tree's order, then others by name."""
+    tree = catalogue()
+    return (tree.index(name), "") if name in tree else (len(tree), name)

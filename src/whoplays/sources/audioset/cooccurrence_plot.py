@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...results.drawing import MUTED, STYLE, blank, shortened
-from ...taxonomy.colours import colour
+from ...taxonomy.catalogue import catalogue
 
 if TYPE_CHECKING:
     from . import Dependencies
@@ -24,8 +24,9 @@ def cooccurrence_figure(found: Dependencies) -> Figure:
         panels = figure.subplots(-(-(count + 1) // columns), columns, squeeze=False).ravel()
         _draw_pairs(panels[0], found)
         most = max((pair.share_of_a for pairs in found.companions.values() for pair in pairs), default=1.0)
+        tints = {label.id: label.colour for label in catalogue().labels_for(found.classes)}
         for axes, name in zip(panels[1:], found.classes, strict=False):
-            _draw_companions(axes, found, name, most)
+            _draw_companions(axes, found, name, tints[name], most)
         for axes in panels[count + 1 :]:
             axes.set_visible(False)
     return figure
@@ -38,7 +39,8 @@ def _draw_pairs(axes: Any, found: Dependencies) -> None:
     for i, a in enumerate(names):
         axes.text(i, i, f"{found.clips[a]:,}", ha="center", va="center", fontsize=9, fontweight="bold")
         for j in range(i):
-            pair = found.pair(a, names[j])
+            if not (pair := found.pair(a, names[j])):
+                continue
             shade[i, j] = np.clip(np.log2(pair.lift), -3, 3) if pair.lift else -3
             told = f"{pair.both:,}\n×{pair.lift:.1f}"
             axes.text(j, i, told, ha="center", va="center", color="#10243a", fontsize=9)
@@ -50,11 +52,11 @@ def _draw_pairs(axes: Any, found: Dependencies) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _draw_companions(axes: Any, found: Dependencies, name: str, most: float) -> None:
+def _draw_companions(axes: Any, found: Dependencies, name: str, tint: str, most: float) -> None:
     """Draw how many of a class's clips carry each of its companions, with the lift."""
     pairs = found.companions[name]
     shares = [100 * pair.share_of_a for pair in pairs]
-    axes.barh(range(len(pairs)), shares, color=colour(name, found.classes), height=0.7)
+    axes.barh(range(len(pairs)), shares, color=tint, height=0.7)
     for place, (pair, share) in enumerate(zip(pairs, shares, strict=True)):
         axes.text(share + 1.2 * most, place, f"×{pair.lift:.1f}", va="center", fontsize=8, color=MUTED)
     axes.set(yticks=range(len(pairs)), title=f"{name}: {found.clips[name]:,} clips", xlabel="% of them, and lift")

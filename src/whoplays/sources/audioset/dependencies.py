@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...storage.files import write_csv
-from .classes import ClipClass
+from .classes import ClipClass, apart
 from .lists import Segment
 from .ontology import Ontology
 from .plan import labels_of
@@ -54,7 +54,7 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What one reading of the lists found: every two classes once, and each class's most frequent companions."""
+    """What one reading of the lists found: every two classes once, none with its own family, and each one's companions."""
 
     rows: int
     classes: tuple[str, ...]
@@ -63,9 +63,9 @@ class Dependencies:
     companions: dict[str, tuple[Pair, ...]]
     exclusions: tuple[Exclusion, ...]
 
-    def pair(self, a: str, b: str) -> Pair:
-        """Return the pair of two classes, in either order."""
-        return next(pair for pair in self.pairs if {pair.a, pair.b} == {a, b})
+    def pair(self, a: str, b: str) -> Pair | None:
+        """Return the pair of two classes, in either order; None for an instrument and its family."""
+        return next((pair for pair in self.pairs if {pair.a, pair.b} == {a, b}), None)
 
     def write(self, folder: Path) -> None:
         """Write cooccurrence.csv, companions.csv and exclusion.csv into the folder."""
@@ -94,7 +94,8 @@ def find_dependencies(
 ) -> Dependencies:
     """Count, in one reading, every pair of `classes` and each class's `companions` most frequent other labels.
 
-    Companions are AudioSet labels as they stand in the list, other than the class's own and those above them.
+    An instrument and its family make no pair. Companions are AudioSet labels as they stand in the list, other than the
+    class's own and those above them.
     """
     rows = 0
     labels: Counter[str] = Counter()
@@ -113,8 +114,9 @@ def find_dependencies(
         for place, held in enumerate(carried):
             clips[held.id] += 1
             beside[held.id].update(found)
-            both.update((held.id, other.id) for other in carried[place + 1 :])
-            out, another = not held.keeps_out.isdisjoint(found), len(carried) > 1
+            both.update((held.id, other.id) for other in carried[place + 1 :] if apart(held.id, other.id))
+            out = not held.keeps_out.isdisjoint(found)
+            another = any(apart(held.id, other.id) for other in carried)
             for column, count in enumerate((out, another, out or another)):
                 excluded[held.id][column] += count
     return Dependencies(
@@ -125,6 +127,7 @@ def find_dependencies(
             _pair(a.id, b.id, (a.id, b.id), clips[a.id], clips[b.id], both[a.id, b.id], rows)
             for place, a in enumerate(classes)
             for b in classes[place + 1 :]
+            if apart(a.id, b.id)
         ),
         {
             held.id: _companions(held, clips[held.id], beside[held.id], labels, rows, ontology, companions)

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from ...errors import UsageError
-from .classes import ClipClass, family_order
+from ...taxonomy.catalogue import catalogue
+from ...taxonomy.tree import Tree
+from .classes import ClipClass, apart, label_order
 from .lists import Segment, SegmentList
 
 #: Stand-ins for each clip that is wanted: of AudioSet's videos a third and more are gone by now.
@@ -82,7 +84,8 @@ class Plan:
 class Draw:
     """How to draw. per_class: clips wanted of each class, None for all there are. reserve: stand-ins for each of them.
 
-    solo: only clips that carry exactly one of the classes. clips_per_video: 1, or 0 for all.
+    solo: only clips that carry exactly one of the classes, of which an instrument and its family count as one.
+    clips_per_video: 1, or 0 for all.
     """
 
     per_class: int | None = None
@@ -161,7 +164,7 @@ def _examples(segment: Segment, classes: Sequence[ClipClass], tallies: dict[str,
         if not held.keeps_out.isdisjoint(segment.labels):
             tally.kept_out += 1
             tally.kept_out_by.update(held.keeps_out.intersection(segment.labels))
-        elif solo and len(carried) > 1:
+        elif solo and any(apart(held.id, other.id) for other in carried):
             tally.with_another += 1
         else:
             tally.eligible += 1
@@ -216,7 +219,8 @@ def _share_out(
     draw: Draw,
 ) -> tuple[list[PlannedClip], list[PlannedClip]]:
     """Give each candidate to one class, the rarest first: the wanted of all classes, then the stand-ins of all."""
-    judged = sorted([*classes, *others], key=lambda held: family_order(held.id))
+    judged = sorted([*classes, *others], key=lambda held: label_order(held.id))
+    tree = catalogue().select(held.id for held in judged if held.id in catalogue())
     rarest_first = sorted(classes, key=lambda held: (tallies[held.id].eligible, held.id))
     orders = {name: iter(sorted(pool.held)) for name, pool in pools.items()}
     given: set[int] = set()
@@ -231,7 +235,7 @@ def _share_out(
         wanted = len(share) if draw.per_class is None else min(draw.per_class, len(share))
         tallies[held.id].taken, tallies[held.id].stand_ins = wanted, len(share) - wanted
         for rank, place in enumerate(share, start=1):
-            clip = _planned(pools[held.id].held[place][1], held.id, judged, rank)
+            clip = _planned(pools[held.id].held[place][1], held.id, judged, tree, rank)
             (clips if rank <= wanted else stand_ins).append(clip)
     return clips, stand_ins
 
@@ -247,12 +251,16 @@ def _fill(share: list[int], places: Iterator[int], given: set[int], size: int | 
             share.append(place)
 
 
-def _planned(packed: str, family: str, classes: Sequence[ClipClass], rank: int) -> PlannedClip:
+def _planned(packed: str, family: str, classes: Sequence[ClipClass], tree: Tree, rank: int) -> PlannedClip:
+    """Return the clip, held against all `classes`. tree: those of them that are known labels."""
     video_id, start, end, *labels = packed.split(",")
     carried = [held for held in classes if not held.takes_in.isdisjoint(labels)]
-    clear = [held for held in carried if held.keeps_out.isdisjoint(labels)]
-    doubtful = [held for held in classes if held not in carried and not held.unsure.isdisjoint(labels)]
-    doubtful += [held for held in carried if held not in clear]
+    clear = {held.id for held in carried if held.keeps_out.isdisjoint(labels)}
+    doubtful = {held.id for held in classes if held not in carried and not held.unsure.isdisjoint(labels)}
+    doubtful |= {held.id for held in carried} - clear
+    known = dict(zip(tree.ids, tree.targets(clear, doubtful), strict=True))
+    clear = {name for name in clear if name not in known} | {name for name in known if known[name] == 1}
+    doubtful = {name for name in doubtful if name not in known} | {name for name in known if known[name] is None}
     order = [held.id for held in classes]
     return PlannedClip(
         video_id,
@@ -260,7 +268,7 @@ def _planned(packed: str, family: str, classes: Sequence[ClipClass], rank: int) 
         int(end),
         family,
         tuple(labels),
-        tuple(held.id for held in clear),
-        tuple(sorted((held.id for held in doubtful), key=order.index)),
+        tuple(name for name in order if name in clear),
+        tuple(name for name in order if name in doubtful),
         rank,
     )

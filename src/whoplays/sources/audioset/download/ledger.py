@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ....errors import DownloadError, UsageError
-from ....taxonomy.labels import FAMILY_IDS
+from ....taxonomy.catalogue import catalogue
 from .. import PlannedClip
 from .causes import Lost
 from .measure import Measured
@@ -108,7 +108,7 @@ class Ledger:
         AudioSet's labels, as `audioset plan` writes them. Of other classes it says nothing.
         """
         classes = {clip.family for group in (clips, stand_ins) for clip in group}
-        judged = {False: ";".join(sorted(classes)), True: ";".join(sorted(classes | set(FAMILY_IDS)))}
+        judged = {False: ";".join(sorted(classes)), True: ";".join(sorted(classes | set(catalogue().defaults)))}
         try:
             with self._db:
                 self._db.execute("begin")
