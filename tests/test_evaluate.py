@@ -267,7 +267,7 @@ def test_metrics_json_tells_what_was_measured_on_what(evaluated: Path) -> None:
     assert facts["metrics"]["accuracy"] >= 0.6
     low, high = facts["intervals"]["accuracy"]
     assert 0 <= low <= facts["metrics"]["accuracy"] <= high <= 1
-    assert np.sum(facts["confusion"]["matrix"]) == 6
+    assert np.sum(facts["confusion"]["families"]["matrix"]) == 6
     assert facts["metrics"]["loss_with_penalty"] > facts["metrics"]["loss"]
 
 

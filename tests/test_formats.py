@@ -158,7 +158,7 @@ def test_parquet_is_read_by_another_library(tmp_path) -> None:
     assert frame["path"].to_list() == [row["path"] for row in ROWS]
     assert frame["drums"].to_list() == [0.9, None, 0.9]
     assert frame["playing"].to_list() == [["drums", "guitar"], None, []]
-    assert frame["segments"].to_list()[0][1] == {"family": "drums", "start": 12.0, "end": 20.25, "score": 0.95}
+    assert frame["segments"].to_list()[0][1] == {"label": "drums", "start": 12.0, "end": 20.25, "score": 0.95}
     assert frame["error"].to_list() == [None, "is empty (0 bytes)", None]
 
 

@@ -106,7 +106,7 @@ def test_the_dictionary_is_the_contract(recogniser, duet: Path) -> None:
     assert line["model"] == "tiny@1"
     assert all(0 <= score <= 1 for score in line["scores"].values())
     assert line["playing"] == [f for f in FAMILY_IDS if line["scores"][f] >= 0.5]
-    assert {s["family"] for s in line["segments"]} == set(line["playing"])
+    assert {s["label"] for s in line["segments"]} == set(line["playing"])
     assert [s["start"] for s in line["segments"]] == sorted(s["start"] for s in line["segments"])
 
 

@@ -129,7 +129,7 @@ def test_details_draw_the_recording(server: Running, duet: Path) -> None:
     samples, _ = soundfile.read(duet)
     assert max(details["peaks"]) == pytest.approx(np.abs(samples).max(), rel=0.05)
     assert {len(curve) for curve in details["curve"].values()} == {13}  # a score a second, and the begun one
-    played = sum(s["end"] - s["start"] for s in answer["segments"] if s["family"] == answer["playing"][0])
+    played = sum(s["end"] - s["start"] for s in answer["segments"] if s["label"] == answer["playing"][0])
     assert details["shares"][answer["playing"][0]] == pytest.approx(played / 12, abs=0.01)
 
 
@@ -182,7 +182,7 @@ def test_writing_refuses_what_is_not_this_models(server: Running, duet: Path) ->
         {"scores": {"flute": 1.0}},
         {"playing": ["flute"]},
         {"duration": -1},
-        {"segments": [{"family": "x"}]},
+        {"segments": [{"label": "x"}]},
     ):
         problem(server.client.post("/v1/write", json={"results": [result | wrong]}), 422, "invalid")
     problem(server.client.post("/v1/write", json={"results": [result] * 2}, params={"format": "jams"}), 422, "invalid")

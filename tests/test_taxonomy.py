@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from whoplays.errors import ModelError, UsageError
+from conftest import write_tiny_model
+from whoplays import dataset
+from whoplays.dataset import BuildSettings, Dataset, Split, sources
+from whoplays.errors import DatasetError, ModelError, UsageError, WhoplaysError
+from whoplays.evaluation import metrics
+from whoplays.evaluation.evaluate import evaluate, judge
 from whoplays.features import LOGMEL
+from whoplays.inference.recogniser import Prediction, Recogniser
+from whoplays.model import folder as model_folder
 from whoplays.model.folder import ModelConfig
+from whoplays.results import query, table
+from whoplays.results.formats.text import Text
+from whoplays.results.html import build as report
+from whoplays.results.terminal import Look
+from whoplays.serve.app import create_app
+from whoplays.serve.settings import Settings
+from whoplays.sources.audioset import Draw, Ontology, Segment, choose_classes, find_dependencies, make_plan
 from whoplays.taxonomy.catalogue import FILE, VARIABLE, catalogue, shade
 from whoplays.taxonomy.tree import Label, Tree
+from whoplays.training.recipes import RECIPES, train
 
 # Written out again, not read from labels.toml.
 INSTRUMENTS = {
@@ -239,3 +257,223 @@ def test_predicting_does_not_read_the_file(tiny_model: Path, duet: Path) -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert FILE.is_file()
+
+
+# --- what the tree means for data sets, plans, predictions, tables and metrics
+
+
+def write_manifest(path: Path, header: str, *rows: str) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def targets_of(path: Path, **choice) -> tuple[tuple[str, ...], list[tuple[int | None, ...]]]:
+    labels, clips, _ = sources.read_source(path, with_none=True, **choice)
+    return tuple(label.id for label in labels), [clip.targets for clip in clips]
+
+
+def test_a_row_that_names_an_instrument_names_its_family(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    write_manifest(path, "path,labels", "a.wav,violin", "b.wav,strings", "c.wav,guitar", "d.wav,violin;guitar")
+    assert targets_of(path) == (
+        ("guitar", "strings", "violin"),
+        [(0, 1, 1), (0, 1, None), (1, 0, 0), (1, 1, 1)],
+    )
+    write_manifest(path, "path,family,instrument", "a.wav,strings,violin", "b.wav,strings,", "c.wav,other,kick")
+    wanted = ("drums", "strings", "cymbals", "violin")
+    assert targets_of(path, labels=wanted) == (wanted, [(0, 1, 0, 1), (0, 1, 0, None), (1, 0, 0, 0)])
+    write_manifest(path, "path,strings,guitar,violin", "a.wav,,0,1", "b.wav,0,1,", "c.wav,1,,0")
+    assert targets_of(path) == (("guitar", "strings", "violin"), [(0, 1, 1), (1, 0, 0), (None, 1, 0)])
+    write_manifest(path, "path,labels", "a.wav,violin", "b.wav,strings")
+    assert targets_of(path, labels=("strings",)) == (("strings",), [(1,), (1,)]), "an instrument that is no label here"
+
+
+def test_cells_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path / "m.csv", "path,strings,violin", "a.wav,0,1")
+    with pytest.raises(DatasetError, match="line 2: violin is 1 and strings 0"):
+        sources.read_source(path)
+
+
+def test_a_label_of_ones_own_can_be_below_a_family(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path / "m.csv", "path,label", "a.wav,bodhran", "b.wav,percussion", "c.wav,siren")
+    labels, clips, _ = sources.read_source(path, parents=["bodhran=percussion"])
+    assert [(label.id, label.parent) for label in labels] == [
+        ("percussion", None),
+        ("siren", None),
+        ("bodhran", "percussion"),
+    ]
+    assert [clip.targets for clip in clips] == [(1, 0, 1), (1, 0, None), (0, 1, 0)]
+    with pytest.raises(DatasetError, match="write LABEL=FAMILY"):
+        sources.read_source(path, parents=["bodhran"])
+
+
+ONTOLOGY = Ontology(
+    names={"/m/0l14_3": "Bowed string instrument", "/m/07y_7": "Violin", "/m/01xqw": "Cello", "/m/0342h": "Guitar"},
+    children={"/m/0l14_3": ("/m/07y_7", "/m/01xqw")},
+)
+
+
+def clip(number: int, *labels: str) -> Segment:
+    return Segment(f"{number:011d}", 0.0, 10.0, list(labels))
+
+
+def test_a_plan_knows_that_a_violin_is_of_the_strings() -> None:
+    rows = [clip(1, "/m/07y_7"), clip(2, "/m/0l14_3"), clip(3, "/m/0342h", "/m/01xqw")]
+    classes = choose_classes(ONTOLOGY, families=["strings", "violin"])
+    clips = {one.video_id: one for one in make_plan(rows, classes, Draw(solo=True)).clips}
+    assert clips["00000000001"].families == ("strings", "violin") and clips["00000000001"].unsure == ()
+    assert clips["00000000002"].families == ("strings",) and clips["00000000002"].unsure == ("violin",)
+    found = find_dependencies(rows, classes, ONTOLOGY)
+    assert not found.pairs and found.pair("strings", "violin") is None
+    assert [one.with_another for one in found.exclusions] == [0, 0]
+    with pytest.raises(UsageError, match="no label for 'viola'"):
+        choose_classes(ONTOLOGY, families=["viola"])
+
+
+@pytest.fixture(scope="module")
+def tree_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with five labels of two families; strings alone has a threshold that is never reached."""
+    labels = catalogue().select(["strings", "guitar", "violin", "cello", "viola"]).labels
+    folder = tmp_path_factory.mktemp("tree") / "model"
+    return write_tiny_model(folder, labels=labels, thresholds=(1.0, 1.0, 0.2, 1.0, 1.0))
+
+
+def test_a_family_plays_where_its_instrument_does(tree_model: Path, duet: Path) -> None:
+    recogniser = Recogniser(tree_model)
+    heard = recogniser.predict(duet)
+    assert list(heard.scores) == ["strings", "guitar", "violin", "cello", "viola"]
+    below = [heard.scores[label] for label in ("violin", "cello", "viola")]
+    assert heard.scores["strings"] >= max(below) > 0
+    frames = heard.curve
+    assert (frames[:, :1] >= frames[:, 2:]).all()
+    assert heard.playing == ["strings", "violin"], "though the threshold of strings is not reached"
+    assert {segment.label for segment in heard.segments} == {"strings", "violin"}
+    shown = Text(recogniser.labels, "en", Look(80)).item(heard).splitlines()
+    assert [line.split()[0] for line in shown[1:4]] == ["strings", "violin", "guitar"] and "cello" not in str(shown)
+
+
+def test_only_understands_families(tree_model: Path, duet: Path) -> None:
+    heard = Recogniser(tree_model).predict(duet)
+    labels = list(heard.scores)
+    parents = catalogue().parents(labels)
+    assert parents == {"violin": "strings", "cello": "strings", "viola": "strings"}
+
+    def found(text: str, *playing: str) -> bool:
+        return query.parse(text, labels, parents).matches(replace(heard, playing=list(playing)))
+
+    assert found("only strings", "strings", "violin") and found("only violin", "strings", "violin")
+    assert not found("only violin", "strings", "violin", "cello") and not found("only guitar", "strings", "guitar")
+    expression = query.parse("only violin", labels, parents)
+    scores = dict.fromkeys(labels, 0.0) | {"strings": 0.9, "violin": 0.8}
+    assert expression.rank(replace(heard, scores=scores)) == 0.8, "its own family takes nothing from it"
+
+
+def test_tables_of_the_former_form_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    row = {"path": "a", "duration": 1.0, "sample_rate": 8000, "model": "m@1", "scores": {"drums": 0.9}}
+    row |= {"playing": ["drums"], "segments": [{"family": "drums", "start": 0.0, "end": 1.0, "score": 0.9}]}
+    path = tmp_path / "old.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(WhoplaysError, match=r'old.jsonl: its segments have "family" .* make the table anew'):
+        list(table.read(path))
+
+
+def test_levels_are_evaluated_apart(tree_model: Path) -> None:
+    found = model_folder.read(tree_model)
+    nan = np.nan
+    targets = np.array(
+        [[1, 0, 1, 0, 0], [1, 0, 0, 1, 0], [1, 0, nan, nan, nan], [0, 1, 0, 0, 0], [1, 0, 1, 0, 0]], dtype=np.float32
+    )
+    scores = np.array(
+        [
+            [0.9, 0.1, 0.9, 0.1, 0],
+            [0.8, 0.1, 0.1, 0.8, 0],
+            [0.7, 0.2, 0, 0, 0],
+            [0.1, 0.9, 0, 0, 0],
+            [0.6, 0.7, 0.2, 0.6, 0],
+        ],
+        dtype=np.float32,
+    )
+    part = Split("test", targets, targets, np.arange(5), np.zeros(5, np.float32), ("a",) * 5, np.zeros(5, np.float32))
+    facts = judge(found, targets, scores, part, draws=0)
+    by_family, _ = metrics.evaluate(targets[:, :2], scores[:, :2], ["strings", "guitar"], exclusive=False, draws=0)
+    for name in ("accuracy", "average_precision_macro", "roc_auc_macro"):
+        assert facts["metrics"][name] == by_family[name]
+    below, _ = metrics.evaluate(targets[:, 2:], scores[:, 2:], ["violin", "cello", "viola"], exclusive=False, draws=0)
+    assert facts["metrics"]["instruments/average_precision_macro"] == below["average_precision_macro"]
+    assert facts["metrics"]["violin/average_precision"] == below["violin/average_precision"]
+    assert facts["confusion"]["families"]["matrix"] == [[3, 1], [0, 1]]
+    assert facts["confusion"]["strings"]["labels"] == ["violin", "cello", "viola"]
+    assert facts["confusion"]["strings"]["matrix"] == [[1, 1, 0], [0, 1, 0], [0, 0, 0]], (
+        "where exactly one is known to play"
+    )
+
+
+# --- a family that no line of code knows
+
+ADDED = """
+[theremin]
+en = "theremin"
+pl = "teremin"
+colour = "#4F7F8F"
+audioset.include = { "/m/07kc_" = "Theremin" }
+samples.include = ["theremin-any"]
+
+[pitch-rod]
+parent = "theremin"
+en = "pitch rod"
+pl = "pręt wysokości"
+colour = "#7FAFBF"
+samples.include = ["theremin-rod"]
+"""
+
+
+def test_a_family_in_the_file_is_all_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "labels.toml"
+    path.write_text(FILE.read_text(encoding="utf-8") + ADDED, encoding="utf-8")
+    monkeypatch.setenv(VARIABLE, str(path))
+    known_classes = choose_classes(Ontology({"/m/07kc_": "Theremin"}, {}), families=["theremin"])
+    assert known_classes[0].takes_in == {"/m/07kc_"}
+
+    rows = []
+    for i in range(9):
+        name = ("theremin-rod", "theremin-any", "guitar-nylon")[i % 3]
+        rise = np.sin(2 * np.pi * (300 + 200 * (i % 3)) * np.arange(22050) / 22050 * (1 + i / 50))
+        soundfile.write(tmp_path / f"{i}.wav", 0.5 * rise, 22050)
+        rows.append(f"{i}.wav,{'guitar' if i % 3 == 2 else 'theremin'},{name}")
+    manifest = write_manifest(tmp_path / "m.csv", "path,family,instrument", *rows)
+    wanted = ("guitar", "theremin", "pitch-rod")
+    settings = BuildSettings(labels=wanted, per_class=0, clip_s=1.0, test=0.34, validation=0.33)
+    dataset.build(manifest, tmp_path / "set", settings, workers=1)
+    built = Dataset.open(tmp_path / "set")
+    assert [(label.id, label.parent, label.pl) for label in built.labels][1:] == [
+        ("theremin", None, "teremin"),
+        ("pitch-rod", "theremin", "pręt wysokości"),
+    ]
+    targets = np.concatenate([built.split(name).targets for name in ("training", "validation", "test")])
+    assert np.isnan(targets[:, 2]).sum() == 3 and targets[:, 1].sum() == 6 and np.nansum(targets[:, 2]) == 3
+
+    with pytest.raises(DatasetError, match=r"pitch-rod is below theremin.*--loss sigmoid"):
+        train(tmp_path / "set", recipe=RECIPES[0], out=tmp_path / "model", epochs=1)
+    train(tmp_path / "set", recipe=RECIPES[0], out=tmp_path / "model", epochs=1, loss="sigmoid")
+    facts = evaluate(tmp_path / "model", tmp_path / "set", tmp_path / "judged", draws=0).facts
+    assert {"theremin/f1", "pitch-rod/f1", "instruments/f1_macro"} <= set(facts["metrics"])
+    assert facts["confusion"]["families"]["labels"] == ["guitar", "theremin"]
+
+    recogniser = Recogniser(tmp_path / "model")
+    heard = recogniser.predict(tmp_path / "0.wav")
+    assert heard.scores["theremin"] >= heard.scores["pitch-rod"] > 0
+    heard = replace(heard, playing=["theremin", "pitch-rod"])
+    table.write(tmp_path / "t.jsonl", lambda: [heard.to_dict()], list(heard.scores))
+    [row] = table.read(tmp_path / "t.jsonl")
+    expression = query.parse("only theremin", list(row["scores"]), catalogue().parents(list(row["scores"])))
+    assert expression.matches(Prediction.from_dict(row))
+    report.write(tmp_path / "r.html", [heard], recogniser, lang="pl")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "teremin" in page and "pręt wysokości" in page and "#4F7F8F" in page
+    app = create_app(Settings(model=tmp_path / "model"))
+    [route] = [route for route in app.routes if getattr(route, "path", "") == "/v1/labels"]
+    told = asyncio.run(route.endpoint())["labels"]
+    assert [(one["id"], one["parent"], one["colour"]) for one in told][1:] == [
+        ("theremin", None, "#4F7F8F"),
+        ("pitch-rod", "theremin", "#7FAFBF"),
+    ]

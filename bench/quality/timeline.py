@@ -98,7 +98,7 @@ def judge(prediction: Any, truth: list[tuple[str, float, float]]) -> list[dict[s
     rows = []
     steps = np.arange(0.05, prediction.duration, 0.1)
     for family, start, end in truth:
-        found = [s for s in prediction.segments if s.family == family]
+        found = [s for s in prediction.segments if s.label == family]
         if not found:
             rows.append({"found": 0.0})
             continue
@@ -124,7 +124,7 @@ def f1_over_time(answers: list[Prediction], truths: list[list[tuple[str, float, 
     for prediction, truth in zip(answers, truths, strict=True):
         steps = np.arange(0.05, prediction.duration, 0.1)
         for family in FAMILIES:
-            heard = _within(steps, [(s.start, s.end) for s in prediction.segments if s.family == family])
+            heard = _within(steps, [(s.start, s.end) for s in prediction.segments if s.label == family])
             true = _within(steps, [(start, end) for name, start, end in truth if name == family])
             counts[family] += [(heard & true).sum(), heard.sum(), true.sum()]
     return float(np.mean([2 * right / (heard + true) for right, heard, true in counts.values() if true]))

@@ -71,7 +71,7 @@ def judge(heard: whoplays.Prediction, live: list[Live], given: int) -> str:
     for segment in heard.segments:
         number = int(segment.start // PATTERN_S)
         by_repeat.setdefault(number, []).append(
-            (segment.family, segment.start - number * PATTERN_S, segment.end - number * PATTERN_S)
+            (segment.label, segment.start - number * PATTERN_S, segment.end - number * PATTERN_S)
         )
     shift = 0.0
     other = 0

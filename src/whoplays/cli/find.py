@@ -34,6 +34,7 @@ def find(
     from ..results import query as finding
     from ..results import table
     from ..storage.files import write_atomically
+    from ..taxonomy.catalogue import catalogue
 
     if playlist and playlist.suffix.lower() not in (".m3u8", ".m3u"):
         raise UsageError(f"--playlist {playlist}: name it *.m3u8")
@@ -41,7 +42,7 @@ def find(
     labels = list(dict.fromkeys(label for p in predictions for label in p.scores))
     if not predictions:
         raise UsageError(f"{results} holds no recording that was heard")
-    wanted = finding.parse(expression, labels)
+    wanted = finding.parse(expression, labels, catalogue().parents(labels))
     if results.suffix.lower() == ".csv" and ".share" in expression.lower():
         raise UsageError(f"{results}: a .csv table holds no times, so no shares; write .parquet or .jsonl")
     found = finding.find(predictions, wanted)

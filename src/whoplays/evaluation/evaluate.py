@@ -118,23 +118,34 @@ def judge(
     draws: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return the facts of an evaluation, JSON-ready. targets, scores: (rows, labels) in the model's order of labels."""
-    config = found.config
+    """Return the facts of an evaluation, JSON-ready. targets, scores: (rows, labels) in the model's order of labels.
+
+    Each level of labels is evaluated by itself. Figures over all instruments are named "instruments/...", those over all
+    families have no prefix, and those of one label are named "LABEL/...".
+    """
+    config, tree = found.config, found.config.tree
     labels = [label.id for label in config.labels]
-    figures, intervals = metrics.evaluate(
-        targets,
-        scores,
-        labels,
-        exclusive=config.activation == "softmax",
-        thresholds=config.thresholds,
-        recordings=split.recordings,
-        draws=draws,
-        seed=seed,
-    )
+    figures: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    for level, places in tree.levels().items():
+        part, bounds = metrics.evaluate(
+            targets[:, places],
+            scores[:, places],
+            [labels[i] for i in places],
+            exclusive=config.activation == "softmax",
+            thresholds=[config.thresholds[i] for i in places],
+            recordings=split.recordings,
+            draws=draws,
+            seed=seed,
+        )
+        prefix = "" if level == "families" else f"{level}/"
+        figures |= {name if "/" in name else prefix + name: value for name, value in part.items()}
+        intervals |= {name if "/" in name else prefix + name: value for name, value in bounds.items()}
     penalty = config.training.get("weight_penalty")
-    if isinstance(penalty, float):
+    if isinstance(penalty, float) and len(tree.families) == len(labels):
         figures["loss_with_penalty"] = figures["loss"] + penalty
-    single = metrics.single(targets)
+    families = tree.levels()["families"]
+    single = metrics.single(targets[:, families])
     return {
         "whoplays": __version__,
         "model": config.id,
@@ -146,17 +157,22 @@ def judge(
             "semitones": sorted({float(s) for s in split.semitones}),
             "positives": {label: int(np.nansum(targets[:, i])) for i, label in enumerate(labels)},
             "cells_not_known": int(np.isnan(targets).sum()),
-            "rows_without_exactly_one_label": int((~single).sum()),
+            "rows_without_exactly_one_family": int((~single).sum()),
         },
         "metrics": {name: _json(value) for name, value in figures.items()},
         "intervals": {name: [_json(low), _json(high)] for name, (low, high) in intervals.items()},
         "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
         "confusion": {
-            "labels": labels,
-            "rows": int(single.sum()),
-            "matrix": metrics.confusion_matrix(targets, scores).tolist(),
+            name: _confusion([labels[i] for i in places], targets[:, places], scores[:, places])
+            for name, places in tree.groups().items()
+            if name == "families" or len(places) > 1
         },
     }
+
+
+def _confusion(labels: list[str], targets: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, Any]:
+    matrix = metrics.confusion_matrix(targets, scores)
+    return {"labels": labels, "rows": int(matrix.sum()), "matrix": matrix.tolist()}
 
 
 def _json(value: float) -> float | None:
@@ -178,18 +194,21 @@ def _figures(facts: dict[str, Any], config: ModelConfig) -> dict[str, str]:
     from ..results.drawing import svg
     from . import plots
 
-    labels = facts["confusion"]["labels"]
     ids = {"precision": "precision", "recall": "recall", "F1": "f1", "average precision": "average_precision"}
-    values = {
-        name: {label: _number(facts["metrics"][f"{label}/{key}"]) for label in labels} for name, key in ids.items()
-    }
-    bounds = {name: {label: _bounds(facts, f"{label}/{key}") for label in labels} for name, key in ids.items()}
-    told = ", ".join(f"{label} F1 {values['F1'][label]:.2f}" for label in labels)
-    figures = {"labels": svg(plots.bars_figure(values, bounds), description=f"Quality by label: {told}")}
-    if facts["confusion"]["rows"]:
-        matrix = np.array(facts["confusion"]["matrix"])
-        figure = plots.confusion_figure(matrix, labels)
-        figures["confusion"] = svg(figure, description="Confusion matrix; the table after it holds the same numbers")
+    figures = {}
+    for level, places in config.tree.levels().items():
+        labels = [config.labels[i].id for i in places]
+        values = {
+            name: {label: _number(facts["metrics"][f"{label}/{key}"]) for label in labels} for name, key in ids.items()
+        }
+        bounds = {name: {label: _bounds(facts, f"{label}/{key}") for label in labels} for name, key in ids.items()}
+        told = ", ".join(f"{label} F1 {values['F1'][label]:.2f}" for label in labels)
+        figures[level] = svg(plots.bars_figure(values, bounds), description=f"Quality by label: {told}")
+    for name, confusion in facts["confusion"].items():
+        if confusion["rows"]:
+            figure = plots.confusion_figure(np.array(confusion["matrix"]), confusion["labels"])
+            told = f"Confusion matrix of {name}; the table after it holds the same numbers"
+            figures[f"confusion {name}"] = svg(figure, description=told)
     history = config.training.get("history")
     if isinstance(history, list) and history and "epoch" in history[0]:
         figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0))

@@ -49,16 +49,20 @@ def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapp
         _cards(facts),
         _intervals_told(facts),
         "<h2>By label</h2>",
-        figure(figures["labels"], "Precision, recall and F1 at the model's thresholds; average precision needs none."),
+        figure(
+            figures["families"], "Precision, recall and F1 at the model's thresholds; average precision needs none."
+        ),
         _by_label(facts, config),
     ]
-    if "confusion" in figures:
-        caption = "Rows: what plays. Columns: the highest score. Only rows with exactly one label, all labels known."
-        body += [
-            "<h2>What is taken for what</h2>",
-            figure(figures["confusion"], caption, narrow=True),
-            _confusion(facts),
-        ]
+    if "instruments" in figures:
+        caption = "Instruments, where it is known which of them play."
+        body += ["<h2>By instrument</h2>", _cards(facts, "instruments/"), figure(figures["instruments"], caption)]
+    if confusions := [name for name in facts["confusion"] if f"confusion {name}" in figures]:
+        caption = "Rows: what plays. Columns: the highest score. Only rows with exactly one of these labels, all of them known."
+        body.append("<h2>What is taken for what</h2>")
+        for name in confusions:
+            body += [f"<h3>{escape(name)}</h3>", figure(figures[f"confusion {name}"], caption, narrow=True)]
+            body.append(_confusion(facts["confusion"][name]))
     body += ["<h2>What was measured</h2>", _measured(facts)]
     if "history" in figures:
         body += ["<h2>Training</h2>", figure(figures["history"], "On its training rows (dashed) and validation rows.")]
@@ -66,14 +70,15 @@ def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapp
     return page(f"{facts['model']} on {data['folder']}", "\n".join(body))
 
 
-def _cards(facts: Mapping[str, Any]) -> str:
+def _cards(facts: Mapping[str, Any], level: str = "") -> str:
+    """Return the figures over all labels of a level: families, or with "instruments/" those."""
     names = ["accuracy", "precision", "recall", "loss", "f1_macro", "average_precision_macro", "calibration_error"]
     cards = []
     for name in names:
         meaning = _MEANING["cell_accuracy" if name == "accuracy" and facts["activation"] == "sigmoid" else name]
-        interval = _interval(facts, name)
+        interval = _interval(facts, level + name)
         cards.append(
-            f"<div><dt>{escape(_NAMES.get(name, name))}</dt><dd>{_value(facts, name)}"
+            f"<div><dt>{escape(_NAMES.get(name, name))}</dt><dd>{_value(facts, level + name)}"
             f"<small>{escape(interval)}</small></dd><dd><small>{escape(meaning)}</small></dd></div>"
         )
     return f'<dl class="cards">{"".join(cards)}</dl>'
@@ -93,7 +98,7 @@ def _by_label(facts: Mapping[str, Any], config: ModelConfig) -> str:
     rows = []
     for label in config.labels:
         cells = [
-            escape(label.en),
+            escape(label.en) if label.parent is None else f"{escape(config.tree[label.parent].en)}: {escape(label.en)}",
             f"{facts['data_set']['positives'][label.id]:,}",
             f"{facts['thresholds'][label.id]:.3f}",
         ]
@@ -106,23 +111,20 @@ def _by_label(facts: Mapping[str, Any], config: ModelConfig) -> str:
     return table(header, rows, caption="With 95 % intervals over recordings.")
 
 
-def _confusion(facts: Mapping[str, Any]) -> str:
-    labels = facts["confusion"]["labels"]
-    rows = [
-        [escape(label), *(f"{n:,}" for n in line)]
-        for label, line in zip(labels, facts["confusion"]["matrix"], strict=True)
-    ]
-    return table(["plays", *labels], rows, caption=f"Counts over {facts['confusion']['rows']:,} rows.")
+def _confusion(confusion: Mapping[str, Any]) -> str:
+    labels = confusion["labels"]
+    rows = [[escape(label), *(f"{n:,}" for n in line)] for label, line in zip(labels, confusion["matrix"], strict=True)]
+    return table(["plays", *labels], rows, caption=f"Counts over {confusion['rows']:,} rows.")
 
 
 def _measured(facts: Mapping[str, Any]) -> str:
     data = facts["data_set"]
-    several = data["rows_without_exactly_one_label"]
+    several = data["rows_without_exactly_one_family"]
     shifts = ", ".join(f"{s:+g}" if s else "0" for s in data["semitones"])
     lines = [
         f"{data['rows']:,} rows of {data['recordings']:,} recordings; pitch variants: {shifts} semitones.",
         f"{data['cells_not_known']:,} cells are not known and were counted neither way.",
-        f"{several:,} rows do not have exactly one known label; they are not in the confusion matrix"
+        f"{several:,} rows do not have exactly one family, all families known; they are not in the families' confusion matrix"
         + (", the accuracy or the loss." if facts["activation"] == "softmax" else "."),
         "Precision and recall above are over all cells at 0.5, as Keras and the report define them; by label they are at the "
         "model's own thresholds.",

@@ -1,4 +1,4 @@
-"""Why a family was found: its most telling moments, and which part of the sound the score hangs on.
+"""Why a label was found: its most telling moments, and which part of the sound the score hangs on.
 
 The second is occlusion (Zeiler & Fergus 2014): a patch of the log-mel picture is made quiet, the network is asked again,
 and what its logit loses is what the patch gave. It needs nothing but the network, and one run of it a patch.
@@ -25,7 +25,7 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Moment:
-    """A telling stretch: seconds from the start of the recording, and the mean score of the family in it."""
+    """A telling stretch: seconds from the start of the recording, and the mean score of the label in it."""
 
     start: float
     end: float
@@ -36,14 +36,14 @@ class Moment:
 class Occlusion:
     """What each patch gave. loss: (bands, spans), lowest band first, in logits; start, end: seconds."""
 
-    family: str
+    label: str
     start: float
     end: float
     loss: NDArray[np.float64]
 
 
-def moments(prediction: Prediction, family: str, *, most: int = 3) -> list[Moment]:
-    """Return up to `most` stretches of a second in which `family` scores highest, apart from each other, best first.
+def moments(prediction: Prediction, label: str, *, most: int = 3) -> list[Moment]:
+    """Return up to `most` stretches of a second in which `label` scores highest, apart from each other, best first.
 
     Empty without scores over time (a result that was read back).
     """
@@ -51,7 +51,7 @@ def moments(prediction: Prediction, family: str, *, most: int = 3) -> list[Momen
         return []
     first, last = float(prediction.edges[0]), float(prediction.edges[-1])
     borders = np.linspace(first, last, max(1, round((last - first) / MOMENT_S)) + 1)
-    scores = over_cells(prediction.curve, prediction.edges, borders)[:, list(prediction.scores).index(family)]
+    scores = over_cells(prediction.curve, prediction.edges, borders)[:, list(prediction.scores).index(label)]
     chosen: list[int] = []
     for i in np.argsort(-scores, kind="stable"):
         if len(chosen) < most and all(abs(int(i) - j) > 1 for j in chosen):
@@ -61,14 +61,14 @@ def moments(prediction: Prediction, family: str, *, most: int = 3) -> list[Momen
 
 
 def occlude(
-    recogniser: Recogniser, source: str | os.PathLike[str], prediction: Prediction, family: str
+    recogniser: Recogniser, source: str | os.PathLike[str], prediction: Prediction, label: str
 ) -> Occlusion | None:
-    """Return what each patch of the window round the family's best moment gives, or None for features that are no picture.
+    """Return what each patch of the window round the label's best moment gives, or None for features that are no picture.
 
     Raises `AudioError`.
     """
     config = recogniser.config
-    best = moments(prediction, family, most=1)
+    best = moments(prediction, label, most=1)
     if config.features.kind != "logmel" or not best:
         return None
     last = float(prediction.edges[-1])
@@ -82,10 +82,10 @@ def occlude(
     if len(samples) < shortest:
         samples = np.resize(samples, shortest)
     picture = features.compute(samples, config.features)
-    column = [label.id for label in recogniser.labels].index(family)
+    column = [one.id for one in recogniser.labels].index(label)
     shown = min(len(picture), max(1, round(seconds / config.features.frame_s)))
     loss = _losses(recogniser, picture, shown, column)
-    return Occlusion(family, round(start, 3), round(start + seconds, 3), loss)
+    return Occlusion(label, round(start, 3), round(start + seconds, 3), loss)
 
 
 def _losses(recogniser: Recogniser, picture: NDArray[np.float32], shown: int, column: int) -> NDArray[np.float64]:

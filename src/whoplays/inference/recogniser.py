@@ -33,16 +33,16 @@ _LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
 
 @dataclass(frozen=True)
 class Segment:
-    """A maximal stretch in which a family plays: seconds from the start of the recording; score: the mean within."""
+    """A maximal stretch in which a label plays: seconds from the start of the recording; score: the mean within."""
 
-    family: str
+    label: str
     start: float
     end: float
     score: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return the segment as the JSON line holds it."""
-        return {"family": self.family, "start": self.start, "end": self.end, "score": self.score}
+        return {"label": self.label, "start": self.start, "end": self.end, "score": self.score}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Prediction:
 
     path: as it was given ("-" for standard input, "" for samples). duration: seconds heard. sample_rate: of the recording.
     scores: label id -> probability that it plays at some time in the recording, in the model's order of labels.
-    playing: the ids whose score reaches the model's threshold. segments: when, sorted by start.
+    playing: the ids whose score reaches the model's threshold, and the families of such instruments.
+    segments: when, sorted by start.
     curve: scores over time (steps, labels), step i from `edges[i]` to `edges[i + 1]` seconds.
     warnings: what in the recording could mislead (see audio/quality.py).
     """
@@ -71,7 +72,7 @@ class Prediction:
         """Return, for each label, the share of the recording's time in which it plays (0 to 1)."""
         played = dict.fromkeys(self.scores, 0.0)
         for segment in self.segments:
-            played[segment.family] += segment.end - segment.start
+            played[segment.label] += segment.end - segment.start
         return {label: min(1.0, seconds / max(self.duration, 1e-9)) for label, seconds in played.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -257,9 +258,10 @@ class Recogniser:
     def _prediction(
         self, path: str, duration: float, sample_rate: int, pooled: Array, curve: Array, edges: NDArray[np.float64]
     ) -> Prediction:
+        pooled = self.config.tree.raise_families(pooled)
         scores = {label.id: round(float(score), 5) for label, score in zip(self.labels, pooled, strict=True)}
         limits = {label.id: limit for label, limit in zip(self.labels, self.config.thresholds, strict=True)}
-        playing = [label for label, score in scores.items() if score >= limits[label]]
+        playing = list(self.config.tree.expand(label for label, score in scores.items() if score >= limits[label]))
         segments = [
             Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
             for i, label in enumerate(self.labels)

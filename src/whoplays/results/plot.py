@@ -194,17 +194,19 @@ def draw_recording(
         for block in reading.stream(reader, sample_rate=rate, start=start, duration=duration):
             envelope.add(block)
     names = {label.id: label.name(lang) for label in config.labels}
+    limits = dict(zip(prediction.scores, config.thresholds, strict=True))
+    shown = [label.id for label in config.tree.outline(prediction.playing)]
     figure = recording_figure(
         envelope,
         rate,
-        prediction.scores,
+        {label: prediction.scores[label] for label in shown},
         exclusive=config.activation == "softmax",
         start=start,
         title=shortened(Path(source).name),
         names=names,
         colours={label.id: label.colour for label in config.labels},
-        segments=[(segment.family, segment.start, segment.end) for segment in prediction.segments],
-        thresholds=dict(zip(prediction.scores, config.thresholds, strict=True)),
+        segments=[(segment.label, segment.start, segment.end) for segment in prediction.segments],
+        thresholds={label: limits[label] for label in shown},
     )
     if target.suffix.lower() in (".png", ".svg"):
         write_figure(figure, target)

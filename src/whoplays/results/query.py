@@ -4,8 +4,10 @@
     factor     = "not" factor | "(" expression ")" | "only" label | label [ "." share ] [ comparison ]
     comparison = ( "<" | "<=" | ">" | ">=" ) number
 
-A label alone is true where the family plays. `only LABEL`: it plays and nothing else does. `drums > 0.8` compares the
-score; `strings.share > 0.5` the share of playing time; `duration < 60` seconds. Words in any case.
+A label alone is true where it plays. `only LABEL`: it plays and nothing else does; its own family and its own
+instruments are nothing else (`only strings` matches a violin alone, `only violin` not violin and cello).
+`drums > 0.8` compares the score; `strings.share > 0.5` the share of playing time; `duration < 60` seconds. Words in any
+case.
 
 The rank of a match follows Zadeh (1965): a label's is its score, not x has 1 - x, and has the least, or the greatest;
 a comparison's is 1 or 0.
@@ -17,7 +19,7 @@ import operator
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +52,25 @@ class Expression(ABC):
 
 @dataclass(frozen=True)
 class Plays(Expression):
-    """The family plays; with `only`, nothing else does."""
+    """The label plays; with `only`, nothing else does.
+
+    related: the label's family, and the instruments below it; those are nothing else.
+    """
 
     label: str
     only: bool = False
+    related: frozenset[str] = frozenset()
 
     def matches(self, prediction: Prediction) -> bool:
         """See above."""
-        return prediction.playing == [self.label] if self.only else self.label in prediction.playing
+        playing = set(prediction.playing)
+        return self.label in playing and not (self.only and playing - self.related - {self.label})
 
     def rank(self, prediction: Prediction) -> float:
         """Return the score; with `only`, no more than what the others leave."""
         own = prediction.scores.get(self.label, 0.0)
-        others = [score for label, score in prediction.scores.items() if label != self.label]
+        apart = {self.label, *self.related}
+        others = [score for label, score in prediction.scores.items() if label not in apart]
         return min(own, 1 - max(others, default=0.0)) if self.only else own
 
 
@@ -135,16 +143,20 @@ class Either(Expression):
         return max((part.rank(prediction) for part in self.parts if part.matches(prediction)), default=0.0)
 
 
-def parse(text: str, labels: Sequence[str]) -> Expression:
-    """Return the expression. labels: the ids it may name. Raises `UsageError` that points at what is wrong."""
+def parse(text: str, labels: Sequence[str], parents: Mapping[str, str] | None = None) -> Expression:
+    """Return the expression. labels: the ids it may name. parents: of instruments, label id -> id of its family.
+
+    Raises `UsageError` that points at what is wrong.
+    """
     if len(text) > MAX_LENGTH:
         raise UsageError(f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read")
-    return _Parser(text, labels).whole()
+    return _Parser(text, labels, parents or {}).whole()
 
 
 class _Parser:
-    def __init__(self, text: str, labels: Sequence[str]) -> None:
+    def __init__(self, text: str, labels: Sequence[str], parents: Mapping[str, str]) -> None:
         self._text = text
+        self._parents = parents
         self._labels = {label.lower(): label for label in labels}
         self._tokens = [(m.group().strip(), m.end() - len(m.group().strip())) for m in _TOKEN.finditer(text)]
         self._at = 0
@@ -204,7 +216,9 @@ class _Parser:
                 self._fail(") was expected")
             return found
         if self._take("only"):
-            return Plays(self._label(), only=True)
+            label = self._label()
+            related = {self._parents.get(label), *(one for one, family in self._parents.items() if family == label)}
+            return Plays(label, only=True, related=frozenset(one for one in related if one))
         return self._label_or_comparison()
 
     def _label(self) -> str:

@@ -16,6 +16,7 @@ from typing import IO, Any
 from ..errors import UsageError, WhoplaysError, missing_extra
 from ..storage.files import write_atomically
 from .formats.data import CSV_AFTER, CSV_BEFORE, csv_cells, csv_line, to_json
+from .table_row import OldTableError
 from .table_row import check as check_row
 
 Row = dict[str, Any]
@@ -53,6 +54,8 @@ def read(path: Path) -> Iterator[Row]:
             yield row
     except FileNotFoundError:
         raise WhoplaysError(f"{path}: no such file") from None
+    except OldTableError as error:
+        raise WhoplaysError(f"{path}: {error}") from None
     except (
         ValueError,
         KeyError,
@@ -138,7 +141,7 @@ def _schema(labels: Sequence[str]) -> Any:
     """Return the columns: as in CSV, with lists and structures in place of joined text."""
     pa = _pyarrow()
     text = pa.string()
-    segment = pa.struct([("family", text), ("start", pa.float64()), ("end", pa.float64()), ("score", pa.float64())])
+    segment = pa.struct([("label", text), ("start", pa.float64()), ("end", pa.float64()), ("score", pa.float64())])
     caution = pa.struct([("code", text), ("message", text), ("advice", text)])
     columns = [
         ("path", text),

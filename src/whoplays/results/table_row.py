@@ -7,8 +7,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-_SEGMENT = {"family", "start", "end", "score"}
+_SEGMENT = {"label", "start", "end", "score"}
 _CAUTION = {"code", "message", "advice"}
+
+
+class OldTableError(ValueError):
+    """A row is of a form that is no longer read."""
 
 
 def check(row: Any) -> None:
@@ -60,9 +64,13 @@ def _is_score(value: Any) -> bool:
 
 
 def _is_segment(value: Any, scores: Mapping[str, Any]) -> bool:
+    if isinstance(value, Mapping) and "family" in value:
+        raise OldTableError(
+            'its segments have "family" in place of "label"; make the table anew: whoplays predict --out'
+        )
     if not isinstance(value, Mapping) or set(value) != _SEGMENT:
         return False
-    named = isinstance(value["family"], str) and value["family"] in scores
+    named = isinstance(value["label"], str) and value["label"] in scores
     return named and all(_is_number(value[name]) for name in ("start", "end")) and _is_score(value["score"])
 
 

@@ -8,7 +8,7 @@
 | APE, Musepack, WavPack | item `WHOPLAYS` |
 | WMA | `WHOPLAYS` |
 
-The text is `drums 0.93; guitar 0.88 (default@1)`, families by score, or `none (default@1)`. A copy is tagged, its sound is
+The text is `drums 0.93; guitar 0.88 (default@1)`, labels by score, or `none (default@1)`. A copy is tagged, its sound is
 compared with the original's bit by bit, and only then it takes the original's place: any failure leaves the original.
 """
 

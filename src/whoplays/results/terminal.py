@@ -1,6 +1,6 @@
-"""A recording on a terminal: a row for each family, its score, its share of the time, and a strip of when it plays.
+"""A recording on a terminal: a row for each label, its score, its share of the time, and a strip of when it plays.
 
-The strip is read without colour: where a family plays a block as high as its score, elsewhere a dot.
+The strip is read without colour: where a label plays a block as high as its score, elsewhere a dot.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..inference.recogniser import Prediction
 from ..inference.segmentation import over_cells
-from ..taxonomy.tree import Label
+from ..taxonomy.tree import Label, Tree
 
 BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 REST, ASCII_REST = "·", "."
@@ -43,23 +43,25 @@ class Look:
 
 
 def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str = "en") -> list[str]:
-    """Return the lines of one recording: a row for each label, then the time."""
-    names = [_cut(label.name(lang), look.width // 3, look.unicode) for label in labels]
+    """Return the lines of one recording: a row for each family and each instrument that plays, then the time."""
+    places = {label.id: i for i, label in enumerate(labels)}
+    shown = Tree(labels).outline(prediction.playing)
+    names = [_cut("  " * bool(label.parent) + label.name(lang), look.width // 3, look.unicode) for label in shown]
     wide = max(map(len, names))
     cells = look.width - wide - 17
     levels = levels_over(prediction, labels, cells)
     shares = prediction.shares()
     rows = []
-    for i, label in enumerate(labels):
+    for i, label in enumerate(shown):
         plays = label.id in prediction.playing
         share = f"{shares[label.id]:.0%}" if plays else "-"
         head = f"  {names[i]:<{wide}}  {prediction.scores[label.id]:.2f}  {share:>4}  "
-        rows.append(_paint(head, _row(levels[i], look), label.colour, plays, look))
+        rows.append(_paint(head, _row(levels[places[label.id]], look), label.colour, plays, look))
     return [*rows, " " * (wide + 16) + _axis(prediction, cells)]
 
 
 def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> NDArray[np.float64]:
-    """Return (labels, cells): the mean score in each cell of time in which the family plays, 0 in others."""
+    """Return (labels, cells): the mean score in each cell of time in which the label plays, 0 in others."""
     start = float(prediction.edges[0]) if len(prediction.edges) > 1 else 0.0
     borders = np.linspace(start, start + prediction.duration, cells + 1)
     known = len(prediction.curve) > 0
@@ -67,7 +69,7 @@ def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> 
     levels = np.zeros((len(labels), cells))
     places = {label.id: i for i, label in enumerate(labels)}
     for segment in prediction.segments:
-        i = places[segment.family]
+        i = places[segment.label]
         overlap = np.minimum(borders[1:], segment.end) - np.maximum(borders[:-1], segment.start)
         inside = overlap >= 0.5 * np.diff(borders)
         levels[i, inside] = np.maximum(1e-6, scores[inside, i]) if scores is not None else segment.score
@@ -82,8 +84,9 @@ def live_line(
 
     blocks = BLOCKS if look.unicode else ASCII
     parts = []
-    room = (look.width - 17) // max(1, len(labels)) - 9
-    for label in labels:
+    families = [label for label in labels if label.parent is None]
+    room = (look.width - 17) // max(1, len(families)) - 9
+    for label in families:
         score = scores[label.id]
         block = blocks[min(7, int(score * 8))]
         if look.colour:

@@ -26,7 +26,7 @@ from .problems import SCHEMA, Problem, documented, of_status
 from .settings import Settings
 from .uploads import Upload, hear, heard_while_connected
 
-ABOUT = "Hears which instrument families play in a recording, and when. Nothing is kept after the answer."
+ABOUT = "Detects which instruments play in a recording, and when. Nothing is kept after the answer."
 COMMON = ("bad-request", "unauthorised", "foreign-origin", "wrong-host", "invalid")
 UPLOADS = ("too-slow-upload", "too-large", "too-long", "not-a-recording", "too-many", "internal", "busy", "too-slow")
 

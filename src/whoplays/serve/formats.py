@@ -58,6 +58,6 @@ def written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[La
 def _check(result: Mapping[str, Any], known: set[str]) -> None:
     if "error" in result:
         return
-    named = {*result["playing"], *(segment["family"] for segment in result["segments"])}
+    named = {*result["playing"], *(segment["label"] for segment in result["segments"])}
     if set(result["scores"]) != known or not named <= known:
         raise Problem("invalid", f"results: this model scores {', '.join(sorted(known))}, neither more nor fewer"[:300])

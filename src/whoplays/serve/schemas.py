@@ -17,15 +17,15 @@ EXAMPLE: dict[str, Any] = {
     "model": "default@1",
     "scores": {"brass": 0.01, "drums": 0.03, "guitar": 0.94, "piano": 0.02, "strings": 0.91},
     "playing": ["guitar", "strings"],
-    "segments": [{"family": "guitar", "start": 0.0, "end": 12.3, "score": 0.95}],
+    "segments": [{"label": "guitar", "start": 0.0, "end": 12.3, "score": 0.95}],
     "warnings": [],
 }
 
 
 class Segment(BaseModel):
-    """A stretch in which a family plays."""
+    """A stretch in which a label plays."""
 
-    family: Id
+    label: Id
     start: Seconds
     end: Seconds
     score: Score
@@ -46,7 +46,7 @@ class Details(BaseModel):
     end: Seconds
     peaks: Annotated[list[float], Field(description="Outline: largest levels of even parts of the time heard.")]
     curve: Annotated[dict[str, list[Score]], Field(description="Scores over time, on an even grid.")]
-    shares: Annotated[dict[str, Score], Field(description="Share of the time in which each family plays.")]
+    shares: Annotated[dict[str, Score], Field(description="Share of the time in which each label plays.")]
 
 
 class Prediction(BaseModel):
@@ -58,8 +58,8 @@ class Prediction(BaseModel):
     duration: Seconds
     sample_rate: Annotated[int, Field(ge=1, le=1_000_000, description="Hz")]
     model: Id
-    scores: Annotated[dict[Id, Score], Field(max_length=1000, description="How likely it is that each family plays.")]
-    playing: Annotated[list[Id], Field(max_length=1000, description="Families whose score reaches the threshold.")]
+    scores: Annotated[dict[Id, Score], Field(max_length=1000, description="How likely it is that each label plays.")]
+    playing: Annotated[list[Id], Field(max_length=1000, description="Labels whose score reaches the threshold.")]
     segments: Annotated[list[Segment], Field(max_length=100_000)]
     warnings: Annotated[list[Caution], Field(max_length=100)] = []
     details: Annotated[Details | None, Field(exclude=True)] = None
@@ -83,11 +83,13 @@ class Batch(BaseModel):
 
 
 class LabelName(BaseModel):
-    """A family: its id, and what people call it."""
+    """A label: its id, its family, what people call it, and its colour."""
 
     id: str
+    parent: Annotated[str | None, Field(description="The family that it belongs to; null for a family.")]
     en: str
     pl: str
+    colour: Annotated[str, Field(description="#rrggbb; instruments have shades of their family's.")]
     threshold: Annotated[float, Field(description="The score from which on it counts as playing.")]
 
 

@@ -144,6 +144,11 @@ class Catalogue(Tree):
             }
         return found
 
+    def parents(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the family of each known instrument among the ids whose family is among them too."""
+        known = [self[label_id] for label_id in ids if label_id in self]
+        return {label.id: label.parent for label in known if label.parent in ids and label.parent}
+
     def labels_for(self, ids: Sequence[str], parents: Mapping[str, str] | None = None) -> tuple[Label, ...]:
         """Return the labels of a data set: known ones as they are, others as families displayed by their id.
 

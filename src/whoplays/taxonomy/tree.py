@@ -136,6 +136,13 @@ class Tree:
         found = {one for label_id in label_ids for one in (label_id, *self.ancestors(label_id))}
         return tuple(label_id for label_id in self.ids if label_id in found)
 
+    def outline(self, playing: Collection[str]) -> tuple[Label, ...]:
+        """Return every family, each followed by those of its instruments that play: what a page has room for."""
+        found: list[Label] = []
+        for family in self.families:
+            found += [family, *(label for label in self._below[family.id] if label.id in playing)]
+        return tuple(found)
+
     def levels(self) -> dict[str, tuple[int, ...]]:
         """Return the positions of the labels of each level: "families", and "instruments" where there are any."""
         n = len(self.families)

@@ -23,6 +23,7 @@ from ..evaluation import metrics
 from ..model import folder as model_folder
 from ..storage.address import Place, place
 from ..storage.files import only_writer
+from ..taxonomy.tree import Tree
 from . import augment, calibrate, checkpoint, export, together
 from .augment import FRAMES_PER_STEP, Examples
 from .checkpoint import Checkpoint
@@ -270,7 +271,9 @@ class _Run:
         if first and len(self.validation):
             with self._averaged():
                 targets, logits = self.judge(number)
-            row["val_map"] = float(np.nanmean(metrics.average_precision(targets, 1 / (1 + np.exp(-logits)))))
+            families = list(Tree(self.training.labels).levels()["families"])
+            scores = 1 / (1 + np.exp(-logits[:, families]))
+            row["val_map"] = float(np.nanmean(metrics.average_precision(targets[:, families], scores)))
         row["seconds"] = round(time.monotonic() - begun, 1)
         self.history.rows.append(row)
         if first:

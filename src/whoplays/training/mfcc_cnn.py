@@ -93,7 +93,7 @@ def train_report(
     """
     settings, watcher, out = settings or ReportSettings(), watcher or Watcher(), Path(out)
     dataset = Dataset.open(dataset_folder)
-    _check_features(dataset)
+    _check(dataset, settings)
     identity = _identity(dataset, settings)
     with only_writer(out):
         if done := _finished(out, identity, resume):
@@ -141,7 +141,12 @@ def usable(split: Split, loss: str) -> tuple[Part, int]:
     return Part(split, np.flatnonzero(fine)), int(len(split) - fine.sum())
 
 
-def _check_features(dataset: Dataset) -> None:
+def _check(dataset: Dataset, settings: ReportSettings) -> None:
+    if below := [label for label in dataset.labels if label.parent and settings.loss == "softmax"]:
+        raise DatasetError(
+            f"{dataset.folder}: {below[0].id} is below {below[0].parent}, and a softmax's labels exclude each other; "
+            "train with --loss sigmoid, or build with --labels"
+        )
     if dataset.frames < 10:
         raise DatasetError(
             f"{dataset.folder}: has {dataset.frames} frames a row; the report's network needs 10 or more"

@@ -22,11 +22,11 @@ class Audacity(Writer):
         if isinstance(result, Failure):
             return ""
         names = {label.id: label.name(self.lang) for label in self.labels}
-        return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{names[s.family]} {s.score:.2f}\n" for s in result.segments)
+        return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{names[s.label]} {s.score:.2f}\n" for s in result.segments)
 
 
 class Rttm(Writer):
-    """NIST's Rich Transcription Time Marked: a SPEAKER line for each segment, the family as the speaker (NIST RT-09)."""
+    """NIST's Rich Transcription Time Marked: a SPEAKER line for each segment, the label as the speaker (NIST RT-09)."""
 
     shows_failures = False
 
@@ -36,7 +36,7 @@ class Rttm(Writer):
             return ""
         name = "_".join(result.path.split()) or "-"
         return "".join(
-            f"SPEAKER {name} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {s.family} {s.score:.4f} <NA>\n"
+            f"SPEAKER {name} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {s.label} {s.score:.4f} <NA>\n"
             for s in result.segments
         )
 
@@ -52,7 +52,7 @@ class Jams(Writer):
         """Return the document."""
         if isinstance(result, Failure):
             return ""
-        when = [self._observation(s.start, s.end - s.start, s.family, s.score) for s in result.segments]
+        when = [self._observation(s.start, s.end - s.start, s.label, s.score) for s in result.segments]
         whole = [self._observation(0.0, result.duration, label, score) for label, score in result.scores.items()]
         document = {
             "annotations": [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Text(Writer):
-    """For people: a line a recording, then a line a family that plays, with its times; a strip each on a terminal."""
+    """For people: a line a recording, then a line a label that plays, with its times; a strip each on a terminal."""
 
     shows_failures = False
 
@@ -47,7 +47,7 @@ class Text(Writer):
             lines.append(f"  {none} (highest: {names[best]} {result.scores[best]:.2f})")
         width = max((len(names[label]) for label in result.playing), default=0)
         for label in sorted(result.playing, key=lambda label: -result.scores[label]):
-            times = [f"{clock(s.start)}-{clock(s.end)}" for s in result.segments if s.family == label]
+            times = [f"{clock(s.start)}-{clock(s.end)}" for s in result.segments if s.label == label]
             shown = ", ".join(times[:6]) + (f" and {len(times) - 6} more" if len(times) > 6 else "")
             lines.append(f"  {names[label]:<{width}}  {result.scores[label]:.2f}  {shown}")
         return lines

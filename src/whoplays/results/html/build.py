@@ -14,6 +14,7 @@ import numpy as np
 from ... import __version__
 from ...inference.recogniser import Failure, Prediction, Recogniser
 from ...storage.files import write_atomically
+from ...taxonomy.tree import Label
 from ..formats import Result
 from ..formats.base import clock
 from .layout import STYLE
@@ -95,9 +96,9 @@ def _opening(heard: Sequence[Prediction], failed: Sequence[Failure], recogniser:
 
 
 def _counts(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
-    """Return a card for each family: in how many recordings it plays, and for how long."""
+    """Return a card for each family, and each instrument that plays: in how many recordings, and for how long."""
     cards = []
-    for label in recogniser.labels:
+    for label in _shown(heard, recogniser):
         playing = [p for p in heard if label.id in p.playing]
         seconds = sum(p.shares()[label.id] * p.duration for p in playing)
         cards.append(
@@ -106,13 +107,21 @@ def _counts(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> s
     return f'<dl class="cards">{"".join(cards)}</dl>'
 
 
+def _shown(heard: Sequence[Prediction], recogniser: Recogniser) -> tuple[Label, ...]:
+    return recogniser.config.tree.outline({label for p in heard for label in p.playing})
+
+
 def _together(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
-    """Return a table of how many recordings have both families, each cell as dark as it is large."""
-    labels = [label.id for label in recogniser.labels]
+    """Return a table of how many recordings have both families, each cell as dark as it is large.
+
+    Instruments are left out: each plays together with its family.
+    """
+    families = recogniser.config.tree.families
+    labels = [label.id for label in families]
     plays = np.array([[label in p.playing for label in labels] for p in heard], dtype=int)
     both = plays.T @ plays
     most = max(int(both.max()), 1)
-    names = [label.name(lang) for label in recogniser.labels]
+    names = [label.name(lang) for label in families]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     rows = []
     for name, line in zip(names, both, strict=True):
@@ -131,20 +140,21 @@ def _together(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) ->
 
 def _table(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
     say = words(lang)
-    columns = [say["recording"], say["length"], *(label.name(lang) for label in recogniser.labels), say["notes"]]
+    labels = _shown(heard, recogniser)
+    columns = [say["recording"], say["length"], *(label.name(lang) for label in labels), say["notes"]]
     head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in columns)
-    rows = "".join(_line(number, p, recogniser) for number, p in enumerate(heard, 1))
+    rows = "".join(_line(number, p, labels) for number, p in enumerate(heard, 1))
     return (
         f'<h2>{escape(say["all"])}</h2><div class="scroll"><table id="all"><caption>{escape(say["sort"])}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _line(number: int, prediction: Prediction, recogniser: Recogniser) -> str:
+def _line(number: int, prediction: Prediction, labels: Sequence[Label]) -> str:
     name = escape(prediction.path)
     link = f'<a href="#r{number}">{name}</a>' if number <= MOST_SHOWN else name
     cells = []
-    for label in recogniser.labels:
+    for label in labels:
         score = prediction.scores[label.id]
         plays = ' class="plays"' if label.id in prediction.playing else ""
         cells.append(f'<td{plays} data-key="{score}">{score:.2f}</td>')

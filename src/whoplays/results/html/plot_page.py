@@ -23,7 +23,7 @@ def recording_page(prediction: Prediction, config: ModelConfig, picture: str, *,
         for i, score in prediction.scores.items()
     ]
     stretches = [
-        [escape(names[s.family]), f"{s.start:.2f}", f"{s.end:.2f}", f"{s.score:.2f}"] for s in prediction.segments
+        [escape(names[s.label]), f"{s.start:.2f}", f"{s.end:.2f}", f"{s.score:.2f}"] for s in prediction.segments
     ]
     lead = f"{prediction.duration:.2f} s, {prediction.sample_rate} Hz, model {prediction.model}"
     header = ["instrument", "wynik", "próg", "gra"] if polish else ["instrument", "score", "threshold", "plays"]

@@ -46,6 +46,7 @@ class Section:
         self.words = words(lang)
         self.ids = [label.id for label in recogniser.labels]
         self.names = {label.id: label.name(lang) for label in recogniser.labels}
+        self.shown = recogniser.config.tree.outline(prediction.playing)
         self.colours = {label.id: label.colour for label in recogniser.labels}
         self.title = Path(prediction.path).name or "-"
 
@@ -96,7 +97,7 @@ class Section:
         lanes = "".join(
             f'<span class="name">{escape(self.names[label])}</span><div class="lane" role="group" '
             f'aria-label="{escape(self.names[label])}">{self._buttons(label)}<div class="head"></div></div>'
-            for label in self.ids
+            for label in (one.id for one in self.shown)
         )
         end = self.start + self.heard.duration
         marks = "".join(f"<span>{clock(self.start + (end - self.start) * k / 4)}</span>" for k in range(5))
@@ -105,7 +106,7 @@ class Section:
     def _buttons(self, label: str) -> str:
         found = []
         for s in self.heard.segments:
-            if s.family != label:
+            if s.label != label:
                 continue
             left = 100 * (s.start - self.start) / self.heard.duration
             width = 100 * (s.end - s.start) / self.heard.duration
@@ -138,8 +139,9 @@ class Section:
 
     def _pie(self) -> str:
         shares = self.heard.shares()
-        parts = [(self.names[label], shares[label] * self.heard.duration, self.colours[label]) for label in self.ids]
-        told = ", ".join(f"{self.names[label]} {shares[label]:.0%}" for label in self.ids if shares[label])
+        families = [label.id for label in self.shown if label.parent is None]
+        parts = [(self.names[label], shares[label] * self.heard.duration, self.colours[label]) for label in families]
+        told = ", ".join(f"{self.names[label]} {shares[label]:.0%}" for label in families if shares[label])
         return pictures.pie_svg(parts, self.words["pie"].format(told))
 
     def _table(self) -> str:
@@ -147,7 +149,7 @@ class Section:
         shares = self.heard.shares()
         limits = dict(zip(self.ids, self.recogniser.config.thresholds, strict=True))
         rows = []
-        for label in self.ids:
+        for label in (one.id for one in self.shown):
             plays = label in self.heard.playing
             jumps = "".join(self._jump(label, m) for m in explanation.moments(self.heard, label)) if plays else ""
             rows.append(
@@ -156,7 +158,7 @@ class Section:
                 f"<td>{limits[label]:.2f}</td><td>{shares[label]:.0%}</td><td>{jumps}</td></tr>"
             )
         head = "".join(
-            f'<th scope="col">{escape(say[key])}</th>' for key in ("family", "score", "threshold", "share", "telling")
+            f'<th scope="col">{escape(say[key])}</th>' for key in ("label", "score", "threshold", "share", "telling")
         )
         return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
@@ -168,7 +170,7 @@ class Section:
         )
 
     def _reasons(self) -> str:
-        """Return a picture for each family that plays: which patches its score hangs on."""
+        """Return a picture for each label that plays: which patches its score hangs on."""
         figures = []
         for label in self.heard.playing:
             try:

@@ -1,9 +1,9 @@
 // The page: what was sent, what is shown, and how one becomes the other.
 
 import { $, el } from "./dom.js";
-import { colourOf, families, ids, nameOf, setLabels } from "./families.js";
+import { colourOf, families, nameOf, setLabels } from "./labels.js";
 import { startRecording } from "./recorder.js";
-import { headline, playing, resultView } from "./result.js";
+import { headline, named, playing, resultView } from "./result.js";
 import { Trouble, call, hear, setToken } from "./server.js";
 import { capital, clock, listed, megabytes, number, percent, setLanguage, t, translate } from "./words.js";
 
@@ -40,8 +40,8 @@ async function work(item) {
     if (item.file.size > limits.mb * 1048576) throw new Trouble("too-large", t("tooLarge", { size: megabytes(item.file.size), mb: limits.mb }));
     item.result = await heardInTime(item);
     item.state = "done";
-    const names = playing(item.result).map(nameOf);
-    say(names.length ? t("saidDone", { name: item.name, families: listed(names) }) : t("saidNone", { name: item.name }));
+    const names = named(item.result).map(nameOf);
+    say(names.length ? t("saidDone", { name: item.name, names: listed(names) }) : t("saidNone", { name: item.name }));
   } catch (trouble) {
     item.state = "failed";
     item.trouble = trouble;
@@ -199,7 +199,7 @@ async function stopRecording() {
 }
 
 function drawMeters() {
-  const rows = ids().map((id) => el("div", { class: "meter", css: { "--tint": colourOf(id) } }, el("span", {}, capital(nameOf(id))),
+  const rows = families().map((id) => el("div", { class: "meter", css: { "--tint": colourOf(id) } }, el("span", {}, capital(nameOf(id))),
     el("span", { class: "bar", "data-meter": id, css: { "--score": 0, "--tint": colourOf(id) }, "aria-hidden": "true" }), el("span", { class: "meter-number" }, "–")));
   $("meters").replaceChildren(...rows, el("div", { class: "meter level" }, el("span", {}, t("level")), el("span", { class: "bar", "data-meter": "level", css: { "--score": 0 } }), el("span", {})));
 }
@@ -219,7 +219,7 @@ function liveHeard({ scores, level }) {
 function drawExamples(found) {
   $("examples").hidden = !found.length;
   $("example-list").replaceChildren(...found.map((example) => {
-    const dots = [...new Set((example.playing ?? []).map(([family]) => family))].map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" }));
+    const dots = [...new Set((example.playing ?? []).map(([label]) => label))].map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" }));
     return el("li", {}, el("button", { type: "button", class: "example", onclick: () => tryExample(example.name) }, ...dots, el("span", {}, t(example.name))));
   }));
 }

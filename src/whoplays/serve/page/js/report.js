@@ -1,7 +1,7 @@
 // A page of its own with one result: to keep, print or send. Everything is inside the one file; no script.
 
 import { caution } from "./cautions.js";
-import { colourOf, ids, nameOf } from "./families.js";
+import { colourOf, isInstrument, nameOf, outline } from "./labels.js";
 import { headline, moments } from "./result.js";
 import { spacing, wavePath } from "./timeline.js";
 import { capital, clock, language, number, percent, t } from "./words.js";
@@ -11,7 +11,7 @@ const STYLE = `:root{color-scheme:light dark;--ink:#17181c;--soft:#5b5f6b;--line
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,sans-serif}main{max-width:58rem;margin:0 auto;padding:2.5rem 1.25rem}
 h1{font-size:2rem;line-height:1.15;margin:.2rem 0 1.4rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}p{color:var(--soft);margin:0;overflow-wrap:anywhere}
 svg{width:100%;height:auto;color:var(--ink)}text{fill:currentColor;font:13px system-ui,sans-serif}.soft{fill:var(--soft)}
-table{border-collapse:collapse;width:100%;max-width:34rem;font-variant-numeric:tabular-nums}th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:right}th:first-child{text-align:left}
+table{border-collapse:collapse;width:100%;max-width:34rem;font-variant-numeric:tabular-nums}th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:right}th:first-child{text-align:left}th.below{padding-left:1.6rem}
 i{display:inline-block;width:.7em;height:.7em;border-radius:.2em;margin-right:.5em}footer{margin-top:2.5rem;border-top:1px solid var(--line);padding-top:.7rem;font-size:.85rem;color:var(--soft)}`;
 
 const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -21,12 +21,13 @@ function picture(result) {
   const [left, wide] = [150, 800];
   const x = (seconds) => (left + (wide * (seconds - start)) / (end - start)).toFixed(1);
   const { path, stroke } = wavePath(peaks.length ? peaks : [0]);
-  const lanes = ids().map((id, i) => {
+  const shown = outline(result.playing);
+  const lanes = shown.map((id, i) => {
     const y = 124 + 30 * i;
-    const rects = result.segments.filter((s) => s.family === id).map((s) => `<rect x="${x(s.start)}" y="${y - 9}" width="${((wide * (s.end - s.start)) / (end - start)).toFixed(1)}" height="18" rx="4" fill="${colourOf(id)}"/>`);
-    return `<text x="0" y="${y + 4}">${escape(capital(nameOf(id)))}</text><path d="M${left} ${y}h${wide}" stroke="currentColor" opacity=".12"/>${rects.join("")}`;
+    const rects = result.segments.filter((s) => s.label === id).map((s) => `<rect x="${x(s.start)}" y="${y - 9}" width="${((wide * (s.end - s.start)) / (end - start)).toFixed(1)}" height="18" rx="4" fill="${colourOf(id)}"/>`);
+    return `<text x="${isInstrument(id) ? 14 : 0}" y="${y + 4}">${escape(capital(nameOf(id)))}</text><path d="M${left} ${y}h${wide}" stroke="currentColor" opacity=".12"/>${rects.join("")}`;
   });
-  const bottom = 124 + 30 * ids().length;
+  const bottom = 124 + 30 * shown.length;
   const every = spacing(end - start, 8);
   let ticks = "";
   for (let at = Math.ceil(start / every) * every; at <= end; at += every) ticks += `<text class="soft" x="${x(at)}" y="${bottom + 6}" text-anchor="middle">${every < 1 ? number(at, 1) : clock(at)}</text>`;
@@ -36,7 +37,7 @@ function picture(result) {
 /** Return the HTML of the report. */
 export function reportOf(result, name) {
   const best = Object.fromEntries(moments(result).map((moment) => [moment.id, clock(moment.at)]));
-  const rows = ids().map((id) => `<tr><th scope="row"><i style="background:${colourOf(id)}"></i>${escape(capital(nameOf(id)))}</th><td>${number(result.scores[id])}</td><td>${percent(result.details.shares[id] ?? 0)}</td><td>${best[id] ?? ""}</td></tr>`);
+  const rows = outline(result.playing).map((id) => `<tr><th scope="row"${isInstrument(id) ? ' class="below"' : ""}><i style="background:${colourOf(id)}"></i>${escape(capital(nameOf(id)))}</th><td>${number(result.scores[id])}</td><td>${percent(result.details.shares[id] ?? 0)}</td><td>${best[id] ?? ""}</td></tr>`);
   const cautions = (result.warnings ?? []).map((w) => `<li>${escape(caution(w))}</li>`);
   const [model] = String(result.model).split(" ");
   return `<!doctype html>
@@ -45,7 +46,7 @@ export function reportOf(result, name) {
 <title>${escape(name)} · whoplays</title><style>${STYLE}</style></head><body><main>
 <p>${escape(name)} · ${clock(result.duration)}</p><h1>${escape(headline(result))}</h1>
 ${picture(result)}
-<h2>${escape(t("scores"))}</h2><table><thead><tr><th scope="col">${escape(t("family"))}</th><th scope="col">${escape(t("score"))}</th><th scope="col">${escape(t("share"))}</th><th scope="col">${escape(t("moments"))}</th></tr></thead><tbody>${rows.join("")}</tbody></table>
+<h2>${escape(t("scores"))}</h2><table><thead><tr><th scope="col">${escape(t("label"))}</th><th scope="col">${escape(t("score"))}</th><th scope="col">${escape(t("share"))}</th><th scope="col">${escape(t("moments"))}</th></tr></thead><tbody>${rows.join("")}</tbody></table>
 ${cautions.length ? `<h2>${escape(t("warnings"))}</h2><ul>${cautions.join("")}</ul>` : ""}
 <footer>${escape(t("reportMade", { version: document.documentElement.dataset.version ?? "", model }))}</footer>
 </main></body></html>

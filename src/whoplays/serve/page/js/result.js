@@ -2,32 +2,35 @@
 
 import { caution } from "./cautions.js";
 import { el, save, svg } from "./dom.js";
-import { colourOf, families, ids, nameOf } from "./families.js";
+import { colourOf, everyLabel, families, isInstrument, mostPrecise, nameOf, outline } from "./labels.js";
 import { reportOf } from "./report.js";
 import { call } from "./server.js";
 import { timeline } from "./timeline.js";
 import { capital, clock, language, listed, number, percent, t } from "./words.js";
 
-/** Return the families that play, the surest first. */
+/** Return the labels that play, the surest first. */
 export const playing = (result) => [...result.playing].sort((a, b) => result.scores[b] - result.scores[a]);
 
+/** Return what plays, the surest first, without the families of which an instrument is named. */
+export const named = (result) => mostPrecise(playing(result));
+
 export function headline(result) {
-  return result.playing.length ? capital(listed(playing(result).map(nameOf))) : t("none", { n: ids().length });
+  return result.playing.length ? capital(listed(named(result).map(nameOf))) : t("none", { n: families().length });
 }
 
-/** Return, for each family that plays, the time at which its score over time is highest. */
+/** Return, for each label that plays, the time at which its score over time is highest. */
 export function moments(result) {
   const { curve, start, end } = result.details;
   return playing(result).filter((id) => curve[id]?.length).map((id) => {
     const best = curve[id].indexOf(Math.max(...curve[id]));
-    const stretch = result.segments.find((s) => s.family === id);
+    const stretch = result.segments.find((s) => s.label === id);
     const at = start + (best * (end - start)) / curve[id].length;
     return { id, at: curve[id].length > 1 ? at : stretch?.start ?? start, score: curve[id][best] };
   });
 }
 
 function words(result) {
-  const ordered = playing(result);
+  const ordered = named(result);
   const pieces = ordered.flatMap((id, i) => {
     const name = i ? nameOf(id) : capital(nameOf(id));
     const joint = i === 0 ? "" : i === ordered.length - 1 ? ` ${t("and")} ` : ", ";
@@ -42,7 +45,7 @@ function facts(result, name) {
 }
 
 function likeliest(result) {
-  const best = [...ids()].sort((a, b) => result.scores[b] - result.scores[a])[0];
+  const best = families().sort((a, b) => result.scores[b] - result.scores[a])[0];
   return el("p", { class: "note" }, t("noneLead", { name: nameOf(best), score: number(result.scores[best]) }));
 }
 
@@ -74,42 +77,44 @@ function player(result, sound, picture) {
 }
 
 function scoresTable(result) {
-  const marks = Object.fromEntries(families().map((label) => [label.id, label.threshold]));
-  const rows = ids().map((id) => {
+  const marks = Object.fromEntries(everyLabel().map((label) => [label.id, label.threshold]));
+  const rows = outline(result.playing).map((id) => {
     const share = result.details.shares[id] ?? 0;
     const bar = el("span", { class: "bar", "aria-hidden": "true", css: { "--score": result.scores[id], "--mark": marks[id], "--tint": colourOf(id) } });
     return el("tr", { class: result.playing.includes(id) ? "plays" : "" },
-      el("th", { scope: "row" }, capital(nameOf(id))), el("td", { class: "bar-cell" }, bar), el("td", {}, number(result.scores[id])),
+      el("th", { scope: "row", class: isInstrument(id) ? "instrument" : "" }, capital(nameOf(id))), el("td", { class: "bar-cell" }, bar), el("td", {}, number(result.scores[id])),
       el("td", {}, share ? percent(share) : el("span", { class: "soft" }, t("shareNone"))));
   });
-  const all = [...new Set(families().map((label) => number(label.threshold)))];
+  const all = [...new Set(everyLabel().map((label) => number(label.threshold)))];
   const note = el("p", { class: "fine" }, t("scoreNote", { mark: all.sort().length > 1 ? `${all[0]}–${all.at(-1)}` : all[0] }));
   return el("section", { class: "scores" }, el("h3", {}, t("scores")),
-    el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("family")), el("td", {}), el("th", { scope: "col" }, t("score")), el("th", { scope: "col" }, t("share")))), el("tbody", {}, ...rows)), note);
+    el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("label")), el("td", {}), el("th", { scope: "col" }, t("score")), el("th", { scope: "col" }, t("share")))), el("tbody", {}, ...rows)), note);
 }
+
+const familyTime = (shares) => families().reduce((sum, id) => sum + (shares[id] ?? 0), 0);
 
 /** Return a ring whose parts are the families' shares of all playing time. */
 export function pie(result) {
   const shares = result.details.shares;
-  const whole = Object.values(shares).reduce((a, b) => a + b, 0);
-  const ring = svg("svg", { viewBox: "0 0 120 120", role: "img", "aria-label": `${t("pie")}: ${ids().filter((id) => shares[id]).map((id) => `${nameOf(id)} ${percent(shares[id] / whole)}`).join(", ") || t("shareNone")}` });
+  const whole = familyTime(shares);
+  const ring = svg("svg", { viewBox: "0 0 120 120", role: "img", "aria-label": `${t("pie")}: ${families().filter((id) => shares[id]).map((id) => `${nameOf(id)} ${percent(shares[id] / whole)}`).join(", ") || t("shareNone")}` });
   const around = 2 * Math.PI * 46;
   ring.append(svg("circle", { cx: 60, cy: 60, r: 46, class: "ring" }));
   let turned = 0;
-  for (const id of ids().filter((one) => shares[one] > 0)) {
+  for (const id of families().filter((one) => shares[one] > 0)) {
     const length = (shares[id] / whole) * around;
     const gap = length > 8 && whole > shares[id] ? 3 : 0;
     ring.append(svg("circle", { cx: 60, cy: 60, r: 46, class: "part", stroke: colourOf(id), "stroke-dasharray": `${length - gap} ${around}`, "stroke-dashoffset": -turned, transform: "rotate(-90 60 60)" }));
     turned += length;
   }
-  ring.append(svg("text", { x: 60, y: 60, class: "pie-number" }, t("pieOf", { n: result.playing.length, all: ids().length })), svg("text", { x: 60, y: 77, class: "pie-words" }, t("pieWords")));
+  ring.append(svg("text", { x: 60, y: 60, class: "pie-number" }, t("pieOf", { n: result.playing.filter((id) => !isInstrument(id)).length, all: families().length })), svg("text", { x: 60, y: 77, class: "pie-words" }, t("pieWords")));
   return ring;
 }
 
 function pieSection(result) {
   const shares = result.details.shares;
-  const whole = Object.values(shares).reduce((a, b) => a + b, 0);
-  const legend = ids().filter((id) => shares[id] > 0).map((id) => el("li", { css: { "--tint": colourOf(id) } }, el("span", { class: "swatch", "aria-hidden": "true" }), el("span", {}, capital(nameOf(id))), el("b", {}, percent(shares[id] / whole))));
+  const whole = familyTime(shares);
+  const legend = families().filter((id) => shares[id] > 0).map((id) => el("li", { css: { "--tint": colourOf(id) } }, el("span", { class: "swatch", "aria-hidden": "true" }), el("span", {}, capital(nameOf(id))), el("b", {}, percent(shares[id] / whole))));
   return el("section", { class: "pie" }, el("h3", {}, t("pie")), el("div", { class: "pie-body" }, pie(result), el("ul", { class: "legend" }, ...legend)));
 }
 

@@ -1,7 +1,7 @@
-// The waveform, a lane for each family under it, a time axis; click anywhere to go there.
+// The waveform, a lane for each family and each instrument that plays under it, a time axis; click anywhere to go there.
 
 import { el, svg } from "./dom.js";
-import { colourOf, ids, nameOf } from "./families.js";
+import { colourOf, isInstrument, nameOf, outline } from "./labels.js";
 import { capital, clock, number, t } from "./words.js";
 
 const WIDTH = 1200;
@@ -44,7 +44,7 @@ function axis(start, end) {
 function lane(id, result, details, seek) {
   const { start, end } = details;
   const share = (seconds) => `${(100 * (seconds - start)) / (end - start)}%`;
-  const mine = result.segments.filter((segment) => segment.family === id);
+  const mine = result.segments.filter((segment) => segment.label === id);
   const stretches = mine.map((segment) => {
     const words = t("stretch", { name: nameOf(id), from: clock(segment.start), to: clock(segment.end), score: number(segment.score) });
     const width = `${(100 * (segment.end - segment.start)) / (end - start)}%`;
@@ -53,7 +53,7 @@ function lane(id, result, details, seek) {
   });
   const curve = details.curve[id] ?? [];
   return [
-    el("div", { class: `lane-name${mine.length ? "" : " silent"}`, css: { "--tint": colourOf(id) } }, el("span", { class: "swatch", "aria-hidden": "true" }), capital(nameOf(id))),
+    el("div", { class: `lane-name${mine.length ? "" : " silent"}${isInstrument(id) ? " instrument" : ""}`, css: { "--tint": colourOf(id) } }, el("span", { class: "swatch", "aria-hidden": "true" }), capital(nameOf(id))),
     el("div", { class: "lane", css: { "--tint": colourOf(id) } },
       svg("svg", { viewBox: `0 0 ${WIDTH} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, curve.length > 1 && svg("path", { d: curvePath(curve) })),
       mine.length > 0 && el("ul", {}, ...stretches)),
@@ -71,7 +71,7 @@ export function timeline(result, seek) {
   const wave = el("div", { class: "wave" }, ...waves);
   const element = el("div", { class: "timeline", role: "group", "aria-label": t("timeline") },
     el("div", { class: "lane-name", "aria-hidden": "true" }), wave,
-    ...ids().flatMap((id) => lane(id, result, details, seek)),
+    ...outline(result.playing).flatMap((id) => lane(id, result, details, seek)),
     el("div", { "aria-hidden": "true", class: "lane-name" }), axis(start, end),
     el("div", { class: "over", "aria-hidden": "true" }, head));
   const point = (event) => {

@@ -1,0 +1,27 @@
+// The model's labels: their names and colours, and which family an instrument belongs to.
+
+import { language } from "./words.js";
+
+const UNKNOWN = "#999999";
+
+let labels = [];
+
+const labelOf = (id) => labels.find((label) => label.id === id);
+
+export function setLabels(found) { labels = found; }
+export const everyLabel = () => labels;
+export const families = () => labels.filter((label) => !label.parent).map((label) => label.id);
+export const isInstrument = (id) => Boolean(labelOf(id)?.parent);
+export const colourOf = (id) => labelOf(id)?.colour ?? UNKNOWN;
+
+export function nameOf(id) {
+  const label = labelOf(id);
+  return label ? label[language()] ?? label.en : id;
+}
+
+/** Return every family, each followed by those of its instruments that play. */
+export const outline = (playing) => families().flatMap((family) =>
+  [family, ...labels.filter((label) => label.parent === family && playing.includes(label.id)).map((label) => label.id)]);
+
+/** Return the ids without the families of which an instrument is among them. */
+export const mostPrecise = (ids) => ids.filter((id) => !ids.some((one) => labelOf(one)?.parent === id));
