@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from whoplays.taxonomy.catalogue import Evidence, catalogue
 
 FAMILY_IDS = catalogue().defaults
@@ -26,11 +23,6 @@ class NotesLabel:
             tuple(label for label in labels if label in FAMILY_IDS) for labels in (evidence.present, evidence.ambiguous)
         )
         return cls(next(iter(present), None), unknown)
-
-    def targets(self) -> NDArray[np.float32]:
-        """Return 1, 0 or NaN for each of `FAMILY_IDS`."""
-        values = catalogue().select(FAMILY_IDS).targets((self.family,) if self.family else (), self.unknown)
-        return np.array(values, dtype=np.float32)
 
 
 def label_of_notes(folder: str, instrument: str) -> NotesLabel:

@@ -346,7 +346,7 @@ def test_the_rules_on_instruments_are_held_against_the_family(tmp_path: Path) ->
         tmp_path, "path,family,instrument,source", "a,guitar,bass-electric,1", "b,guitar,guitar-nylon,2", "c,other,banjo,3",
         "d,other,drum-machine,4", "e,other,timpani,5", "f,piano,,6", "g,brass,tuba,7", "h,strings,cello,8", "i,,rain,9",
     )  # fmt: skip
-    labels, clips, left_out = sources.read_source(path, with_none=True)
+    labels, clips, left_out = sources.read_source(path, labels=catalogue().defaults, with_none=True)
     assert labels == FAMILIES
     targets = {clip.name: clip.targets for clip in clips}
     assert targets["a"] == (0, 0, 0, 0, 0)

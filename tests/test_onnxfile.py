@@ -296,17 +296,25 @@ def edit(folder: Path, **changes: object) -> Path:
     return folder
 
 
+LABEL = {"id": "a", "parent": None, "en": "a", "pl": "b", "colour": "#123456"}
+
+
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"format": 2}, "format 2.*pip install -U"),
+        ({"format": 3}, "format 3.*pip install -U"),
+        ({"format": 1}, "format 1.*train it again"),
         ({"format": True}, "no format number"),
         ({"format": 0}, "no format number"),
         ({"name": "x\n\x1b[2J"}, "printable"),
         ({"name": {"a": 1}}, "wrong kind"),
-        ({"labels": [{"id": "", "en": "a", "pl": "b"}]}, "name is empty"),
+        ({"labels": [LABEL | {"id": ""}]}, "name is empty"),
+        ({"labels": [LABEL | {"colour": "red;}<script>"}]}, "must be #rrggbb"),
+        ({"labels": [LABEL | {"parent": "b"}]}, "no family here"),
+        ({"labels": [LABEL | {"parent": 5}]}, "wrong kind"),
+        ({"labels": [{"id": "a", "en": "a", "pl": "b"}]}, "lacks 'parent'"),
         ({"labels": []}, "0 labels"),
-        ({"labels": [{"id": str(i), "en": "a", "pl": "b"} for i in range(2000)]}, "2000 labels"),
+        ({"labels": [LABEL | {"id": str(i)} for i in range(2000)]}, "2000 labels"),
         ({"thresholds": [float("nan")] * 5}, "no number of JSON"),
         ({"window_s": 10**400}, "wrong kind"),
         ({"window_s": 600.0, "hop_length": 1}, "makes more than"),

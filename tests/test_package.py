@@ -22,7 +22,22 @@ from whoplays.storage.files import sha256_of
 
 ROOT = Path(__file__).parents[1]
 LOCK, SBOM, LICENCES = ROOT / "requirements-dev.lock", ROOT / "docs" / "sbom.cdx.json", ROOT / "docs" / "licences.md"
-KINDS = {".py", ".typed", ".npz", ".md", ".json", ".onnx", ".ogg", ".html", ".css", ".js", ".svg", ".woff2", ".txt"}
+KINDS = {
+    ".py",
+    ".toml",
+    ".typed",
+    ".npz",
+    ".md",
+    ".json",
+    ".onnx",
+    ".ogg",
+    ".html",
+    ".css",
+    ".js",
+    ".svg",
+    ".woff2",
+    ".txt",
+}
 MAX_WHEEL_BYTES = 12 << 20
 
 

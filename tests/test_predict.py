@@ -185,7 +185,7 @@ def change_config(folder: Path, **changes) -> None:
         ({"thresholds": [0.5]}, "thresholds"),
         ({"thresholds": [0.5, 0.5, 0.5, 0.5, 7]}, "thresholds"),
         ({"calibration": {"scale": [1], "bias": [0]}}, "calibration"),
-        ({"labels": [{"id": "a", "en": "a", "pl": "a"}]}, "thresholds|labels"),
+        ({"labels": [{"id": "a", "parent": None, "en": "a", "pl": "a", "colour": "#000000"}]}, "1 thresholds"),
         ({"labels": "many"}, "wrong kind"),
         ({"features": {"kind": "cqt"}}, "kind"),
         ({"sha256": {"model.onnx": "0"}}, "checksum"),

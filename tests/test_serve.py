@@ -194,7 +194,11 @@ def test_writing_refuses_what_is_not_this_models(server: Running, duet: Path) ->
 def test_labels_health_and_counts(server: Running, duet: Path) -> None:
     labels = server.client.get("/v1/labels").json()
     assert [label["id"] for label in labels["labels"]] == ["brass", "drums", "guitar", "piano", "strings"]
-    assert labels["labels"][4]["pl"] == "smyczki" and labels["model"] == "tiny@1"
+    assert (
+        labels["labels"][4]["pl"] == "smyczki"
+        and labels["labels"][4]["colour"] == "#CC79A7"
+        and labels["model"] == "tiny@1"
+    )
     assert server.client.get("/healthz").json()["status"] == "ok"
     before = server.counted("whoplays_recordings_total")
     server.post(duet)

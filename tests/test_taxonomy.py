@@ -326,8 +326,10 @@ def test_a_plan_knows_that_a_violin_is_of_the_strings() -> None:
     found = find_dependencies(rows, classes, ONTOLOGY)
     assert not found.pairs and found.pair("strings", "violin") is None
     assert [one.with_another for one in found.exclusions] == [0, 0]
-    with pytest.raises(UsageError, match="no label for 'viola'"):
+    with pytest.raises(UsageError, match="no label for 'viola'; --include viola=LABEL"):
         choose_classes(ONTOLOGY, families=["viola"])
+    [viola] = choose_classes(ONTOLOGY, include=["viola=Cello"])
+    assert viola.id == "viola" and viola.include == {"/m/01xqw"}
 
 
 @pytest.fixture(scope="module")
@@ -432,7 +434,7 @@ def test_a_family_in_the_file_is_all_that_it_takes(tmp_path: Path, monkeypatch: 
     path.write_text(FILE.read_text(encoding="utf-8") + ADDED, encoding="utf-8")
     monkeypatch.setenv(VARIABLE, str(path))
     known_classes = choose_classes(Ontology({"/m/07kc_": "Theremin"}, {}), families=["theremin"])
-    assert known_classes[0].takes_in == {"/m/07kc_"}
+    assert known_classes[0].include == {"/m/07kc_"}
 
     rows = []
     for i in range(9):

@@ -19,7 +19,10 @@ def check(index: Any) -> None:
     _need(type(index.get("frames")) is int and 1 <= index["frames"] <= MAX_FRAMES, "frames is no number of rows")
     _need(isinstance(index.get("features"), Mapping), "features are no settings")
     labels = index.get("labels")
-    _need(isinstance(labels, list) and bool(labels) and all(map(_is_label, labels)), "labels are no labels")
+    _need(
+        isinstance(labels, list) and bool(labels) and all(map(_is_label, labels)),
+        "its labels have no id, names and colour; build the data set again",
+    )
     shards = index.get("shards")
     _need(isinstance(shards, list) and all(map(_is_shard, shards)), "shards are no files of a data set")
     for name in ("rows", "recordings"):

@@ -207,7 +207,7 @@ class _Learner:
             column, limit, precision[label.id] = row.fit()
             assert config.calibration and config.frame_calibration
             if label.id in self._ids:
-                place = self._ids.index(label.id)
+                place = config.tree.index(label.id)
                 weights, bias = head.weights.copy(), head.bias.copy()
                 weights[:, place], bias[place] = column[:-1], column[-1]
                 head = replace(head, weights=weights, bias=bias)

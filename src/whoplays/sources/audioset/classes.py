@@ -19,13 +19,13 @@ CLASS_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 class ClipClass:
     """One class to plan clips for. The sets hold AudioSet ids, descendants included; no id is in two of them.
 
-    unsure: a clip with one of these and none of `takes_in` may or may not hold the class.
+    ambiguous: a clip with one of these and none of `include` may or may not hold the class.
     """
 
     id: str
-    takes_in: frozenset[str]
-    keeps_out: frozenset[str] = frozenset()
-    unsure: frozenset[str] = frozenset()
+    include: frozenset[str]
+    exclude: frozenset[str] = frozenset()
+    ambiguous: frozenset[str] = frozenset()
 
 
 def choose_classes(
@@ -39,11 +39,10 @@ def choose_classes(
 ) -> tuple[ClipClass, ...]:
     """Return the classes that a call asks for; with neither families nor labels, the tree's default families.
 
-    families: labels of the tree, instruments too.
-
-    include, exclude: labels by id or name. `LABEL` alone makes a class of its own, or is kept out of every class;
-    `CLASS=LABEL` adds it to what CLASS takes in or keeps out. descendants: labels stand for all that lie below them.
-    exclusions: they keep out what the tree's file says. Raises `UsageError` for names that are not known.
+    families: labels of the tree, instruments too. include, exclude: AudioSet labels by id or name. `LABEL` alone makes a
+    class of its own, or is kept out of every class; `CLASS=LABEL` adds it to what CLASS includes or excludes.
+    descendants: labels stand for all that lie below them. exclusions: what the tree's file excludes is excluded.
+    Raises `UsageError` for names that are not known.
     """
     spread: Spread = ontology.descendants if descendants else frozenset
     names = list(families) or ([] if include else list(catalogue().defaults))
@@ -51,11 +50,11 @@ def choose_classes(
     for text in include:
         name, label = _assignment(text, ontology)
         name = name or _slug(ontology.name(label))
-        if "=" in text and name in catalogue() and name not in classes:
+        if "=" in text and name not in classes and name in catalogue() and catalogue().audioset(name):
             raise UsageError(f"--include {text!r} adds to {name!r}: ask for it too, with --family {name}")
         held = classes.get(name, ClipClass(name, frozenset()))
-        taken = held.takes_in | spread([label])
-        classes[name] = replace(held, takes_in=taken, keeps_out=held.keeps_out - taken, unsure=held.unsure - taken)
+        taken = held.include | spread([label])
+        classes[name] = replace(held, include=taken, exclude=held.exclude - taken, ambiguous=held.ambiguous - taken)
     for text in exclude:
         name, label = _assignment(text, ontology)
         if name and name not in classes:
@@ -63,7 +62,7 @@ def choose_classes(
         for key in [name] if name else list(classes):
             classes[key] = _keep_out(classes[key], spread([label]))
     for held in classes.values():
-        if not held.takes_in:
+        if not held.include:
             raise UsageError(f"class {held.id!r}: everything that it takes in is excluded as well")
     return tuple(classes[name] for name in sorted(classes, key=label_order))
 
@@ -90,7 +89,7 @@ def _known(name: str, ontology: Ontology, spread: Spread, exclusions: bool) -> C
 
 def _keep_out(held: ClipClass, labels: frozenset[str]) -> ClipClass:
     return replace(
-        held, takes_in=held.takes_in - labels, keeps_out=held.keeps_out | labels, unsure=held.unsure - labels
+        held, include=held.include - labels, exclude=held.exclude | labels, ambiguous=held.ambiguous - labels
     )
 
 

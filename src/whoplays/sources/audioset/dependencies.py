@@ -110,12 +110,12 @@ def find_dependencies(
         labels.update(found)
         if wanted.isdisjoint(found):
             continue
-        carried = [held for held in classes if not held.takes_in.isdisjoint(found)]
+        carried = [held for held in classes if not held.include.isdisjoint(found)]
         for place, held in enumerate(carried):
             clips[held.id] += 1
             beside[held.id].update(found)
             both.update((held.id, other.id) for other in carried[place + 1 :] if apart(held.id, other.id))
-            out = not held.keeps_out.isdisjoint(found)
+            out = not held.exclude.isdisjoint(found)
             another = any(apart(held.id, other.id) for other in carried)
             for column, count in enumerate((out, another, out or another)):
                 excluded[held.id][column] += count
@@ -140,7 +140,7 @@ def find_dependencies(
 def _companions(
     held: ClipClass, clips: int, beside: Counter[str], labels: Counter[str], rows: int, ontology: Ontology, count: int
 ) -> tuple[Pair, ...]:
-    own = held.takes_in | ontology.ancestors(held.takes_in)
+    own = held.include | ontology.ancestors(held.include)
     others = sorted((-both, label) for label, both in beside.items() if label not in own)[:count]
     return tuple(
         _pair(held.id, label, (held.id, ontology.name(label)), clips, labels[label], -negated, rows)

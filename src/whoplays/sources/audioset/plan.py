@@ -151,19 +151,19 @@ def plan_from_lists(
 
 def labels_of(classes: Iterable[ClipClass]) -> frozenset[str]:
     """Return every label that one of the classes takes in."""
-    return frozenset().union(*(held.takes_in for held in classes))
+    return frozenset().union(*(held.include for held in classes))
 
 
 def _examples(segment: Segment, classes: Sequence[ClipClass], tallies: dict[str, ClassTally], solo: bool) -> list[str]:
     """Return the classes that the segment is an example of, and count why it is none of the others that it carries."""
-    carried = [held for held in classes if not held.takes_in.isdisjoint(segment.labels)]
+    carried = [held for held in classes if not held.include.isdisjoint(segment.labels)]
     found = []
     for held in carried:
         tally = tallies[held.id]
         tally.rows += 1
-        if not held.keeps_out.isdisjoint(segment.labels):
+        if not held.exclude.isdisjoint(segment.labels):
             tally.kept_out += 1
-            tally.kept_out_by.update(held.keeps_out.intersection(segment.labels))
+            tally.kept_out_by.update(held.exclude.intersection(segment.labels))
         elif solo and any(apart(held.id, other.id) for other in carried):
             tally.with_another += 1
         else:
@@ -254,9 +254,9 @@ def _fill(share: list[int], places: Iterator[int], given: set[int], size: int | 
 def _planned(packed: str, family: str, classes: Sequence[ClipClass], tree: Tree, rank: int) -> PlannedClip:
     """Return the clip, held against all `classes`. tree: those of them that are known labels."""
     video_id, start, end, *labels = packed.split(",")
-    carried = [held for held in classes if not held.takes_in.isdisjoint(labels)]
-    clear = {held.id for held in carried if held.keeps_out.isdisjoint(labels)}
-    doubtful = {held.id for held in classes if held not in carried and not held.unsure.isdisjoint(labels)}
+    carried = [held for held in classes if not held.include.isdisjoint(labels)]
+    clear = {held.id for held in carried if held.exclude.isdisjoint(labels)}
+    doubtful = {held.id for held in classes if held not in carried and not held.ambiguous.isdisjoint(labels)}
     doubtful |= {held.id for held in carried} - clear
     known = dict(zip(tree.ids, tree.targets(clear, doubtful), strict=True))
     clear = {name for name in clear if name not in known} | {name for name in known if known[name] == 1}

@@ -17,8 +17,8 @@ SHOWN_LABELS = 12
 def describe_classes(classes: Sequence[ClipClass], ontology: Ontology) -> Iterator[str]:
     """Yield, for each class, what it takes in and keeps out, by name."""
     for held in classes:
-        line = f"{held.id}: {_names(held.takes_in, ontology)}"
-        yield line + (f"; keeps out {_names(held.keeps_out, ontology)}" if held.keeps_out else "")
+        line = f"{held.id}: {_names(held.include, ontology)}"
+        yield line + (f"; keeps out {_names(held.exclude, ontology)}" if held.exclude else "")
 
 
 def _names(labels: frozenset[str], ontology: Ontology) -> str:
