@@ -226,7 +226,7 @@ def on_scenes(model: Path, material: Path) -> float:
     """Return the mean average precision on the scenes of held-out sources."""
     network, rows = model_folder.Network(model_folder.read(model)), store.read(store.shards(material / "validation"))
     parts = np.array_split(rows.features, -(-len(rows) // 32))
-    scores = np.concatenate([network.probabilities(part.astype(np.float32))[0] for part in parts])
+    scores = np.concatenate([network.scores(part.astype(np.float32)) for part in parts])
     return float(np.mean(metrics.average_precision(clip_targets(rows.targets.astype(np.float32)), scores)))
 
 

@@ -41,7 +41,7 @@ def logits_of(model: Path, recordings: list) -> Array:
 def scene_logits(model: Path, material: Path) -> tuple[Array, Array]:
     """Return targets and logits of the scenes of held-out sources, halved as `predict` meets them."""
     network, rows = model_folder.Network(model_folder.read(model)), store.read(store.shards(material / "validation"))
-    logits = [network.logits(part.astype(np.float32))[0] for part in np.array_split(rows.features, 24)]
+    logits = [network.run(part.astype(np.float32))["logits"] for part in np.array_split(rows.features, 24)]
     return clip_targets(rows.targets.astype(np.float32)), np.concatenate(logits)
 
 

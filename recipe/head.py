@@ -71,7 +71,7 @@ def label(folder: Path, head: Head, teacher: Teacher, student: Path | None = Non
 
 def _heard_by(network: model_folder.Network, rows: Rows) -> Array:
     """Return a student's calibrated logits (n, steps, labels), over the same spans as the teacher's."""
-    _, over_time = network.logits(rows.features.astype(np.float32))
+    over_time = network.run(rows.features.astype(np.float32))["frame_logits"] if network.over_time else None
     calibration = network.config.frame_calibration
     if over_time is None or over_time.shape[1] != rows.targets.shape[1] or calibration is None:
         raise RenderError(

@@ -88,7 +88,7 @@ def test_pooling_by_attention_and_the_head_make_the_logits() -> None:
     x = np.random.default_rng(0).normal(-6, 3, (2, 320, found.config.features.width)).astype(np.float32)
     (hidden,) = heads.Body(body).hidden(x)
     logits = np.einsum("blw,wl->bl", head.pooled(hidden), head.weights) + head.bias
-    np.testing.assert_allclose(logits, model_folder.Network(found).logits(x)[0], atol=1e-4)
+    np.testing.assert_allclose(logits, model_folder.Network(found).run(x)["logits"], atol=1e-4)
 
 
 def test_new_labels_are_heard_and_old_ones_stay_what_they_were(adapted: Path, base: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_answer_is_that_of_decoding_here(duet: Path, tiny_model: Path) -> No
     here = recogniser.predict(duet, start=1.25, duration=6)
     there = list(batch.hear(recogniser, [str(duet)] * 2, start=1.25, duration=6, jobs=1))
     assert [result.to_dict() for result in there] == [here.to_dict()] * 2
-    assert np.array_equal(there[0].curve, here.curve)
+    assert np.array_equal(there[0].frame_scores, here.frame_scores)
 
 
 def test_what_breaks_a_decoder_costs_one_line(evil: Path, tiny_model: Path) -> None:

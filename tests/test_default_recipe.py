@@ -194,7 +194,7 @@ def test_a_killed_run_goes_on_to_the_same_model(material: Path, tmp_path: Path) 
     train(material, out=tmp_path / "killed", resume=True, **settings)
     x = np.random.default_rng(0).normal(-6, 3, (2, 300, 64)).astype(np.float32)
     whole, killed = (
-        model_folder.Network(model_folder.read(tmp_path / name)).logits(x)[0] for name in ("whole", "killed")
+        model_folder.Network(model_folder.read(tmp_path / name)).run(x)["logits"] for name in ("whole", "killed")
     )
     np.testing.assert_allclose(killed, whole, atol=1e-4)
     assert train(material, out=tmp_path / "killed", resume=True, **settings).already_there

@@ -83,7 +83,7 @@ def test_an_exported_file_gives_the_folders_probabilities(
     for batch in (1, 5):
         x = np.random.default_rng(batch).normal(size=(batch, settings.steps or 120, settings.width)).astype(np.float32)
         found = session.run(["probabilities"], {"features": x})[0]
-        np.testing.assert_allclose(found, network.probabilities(x)[0], atol=1e-5)
+        np.testing.assert_allclose(found, network.probabilities(x), atol=1e-5)
     told = json.loads(session.get_modelmeta().custom_metadata_map["whoplays"])
     assert model_folder.ModelConfig.from_dict(told).labels == network.config.labels
 

@@ -29,8 +29,8 @@ PREDICTION = Prediction(
         Segment("drums", 12.0, 20.25, 0.95),
         Segment("drums", 30.0, 75.4, 0.9),
     ],
-    curve=np.zeros((1, 5), dtype=np.float32),
-    edges=np.array([0.0, 75.4]),
+    frame_scores=np.zeros((1, 5), dtype=np.float32),
+    frame_times=np.array([0.0, 75.4]),
     warnings=[Caution("clipped", "2.0% of its samples are cut off", "record at a lower level")],
 )
 FAILURE = Failure("bad.wav", "is empty (0 bytes)")

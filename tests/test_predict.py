@@ -55,18 +55,25 @@ def test_stereo_integers_and_other_rates_score_nearly_the_same(recogniser, duet:
 
 
 def test_a_long_recording_is_that_of_its_windows(recogniser) -> None:
-    """Cut at the borders of windows, the parts score what the whole scored (max over windows), moment for moment."""
+    """Cut at the borders of windows, the parts score moment for moment what the whole scored."""
     samples = np.concatenate([tone(f, 10.0) for f in (200, 1000, 4000)] + [tone(3000, 3.0)])
     whole = recogniser.predict(samples, sample_rate=RATE)
-    parts = [
-        recogniser.predict(samples[a:b], sample_rate=RATE) for a, b in ((0, 220500), (220500, 441000), (441000, None))
-    ]
-    for family in FAMILY_IDS:
-        assert whole.scores[family] == pytest.approx(max(part.scores[family] for part in parts), abs=1e-4)
-    np.testing.assert_allclose(whole.curve, np.concatenate([part.curve for part in parts]), atol=1e-4)
-    assert len(whole.edges) == len(whole.curve) + 1
-    assert (np.diff(whole.edges) > 0).all()
-    assert whole.edges[-1] == pytest.approx(33.0)
+    parts = [recogniser.predict(samples[a : a + 220500], sample_rate=RATE) for a in (0, 220500, 441000)]
+    for i, part in enumerate(parts):
+        middle = (part.frame_times[:-1] > 1) & (part.frame_times[:-1] < 9)
+        there = np.isin(np.round(whole.frame_times[:-1], 4), np.round(part.frame_times[:-1][middle] + 10 * i, 4))
+        np.testing.assert_allclose(whole.frame_scores[there], part.frame_scores[middle], atol=1e-4)
+    assert len(whole.frame_times) == len(whole.frame_scores) + 1
+    assert (np.diff(whole.frame_times) > 0).all()
+    assert whole.frame_times[0] == 0 and whole.frame_times[-1] == pytest.approx(33.0)
+
+
+def test_scores_do_not_grow_with_length(recogniser, duet: Path) -> None:
+    samples, rate = soundfile.read(duet, dtype="float32")
+    once = recogniser.predict(samples, sample_rate=rate).scores
+    for times in (2, 7):
+        longer = recogniser.predict(np.tile(samples, times), sample_rate=rate).scores
+        assert longer == pytest.approx(once, abs=0.02)
 
 
 def test_segments_follow_the_sound(recogniser) -> None:
@@ -74,10 +81,10 @@ def test_segments_follow_the_sound(recogniser) -> None:
     edges = [100.0, 11000.0]
     samples = np.concatenate([np.zeros(4 * RATE), tone(1500.0, 5.0, level=0.9), np.zeros(6 * RATE)]).astype(np.float32)
     result = recogniser.predict(samples, sample_rate=RATE)
-    loudest = max(result.scores, key=lambda family: float(result.curve[:, FAMILY_IDS.index(family)].max()))
-    curve = result.curve[:, FAMILY_IDS.index(loudest)]
+    loudest = max(result.scores, key=lambda family: float(result.frame_scores[:, FAMILY_IDS.index(family)].max()))
+    curve = result.frame_scores[:, FAMILY_IDS.index(loudest)]
     playing = curve > 0.5
-    times = (result.edges[:-1] + result.edges[1:]) / 2
+    times = (result.frame_times[:-1] + result.frame_times[1:]) / 2
     assert edges and playing[(times > 4.6) & (times < 8.4)].all()
     assert not playing[(times < 3.4) | (times > 10)].any()
 
@@ -85,7 +92,7 @@ def test_segments_follow_the_sound(recogniser) -> None:
 def test_a_part_counts_time_from_the_start_of_the_recording(recogniser, duet: Path) -> None:
     part = recogniser.predict(duet, start=3.0, duration=4.0)
     assert part.duration == pytest.approx(4.0)
-    assert part.edges[0] == pytest.approx(3.0)
+    assert part.frame_times[0] == pytest.approx(3.0)
     assert all(3.0 <= s.start < s.end <= 7.01 for s in part.segments)
     samples, rate = soundfile.read(duet, dtype="float32")
     assert recogniser.predict(samples, sample_rate=rate, start=3.0, duration=4.0).scores == part.scores
@@ -93,16 +100,30 @@ def test_a_part_counts_time_from_the_start_of_the_recording(recogniser, duet: Pa
 
 def test_short_recordings_are_filled_up_as_the_model_says(tmp_path: Path) -> None:
     blip = tone(1500.0, 0.3, level=0.9)
-    for padding, filled in (("repeat", np.resize(blip, 2 * RATE)), ("zeros", np.pad(blip, (0, 2 * RATE - len(blip))))):
-        folder = write_tiny_model(tmp_path / padding, min_window_s=2.0, padding=padding)
-        model = whoplays.load(folder)
-        assert model.predict(blip, sample_rate=RATE).scores == model.predict(filled, sample_rate=RATE).scores
-        assert model.predict(blip, sample_rate=RATE).edges[-1] == pytest.approx(0.3)
+    repeating = whoplays.load(write_tiny_model(tmp_path / "repeat", min_window_s=2.0, padding="repeat"))
+    repeated = repeating.predict(np.resize(blip, 2 * RATE), sample_rate=RATE)
+    assert repeating.predict(blip, sample_rate=RATE).scores == repeated.scores
+    padding = whoplays.load(write_tiny_model(tmp_path / "zeros", min_window_s=2.0, padding="zeros"))
+    padded = padding.predict(np.pad(blip, (0, 2 * RATE - len(blip))), sample_rate=RATE)
+    alone = padding.predict(blip, sample_rate=RATE)
+    np.testing.assert_array_equal(alone.frame_scores, padded.frame_scores[: len(alone.frame_scores)])
+    for model in (repeating, padding):
+        assert model.predict(blip, sample_rate=RATE).frame_times[-1] == pytest.approx(0.3)
 
 
 def test_the_dictionary_is_the_contract(recogniser, duet: Path) -> None:
     line = json.loads(json.dumps(recogniser.predict(duet).to_dict()))
-    assert list(line) == ["path", "duration", "sample_rate", "model", "scores", "playing", "segments", "warnings"]
+    assert list(line) == [
+        "path",
+        "duration",
+        "sample_rate",
+        "model",
+        "scores",
+        "playing",
+        "maybe",
+        "segments",
+        "warnings",
+    ]
     assert line["model"] == "tiny@1"
     assert all(0 <= score <= 1 for score in line["scores"].values())
     assert line["playing"] == [f for f in FAMILY_IDS if line["scores"][f] >= 0.5]
@@ -181,7 +202,7 @@ def change_config(folder: Path, **changes) -> None:
         ({"format": 99}, "format 99"),
         ({"format": None}, "no format number"),
         ({"activation": "tanh"}, "activation"),
-        ({"pooling": "median"}, "pooling"),
+        ({"pooling": {"share": 2, "scale": [1] * 5, "bias": [0] * 5}}, "pooling"),
         ({"thresholds": [0.5]}, "thresholds"),
         ({"thresholds": [0.5, 0.5, 0.5, 0.5, 7]}, "thresholds"),
         ({"calibration": {"scale": [1], "bias": [0]}}, "calibration"),

@@ -48,8 +48,8 @@ PREDICTION = Prediction(
         Segment("strings", 5.5, 9.0, 0.85),
         Segment("drums", 12.0, 18.0, 0.95),
     ],
-    curve=CURVE,
-    edges=EDGES,
+    frame_scores=CURVE,
+    frame_times=EDGES,
     warnings=[Caution("quiet", "its loudest sample is at -50 dBFS", "record at a higher level")],
 )
 
@@ -82,7 +82,7 @@ def test_without_a_curve_the_segments_are_drawn() -> None:
 def test_a_part_of_a_recording_keeps_its_times() -> None:
     from dataclasses import replace
 
-    part = replace(PREDICTION, edges=EDGES + 60, segments=[Segment("piano", 69.0, 78.0, 0.9)], playing=["piano"])
+    part = replace(PREDICTION, frame_times=EDGES + 60, segments=[Segment("piano", 69.0, 78.0, 0.9)], playing=["piano"])
     shown = Text(FAMILIES, "en", Look(80)).item(part)
     assert "1:00" in shown and "1:18" in shown
     assert (levels_over(part, FAMILIES, 36)[3] > 0).sum() == 18

@@ -281,7 +281,7 @@ def test_a_sigmoid_gets_its_thresholds_from_validation(small_dataset: Path, tmp_
     config = model_folder.read(tmp_path).config
     assert config.activation == "sigmoid"
     part = Dataset.open(small_dataset).split("validation")
-    scores = model_folder.Network(model_folder.read(tmp_path)).probabilities(part.features[:])[0]
+    scores = model_folder.Network(model_folder.read(tmp_path)).scores(part.features[:])
     np.testing.assert_allclose(config.thresholds, metrics.best_thresholds(part.targets, scores), atol=1e-3)
 
 

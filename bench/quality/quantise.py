@@ -53,7 +53,7 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in folders}
         for _ in range(15):
             for name, network in networks.items():
-                times[name] += measure.seconds(lambda n=network: n.logits(windows[0]), runs=1, warm_up=1)
+                times[name] += measure.seconds(lambda n=network: n.run(windows[0]), runs=1, warm_up=1)
         for name, folder in folders.items():
             listener = model_listener(folder)
             listener.cache = asked.cache

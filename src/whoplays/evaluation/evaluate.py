@@ -103,7 +103,7 @@ def predict_split(network: Network, split: Split, *, on_progress: Progress | Non
     """Return calibrated probabilities (rows, labels) for a split's features, read in batches from their memory map."""
     found = []
     for first in range(0, len(split), ROWS_AT_ONCE):
-        found.append(network.probabilities(split.features[first : first + ROWS_AT_ONCE])[0])
+        found.append(network.scores(split.features[first : first + ROWS_AT_ONCE]))
         if on_progress:
             on_progress(min(first + ROWS_AT_ONCE, len(split)), len(split))
     return np.concatenate(found)

@@ -47,11 +47,12 @@ def moments(prediction: Prediction, label: str, *, most: int = 3) -> list[Moment
 
     Empty without scores over time (a result that was read back).
     """
-    if not len(prediction.curve):
+    if not len(prediction.frame_scores):
         return []
-    first, last = float(prediction.edges[0]), float(prediction.edges[-1])
+    first, last = float(prediction.frame_times[0]), float(prediction.frame_times[-1])
     borders = np.linspace(first, last, max(1, round((last - first) / MOMENT_S)) + 1)
-    scores = over_cells(prediction.curve, prediction.edges, borders)[:, list(prediction.scores).index(label)]
+    scores = over_cells(prediction.frame_scores, prediction.frame_times, borders)
+    scores = scores[:, list(prediction.scores).index(label)]
     chosen: list[int] = []
     for i in np.argsort(-scores, kind="stable"):
         if len(chosen) < most and all(abs(int(i) - j) > 1 for j in chosen):
@@ -71,9 +72,10 @@ def occlude(
     best = moments(prediction, label, most=1)
     if config.features.kind != "logmel" or not best:
         return None
-    last = float(prediction.edges[-1])
+    last = float(prediction.frame_times[-1])
     start = max(
-        float(prediction.edges[0]), min((best[0].start + best[0].end - config.window_s) / 2, last - config.window_s)
+        float(prediction.frame_times[0]),
+        min((best[0].start + best[0].end - config.window_s) / 2, last - config.window_s),
     )
     rate = config.features.sample_rate
     samples = reading.load(source, sample_rate=rate, start=start, duration=min(config.window_s, last - start))

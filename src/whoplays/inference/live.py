@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..audio import reading
 from ..audio.reading import Array, mono
 from ..errors import AudioError, UsageError, missing_extra
-from .recogniser import MIN_DURATION, Prediction, Recogniser
+from .recogniser import Prediction, Recogniser
 
 STEP_S = 0.5
 BLOCK_S = 0.1
@@ -216,12 +217,9 @@ class _Recent:
 
     def scores(self, span_s: float) -> dict[str, float]:
         """Return label -> the mean score over the last `span_s` seconds, heard with all that came before them."""
-        if len(self._samples) < MIN_DURATION * self._rate:
-            return dict.fromkeys((label.id for label in self._recogniser.labels), 0.0)
-        heard = self._recogniser.predict(self._samples, sample_rate=self._rate)
-        last = max(1, int((heard.edges[:-1] >= heard.edges[-1] - span_s - 1e-6).sum()))
-        means = heard.curve[-last:].mean(axis=0)
-        return {label.id: float(score) for label, score in zip(self._recogniser.labels, means, strict=True)}
+        to_rate = self._recogniser.config.features.sample_rate
+        at_rate = list(reading.resampled([self._samples], self._rate, to_rate))
+        return self._recogniser.latest_scores(np.concatenate(at_rate) if at_rate else self._samples, span_s)
 
     def level_db(self) -> float:
         """Return the peak of the last half second in dBFS."""

@@ -18,11 +18,13 @@ from ..model import folder as model_folder
 from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
 from .segmentation import TimelineSettings, stretches
+from .windows import Window, windows
 
 if TYPE_CHECKING:
     from ..audio.decoder import Decoded
 
 Array = NDArray[np.float32]
+_Found = dict[str, Array]  # outputs of the network for one window
 Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
 
 MIN_DURATION = 0.02  # seconds; less is a click, whatever made it
@@ -51,9 +53,9 @@ class Prediction:
 
     path: as it was given ("-" for standard input, "" for samples). duration: seconds heard. sample_rate: of the recording.
     scores: label id -> probability that it plays at some time in the recording, in the model's order of labels.
-    playing: the ids whose score reaches the model's threshold, and the families of such instruments.
-    segments: when, sorted by start.
-    curve: scores over time (steps, labels), step i from `edges[i]` to `edges[i + 1]` seconds.
+    playing: the ids whose score reaches the model's threshold, and the families of such instruments. maybe: those that miss
+    it, but not by much (the model's second, lower threshold). segments: when those that play do, sorted by start.
+    frame_scores: (steps, labels), step i from `frame_times[i]` to `frame_times[i + 1]` seconds.
     warnings: what in the recording could mislead (see audio/quality.py).
     """
 
@@ -64,9 +66,10 @@ class Prediction:
     scores: dict[str, float]
     playing: list[str]
     segments: list[Segment]
-    curve: Array = field(repr=False, compare=False)
-    edges: NDArray[np.float64] = field(repr=False, compare=False)
+    frame_scores: Array = field(repr=False, compare=False)
+    frame_times: NDArray[np.float64] = field(repr=False, compare=False)
     warnings: list[quality.Caution] = field(default_factory=list)
+    maybe: list[str] = field(default_factory=list)
 
     def shares(self) -> dict[str, float]:
         """Return, for each label, the share of the recording's time in which it plays (0 to 1)."""
@@ -84,13 +87,14 @@ class Prediction:
             "model": self.model,
             "scores": dict(self.scores),
             "playing": list(self.playing),
+            "maybe": list(self.maybe),
             "segments": [segment.to_dict() for segment in self.segments],
             "warnings": [caution.to_dict() for caution in self.warnings],
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; scores over time are not in it, so `curve` is empty."""
+        """Read what `to_dict` wrote; scores over time are not in it, so `frame_scores` is empty."""
         return cls(
             path=values["path"],
             duration=values["duration"],
@@ -99,8 +103,9 @@ class Prediction:
             scores=dict(values["scores"]),
             playing=list(values["playing"]),
             segments=[Segment(**segment) for segment in values["segments"]],
-            curve=np.zeros((0, len(values["scores"])), dtype=np.float32),
-            edges=np.zeros(1),
+            frame_scores=np.zeros((0, len(values["scores"])), dtype=np.float32),
+            frame_times=np.zeros(1),
+            maybe=list(values.get("maybe", [])),
             warnings=[quality.Caution(**caution) for caution in values.get("warnings", [])],
         )
 
@@ -150,8 +155,8 @@ class Recogniser:
         return self.config.labels
 
     def logits(self, features: Array) -> Array:
-        """Return the network's own numbers (batch, labels), before calibration, for features (batch, frames, width)."""
-        return self._network.logits(features)[0]
+        """Return the network's own numbers (batch, outputs), before calibration, for features (batch, frames, width)."""
+        return self._network.run(features)["logits"]
 
     def predict(
         self, source: Source, *, sample_rate: int | None = None, start: float = 0.0, duration: float | None = None
@@ -216,36 +221,78 @@ class Recogniser:
 
     def _hear(self, blocks: Iterable[Array], path: str, meter: quality.Meter | Decoded, start: float) -> Prediction:
         rate = self.config.features.sample_rate
-        whole, curves, edges = _Rows(np.float32), _Rows(np.float32), _Rows(np.float64)
-        at = 0  # samples heard so far
+        logits, attention, times = _Rows(np.float32), _Rows(np.float16), _Rows(np.float64)
+        repeated: _Found | None = None
+        n = 0  # samples so far
         for window in self._windows(blocks):
-            scores, curve = self._hear_window(window)
-            whole.add(scores[None])
-            curves.add(curve)
-            edges.add(start + (at + np.linspace(0, len(window), len(curve) + 1)[:-1]) / rate)
-            at += len(window)
-        if at / rate < MIN_DURATION:
+            found, starts, inside = self._run(window)
+            logits.add(found["frame_logits"][inside])
+            if "attention" in found:
+                attention.add(found["attention"][inside])
+            times.add(start + starts[inside] / rate)
+            n = window.last
+            if n < self.config.min_window_s * rate and self.config.padding == "repeat":
+                repeated = found
+        if n / rate < MIN_DURATION:
             raise AudioError(
-                f"has {at / rate:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
+                f"has {n / rate:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
             )
-        pooled = whole.array().max(axis=0) if self.config.pooling == "max" else whole.array().mean(axis=0)
-        borders = np.append(edges.array(), start + at / rate)
-        answer = self._prediction(path, at / rate, meter.sample_rate, pooled, curves.array(), borders)
-        return replace(answer, warnings=[*meter.cautions(at / rate), *_about(answer)])
+        borders = np.append(times.array(), start + n / rate)
+        frames = self._network.frame_scores(logits.array())
+        if repeated is None:
+            weights = attention.array() if self._network.attends else None
+            scores = self.config.recording_scores(logits.array(), weights, np.diff(borders))
+        else:
+            steps = len(repeated["frame_logits"])
+            scores = self.config.recording_scores(
+                repeated["frame_logits"], repeated.get("attention"), np.full(steps, self.config.min_window_s / steps)
+            )
+        answer = self._prediction(path, n / rate, meter.sample_rate, scores, frames, borders)
+        return replace(answer, warnings=[*meter.cautions(n / rate), *_about(answer)])
 
-    def _windows(self, blocks: Iterable[Array]) -> Iterator[Array]:
-        return reading.windows(blocks, round(self.config.window_s * self.config.features.sample_rate))
+    def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
+        rate = self.config.features.sample_rate
+        return windows(blocks, round(self.config.window_s * rate), round(self.config.context_s * rate))
 
-    def _hear_window(self, samples: Array) -> tuple[Array, Array]:
-        """Return scores (labels,) and the curve (steps, labels) of samples (n,)."""
-        whole, frames = self._network.probabilities(features.compute(self._filled(samples), self.config.features)[None])
-        if frames is None:
-            return whole[0], whole
-        curve = frames[0]
-        shortest = self.config.min_window_s * self.config.features.sample_rate
-        if len(samples) < shortest:  # what was filled in is no time of the recording
-            curve = curve[: max(1, round(len(curve) * len(samples) / shortest))]
-        return whole[0], curve
+    def _run(self, window: Window) -> tuple[_Found, NDArray[np.float64], NDArray[np.bool_]]:
+        """Return what the network gives for a window, where each step starts, in samples, and which it answers for."""
+        samples = self._filled(window.samples)
+        found = {name: values[0] for name, values in self._network.run(self._features(samples)[None]).items()}
+        steps = len(found["frame_logits"])
+        if steps == 1:
+            return found, np.array([float(window.first)]), np.ones(1, dtype=bool)
+        starts = window.start + np.arange(steps) * (len(samples) / steps)
+        return found, starts, (starts > window.first - 1) & (starts < window.last - 1)
+
+    def latest_scores(self, samples: Array, span_s: float) -> dict[str, float]:
+        """Return what plays at the end of a stretch of sound, for showing scores live.
+
+        Parameters
+        ----------
+        samples : ndarray, shape (n,)
+            Mono, at the model's own rate. Of more than a window, the last window counts.
+        span_s : float
+            The scores are means over so many seconds at the end, seen together with the sound before them.
+
+        Returns
+        -------
+        dict
+            Label -> score from 0 to 1; all 0 for less than `MIN_DURATION`.
+        """
+        rate = self.config.features.sample_rate
+        samples = samples[-round(self.config.window_s * rate) :]
+        if len(samples) < MIN_DURATION * rate:
+            return {label.id: 0.0 for label in self.labels}
+        found, starts, inside = self._run(Window(samples, 0, 0, len(samples)))
+        last = max(1, int((starts[inside] > len(samples) - span_s * rate - 1).sum()))
+        means = self._network.frame_scores(found["frame_logits"][inside][-last:]).mean(axis=0)
+        return {label.id: round(float(score), 5) for label, score in zip(self.labels, means, strict=True)}
+
+    def _features(self, samples: Array) -> Array:
+        """Return the features of samples (n,) without the frame centred on their end, so that frames fill steps evenly."""
+        settings = self.config.features
+        found = features.compute(samples, settings)
+        return found if settings.steps is not None else found[: max(1, len(samples) // settings.hop_length)]
 
     def _filled(self, samples: Array) -> Array:
         shortest = round(self.config.min_window_s * self.config.features.sample_rate)
@@ -256,21 +303,28 @@ class Recogniser:
         return np.concatenate([samples, np.zeros(shortest - len(samples), dtype=np.float32)])
 
     def _prediction(
-        self, path: str, duration: float, sample_rate: int, pooled: Array, curve: Array, edges: NDArray[np.float64]
+        self,
+        path: str,
+        duration: float,
+        sample_rate: int,
+        pooled: NDArray[Any],
+        frames: Array,
+        times: NDArray[np.float64],
     ) -> Prediction:
-        pooled = self.config.tree.raise_families(pooled)
         scores = {label.id: round(float(score), 5) for label, score in zip(self.labels, pooled, strict=True)}
         limits = {label.id: limit for label, limit in zip(self.labels, self.config.thresholds, strict=True)}
+        lower = {label.id: limit for label, limit in zip(self.labels, self.config.maybe, strict=True)}
         playing = list(self.config.tree.expand(label for label, score in scores.items() if score >= limits[label]))
+        maybe = [label for label, score in scores.items() if score >= lower[label] and label not in playing]
         segments = [
             Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
             for i, label in enumerate(self.labels)
             if label.id in playing
-            for s in self._stretches(curve[:, i], edges, limits[label.id])
+            for s in self._stretches(frames[:, i], times, limits[label.id])
         ]
         segments.sort(key=lambda segment: segment.start)  # stable: at one start in the model's order
         return Prediction(
-            path, round(duration, 3), sample_rate, self.config.id, scores, playing, segments, curve, edges
+            path, round(duration, 3), sample_rate, self.config.id, scores, playing, segments, frames, times, maybe=maybe
         )
 
     def _stretches(self, scores: Array, edges: NDArray[np.float64], threshold: float) -> list[Any]:

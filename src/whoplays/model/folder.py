@@ -4,8 +4,9 @@ Files are opened without following links, no further than their limits, and held
 the network is looked through (onnxfile.py) before ONNX Runtime gets its bytes. Only the model inside the package, which
 is as trusted as the code beside it, is spared that look.
 
-The network reads `features` (batch, frames, width) and gives `logits` (batch, labels) and, when it hears over time,
-`frame_logits` (batch, steps, labels). Probabilities are `activation(scale * logit + bias)`, by label.
+The network reads `features` (batch, frames, width) and gives `logits` (batch, outputs) and, when it hears over time,
+`frame_logits` (batch, steps, outputs), perhaps with the `attention` it pays to each. Probabilities are
+`activation(scale * logit + bias)`, by label; how those over time become a recording's: pooling.py.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ..inference.segmentation import TimelineSettings
 from ..storage.files import make_folder, sha256_of, write_atomically, write_json
 from ..taxonomy.tree import Label, Tree
 from . import device as devices
+from .pooling import Pooling, sigmoid, softmax
 
 FORMAT = 2
 NETWORK, CONFIG, CARD = "model.onnx", "config.json", "card.md"
@@ -62,8 +64,13 @@ class ModelConfig:
     """All that a model carries beside its weights.
 
     activation: "sigmoid" (independent) or "softmax" (the labels share one unit of probability).
-    window_s: seconds the network hears at once. pooling: over a recording's windows, "max" or "mean".
+    window_s: seconds the network reads at once. context_s: seconds at each end of a window that it does not answer for;
+    the windows before and after do. context: what the network's outputs after the labels stand for: trained, not good
+    enough to be named, but known to the pooling's correction. pooling: from scores over time to the score of a recording
+    (None: their mean).
     min_window_s, padding: a recording shorter than `min_window_s` is filled up, with "zeros" or by "repeat".
+    thresholds: a label plays from its score upwards; maybe: it may play from this lower one upwards (() for none).
+    calibration: of the network's logits for a whole window. frame_calibration: of those over time.
     training: facts for people (material, seed, epochs, quality); nothing reads them to decide.
     """
 
@@ -75,8 +82,11 @@ class ModelConfig:
     window_s: float = 10.0
     min_window_s: float = 0.0
     padding: str = "zeros"
-    pooling: str = "max"
+    context_s: float = 0.0
+    context: tuple[str, ...] = ()
+    pooling: Pooling | None = None
     thresholds: tuple[float, ...] = ()
+    maybe: tuple[float, ...] = ()
     calibration: Calibration | None = None
     frame_calibration: Calibration | None = None
     timeline: TimelineSettings = field(default_factory=TimelineSettings)
@@ -87,6 +97,10 @@ class ModelConfig:
         n = len(self.labels)
         if not self.thresholds:
             object.__setattr__(self, "thresholds", (0.5,) * n)
+        lower = zip(self.maybe or self.thresholds, self.thresholds, strict=False)
+        object.__setattr__(self, "maybe", tuple(min(pair) for pair in lower))
+        if self.pooling is None:
+            object.__setattr__(self, "pooling", Pooling.plain(n))
         if self.calibration is None:
             object.__setattr__(self, "calibration", Calibration.identity(n))
         if self.frame_calibration is None:
@@ -95,7 +109,9 @@ class ModelConfig:
             tree = Tree(self.labels)
         except ValueError as error:
             raise ModelError(f"model configuration: {error}") from None
-        pairs = [p for c in (self.calibration, self.frame_calibration) if c for p in (c.scale, c.bias)]
+        assert self.pooling and self.calibration and self.frame_calibration
+        pooling, outputs = self.pooling, n + len(self.context)
+        pairs = [p for c in (self.calibration, self.frame_calibration, pooling) for p in (c.scale, c.bias)]
         checks = [
             (1 <= n <= 1000, f"{n} labels; 1 to 1000 are possible"),
             (
@@ -107,9 +123,16 @@ class ModelConfig:
                 self.activation == "sigmoid" or len(tree.families) == n,
                 "the labels of a softmax exclude each other, so none can be below another; sigmoid is needed",
             ),
-            (self.pooling in ("max", "mean"), f"pooling is {self.pooling!r}, not max or mean"),
+            (0 <= pooling.share <= 1, f"pooling takes a share of {pooling.share} of the time, not 0 to 1"),
+            (0 <= pooling.span_s <= 600, f"pooling averages over {pooling.span_s} s; 0 to 600 s are possible"),
+            (
+                len(pooling.correction) in (0, n)
+                and all(len(row) == outputs and all(map(math.isfinite, row)) for row in pooling.correction),
+                f"pooling's correction needs {n} rows of {outputs} finite numbers",
+            ),
             (self.padding in ("zeros", "repeat"), f"padding is {self.padding!r}, not zeros or repeat"),
             (0.1 <= self.window_s <= 600, f"window_s is {self.window_s}; 0.1 to 600 s are possible"),
+            (0 <= self.context_s <= 0.4 * self.window_s, f"context_s {self.context_s} is outside 0 to 0.4 of window_s"),
             (0 <= self.min_window_s <= self.window_s, f"min_window_s {self.min_window_s} is outside 0 to window_s"),
             (
                 not 0.1 <= self.window_s <= 600 or _numbers(self.features, self.window_s) <= MAX_NUMBERS,
@@ -118,6 +141,10 @@ class ModelConfig:
             (
                 len(self.thresholds) == n and all(0 <= t <= 1 for t in self.thresholds),
                 f"{n} thresholds from 0 to 1 are needed",
+            ),
+            (
+                len(self.maybe) == n and all(0 <= m <= 1 for m in self.maybe),
+                f"{n} numbers from 0 to 1 are needed for maybe",
             ),
             (
                 all(len(p) == n and all(map(math.isfinite, p)) for p in pairs),
@@ -131,6 +158,16 @@ class ModelConfig:
         """The labels as a tree."""
         return Tree(self.labels)
 
+    def recording_scores(
+        self, logits: NDArray[np.floating[Any]], attention: NDArray[np.floating[Any]] | None, lengths: NDArray[Any]
+    ) -> NDArray[np.floating[Any]]:
+        """Return a recording's scores (labels,) from the network's numbers over time; arguments as of `Pooling.scores`.
+
+        No family has less than one of its instruments.
+        """
+        assert self.pooling
+        return self.tree.raise_families(self.pooling.scores(logits, attention, lengths, activation=self.activation))
+
     @property
     def id(self) -> str:
         """name@version, as predictions name the model."""
@@ -138,7 +175,7 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `config.json` holds (without the checksums)."""
-        assert self.calibration and self.frame_calibration
+        assert self.calibration and self.frame_calibration and self.pooling
         return {
             "format": FORMAT,
             "name": self.name,
@@ -149,8 +186,11 @@ class ModelConfig:
             "window_s": self.window_s,
             "min_window_s": self.min_window_s,
             "padding": self.padding,
-            "pooling": self.pooling,
+            "context_s": self.context_s,
+            "context": list(self.context),
+            "pooling": self.pooling.to_dict(),
             "thresholds": list(self.thresholds),
+            "maybe": list(self.maybe),
             "calibration": _calibration_to_dict(self.calibration),
             "frame_calibration": _calibration_to_dict(self.frame_calibration),
             "timeline": self.timeline.to_dict(),
@@ -179,8 +219,11 @@ class ModelConfig:
                 window_s=float(values["window_s"]),
                 min_window_s=float(values.get("min_window_s", 0.0)),
                 padding=values.get("padding", "zeros"),
-                pooling=values["pooling"],
+                context_s=float(values.get("context_s", 0.0)),
+                context=tuple(_text(v) for v in values.get("context", ())),
+                pooling=Pooling.from_dict(values["pooling"]),
                 thresholds=tuple(float(v) for v in values["thresholds"]),
+                maybe=tuple(float(v) for v in values.get("maybe", ())),
                 calibration=_calibration_from_dict(values["calibration"]),
                 frame_calibration=_calibration_from_dict(values.get("frame_calibration") or values["calibration"]),
                 timeline=TimelineSettings.from_dict(values.get("timeline", {})),
@@ -398,61 +441,96 @@ class Network:
             raise ModelError(
                 f"{bundle.network}: reads {sorted(inputs)} and gives {sorted(outputs)}; features and logits are needed"
             )
-        dimensions = {"features": 3, "logits": 2, "frame_logits": 3}
+        dimensions = {"features": 3, "logits": 2, "frame_logits": 3, "attention": 3}
         for name, shape in {**inputs, **outputs}.items():
             if name in dimensions and len(shape) != dimensions[name]:
                 raise ModelError(f"{bundle.network}: {name} has {len(shape)} dimensions; {dimensions[name]} are needed")
-        width, labels = inputs["features"][-1], outputs["logits"][-1]
+        width, found = inputs["features"][-1], outputs["logits"][-1]
         if width not in (None, self.config.features.width) and isinstance(width, int):
             raise ModelError(
                 f"{bundle.network}: reads {width} values a frame, its configuration says {self.config.features.width}"
             )
-        if isinstance(labels, int) and labels != len(self.config.labels):
-            raise ModelError(
-                f"{bundle.network}: gives {labels} scores, its configuration names {len(self.config.labels)} labels"
-            )
+        wanted = len(self.config.labels) + len(self.config.context)
+        if isinstance(found, int) and found != wanted:
+            raise ModelError(f"{bundle.network}: gives {found} scores, its configuration names {wanted} labels")
         self.over_time = "frame_logits" in outputs
-        self._outputs = ["logits", "frame_logits"] if self.over_time else ["logits"]
+        self.attends = self.over_time and "attention" in outputs
+        self._outputs = ["logits", *["frame_logits"][: self.over_time], *["attention"][: self.attends]]
 
-    def logits(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return logits (batch, labels), and (batch, steps, labels) or None, for features (batch, frames, width)."""
+    def run(self, features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the network's own numbers, before calibration.
+
+        Parameters
+        ----------
+        features : ndarray, shape (batch, frames, width)
+
+        Returns
+        -------
+        dict
+            "logits" (batch, outputs); "frame_logits" (batch, steps, outputs), one step where the network gives no scores
+            over time; "attention" like them, where the network gives it. Outputs: the labels, then the context.
+
+        Raises
+        ------
+        ModelError
+            When the network fails, or gives what its graph did not promise, or no numbers.
+        """
         try:
-            found = self._session.run(self._outputs, {"features": np.ascontiguousarray(features, dtype=np.float32)})
+            values = self._session.run(self._outputs, {"features": np.ascontiguousarray(features, dtype=np.float32)})
         except Exception as error:
             told = _first_line(error)
             if "Available memory of" in str(error):
                 told = f"it needs more memory than the {MAX_MEMORY >> 30} GiB that networks may take"
             raise ModelError(f"the network of {self.config.id} failed ({told})") from None
+        found = dict(zip(self._outputs, values, strict=True))
         self._check_answer(found, features)
-        return found[0], found[1] if self.over_time else None
+        found.setdefault("frame_logits", found["logits"][:, None])
+        return found
 
-    def _check_answer(self, found: list[NDArray[np.float32]], features: NDArray[np.float32]) -> None:
+    def _check_answer(self, found: dict[str, NDArray[np.float32]], features: NDArray[np.float32]) -> None:
         """Refuse an answer that is not of the shape the graph promised, or no numbers: a graph can promise anything."""
-        batch, labels = len(features), len(self.config.labels)
-        shapes = [answer.shape for answer in found]
-        if shapes[0] != (batch, labels):
-            raise ModelError(f"the network of {self.config.id} gave scores of shape {shapes[0]}, not {(batch, labels)}")
-        if self.over_time and not (
-            len(shapes[1]) == 3
-            and shapes[1][0::2] == (batch, labels)
-            and 1 <= shapes[1][1] <= max(features.shape[1], 1)
-        ):
-            wanted = f"({batch}, 1 to {features.shape[1]}, {labels})"
-            raise ModelError(f"the network of {self.config.id} gave scores over time of {shapes[1]}, not {wanted}")
-        if not all(np.isfinite(answer).all() for answer in found):
+        batch, outputs = len(features), len(self.config.labels) + len(self.config.context)
+        if found["logits"].shape != (batch, outputs):
+            raise ModelError(
+                f"the network of {self.config.id} gave scores of shape {found['logits'].shape}, not {(batch, outputs)}"
+            )
+        for name in self._outputs[1:]:
+            shape = found[name].shape
+            fits = len(shape) == 3 and shape[0::2] == (batch, outputs) and 1 <= shape[1] <= max(features.shape[1], 1)
+            if not fits or shape != found["frame_logits"].shape:
+                wanted = f"({batch}, 1 to {features.shape[1]}, {outputs})"
+                raise ModelError(f"the network of {self.config.id} gave {name} of shape {shape}, not {wanted}")
+        if not all(np.isfinite(answer).all() for answer in found.values()):
             raise ModelError(f"the network of {self.config.id} gave scores that are no numbers (NaN or infinite)")
 
-    def probabilities(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return calibrated probabilities: the same shapes as `logits`. No family has less than its instruments."""
-        whole, frames = self.logits(features)
-        assert self.config.calibration and self.config.frame_calibration
-        activation, tree = self.config.activation, self.config.tree
-        return (
-            tree.raise_families(activate(whole, activation, self.config.calibration)),
-            None
-            if frames is None
-            else tree.raise_families(activate(frames, activation, self.config.frame_calibration)),
-        )
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the network itself says of whole windows: calibrated probabilities (batch, labels)."""
+        assert self.config.calibration
+        whole = self.run(features)["logits"][:, : len(self.config.labels)]
+        return self._raised(activate(whole, self.config.activation, self.config.calibration))
+
+    def frame_scores(self, frame_logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return calibrated probabilities (steps, labels) from what `run` gave for each step (steps, outputs)."""
+        assert self.config.frame_calibration
+        known = frame_logits[:, : len(self.config.labels)]
+        return self._raised(activate(known, self.config.activation, self.config.frame_calibration))
+
+    def _raised(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return scores in which no family has less than one of its instruments."""
+        return self.config.tree.raise_families(scores).astype(np.float32, copy=False)
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores (batch, labels) of recordings of one window each, features (batch, frames, width)."""
+        found = self.run(features)
+        attention = found.get("attention", [None] * len(features))
+        step_s = np.full(found["frame_logits"].shape[1], features.shape[1] * self.config.features.frame_s)
+        step_s /= found["frame_logits"].shape[1]
+        return np.stack(
+            [
+                self.config.recording_scores(logits, weights, step_s)
+                for logits, weights in zip(found["frame_logits"], attention, strict=True)
+            ]
+        ).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -469,10 +547,7 @@ def limit_memory() -> None:
 def activate(logits: NDArray[np.float32], activation: str, calibration: Calibration) -> NDArray[np.float32]:
     """Return probabilities (..., labels) of logits (..., labels): scaled, shifted, then sigmoid or softmax."""
     z = logits.astype(np.float64) * np.asarray(calibration.scale) + np.asarray(calibration.bias)
-    if activation == "softmax":
-        e = np.exp(z - z.max(axis=-1, keepdims=True))
-        return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return (0.5 * (1.0 + np.tanh(0.5 * z))).astype(np.float32)  # the sigmoid, without overflow
+    return (softmax(z) if activation == "softmax" else sigmoid(z)).astype(np.float32)
 
 
 def _first_line(error: BaseException) -> str:

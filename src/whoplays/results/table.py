@@ -103,6 +103,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
                 sample_rate=int(cells["sample_rate"] or 0),
                 model=cells["model"],
                 playing=[name for name in cells["playing"].split(";") if name],
+                maybe=[name for name in cells["maybe"].split(";") if name],
                 segments=[],
                 warnings=[
                     {"code": code, "message": "", "advice": ""}
@@ -123,7 +124,7 @@ def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | No
         "path": path,
         **{name: heard[name] for name in order},
         "scores": known,
-        **{name: heard[name] for name in ("playing", "segments", "warnings")},
+        **{name: heard[name] for name in ("playing", "maybe", "segments", "warnings")},
         "seen": seen or "",
     }
 
@@ -149,6 +150,7 @@ def _schema(labels: Sequence[str]) -> Any:
         ("sample_rate", pa.int64()),
         ("model", text),
         ("playing", pa.list_(text)),
+        ("maybe", pa.list_(text)),
         *((label, pa.float64()) for label in labels),
         ("segments", pa.list_(segment)),
         ("error", text),
@@ -194,6 +196,6 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         for batch in file.iter_batches(batch_size=_BATCH):
             for cells in batch.to_pylist():
                 heard = {name: cells[name] for name in ("duration", "sample_rate", "model")}
-                lists = {name: cells[name] or [] for name in ("playing", "segments", "warnings")}
+                lists = {name: cells[name] or [] for name in ("playing", "maybe", "segments", "warnings")}
                 scores = {label: cells[label] for label in labels}
                 yield _row(scores, path=cells["path"], error=cells["error"], seen=cells["seen"], **heard, **lists)

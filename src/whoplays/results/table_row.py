@@ -36,8 +36,9 @@ def check(row: Any) -> None:
         "scores",
         row,
     )
-    playing = row.get("playing")
-    _need(isinstance(playing, list) and all(isinstance(p, str) and p in scores for p in playing), "playing", row)
+    for name in ("playing", "maybe"):
+        named = row.get(name, None if name == "playing" else [])
+        _need(isinstance(named, list) and all(isinstance(p, str) and p in scores for p in named), name, row)
     segments = row.get("segments")
     _need(isinstance(segments, list) and all(_is_segment(s, scores) for s in segments), "segments", row)
     cautions = row.get("warnings", [])

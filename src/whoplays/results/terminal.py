@@ -55,17 +55,18 @@ def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str
     for i, label in enumerate(shown):
         plays = label.id in prediction.playing
         share = f"{shares[label.id]:.0%}" if plays else "-"
-        head = f"  {names[i]:<{wide}}  {prediction.scores[label.id]:.2f}  {share:>4}  "
+        mark = "?" if label.id in prediction.maybe else " "
+        head = f"  {names[i]:<{wide}} {mark}{prediction.scores[label.id]:.2f}  {share:>4}  "
         rows.append(_paint(head, _row(levels[places[label.id]], look), label.colour, plays, look))
     return [*rows, " " * (wide + 16) + _axis(prediction, cells)]
 
 
 def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> NDArray[np.float64]:
     """Return (labels, cells): the mean score in each cell of time in which the label plays, 0 in others."""
-    start = float(prediction.edges[0]) if len(prediction.edges) > 1 else 0.0
+    start = float(prediction.frame_times[0]) if len(prediction.frame_times) > 1 else 0.0
     borders = np.linspace(start, start + prediction.duration, cells + 1)
-    known = len(prediction.curve) > 0
-    scores = over_cells(prediction.curve, prediction.edges, borders) if known else None
+    known = len(prediction.frame_scores) > 0
+    scores = over_cells(prediction.frame_scores, prediction.frame_times, borders) if known else None
     levels = np.zeros((len(labels), cells))
     places = {label.id: i for i, label in enumerate(labels)}
     for segment in prediction.segments:
@@ -123,7 +124,7 @@ def _of_256(colour: str) -> int:
 def _axis(prediction: Prediction, cells: int) -> str:
     from .formats.base import clock
 
-    start = float(prediction.edges[0]) if len(prediction.edges) > 1 else 0.0
+    start = float(prediction.frame_times[0]) if len(prediction.frame_times) > 1 else 0.0
     parts = 4 if cells >= 60 else 2 if cells >= 24 else 1
     marks = [clock(start + prediction.duration * k / parts) for k in range(parts + 1)]
     line = [" "] * cells

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inference.recogniser import Array, Prediction, Recogniser
+from ..inference.windows import Window
 
 PEAK_SAMPLES = 256
 COLUMNS = 1200  # of a waveform or curve that goes to a page
@@ -22,16 +23,11 @@ class Listener(Recogniser):
     on_block: Callable[[Array], None] | None = None
     on_window: Callable[[Array], None] | None = None
 
-    def _windows(self, blocks: Iterable[Array]) -> Iterator[Array]:
+    def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
         for window in super()._windows(_seen(blocks, self.on_block)):
             if self.on_window:
-                self.on_window(window)
+                self.on_window(window.samples[window.first - window.start : window.last - window.start])
             yield window
-
-    def hear_moment(self, samples: Array) -> dict[str, float]:
-        """Return the scores of samples (n,) at the model's rate, heard as one window."""
-        scores, _ = self._hear_window(samples)
-        return {label.id: round(float(score), 5) for label, score in zip(self.labels, scores, strict=True)}
 
 
 def _seen(blocks: Iterable[Array], look: Callable[[Array], None] | None) -> Iterator[Array]:
@@ -72,11 +68,13 @@ def details(prediction: Prediction, peaks: Peaks) -> dict[str, Any]:
 
     The curve is on an even grid of at most `COLUMNS` steps from `start` to `end` seconds.
     """
-    first, last = float(prediction.edges[0]), float(prediction.edges[-1])
-    steps = min(COLUMNS, len(prediction.curve))
+    first, last = float(prediction.frame_times[0]), float(prediction.frame_times[-1])
+    steps = min(COLUMNS, len(prediction.frame_scores))
     middles = first + (np.arange(steps) + 0.5) * (last - first) / steps
-    at = np.clip(np.searchsorted(prediction.edges, middles, side="right") - 1, 0, len(prediction.curve) - 1)
-    curve = np.round(prediction.curve[at], 3)
+    at = np.clip(
+        np.searchsorted(prediction.frame_times, middles, side="right") - 1, 0, len(prediction.frame_scores) - 1
+    )
+    curve = np.round(prediction.frame_scores[at], 3)
     return {
         "start": round(first, 3),
         "end": round(last, 3),

@@ -2,7 +2,8 @@
 
 The client says once {"sample_rate": 48000} (and "token", where one is asked), then sends binary frames of little-endian
 32-bit floating-point mono samples. About once a second of sound it gets {"type": "scores", "at": seconds, "scores": ...}
-for the last window; after {"type": "end"} it gets {"type": "result", ...}: the object that the same samples give as a file.
+for the time since the message before; after {"type": "end"} it gets {"type": "result", ...}: the object that the same
+samples give as a file.
 
 One thread hears; the socket is read no faster than the thread keeps up (a few frames wait between them), so a client
 that sends too fast is slowed by TCP, and memory stays flat.
@@ -58,8 +59,8 @@ class Session:
         self._heard += len(block)
         at = self._heard / self._rate
         if at - self._told >= EVERY_S:
+            scores = self._listener.latest_scores(self._recent, at - self._told)
             self._told = at
-            scores = self._listener.hear_moment(self._recent)
             self._tell({"type": "scores", "at": round(at, 2), "scores": scores})
 
 

@@ -60,6 +60,7 @@ class Prediction(BaseModel):
     model: Id
     scores: Annotated[dict[Id, Score], Field(max_length=1000, description="How likely it is that each label plays.")]
     playing: Annotated[list[Id], Field(max_length=1000, description="Labels whose score reaches the threshold.")]
+    maybe: Annotated[list[Id], Field(max_length=1000, description="Those that miss it, but not by much.")] = []
     segments: Annotated[list[Segment], Field(max_length=100_000)]
     warnings: Annotated[list[Caution], Field(max_length=100)] = []
     details: Annotated[Details | None, Field(exclude=True)] = None

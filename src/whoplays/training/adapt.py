@@ -205,7 +205,6 @@ class _Learner:
         for i, label in enumerate(labels):
             row = _LabelRow(self, label.id, i, examples)
             column, limit, precision[label.id] = row.fit()
-            assert config.calibration and config.frame_calibration
             if label.id in self._ids:
                 place = config.tree.index(label.id)
                 weights, bias = head.weights.copy(), head.bias.copy()
@@ -214,17 +213,7 @@ class _Learner:
                 continue  # its calibration and threshold are of far more recordings than these
             none = np.zeros((len(column) - 1, 1), dtype=np.float32)
             single = heads.Head(column[:-1, None], column[-1:], none, np.zeros(1, dtype=np.float32))
-            added, n = known[label.id], len(config.labels)
-            order = list(range(n))
-            order.insert(len(config.tree.families) if added.parent is None else n, n)
-            head = head.joined(single).of(order)
-            config = replace(
-                config,
-                labels=_ordered((*config.labels, added), order),
-                thresholds=_ordered((*config.thresholds, limit), order),
-                calibration=_extended(config.calibration, order),
-                frame_calibration=_extended(config.frame_calibration, order),
-            )
+            head, config = _with_label(head.joined(single), config, known[label.id], limit)
         if only_mine:
             head, config = _chosen(head, config, [label.id for label in labels])
         return head, replace(config, name=name or f"{self._config.name}+", version="1"), precision
@@ -348,28 +337,69 @@ class _LabelRow:
         return sorted(firsts, key=lambda recording: (-firsts[recording], recording))
 
 
-def _ordered(values: tuple[Any, ...], places: Sequence[int]) -> tuple[Any, ...]:
-    return tuple(values[i] for i in places)
+def _with_label(head: heads.Head, config: ModelConfig, label: Label, limit: float) -> tuple[heads.Head, ModelConfig]:
+    """Return head and configuration with one more label, whose row is the last of `head`.
 
+    It stands after the families if it is one, else after all labels. No other output corrects it, and it corrects none.
+    """
+    assert config.calibration and config.frame_calibration and config.pooling
+    place = len(config.tree.families) if label.parent is None else len(config.labels)
+    outputs = len(config.labels) + len(config.context)
+    pooling = config.pooling
 
-def _extended(calibration: Calibration, places: Sequence[int]) -> Calibration:
-    """Return a calibration with one more label that it leaves as it is, in the order of `places`."""
-    return Calibration(_ordered((*calibration.scale, 1.0), places), _ordered((*calibration.bias, 0.0), places))
+    def with_one(values: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+        return (*values[:place], value, *values[place:])
+
+    def calibrated(calibration: Calibration) -> Calibration:
+        return Calibration(with_one(calibration.scale, 1.0), with_one(calibration.bias, 0.0))
+
+    rows = tuple(with_one(row, 0.0) for row in pooling.correction)
+    return head.of([*range(place), outputs, *range(place, outputs)]), replace(
+        config,
+        labels=with_one(config.labels, label),
+        thresholds=with_one(config.thresholds, limit),
+        maybe=with_one(config.maybe, round(0.6 * limit, 2)),
+        pooling=replace(
+            pooling,
+            scale=with_one(pooling.scale, 1.0),
+            bias=with_one(pooling.bias, 0.0),
+            correction=with_one(rows, (0.0,) * (outputs + 1)) if rows else (),
+        ),
+        calibration=calibrated(config.calibration),
+        frame_calibration=calibrated(config.frame_calibration),
+    )
 
 
 def _chosen(head: heads.Head, config: ModelConfig, ids: Sequence[str]) -> tuple[heads.Head, ModelConfig]:
-    """Return a head and its configuration with some of the labels alone."""
-    assert config.calibration and config.frame_calibration
+    """Return head and configuration with some of the labels alone; where the others correct them, they still do."""
+    assert config.calibration and config.frame_calibration and config.pooling
     labels = config.tree.select(ids).labels
     places = [config.tree.index(label.id) for label in labels]
-    pairs = (config.calibration, config.frame_calibration)
-    whole, frames = (Calibration(_ordered(pair.scale, places), _ordered(pair.bias, places)) for pair in pairs)
-    return head.of(places), replace(
+    correction = [config.pooling.correction[i] for i in places] if config.pooling.correction else []
+    outputs = [*(label.id for label in config.labels), *config.context]
+    needed = any(value for row in correction for value in row)
+    order = [*places, *(i for i in range(len(outputs)) if needed and i not in places)]
+
+    def of(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(values[i] for i in places)
+
+    def calibrated(calibration: Calibration) -> Calibration:
+        return Calibration(of(calibration.scale), of(calibration.bias))
+
+    return head.of(order), replace(
         config,
         labels=labels,
-        thresholds=_ordered(config.thresholds, places),
-        calibration=whole,
-        frame_calibration=frames,
+        context=tuple(outputs[i] for i in order[len(places) :]),
+        thresholds=of(config.thresholds),
+        maybe=of(config.maybe),
+        pooling=replace(
+            config.pooling,
+            scale=of(config.pooling.scale),
+            bias=of(config.pooling.bias),
+            correction=tuple(tuple(row[i] for i in order) for row in correction) if needed else (),
+        ),
+        calibration=calibrated(config.calibration),
+        frame_calibration=calibrated(config.frame_calibration),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import metrics
 from ..model.folder import Calibration, activate
+from ..model.pooling import Pooling, log_odds
 from . import logistic
 
 Array = NDArray[np.float32]
@@ -30,7 +33,38 @@ def platt(logits: Array, targets: Array) -> Calibration:
     return Calibration(tuple(scale), tuple(bias))
 
 
-def thresholds(logits: Array, targets: Array, calibration: Calibration) -> tuple[float, ...]:
-    """Return for each label the threshold of the best F1 on those rows, to two digits, from 0.2 to 0.8."""
-    probabilities = activate(logits, "sigmoid", calibration)
-    return tuple(round(min(0.8, max(0.2, limit)), 2) for limit in metrics.best_thresholds(targets, probabilities))
+def pooling(
+    frame_logits: Array, attention: Array | None, targets: Array, *, share: float, span_s: float, step_s: float
+) -> tuple[Pooling, tuple[float, ...]]:
+    """Return how scores over time become a recording's, calibrated, and the thresholds of the best F1.
+
+    Parameters
+    ----------
+    frame_logits, attention : ndarray, shape (recordings, steps, labels)
+        As the network gives them.
+    targets : ndarray, shape (recordings, labels)
+        1, 0, or NaN where it is not known.
+    share, span_s : float
+        See `Pooling`.
+    step_s : float
+        Seconds that a step lasts.
+
+    Returns
+    -------
+    Pooling
+    tuple of float
+        A threshold for each label, to two digits, from 0.2 to 0.8.
+    """
+    plain = replace(Pooling.plain(targets.shape[1], share), span_s=span_s)
+    lengths = np.full(frame_logits.shape[1], step_s)
+    weights = [None] * len(frame_logits) if attention is None else attention
+    odds = np.stack(
+        [
+            log_odds(plain.pooled(logits, weight, lengths, activation="sigmoid"))
+            for logits, weight in zip(frame_logits, weights, strict=True)
+        ]
+    ).astype(np.float32)
+    calibration = platt(odds, targets)
+    best = metrics.best_thresholds(targets, activate(odds, "sigmoid", calibration))
+    limits = tuple(round(min(0.8, max(0.2, limit)), 2) for limit in best)
+    return replace(plain, scale=calibration.scale, bias=calibration.bias), limits

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import DatasetError, ModelError, UsageError
 from ..evaluation import metrics
 from ..model import folder as model_folder
+from ..model.pooling import sigmoid
 from ..storage.address import Place, place
 from ..storage.files import only_writer
 from ..taxonomy.tree import Tree
@@ -37,8 +38,12 @@ from .watch import Elsewhere, Watcher
 
 Array = NDArray[np.float32]
 
-#: What the network hears at once in use: longer than its crops, which its pooling over time allows.
-WINDOW_S = 10.0
+#: Seconds that the network reads at once in use, 32 steps: longer than its crops, which its pooling over time allows.
+WINDOW_S = 10.24
+#: The share of a recording's time whose scores make the recording's, and the seconds that attention averages over.
+POOLED_SHARE, SPAN_S = 0.25, 10.0
+#: Seconds at the ends of a window that its neighbours answer for: two steps.
+CONTEXT_S = 0.64
 
 
 @dataclass(frozen=True)
@@ -270,9 +275,9 @@ class _Run:
         first = self.exchange.rank == 0
         if first and len(self.validation):
             with self._averaged():
-                targets, logits = self.judge(number)
+                targets, found = self.judge(number)
             families = list(Tree(self.training.labels).levels()["families"])
-            scores = 1 / (1 + np.exp(-logits[:, families]))
+            scores = sigmoid(found["logits"][:, families])
             row["val_map"] = float(np.nanmean(metrics.average_precision(targets[:, families], scores)))
         row["seconds"] = round(time.monotonic() - begun, 1)
         self.history.rows.append(row)
@@ -306,17 +311,27 @@ class _Run:
             targets["embedding"] = examples.embedding
         return targets
 
-    def judge(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, Array]:
-        """Return targets and logits (crops, labels) of validation crops, half of them mixed, not otherwise changed."""
-        rng, all_targets, all_logits = np.random.default_rng([seed, 1]), [], []
+    def judge(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, dict[str, Array]]:
+        """Return what the network makes of validation crops, half of them mixed, not otherwise changed.
+
+        Returns
+        -------
+        targets : ndarray, shape (crops, labels)
+        dict
+            What the network gives: "logits" (crops, labels); "frame_logits" and "attention" (crops, steps, labels).
+        """
+        rng, all_targets, parts = np.random.default_rng([seed, 1]), [], []
         for _ in range(-(-min(crops, 4 * len(self.validation)) // 64)):
             examples = _crops(self.validation, rng, 64, self.crop_steps)
             n, frames, bands = examples.features.shape
             plain = augment.only_mixing(augment.draw(rng, n, frames=frames, bands=bands, mix=0.5))
             examples = augment.apply(examples, plain, log_offset=self.training.settings.log_offset)
             all_targets.append(examples.clip)
-            all_logits.append(np.asarray(self.model.predict_on_batch(examples.features)["logits"]))
-        return np.concatenate(all_targets), np.concatenate(all_logits)
+            parts.append(self.model.predict_on_batch(examples.features))
+        names = ("logits", "frame_logits", "attention")
+        return np.concatenate(all_targets), {
+            name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in names
+        }
 
     def _averaged(self) -> Any:
         return _AveragedWeights(self.model, self.optimizer)
@@ -349,13 +364,20 @@ class _Run:
                 self.model,
                 frames=None,
                 width=self.training.settings.width,
-                outputs={n: n for n in ("logits", "frame_logits")},
+                outputs={n: n for n in ("logits", "frame_logits", "attention")},
             )
-            calibration, limits = None, tuple[float, ...]()
+            calibration, pooling, limits = None, None, tuple[float, ...]()
             if len(self.validation):
-                targets, logits = self.judge(crops=2048)
-                calibration = calibrate.platt(logits, targets)
-                limits = calibrate.thresholds(logits, targets, calibration)
+                targets, found = self.judge(crops=2048)
+                calibration = calibrate.platt(found["logits"], targets)
+                pooling, limits = calibrate.pooling(
+                    found["frame_logits"],
+                    found["attention"],
+                    targets,
+                    share=POOLED_SHARE,
+                    span_s=SPAN_S,
+                    step_s=FRAMES_PER_STEP * self.training.settings.frame_s,
+                )
         config = model_folder.ModelConfig(
             name=self.settings.name,
             version=self.settings.version,
@@ -364,9 +386,11 @@ class _Run:
             window_s=WINDOW_S,
             min_window_s=WINDOW_S,  # a note repeated to fill a window is heard better than one that fills a crop
             padding="repeat",
-            pooling="max",
+            context_s=CONTEXT_S,
+            pooling=pooling,
             thresholds=limits,
             calibration=calibration,
+            frame_calibration=calibration,
             training={
                 "recipe": "default",
                 "settings": self._identity,

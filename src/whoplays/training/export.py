@@ -213,9 +213,10 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
     content = model.SerializeToString()
 
     def reference(x: NDArray[np.float32]) -> Outputs:
-        whole, over_time = network.logits(x)
-        told = {"logits": whole, "probabilities": network.probabilities(x)[0]}
-        return told if over_time is None else told | {"frame_logits": over_time}
+        found = network.run(x)
+        over_time = ("frame_logits", "attention") if network.over_time else ()
+        told = {"logits": found["logits"], "probabilities": network.probabilities(x)}
+        return told | {name: found[name] for name in over_time if name in found}
 
     settings = found.config.features
     frames = _fixed_frames(model) or settings.steps
@@ -234,15 +235,18 @@ def _append_probabilities(model: Any, config: ModelConfig) -> None:
     assert config.calibration is not None
     scale, bias = (np.array(values, dtype=np.float32) for values in (config.calibration.scale, config.calibration.bias))
     graph = model.graph
-    graph.initializer.extend(
-        [numpy_helper.from_array(scale, "whoplays_scale"), numpy_helper.from_array(bias, "whoplays_bias")]
-    )
+    whose = np.arange(len(config.labels))  # the outputs after them are no labels
+    values = {"whoplays_scale": scale, "whoplays_bias": bias, "whoplays_labels": whose}
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
     activation: dict[str, Any] = {"name": "whoplays_activation"} | (
         {"axis": -1} if config.activation == "softmax" else {}
     )
     graph.node.extend(
         [
-            helper.make_node("Mul", ["logits", "whoplays_scale"], ["whoplays_scaled"], name="whoplays_mul"),
+            helper.make_node(
+                "Gather", ["logits", "whoplays_labels"], ["whoplays_logits"], axis=1, name="whoplays_gather"
+            ),
+            helper.make_node("Mul", ["whoplays_logits", "whoplays_scale"], ["whoplays_scaled"], name="whoplays_mul"),
             helper.make_node("Add", ["whoplays_scaled", "whoplays_bias"], ["whoplays_shifted"], name="whoplays_add"),
             helper.make_node(config.activation.capitalize(), ["whoplays_shifted"], ["probabilities"], **activation),
         ]

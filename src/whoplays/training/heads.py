@@ -109,14 +109,15 @@ def put_on(body: bytes, head: Head) -> bytes:
             helper.make_node("MatMul", [HIDDEN, "head_weights"], ["head_heard"]),
             helper.make_node("Add", ["head_heard", "head_bias"], ["frame_logits"]),
             helper.make_node("MatMul", [HIDDEN, "head_attention"], ["head_asked"]),
-            helper.make_node("Add", ["head_asked", "head_attention_bias"], ["head_scored"]),
-            helper.make_node("Softmax", ["head_scored"], ["head_shares"], axis=1),
+            helper.make_node("Add", ["head_asked", "head_attention_bias"], ["attention"]),
+            helper.make_node("Softmax", ["attention"], ["head_shares"], axis=1),
             helper.make_node("Mul", ["head_shares", "frame_logits"], ["head_weighed"]),
             helper.make_node("ReduceSum", ["head_weighed", "head_axis"], ["logits"], keepdims=0),
         ]
     )
     labels = len(head.bias)
-    _end_in(model, {"logits": ["batch", labels], "frame_logits": ["batch", "steps", labels]})
+    over_time = ["batch", "steps", labels]
+    _end_in(model, {"logits": ["batch", labels], "frame_logits": over_time, "attention": over_time})
     onnx.checker.check_model(model)
     return model.SerializeToString(deterministic=True)
 

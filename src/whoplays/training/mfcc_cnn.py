@@ -325,7 +325,6 @@ def _config(run: Run, dataset: Dataset, settings: ReportSettings, facts: dict[st
         features=dataset.settings,
         activation=settings.loss,
         window_s=float(dataset.index.get("identity", {}).get("settings", {}).get("clip_s", 10.0)),
-        pooling="mean",
         thresholds=thresholds,
         training=facts,
     )

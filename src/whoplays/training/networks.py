@@ -125,7 +125,8 @@ def default_network(
 ) -> Any:
     """Return the network that ships: log-mel (batch, frames, bands), any number of frames -> logits, over time and in all.
 
-    Outputs, by name: "logits" (batch, n_labels); "frame_logits" (batch, steps, n_labels), a step for every 16 frames;
+    Outputs, by name: "logits" (batch, n_labels); "frame_logits" (batch, steps, n_labels), a step for every 16 frames, and
+    "attention", their log weights in "logits", of the same shape;
     with `embedding`, also "embedding" (batch, steps, embedding), which training matches to a teacher's and which is
     left out of what ships. mean, variance: (bands,) of the features, taken out first. seed: of dropout.
 
@@ -153,9 +154,10 @@ def default_network(
     x = CountedDropout(dropout, seed=seed * 2)(x)
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.98)(layers.Dense(hidden, use_bias=False)(x)))
     over_time = layers.Dense(n_labels, name="frame_logits")(CountedDropout(dropout, seed=seed * 2 + 1)(x))
-    weights = layers.Softmax(axis=1)(layers.Dense(n_labels, name="attention")(x))
+    attention = layers.Dense(n_labels, name="attention")(x)
+    weights = layers.Softmax(axis=1)(attention)
     logits = layers.Identity(name="logits")(ops.sum(weights * over_time, axis=1))
-    outputs = {"logits": logits, "frame_logits": over_time}
+    outputs = {"logits": logits, "frame_logits": over_time, "attention": attention}
     if embedding:
         outputs["embedding"] = layers.Dense(embedding, name="embedding")(x)
     return keras.Model(features, outputs, name="default")

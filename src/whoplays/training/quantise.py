@@ -61,7 +61,7 @@ def quantise_on(found: model_folder.Bundle, out: Path, windows: Sequence[Array])
     card = f"# {config.id}\n\n{found.config.id} in 8-bit whole numbers (`whoplays export --int8`). Of that model:\n\n{original}"
     model_folder.write(out, config, content, card)
     plain, whole = model_folder.Network(found), model_folder.Network(model_folder.read(out))
-    gap = max(float(np.abs(plain.probabilities(x)[0] - whole.probabilities(x)[0]).max()) for x in windows)
+    gap = max(float(np.abs(plain.scores(x) - whole.scores(x)).max()) for x in windows)
     sizes = (found.network.stat().st_size, len(content))
     return {"folder": str(out), "model": config.id, "bytes": sizes[1], "bytes_before": sizes[0], "difference": gap}
 

@@ -50,12 +50,12 @@ class Json(Writer):
         return "\n]\n"
 
 
-CSV_BEFORE = ("path", "duration", "sample_rate", "model", "playing")
+CSV_BEFORE = ("path", "duration", "sample_rate", "model", "playing", "maybe")
 CSV_AFTER = ("error", "warnings")
 
 
 class Csv(Writer):
-    """One row a recording: path, duration, sample rate, model, playing, a column for each score, error, warnings."""
+    """One row a recording: path, duration, sample rate, model, playing, maybe, a column for each score, error, warnings."""
 
     def head(self) -> str:
         """Return the header."""
@@ -70,8 +70,8 @@ def csv_cells(line: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
     """Return the cells of a recording's JSON object; lists are joined by ";", warnings are their codes."""
     scores = line.get("scores", {})
     return [
-        *(line.get(name, "") for name in CSV_BEFORE[:-1]),
-        ";".join(line.get("playing", ())),
+        *(line.get(name, "") for name in CSV_BEFORE[:-2]),
+        *(";".join(line.get(name, ())) for name in CSV_BEFORE[-2:]),
         *(scores.get(label, "") for label in labels),
         line.get("error", ""),
         ";".join(caution["code"] for caution in line.get("warnings", ())),

@@ -50,4 +50,8 @@ class Text(Writer):
             times = [f"{clock(s.start)}-{clock(s.end)}" for s in result.segments if s.label == label]
             shown = ", ".join(times[:6]) + (f" and {len(times) - 6} more" if len(times) > 6 else "")
             lines.append(f"  {names[label]:<{width}}  {result.scores[label]:.2f}  {shown}")
+        if result.maybe:
+            doubtful = sorted(result.maybe, key=lambda label: -result.scores[label])
+            named = ", ".join(f"{names[label]} {result.scores[label]:.2f}" for label in doubtful)
+            lines.append(f"  {'maybe' if self.lang == 'en' else 'być może'}: {named}")
         return lines
