@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from whoplays.errors import RenderError
 from whoplays.storage.files import write_atomically
-
-from .labels import NotesLabel, label_of_notes
+from .labels import Sounding, label_of_notes
 
 Array = NDArray[np.float32]
 
@@ -65,7 +64,7 @@ class Voice:
 
     instrument: str
     source: str
-    label: NotesLabel
+    label: Sounding
     clips: tuple[Clip, ...]
 
     @cached_property

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whoplays.errors import RenderError, missing_extra
-
-from .labels import NotesLabel, label_of_program
+from .labels import Sounding, label_of_program
 from .notes import SAMPLE_RATE, Clip, Library, Voice
 from .parts import Part
 
@@ -35,7 +34,7 @@ class Played:
     """What a player did: samples (n,) and what they count for."""
 
     samples: Array
-    label: NotesLabel
+    label: Sounding
     instrument: str
 
 
@@ -101,7 +100,7 @@ Hit = Callable[[], Array]
 class Kit:
     """Plays a drum part on the hits of one kit, recorded or made."""
 
-    label, instrument, pitched = NotesLabel("drums"), "drum-kit", False
+    label, instrument, pitched = Sounding(("drums",)), "drum-kit", False
 
     def __init__(self, pieces: Mapping[str, Sequence[Array | Hit]]) -> None:
         """Take up hits by piece ("kick", "snare" ...): samples (n,), or what returns them."""
@@ -193,7 +192,7 @@ class SoundfontPlayer:
         """Take up a preset; bank 128 holds the drum kits."""
         self._font, self._program, self._bank = font, program, bank
         self.is_kit = bank == 128
-        self.label = NotesLabel("drums") if self.is_kit else label_of_program(program)
+        self.label = Sounding(("drums",)) if self.is_kit else label_of_program(program)
         self.instrument = "drum-kit" if self.is_kit else f"program-{program}"
         self.low, self.high = map(float, _REGISTERS.get(program, (40, 84)))
 

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import parts as made
-from .labels import FAMILY_IDS, NotesLabel
+from .labels import FAMILIES, LABELS, Sounding, label_of_notes
 from .machine import drum_machine
 from .notes import SAMPLE_RATE, Clip, Library
 from .parts import Part, Song, excerpt, into_register
 from .players import Kit, Played, RecordedVoice, SoundfontPlayer, recorded_kit, resampled, soundfont
-from .production import Rooms, db, level, mix_chain, stem_chain
+from .production import Rooms, db, level, master, mix_chain, stem_chain
+from .singer import Singer
 
 Array = NDArray[np.float32]
-Player = RecordedVoice | Kit | SoundfontPlayer
+Player = RecordedVoice | Kit | SoundfontPlayer | Singer
 
 #: A step of the labels over time: 0.32 s, sixteen frames of 20 ms.
 STEP = SAMPLE_RATE * 16 // 50
@@ -26,25 +27,50 @@ STEPS = 32
 N_SAMPLES = STEP * STEPS
 DURATION_S = N_SAMPLES / SAMPLE_RATE
 #: A family counts as heard in a step down to this far under the whole; a little lower it is unknown, then absent.
-HEARD_DB, UNHEARD_DB = -26.0, -38.0
+HEARD_DB, UNHEARD_DB = -24.0, -36.0
 
-#: What plays together. "other": anything that is none of the five.
-ENSEMBLES = (
-    ("drums", "guitar", "bass"), ("drums", "guitar", "guitar", "bass"), ("drums", "guitar", "piano", "bass"),
-    ("drums", "piano", "bass"), ("drums", "piano", "brass", "bass"), ("drums", "brass", "bass", "other"),
-    ("drums", "guitar", "brass", "bass"), ("drums", "other", "bass"), ("drums", "bass"), ("drums", "guitar", "voice"),
-    ("strings", "strings", "strings"), ("strings", "strings", "brass", "other"), ("strings", "brass"), ("strings", "piano"),
-    ("strings", "guitar"), ("strings", "drums"), ("strings", "brass", "drums", "other"),
-    ("strings", "strings", "piano"), ("brass", "brass", "brass"), ("brass", "brass", "brass", "brass"), ("brass", "piano"),
-    ("brass", "guitar"), ("brass", "drums"),
-    ("brass", "other"), ("brass", "other", "other"), ("piano", "other"), ("piano", "voice"), ("piano", "guitar"),
-    ("piano", "drums"), ("guitar", "drums"), ("guitar", "other"), ("guitar", "voice"), ("guitar", "guitar"), ("guitar", "bass"),
-    ("other", "other"), ("other", "voice"), ("other", "bass"), ("strings", "other"), ("strings", "other", "other"),
-    ("drums", "guitar", "strings", "bass"), ("drums", "piano", "strings", "brass", "bass"), ("drums", "voice", "bass"),
-    ("other", "other", "drums"), ("strings", "piano", "brass"), ("guitar", "piano", "drums", "voice"),
+#: What plays together, as it occurs in music: the number is how often. A role is a family of the tree.
+BANDS = (
+    (6, "drums bass guitar voice"), (5, "drums bass guitar guitar voice"), (4, "drums bass piano voice"), (4, "drums bass guitar piano voice"),
+    (3, "drums bass guitar organ voice"), (2, "drums bass guitar organ"), (4, "drums bass guitar"), (4, "drums bass guitar guitar"),
+    (3, "drums bass synthesizer voice"), (3, "drums bass synthesizer synthesizer"), (2, "drums synthesizer"), (2, "drums bass synthesizer guitar"),
+    (4, "drums bass piano"), (3, "drums bass piano woodwinds"), (2, "drums bass piano brass"), (2, "drums bass guitar woodwinds"),
+    (2, "drums bass guitar brass woodwinds"), (2, "drums bass brass woodwinds piano voice"), (2, "drums bass mallets piano"),
+    (2, "drums bass voice"), (3, "drums bass"), (2, "drums voice"), (2, "bass voice"), (2, "bass guitar"), (2, "bass piano"),
+    (3, "guitar voice"), (2, "guitar guitar voice"), (2, "guitar bass voice"), (3, "piano voice"), (2, "piano bass voice"),
+    (2, "guitar guitar bass voice plucked"), (2, "drums bass guitar plucked voice"), (1, "plucked guitar strings bass"), (1, "plucked voice"),
+    (2, "guitar guitar"), (2, "guitar woodwinds"), (1, "guitar strings"), (1, "guitar brass"), (1, "guitar percussion"), (1, "guitar percussion voice"),
+    (2, "accordion guitar"), (1, "accordion strings"), (1, "accordion voice bass"), (1, "accordion drums bass"),
+    (2, "drums bass guitar strings voice"), (2, "drums bass piano strings voice"), (1, "drums strings"), (1, "piano strings voice"),
+    (4, "strings strings strings"), (3, "strings strings strings strings"), (4, "strings piano"), (3, "strings strings piano"), (1, "strings plucked"),
+    (4, "woodwinds woodwinds woodwinds brass"), (2, "woodwinds woodwinds woodwinds"), (4, "woodwinds piano"), (2, "woodwinds woodwinds"),
+    (2, "woodwinds strings strings"), (1, "woodwinds plucked"), (2, "woodwinds strings piano"), (2, "woodwinds organ"), (2, "woodwinds voice"),
+    (4, "brass brass brass"), (2, "brass brass brass brass"), (3, "brass piano"), (2, "brass organ"), (1, "brass strings"), (1, "brass voice"), (2, "brass drums"),
+    (2, "brass brass woodwinds woodwinds percussion"), (3, "brass brass woodwinds woodwinds drums"), (2, "brass brass brass woodwinds woodwinds"),
+    (3, "strings strings woodwinds brass percussion"), (2, "strings strings brass"), (2, "strings strings strings woodwinds woodwinds brass brass"),
+    (2, "strings brass drums"), (2, "strings woodwinds"), (2, "strings voice"), (2, "voice voice"), (2, "voice organ"), (1, "voice voice voice piano"),
+    (1, "percussion bass brass piano"), (1, "percussion voice"), (1, "mallets percussion"), (1, "mallets piano"), (1, "mallets guitar"),
+    (2, "synthesizer synthesizer"), (1, "synthesizer piano"), (1, "synthesizer strings"), (1, "organ drums"), (1, "organ guitar"), (1, "organ bass"),
 )  # fmt: skip
-_OTHER_PROGRAMS = (*range(8, 15), *range(16, 24), 46, 46, 47, *range(50, 55), *range(62, 112), *(*range(64, 74),) * 3)
-_BASS_PROGRAMS = tuple(range(32, 40))
+_BAND_WEIGHTS = np.array([weight for weight, _ in BANDS], dtype=float) / sum(weight for weight, _ in BANDS)
+#: Who stands in front of a mix; the others lie 3 to 16 dB below.
+_FRONT = ("drums", "bass", "voice")
+#: General MIDI programs of each role, some named oftener.
+_PROGRAMS = {
+    "brass": (56, 56, 56, 57, 57, 58, 59, 60, 60, 61, 61), "guitar": (24, 24, 25, 25, 26, 27, 27, 28, 29, 29, 30, 30),
+    "piano": (0, 0, 0, 1, 1, 2, 3, 4, 5), "strings": (40, 40, 40, 41, 42, 42, 43, 44, 45, 45, 48, 48, 49),
+    "bass": (32, 32, 33, 33, 33, 34, 34, 35, 36, 37, 38, 39), "voice": (52, 53), "woodwinds": (*range(64, 74), 64, 65, 66, 71, 73, 75),
+    "organ": (16, 17, 18, 18, 19, 19, 20), "synthesizer": (*range(80, 96), 80, 81, 81, 90), "accordion": (21, 21, 22, 23),
+    "mallets": (9, 11, 12, 13, 14), "plucked": (46, 46, 105, 104, 107, 15), "percussion": (47, 113, 114, 115, 116, 117, 112),
+    "other": (6, 7, 8, 10, 14, 15, 50, 51, 54, 55, 62, 63, 76, 78, 79, *range(96, 104), 106, 108, 109, 111),
+}  # fmt: skip
+#: Roles of players alone and how often: what is mistaken for each other most is drawn most.
+_ALONE = {
+    "brass": 0.13, "drums": 0.06, "guitar": 0.13, "piano": 0.09, "strings": 0.16, "voice": 0.08, "bass": 0.07, "woodwinds": 0.12,
+    "organ": 0.04, "synthesizer": 0.04, "accordion": 0.02, "mallets": 0.02, "plucked": 0.02, "percussion": 0.01, "other": 0.01,
+}  # fmt: skip
+_ROLES = (*FAMILIES, "other")
+_SINGLES = {"brass": 0.14, "drums": 0.14, "guitar": 0.12, "piano": 0.10, "strings": 0.18, "woodwinds": 0.12, "percussion": 0.06, "bass": 0.04}
 #: How much oftener an instrument is drawn than others of its family: as in music, not as in the library.
 _WEIGHTS = {
     "trumpet": 5.0, "trumpet-section": 2.0, "trumpet-muted": 2.0, "trombone": 2.0, "tuba": 1.5, "french-horn": 2.0,
@@ -58,8 +84,9 @@ _WEIGHTS = {
 #: become many small ones; a guitar stays above a bass guitar and below a ukulele.
 _SIZES = {
     "brass": (2.0, 4.0, -4.0, 10.0), "strings": (3.0, 4.0, -4.0, 12.0), "guitar": (0.0, 2.0, -3.0, 3.0),
-    "piano": (0.0, 2.0, -3.0, 3.0), "bass": (0.0, 2.0, -3.0, 3.0), "other": (0.0, 4.0, -8.0, 8.0), "drums": (0.0, 2.0, -5.0, 5.0),
-}  # fmt: skip
+    "piano": (0.0, 2.0, -3.0, 3.0), "bass": (0.0, 2.0, -3.0, 3.0), "drums": (0.0, 2.0, -5.0, 5.0), "woodwinds": (0.0, 3.0, -5.0, 6.0),
+}
+_OTHER_SIZES = (0.0, 2.0, -4.0, 4.0)  # fmt: skip
 #: Share of recorded players that are built in another size, and of drummers that play a machine.
 _RESIZED, _MACHINES = 0.4, 0.25
 
@@ -104,9 +131,7 @@ class Studio:
         return {family: list(by_voice.values()) for family, by_voice in sorted(groups.items())}
 
     @staticmethod
-    def _label_of(clip: Clip) -> NotesLabel:
-        from .labels import label_of_notes
-
+    def _label_of(clip: Clip) -> Sounding:
         return label_of_notes(clip.path.split("/")[1], clip.instrument)
 
     @cached_property
@@ -119,8 +144,8 @@ class Studio:
                 kits.setdefault(voice.source, []).extend(voice.clips)
                 continue
             player = RecordedVoice(self.library, voice)
-            role = "bass" if voice.instrument.startswith("bass-electric") else voice.label.family or "other"
-            if player.pitched or role != "other":
+            role = voice.label.family or "other"
+            if player.pitched or role not in ("other", "percussion"):
                 weight = _WEIGHTS.get(voice.instrument, 1.0) * min(1.0, len(voice.clips) / 12)
                 roles.setdefault(role, []).append((weight, player))
         roles["drums"] = [
@@ -131,9 +156,11 @@ class Studio:
     def player(self, rng: np.random.Generator, role: str) -> Player:
         """Draw who plays `role`: recorded notes more often than a soundfont."""
         recorded = self.players.get(role, [])
+        if role == "voice" and rng.random() < 0.5:
+            return Singer(rng)
         if role == "drums" and not self.held_out and rng.random() < _MACHINES:
             return drum_machine(rng)
-        if recorded and (not self.fonts or rng.random() < 0.6):
+        if recorded and (not self.fonts or rng.random() < (0.6 if len(recorded) > 3 else 0.4)):
             weights = np.array([weight for weight, _ in recorded])
             found = recorded[rng.choice(len(recorded), p=weights / weights.sum())][1]
             return found.resized(self._size(rng, role)) if isinstance(found, RecordedVoice) else found
@@ -141,38 +168,31 @@ class Studio:
         if role == "drums":
             kits = [kit for kit in (0, 8, 16, 24, 25, 32, 40) if font.has(kit, 128)] or [0]
             return SoundfontPlayer(font, int(rng.choice(kits)), bank=128)
-        programs = {
-            "brass": (56, 56, 56, 57, 57, 58, 59, 60, 60, 61, 61),
-            "guitar": (24, 24, 25, 25, 26, 27, 27, 28, 29, 29, 30, 30),
-            "piano": (0, 0, 0, 1, 1, 2, 3, 4, 5),
-            "strings": (40, 40, 40, 41, 42, 42, 43, 44, 45, 45, 48, 48, 49),
-            "bass": _BASS_PROGRAMS,
-        }.get(role, _OTHER_PROGRAMS)
+        programs = [p for p in _PROGRAMS[role] if font.has(p, 0)] or list(_PROGRAMS[role])
         return SoundfontPlayer(font, int(rng.choice(programs)))
 
     def _size(self, rng: np.random.Generator, role: str) -> float:
         """Draw how much smaller an instrument is built, in semitones: mostly 0, and always for validation."""
         if self.held_out or rng.random() >= _RESIZED:
             return 0.0
-        mean, deviation, low, high = _SIZES[role]
+        mean, deviation, low, high = _SIZES.get(role, _OTHER_SIZES)
         return float(np.clip(rng.normal(mean, deviation), low, high))
 
     def draw(self, seed: int) -> Scene:
         """Return the scene of `seed`: single sounds repeated, one player, an ensemble, or what is no instrument."""
         rng = np.random.default_rng([seed, 7 if self.held_out else 3])
         kind = rng.random()
-        if kind < 0.22:
+        if kind < 0.15:
             return self._singles(rng, 1)
-        if kind < 0.30:
+        if kind < 0.21:
             return self._no_instrument(rng)
-        if kind < 0.40:
+        if kind < 0.28:
             return self._singles(rng, 2 if rng.random() < 0.75 else 3)
-        if kind < 0.68:
-            role = str(rng.choice([*FAMILY_IDS, "other", "bass"], p=[0.16, 0.07, 0.14, 0.11, 0.22, 0.27, 0.03]))
-            return self._ensemble(rng, [role])
-        if kind < 0.88:
-            return self._ensemble(rng, list(ENSEMBLES[rng.integers(len(ENSEMBLES))]))
-        return self._ensemble(rng, [str(role) for role in rng.choice([*FAMILY_IDS, "other"], rng.integers(2, 5))])
+        if kind < 0.50:
+            return self._ensemble(rng, [str(rng.choice(list(_ALONE), p=list(_ALONE.values())))])
+        if kind < 0.92:
+            return self._ensemble(rng, BANDS[rng.choice(len(BANDS), p=_BAND_WEIGHTS)][1].split(), band=True)
+        return self._ensemble(rng, [str(role) for role in rng.choice(_ROLES, rng.integers(2, 5))])
 
     def _singles(self, rng: np.random.Generator, count: int) -> Scene:
         """Notes, hits, strums or phrases, each repeated to the full length, as `predict` repeats short recordings."""
@@ -196,7 +216,9 @@ class Studio:
 
     def _single(self, rng: np.random.Generator) -> tuple[Array, Clip]:
         """Draw one sound, some tenths of a second to 5 s of it, with silence round it, and the clip it is from."""
-        family = str(rng.choice([*FAMILY_IDS, "other"], p=[0.16, 0.15, 0.13, 0.11, 0.20, 0.25]))
+        families = [f for f in _ROLES if f in self.singles]
+        weights = np.array([_SINGLES.get(f, 0.02) for f in families])
+        family = str(rng.choice(families, p=weights / weights.sum()))
         source = self.phrases if rng.random() < 0.3 and family in self.phrases else self.singles
         groups = source.get(family) or self.singles[family]
         weights = np.array([_WEIGHTS.get(group[0].instrument, 1.0) for group in groups])
@@ -205,7 +227,7 @@ class Studio:
         wave = self.library.samples(clip)
         if family == "drums" and not self.held_out and rng.random() < _MACHINES:
             wave = drum_machine(rng).any_hit(rng)
-        elif size := self._size(rng, "bass" if clip.instrument.startswith("bass-electric") else family):
+        elif size := self._size(rng, family):
             wave = resampled(wave, size, 4 * wave.size)
         wave = wave[: int(rng.uniform(0.3, 5.0) * SAMPLE_RATE)].copy()
         wave[-min(wave.size, 800) :] *= np.linspace(1, 0, min(wave.size, 800), dtype=np.float32)
@@ -220,17 +242,18 @@ class Studio:
             samples = np.zeros(N_SAMPLES, dtype=np.float32)
             if rng.random() < 0.7:
                 samples += np.float32(db(rng.uniform(-90, -50))) * rng.standard_normal(N_SAMPLES, dtype=np.float32)
-            return Scene(samples, np.zeros((STEPS, len(FAMILY_IDS)), dtype=np.float32), "silence")
+            return Scene(samples, np.zeros((STEPS, len(LABELS)), dtype=np.float32), "silence")
         clip = self.noises[rng.integers(len(self.noises))]
         samples = np.resize(self.library.samples(clip), N_SAMPLES)
         samples = mix_chain(rng, stem_chain(rng, samples, self.rooms, instrument="noise"), self.rooms, self._bed(rng))
-        return Scene(samples, np.zeros((STEPS, len(FAMILY_IDS)), dtype=np.float32), f"noise {clip.path}")
+        targets = np.tile(_voice_label(clip).targets, (STEPS, 1))
+        return Scene(samples, targets, f"noise {clip.path}")
 
     def _bed(self, rng: np.random.Generator, n: int = N_SAMPLES) -> Array:
         places = self.noises
         return np.resize(self.library.samples(places[rng.integers(len(places))]), n)
 
-    def _ensemble(self, rng: np.random.Generator, roles: list[str]) -> Scene:
+    def _ensemble(self, rng: np.random.Generator, roles: list[str], *, band: bool = False) -> Scene:
         song = self.melodic[rng.integers(len(self.melodic))] if self.melodic and rng.random() < 0.55 else None
         start = rng.uniform(0, max(0.1, song.duration - DURATION_S)) if song else 0.0
         order = rng.permutation(len(song.parts)) if song else np.zeros(0, dtype=int)
@@ -238,17 +261,18 @@ class Studio:
         waiting = [part for part in waiting if len(part) >= 3]
         played: list[Played] = []
         for role in roles:
-            player = None if role == "voice" else self.player(rng, role)
+            player = None if role == "voice" and rng.random() < 0.35 else self.player(rng, role)
             one = self._voice(rng) if player is None else self._perform(rng, player, role, waiting)
             if level(one.samples) > 0:
                 played.append(one)
-        return self._mix(rng, played, "+".join(roles))
+        return self._mix(rng, played, "+".join(roles), band=band)
 
     def _voice(self, rng: np.random.Generator) -> Played:
         """A human voice from the noises (where there is one), else any noise."""
-        voices = [clip for clip in self.noises if "voice" in clip.path] or self.noises
+        voices = [clip for clip in self.noises if "singing" in clip.instrument] or self.noises
         clip = voices[rng.integers(len(voices))]
-        return Played(np.resize(self.library.samples(clip), N_SAMPLES), NotesLabel(), "voice")
+        wave = resampled(self.library.samples(clip), float(rng.normal(0, 2)), 8 * N_SAMPLES)
+        return Played(np.resize(wave, N_SAMPLES), _voice_label(clip), "singing-voice")
 
     def _perform(self, rng: np.random.Generator, player: Player, role: str, waiting: list[Part]) -> Played:
         part = self._part(rng, player, role, waiting)
@@ -267,14 +291,14 @@ class Studio:
         low, high = player.low, max(player.high, player.low + 12)
         if not player.pitched:
             return made.melody(rng, DURATION_S, 60, 61)
-        if role in ("strings", "brass", "other") and rng.random() < 0.25:
+        if role in ("strings", "brass", "woodwinds", "organ", "synthesizer", "voice", "other") and rng.random() < 0.25:
             return made.long_tones(rng, DURATION_S, low, high)
         if waiting and rng.random() < 0.8:
             return into_register(waiting.pop(), low, high)
         style = rng.random()
         if role == "guitar" and style < 0.5:
             return made.strums(rng, DURATION_S, power_chords="electric" in player.instrument and rng.random() < 0.5)
-        if role in ("piano", "guitar", "other") and style < 0.75:
+        if role in ("piano", "guitar", "plucked", "organ", "synthesizer", "accordion", "other") and style < 0.75:
             return made.chords(rng, DURATION_S, low, min(high, low + 48))
         if style < 0.15:
             return made.long_tones(rng, DURATION_S, low, high)
@@ -283,20 +307,29 @@ class Studio:
         centre = rng.uniform(low, high)
         return made.melody(rng, DURATION_S, max(low, centre - 10), min(high, centre + 10))
 
-    def _mix(self, rng: np.random.Generator, played: list[Played], about: str) -> Scene:
+    def _mix(self, rng: np.random.Generator, played: list[Played], about: str, *, band: bool = False) -> Scene:
         if not played:
-            return Scene(np.zeros(N_SAMPLES, np.float32), np.zeros((STEPS, len(FAMILY_IDS)), np.float32), "silence")
+            return Scene(np.zeros(N_SAMPLES, np.float32), np.zeros((STEPS, len(LABELS)), np.float32), "silence")
         stems = []
         for i, one in enumerate(played):
-            gain = db(rng.uniform(-16, 0) if i else rng.uniform(-8, 0)) / level(one.samples)
-            stems.append((one.samples * np.float32(gain), one.label))
+            if band:
+                front = one.label.family in _FRONT or i == 0
+                gain_db = rng.normal(-1, 2.5) if front else rng.uniform(-16, -1)
+            else:
+                gain_db = rng.uniform(-16, 0) if i else rng.uniform(-8, 0)
+            wave = one.samples * np.float32(db(gain_db) / level(one.samples))
+            if band and i and rng.random() < 0.3:
+                wave = wave * _rest(rng)
+            stems.append((wave, one.label))
         whole = np.sum([wave for wave, _ in stems], axis=0)
         targets = _heard(stems, whole)
         names = ",".join(one.instrument for one in played)
+        if band and self.rooms is not None and rng.random() < 0.6:
+            whole = master(rng, whole)
         return Scene(mix_chain(rng, whole, self.rooms, self._bed(rng)), targets, f"{about}: {names}")
 
 
-def _heard(stems: list[tuple[Array, NotesLabel]], whole: Array) -> Array:
+def _heard(stems: list[tuple[Array, Sounding]], whole: Array) -> Array:
     """Return targets (steps, families) from how loud each stem is against the whole, step by step.
 
     The reference is the whole's level in that step, held up by its level over the clip less 20 dB: in a pause nothing
@@ -304,19 +337,33 @@ def _heard(stems: list[tuple[Array, NotesLabel]], whole: Array) -> Array:
     """
     power = _step_power(whole)
     reference = np.maximum(power, float(power.mean()) * 0.01) + 1e-12
-    targets = np.zeros((STEPS, len(FAMILY_IDS)), dtype=np.float32)
-    family_power = np.zeros_like(targets)
+    heard, unsure = np.zeros((2, STEPS, len(LABELS)), dtype=np.float32)
     for wave, label in stems:
-        if label.family is not None:
-            family_power[:, FAMILY_IDS.index(label.family)] += _step_power(wave)
-    ratio_db = 10 * np.log10(family_power / reference[:, None] + 1e-9)
-    targets[ratio_db > UNHEARD_DB] = np.nan
-    targets[ratio_db > HEARD_DB] = 1.0
-    for wave, label in stems:
-        for family in label.unknown:
-            column = targets[:, FAMILY_IDS.index(family)]
-            column[(column == 0) & (_step_power(wave) > reference * 10 ** (UNHEARD_DB / 10))] = np.nan
+        power_of, of = _step_power(wave)[:, None], label.targets
+        heard += power_of * (of == 1)
+        unsure += power_of * np.isnan(of)
+    targets = np.zeros((STEPS, len(LABELS)), dtype=np.float32)
+    least, enough = (reference[:, None] * 10 ** (limit / 10) for limit in (UNHEARD_DB, HEARD_DB))
+    targets[(heard > least) | (unsure > least)] = np.nan
+    targets[heard > enough] = 1.0
     return targets
+
+
+def _voice_label(clip: Clip) -> Sounding:
+    """Return what a noise says of voice: singing is, what may be singing or speech says nothing, the rest is none."""
+    if clip.instrument == "singing-voice":
+        return Sounding(("voice",))
+    return Sounding(unknown=("voice",) if "voice" in clip.instrument else ())
+
+
+def _rest(rng: np.random.Generator) -> Array:
+    """Return an envelope (n,) in which a member rests for a part of the scene."""
+    envelope = np.ones(N_SAMPLES, dtype=np.float32)
+    first, last = np.sort(rng.uniform(-0.3, 1.3, 2))
+    a, b = (int(np.clip(x, 0, 1) * N_SAMPLES) for x in (first, last))
+    envelope[a:b] = 0
+    fade = np.ones(1600, dtype=np.float32) / 1600
+    return np.convolve(envelope, fade, mode="same").astype(np.float32) if b > a else envelope
 
 
 def _step_power(wave: Array) -> Array:

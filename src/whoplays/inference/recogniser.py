@@ -15,6 +15,7 @@ from .. import features
 from ..audio import quality, reading
 from ..errors import AudioError, UsageError
 from ..model import folder as model_folder
+from ..model.pooling import attended
 from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
 from .segmentation import TimelineSettings, stretches
@@ -238,10 +239,10 @@ class Recogniser:
                 f"has {n / rate:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
             )
         borders = np.append(times.array(), start + n / rate)
-        frames = self._network.frame_scores(logits.array())
+        weights, lengths = attention.array() if self._network.attends else None, np.diff(borders)
+        frames = self._frame_scores(logits.array(), weights, lengths)
         if repeated is None:
-            weights = attention.array() if self._network.attends else None
-            scores = self.config.recording_scores(logits.array(), weights, np.diff(borders))
+            scores = self.config.recording_scores(logits.array(), weights, lengths)
         else:
             steps = len(repeated["frame_logits"])
             scores = self.config.recording_scores(
@@ -249,6 +250,14 @@ class Recogniser:
             )
         answer = self._prediction(path, n / rate, meter.sample_rate, scores, frames, borders)
         return replace(answer, warnings=[*meter.cautions(n / rate), *_about(answer)])
+
+    def _frame_scores(self, logits: Array, attention: NDArray[Any] | None, lengths: NDArray[np.float64]) -> Array:
+        """Return scores over time (steps, labels), averaged as the model's timeline asks for."""
+        if span_s := self.config.timeline.span_s:
+            n = len(self.labels)
+            weights = None if attention is None else attention[:, :n]
+            logits = attended(logits[:, :n], weights, lengths, span_s).astype(np.float32)
+        return self._network.frame_scores(logits)
 
     def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
         rate = self.config.features.sample_rate
@@ -329,7 +338,8 @@ class Recogniser:
 
     def _stretches(self, scores: Array, edges: NDArray[np.float64], threshold: float) -> list[Any]:
         # What plays, plays somewhere: where no moment reaches the threshold alone, the likeliest ones are taken.
-        reached = min(threshold, 0.8 * float(scores.max()))
+        asked = self.config.timeline.threshold
+        reached = min(threshold if asked is None else asked, 0.8 * float(scores.max()))
         found = stretches(scores, edges, threshold=reached, settings=self.config.timeline)
         return found or stretches(scores, edges, threshold=reached, settings=_LIKELIEST)
 

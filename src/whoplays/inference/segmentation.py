@@ -20,20 +20,26 @@ from ..errors import ModelError
 class TimelineSettings:
     """How scores become segments; a model carries its own.
 
+    span_s: seconds over which scores are first averaged, weighted by the network's attention (model/pooling.py); 0 for none.
+    threshold: the score at which a label that plays in the recording starts; None for the label's own threshold.
     low: the lower threshold as a share of the upper one. max_gap_s: rests up to this long are closed.
     min_length_s: stretches shorter than this are dropped (unless the recording itself is shorter).
     """
 
+    span_s: float = 0.0
+    threshold: float | None = None
     low: float = 0.6
     max_gap_s: float = 0.8
     min_length_s: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
-        if not (0 < self.low <= 1 and 0 <= self.max_gap_s <= 60 and 0 <= self.min_length_s <= 60):
+        lengths = (self.span_s, self.max_gap_s, self.min_length_s)
+        limits = (self.low, 1.0 if self.threshold is None else self.threshold)
+        if not (all(0 < limit <= 1 for limit in limits) and all(0 <= length <= 60 for length in lengths)):
             raise ModelError(f"timeline settings are out of range: {self}")
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         """Return the settings as JSON-ready values."""
         return asdict(self)
 
@@ -43,7 +49,7 @@ class TimelineSettings:
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise ModelError(f"timeline settings: unknown {', '.join(unknown)}")
-        return cls(**{name: float(value) for name, value in values.items()})
+        return cls(**{name: None if value is None else float(value) for name, value in values.items()})
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Pooling:
             part = slice(first, first + columns)
             smooth = logits[:, part].astype(np.float64)
             if self.span_s:
-                weights = None if attention is None else attention[:, part].astype(np.float64)
+                weights = None if attention is None else attention[:, part]
                 smooth = attended(smooth, weights, lengths, self.span_s)
             found.append(
                 top_share_mean(softmax(smooth) if activation == "softmax" else sigmoid(smooth), lengths, self.share)
@@ -127,6 +127,7 @@ def attended(logits: Floats, attention: Floats | None, lengths: Floats, span_s: 
         return logits
     weights = np.broadcast_to(lengths[:, None], logits.shape)
     if attention is not None:
+        attention = attention.astype(np.float64)
         weights = weights * np.exp(np.maximum(attention - attention.max(axis=0), -12.0))
     start = np.zeros((1, logits.shape[1]))
     above, below = (np.concatenate([start, np.cumsum(x, axis=0)]) for x in (weights * logits, weights))
