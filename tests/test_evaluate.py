@@ -269,6 +269,9 @@ def test_metrics_json_tells_what_was_measured_on_what(evaluated: Path) -> None:
     assert 0 <= low <= facts["metrics"]["accuracy"] <= high <= 1
     assert np.sum(facts["confusion"]["families"]["matrix"]) == 6
     assert facts["metrics"]["loss_with_penalty"] > facts["metrics"]["loss"]
+    assert list(facts["metrics"])[:4] == ["set_f1", "set_precision", "set_recall", "set_exact"]
+    low, high = facts["intervals"]["set_exact"]
+    assert 0 <= low <= facts["metrics"]["set_exact"] <= high <= 1 and facts["metrics"]["set_wrong"] >= 0
 
 
 def test_the_page_opens_offline_and_holds_the_figures(evaluated: Path) -> None:
@@ -282,6 +285,7 @@ def test_the_page_opens_offline_and_holds_the_figures(evaluated: Path) -> None:
     assert len(outline.ids) == len(set(outline.ids))
     assert "prefers-color-scheme: dark" in text and "currentColor" in text
     assert re.search(r"6 rows of 6 recordings", text) and "95 % interval over recordings" in text
+    assert text.index("exactly right") < text.index("mean average precision")
 
 
 def test_the_same_evaluation_twice_gives_the_same_bytes(
@@ -326,4 +330,5 @@ def test_the_command_says_the_figures_with_their_intervals(
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0 and done.stdout == ""
     assert re.search(r"accuracy: [01]\.\d+  \(95 %: ", done.stderr)
+    assert 0 < done.stderr.index("set_exact: ") < done.stderr.index("loss: ")
     assert (tmp_path / "r" / REPORT).is_file()

@@ -166,7 +166,10 @@ def evaluate(
         say(f"whoplays: {done.notice}")
     data = done.facts["data_set"]
     say(f"{done.facts['model']} on {data['rows']} rows of {data['recordings']} recordings ({split}):")
-    for name in ("loss", "accuracy", "precision", "recall", "f1_macro", "average_precision_macro"):
+    for name in (
+        *("set_exact", "set_f1", "set_wrong", "set_missed"),
+        *("average_precision_macro", "f1_macro", "accuracy", "precision", "recall", "loss"),
+    ):
         say(f"{name:>24}: {_with_interval(done.facts, name)}")
     say(f"Written: {out / evaluation.METRICS}, {out / evaluation.REPORT} (open it in a browser)")
 

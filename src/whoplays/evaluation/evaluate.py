@@ -21,7 +21,7 @@ from ..model.folder import Bundle, ModelConfig, Network
 from ..model.folder import read as read_model
 from ..storage.address import Place
 from ..storage.files import make_folder, only_writer, write_atomically, write_json
-from . import metrics
+from . import metrics, sets
 
 METRICS, REPORT = "metrics.json", "report.html"
 ROWS_AT_ONCE = 256
@@ -127,8 +127,12 @@ def judge(
     labels = [label.id for label in config.labels]
     figures: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
+    named = scores >= np.asarray(config.thresholds)
     for level, places in tree.levels().items():
-        part, bounds = metrics.evaluate(
+        part, bounds = sets.evaluate(
+            targets[:, places], named[:, places], recordings=split.recordings, draws=draws, seed=seed
+        )
+        ranked, ranked_bounds = metrics.evaluate(
             targets[:, places],
             scores[:, places],
             [labels[i] for i in places],
@@ -138,6 +142,7 @@ def judge(
             draws=draws,
             seed=seed,
         )
+        part, bounds = part | ranked, bounds | ranked_bounds
         prefix = "" if level == "families" else f"{level}/"
         figures |= {name if "/" in name else prefix + name: value for name, value in part.items()}
         intervals |= {name if "/" in name else prefix + name: value for name, value in bounds.items()}

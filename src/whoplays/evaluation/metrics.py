@@ -8,7 +8,7 @@ replacement, and everything is computed for many draws at once (Efron 1979; the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,13 +60,37 @@ def evaluate(
     """
     targets, scores = validate(targets, scores)
     parts = _Parts(targets, scores, exclusive, np.asarray(thresholds if thresholds is not None else THRESHOLD))
-    found = {name: float(value[0]) for name, value in parts.figures(None, labels).items()}
+    groups = np.arange(len(targets)) if recordings is None else np.asarray(recordings)
+    return bootstrap(lambda weights: parts.figures(weights, labels), groups, draws=draws, seed=seed)
+
+
+def bootstrap(
+    figures: Callable[[Floats], dict[str, Floats]], recordings: NDArray[Any], *, draws: int = 1000, seed: int = 0
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Compute figures and their 95 % intervals over recordings (cluster bootstrap, Efron 1979).
+
+    Parameters
+    ----------
+    figures : callable
+        Takes weights (draws, rows) and returns figures by name, (draws,) each.
+    recordings : array (rows,) or (rows, parts)
+        The recording of each row, or those that a row is a sum of; see `drawn`.
+    draws : int
+        Number of resamples; 0 for no intervals.
+    seed : int
+        Random seed of the resampling.
+
+    Returns
+    -------
+    dict of str to float, dict of str to (float, float)
+        The figures with every row counted once, and their intervals (empty without draws).
+    """
+    found = {name: float(value[0]) for name, value in figures(np.ones((1, len(recordings)))).items()}
     if draws <= 0:
         return found, {}
-    groups = np.arange(len(targets)) if recordings is None else np.asarray(recordings)
     samples: dict[str, list[Floats]] = {name: [] for name in found}
-    for weights in drawn(groups, draws, seed):
-        for name, value in parts.figures(weights, labels).items():
+    for weights in drawn(recordings, draws, seed):
+        for name, value in figures(weights).items():
             samples[name].append(value)
     return found, {name: interval(np.concatenate(values)) for name, values in samples.items()}
 
@@ -107,17 +131,16 @@ class _Parts:
         self.right = (scores.argmax(axis=1) == self.truth.argmax(axis=1)) * self.single
         self.rankings = [Ranking(targets[:, i], scores[:, i]) for i in range(targets.shape[1])]
 
-    def figures(self, weights: Floats | None, labels: Sequence[str]) -> dict[str, Floats]:
-        w = np.ones((1, len(self.targets))) if weights is None else weights
+    def figures(self, w: Floats, labels: Sequence[str]) -> dict[str, Floats]:
         all_tp, all_fp, all_fn = (values.sum(axis=1) for values in self._counts(self.said, w))
         tp, fp, fn = self._counts(self.playing, w)  # (draws, labels)
         ap = np.stack([ranking.average_precision(w) for ranking in self.rankings], axis=1)
         auc = np.stack([ranking.roc_auc(w) for ranking in self.rankings], axis=1)
-        precision, recall, f1 = _ratio(tp, tp + fp), _ratio(tp, tp + fn), _ratio(2 * tp, 2 * tp + fp + fn)
+        precision, recall, f1 = ratio(tp, tp + fp), ratio(tp, tp + fn), ratio(2 * tp, 2 * tp + fp + fn)
         found = {
             **self._whole(w),
-            "precision": _ratio(all_tp, all_tp + all_fp, empty=0.0),
-            "recall": _ratio(all_tp, all_tp + all_fn, empty=0.0),
+            "precision": ratio(all_tp, all_tp + all_fp, empty=0.0),
+            "recall": ratio(all_tp, all_tp + all_fn, empty=0.0),
             "f1_macro": _mean(f1),
             "average_precision_macro": _mean(ap),
             "roc_auc_macro": _mean(auc),
@@ -137,15 +160,15 @@ class _Parts:
         if self.exclusive:
             judged = w @ self.single
             loss = -np.sum(self.truth * np.log(np.clip(self.scores, _EPSILON, 1 - _EPSILON)), axis=1) * self.single
-            return {"loss": _ratio(w @ loss, judged), "accuracy": _ratio(w @ self.right, judged)}
+            return {"loss": ratio(w @ loss, judged), "accuracy": ratio(w @ self.right, judged)}
         p = np.clip(self.scores, _EPSILON, 1 - _EPSILON)
         loss = -(self.truth * np.log(p) + (1 - self.truth) * np.log(1 - p)) * self.known
         hits = (self.said == self.truth) * self.known
         judged = w @ self.known.sum(axis=1)
-        top = _ratio(w @ self.right, w @ self.single)
+        top = ratio(w @ self.right, w @ self.single)
         return {
-            "loss": _ratio(w @ loss.sum(1), judged),
-            "accuracy": _ratio(w @ hits.sum(1), judged),
+            "loss": ratio(w @ loss.sum(1), judged),
+            "accuracy": ratio(w @ hits.sum(1), judged),
             "top_accuracy": top,
         }
 
@@ -156,7 +179,7 @@ class _Parts:
         for b in range(bins):
             gap = np.where(self.known & (place == b), self.truth - self.scores, 0.0).sum(axis=1)
             error += np.abs(w @ gap)
-        return _ratio(error, total)
+        return ratio(error, total)
 
 
 class Ranking:
@@ -182,7 +205,7 @@ class Ranking:
         if not tp.shape[1]:
             return np.full(len(weights), np.nan)
         gained = np.diff(tp, axis=1, prepend=0.0)
-        return _ratio(np.sum(gained * tp / np.maximum(tp + fp, 1e-12), axis=1), tp[:, -1])
+        return ratio(np.sum(gained * tp / np.maximum(tp + fp, 1e-12), axis=1), tp[:, -1])
 
     def roc_auc(self, weights: Floats) -> Floats:
         """Return (draws,): the chance that a positive outranks a negative, ties counting half; NaN without either."""
@@ -192,7 +215,7 @@ class Ranking:
         above = np.diff(tp, axis=1, prepend=0.0)
         below = fp[:, -1:] - fp
         ties = np.diff(fp, axis=1, prepend=0.0)
-        return _ratio(np.sum(above * (below + 0.5 * ties), axis=1), tp[:, -1] * fp[:, -1])
+        return ratio(np.sum(above * (below + 0.5 * ties), axis=1), tp[:, -1] * fp[:, -1])
 
 
 def average_precision(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> Floats:
@@ -235,7 +258,8 @@ def _best_threshold(targets: Floats, scores: Floats) -> float:
     return float(limits[best[np.argmin(np.abs(limits[best] - THRESHOLD))]])
 
 
-def _ratio(part: Floats, whole: Floats, *, empty: float = float("nan")) -> Floats:
+def ratio(part: Floats, whole: Floats, *, empty: float = float("nan")) -> Floats:
+    """Return part / whole, both of one shape, and `empty` where the whole is 0."""
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), empty)
 
@@ -243,4 +267,4 @@ def _ratio(part: Floats, whole: Floats, *, empty: float = float("nan")) -> Float
 def _mean(values: Floats) -> Floats:
     """Return the mean over labels (last axis), of those that have a value."""
     known = np.isfinite(values)
-    return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
+    return ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from ..model.folder import ModelConfig
 
 _MEANING = {
+    "set_f1": "of the named labels, at the model's thresholds",
+    "set_precision": "of all labels named, how many play",
+    "set_recall": "of all labels that play, how many are named",
+    "set_exact": "rows whose every known label is right",
+    "set_wrong": "labels named that do not play, a row",
+    "set_missed": "labels that play and are not named, a row",
     "accuracy": "rows whose highest score is right",
     "cell_accuracy": "cells on the right side of 0.5",
     "precision": "of all scores over 0.5, how many are right",
@@ -24,10 +30,27 @@ _MEANING = {
     "calibration_error": "how far scores are from frequencies",
 }
 _NAMES = {
-    "f1_macro": "F1",
+    "set_f1": "F1 of the named set",
+    "set_precision": "precision of the named set",
+    "set_recall": "recall of the named set",
+    "set_exact": "exactly right",
+    "set_wrong": "named wrongly",
+    "set_missed": "missed",
+    "f1_macro": "mean F1 of the labels",
     "average_precision_macro": "mean average precision",
     "calibration_error": "calibration error",
 }
+#: What a user sees comes first.
+_SET = ("set_exact", "set_f1", "set_precision", "set_recall", "set_wrong", "set_missed")
+_OVER_LABELS = (
+    "average_precision_macro",
+    "calibration_error",
+    "f1_macro",
+    "accuracy",
+    "precision",
+    "recall",
+    "loss",
+)
 
 
 def _value(facts: Mapping[str, Any], name: str, *, digits: int = 3) -> str:
@@ -46,7 +69,9 @@ def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapp
     body = [
         f"<h1>{escape(facts['model'])} on {escape(data['folder'])}</h1>",
         f'<p class="lead">Split “{escape(data["split"])}”: {data["rows"]:,} rows of {data["recordings"]:,} recordings.</p>',
-        _cards(facts),
+        _cards(facts, _SET),
+        "<h2>Over all families</h2>",
+        _cards(facts, _OVER_LABELS),
         _intervals_told(facts),
         "<h2>By label</h2>",
         figure(
@@ -56,7 +81,8 @@ def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapp
     ]
     if "instruments" in figures:
         caption = "Instruments, where it is known which of them play."
-        body += ["<h2>By instrument</h2>", _cards(facts, "instruments/"), figure(figures["instruments"], caption)]
+        body += ["<h2>By instrument</h2>", _cards(facts, (*_SET, *_OVER_LABELS), "instruments/")]
+        body.append(figure(figures["instruments"], caption))
     if confusions := [name for name in facts["confusion"] if f"confusion {name}" in figures]:
         caption = "Rows: what plays. Columns: the highest score. Only rows with exactly one of these labels, all of them known."
         body.append("<h2>What is taken for what</h2>")
@@ -70,9 +96,8 @@ def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapp
     return page(f"{facts['model']} on {data['folder']}", "\n".join(body))
 
 
-def _cards(facts: Mapping[str, Any], level: str = "") -> str:
-    """Return the figures over all labels of a level: families, or with "instruments/" those."""
-    names = ["accuracy", "precision", "recall", "loss", "f1_macro", "average_precision_macro", "calibration_error"]
+def _cards(facts: Mapping[str, Any], names: Sequence[str], level: str = "") -> str:
+    """Return figures over all labels of a level: families, or with "instruments/" those."""
     cards = []
     for name in names:
         meaning = _MEANING["cell_accuracy" if name == "accuracy" and facts["activation"] == "sigmoid" else name]
@@ -126,7 +151,8 @@ def _measured(facts: Mapping[str, Any]) -> str:
         f"{data['cells_not_known']:,} cells are not known and were counted neither way.",
         f"{several:,} rows do not have exactly one family, all families known; they are not in the families' confusion matrix"
         + (", the accuracy or the loss." if facts["activation"] == "softmax" else "."),
-        "Precision and recall above are over all cells at 0.5, as Keras and the report define them; by label they are at the "
+        "The named set of a row: the labels that reach their thresholds. "
+        "Precision and recall over all labels are over all cells at 0.5, as Keras and the report define them; by label they are at the "
         "model's own thresholds.",
         "The recordings of this split took no part in training if the data set was built by recording; nothing here can check "
         "that for a model that was trained elsewhere.",
