@@ -172,6 +172,15 @@ def test_a_sum_counts_as_often_as_all_its_parts_are_drawn_together() -> None:
     np.testing.assert_array_equal(together, np.stack([a * b, a * c, b * c], axis=1))
 
 
+def test_a_sum_that_names_a_part_twice_counts_it_once() -> None:
+    """Sums of two and of three parts stand in one array: the shorter ones repeat a part."""
+    padded = np.array([["a", "b", "b"], ["a", "b", "c"]])
+    alone = np.concatenate(list(metrics.drawn(np.array(["a", "b", "c"]), 50, seed=4)))
+    together = np.concatenate(list(metrics.drawn(padded, 50, seed=4)))
+    a, b, c = alone.T
+    np.testing.assert_array_equal(together, np.stack([a * b, a * b * c], axis=1))
+
+
 def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     held = 0
     for trial in range(40):

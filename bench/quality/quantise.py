@@ -1,6 +1,6 @@
 """The network in 8-bit whole numbers against itself: size, time, and quality on the development half of real/.
 
-python -m bench quantise DATA [MODEL] --material MATERIAL [--cache FOLDER] [--keep]
+python -m bench quantise DATA [MODEL] --material MATERIAL [--keep]
 
 Ranges are taken once from scenes of MATERIAL's training part, and once, as `whoplays export --int8` does without
 recordings, from sounds made from formulas.
@@ -16,13 +16,13 @@ import numpy as np
 
 from bench import measure
 from bench.quality.real import Tasks
-from bench.quality.recognition import hear, judge, model_listener
+from bench.quality.recognition import evaluate_model
 from whoplays.model import folder as model_folder
 from whoplays.training import material as store
 from whoplays.training.quantise import WINDOWS, quantise, quantise_on
 
 ARGUMENTS = ()  # needs rendered material
-TOLD = ("mAP", "F1 at its thresholds", "duets: all found %", "false alarms: clips %", "calibration error")
+TOLD = ("mAP", "clips: F1", "duets: all found %", "false alarms: clips %", "calibration error")
 
 
 def scenes(material: Path) -> list[np.ndarray]:
@@ -38,7 +38,6 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--material", type=Path, required=True)
-    parser.add_argument("--cache", type=Path)
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
     tasks, rows = Tasks.of(asked.data, "development"), []
@@ -55,9 +54,7 @@ def main() -> None:
             for name, network in networks.items():
                 times[name] += measure.seconds(lambda n=network: n.run(windows[0]), runs=1, warm_up=1)
         for name, folder in folders.items():
-            listener = model_listener(folder)
-            listener.cache = asked.cache
-            figures = judge(hear(listener, tasks, tasks), tasks)
+            figures = evaluate_model(folder, tasks)
             rows.append(
                 {
                     "network": name,

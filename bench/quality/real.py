@@ -1,9 +1,10 @@
-"""What recognisers are judged on: one half of the real recordings in a folder of training material.
+"""What recognisers are evaluated on: one half of the real recordings in a folder of training material.
 
 `real/` is split once, by recording: choose by the development half; the test half is for the table alone. Nothing is ever
-trained on either. Each half gives four tasks: clips (labels of the manifest; an empty cell counts neither way), duets and
-ensembles (two or three clips of different families and recordings, equally loud, summed), and silence about what is no
-family: clips of other instruments, and noise and voices from the part of noise/ that training leaves alone.
+trained on either. Each half gives: clips (labels of the manifest; an empty cell counts neither way); duets and ensembles
+(two or three clips of different families and recordings, equally loud, summed); mixes (two to four, at 0 to -12 dB); and
+what is none of the families: clips of other instruments, and noise and voices from the part of noise/ that training leaves
+alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -29,8 +31,10 @@ RATE = 32000
 HALVES = ("development", "test")
 #: Chosen once, among 300, so that each family has about as many positives in both halves.
 SALT = 3
-DUETS, ENSEMBLES = 150, 100
+DUETS, ENSEMBLES, MIXES = 150, 100, 150
+QUIETEST_DB = -12.0  # of the members of a mix
 Array = NDArray[np.float32]
+Figure = tuple[float, float, float]  # with the ends of its 95 % interval, NaN where it has none
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class Recording:
     samples: Array
     targets: Array
     instrument: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """A checksum of the samples."""
+        return hashlib.sha256(self.samples.tobytes()).hexdigest()[:24]
 
     @property
     def solo(self) -> bool:
@@ -56,6 +65,7 @@ class Tasks:
     clips: list[Recording]
     duets: list[Recording]
     ensembles: list[Recording]
+    mixes: list[Recording]
     silent: list[Recording]
 
     @classmethod
@@ -63,12 +73,16 @@ class Tasks:
         """Return the tasks of a half."""
         clips = real_recordings(data, half)
         none = [clip for clip in clips if (clip.targets == 0).all()]
-        return cls(clips, duets(clips), ensembles(clips), [*none, *noises(data, half)])
+        return cls(clips, duets(clips), ensembles(clips), mixes(clips), [*none, *noises(data, half)])
+
+    def named(self) -> dict[str, list[Recording]]:
+        """Return the tasks by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def all(self) -> list[Recording]:
         """Return every recording of every task, once."""
-        found = [*self.clips, *self.duets, *self.ensembles, *self.silent]
-        return list({recording.path: recording for recording in found}.values())
+        recordings = {recording.key: recording for part in self.named().values() for recording in part}
+        return list(recordings.values())
 
 
 def half_of(source: str) -> str:
@@ -107,27 +121,41 @@ def noises(data: Path, half: str) -> list[Recording]:
 
 def duets(recordings: Sequence[Recording], *, count: int = DUETS, seed: int = 0) -> list[Recording]:
     """Return sums of two clips, each with one known family, spread evenly over pairs of families."""
-    return _sums(recordings, 2, count, seed)
+    return _sums(recordings, (2,), count, seed)
 
 
 def ensembles(recordings: Sequence[Recording], *, count: int = ENSEMBLES, seed: int = 0) -> list[Recording]:
     """Return sums of three clips, likewise."""
-    return _sums(recordings, 3, count, seed)
+    return _sums(recordings, (3,), count, seed)
 
 
-def _sums(recordings: Sequence[Recording], of: int, count: int, seed: int) -> list[Recording]:
+def mixes(recordings: Sequence[Recording], *, count: int = MIXES, seed: int = 0) -> list[Recording]:
+    """Return sums of two, three and four clips, one of them at 0 dB and the others anywhere down to `QUIETEST_DB`."""
+    return _sums(recordings, (2, 3, 4), count, seed, quietest_db=QUIETEST_DB)
+
+
+def _sums(
+    recordings: Sequence[Recording], sizes: Sequence[int], count: int, seed: int, *, quietest_db: float = 0.0
+) -> list[Recording]:
     rng = np.random.default_rng(seed)
     solo: dict[int, list[Recording]] = {}
     for recording in recordings:
         if recording.solo and np.abs(recording.samples).max() > 1e-3:
             solo.setdefault(int(recording.targets.argmax()), []).append(recording)
-    choices = list(combinations(sorted(solo), of))
+    choices = [list(combinations(sorted(solo), size)) for size in sizes]
     found = []
     for i in range(count):
-        parts = [solo[family][rng.integers(len(solo[family]))] for family in choices[i % len(choices)]]
+        of_size = choices[i % len(sizes)]
+        families = of_size[i // len(sizes) % len(of_size)]
+        parts = [solo[family][rng.integers(len(solo[family]))] for family in families]
         n = int(np.clip(max(part.samples.size for part in parts), RATE, 10 * RATE))
-        filled = [np.resize(part.samples, n) for part in parts]
-        whole = np.sum([wave / (float(np.sqrt(np.mean(np.square(wave)))) or 1.0) for wave in filled], axis=0)
+        waves = [np.resize(part.samples, n) for part in parts]
+        waves = [wave / (float(np.sqrt(np.mean(np.square(wave)))) or 1.0) for wave in waves]
+        if quietest_db:
+            levels = rng.uniform(quietest_db, 0.0, len(parts))
+            levels[rng.integers(len(parts))] = 0.0
+            waves = [wave * 10 ** (level / 20) for wave, level in zip(waves, levels, strict=True)]
+        whole = np.sum(waves, axis=0)
         whole *= 0.5 / np.abs(whole).max()
         found.append(
             Recording(
@@ -139,18 +167,3 @@ def _sums(recordings: Sequence[Recording], of: int, count: int, seed: int) -> li
             )
         )
     return found
-
-
-Figure = tuple[float, float, float]  # with the ends of its 95 % interval
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A recogniser's scores on the tasks, (recordings, families) each, and its thresholds."""
-
-    name: str
-    thresholds: tuple[float, ...]
-    clips: Array
-    duets: Array
-    ensembles: Array
-    silent: Array

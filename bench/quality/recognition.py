@@ -1,188 +1,207 @@
-"""How well recognisers hear the five families in real recordings that no training has seen.
+"""Which families are named in songs and real recordings that no training has seen: our models and peers.
 
-python -m bench recognition DATA [MODEL ...] [--half development|test] [--yamnet FOLDER] [--mn04 FOLDER] [--head MATERIAL]
-    [--keep] [--pictures FOLDER] [--cache FOLDER]
+python -m bench recognition DATA [MODEL ...] [--half development|test] [--keep] [--pictures FOLDER]
 
-DATA: a folder of training material with manifest.csv and real/ (see real.py for the tasks). MODEL: model folders; without
-any, the one in the package. --keep writes the table to bench/results and to docs/default-model.md, with the picture of
-what is heard for what. --pictures draws the worst clips, for looking at. --cache keeps scores, so that only what is new
-is heard. The other recognisers bring no thresholds: theirs are those of the best F1 on the development half.
+DATA: a folder of training material with manifest.csv, real/ (see real.py for the tasks) and songs/ (songs.py). MODEL: model
+folders; without any, the one in the package. --keep writes bench/results and docs/default-model.md, with the picture of
+what is taken for what; --pictures draws the worst clips. The test half is for the table alone: choose by the development
+half.
+
+Songs are evaluated whole, in cuts of 30 and of 10 seconds, and (ours) twice in a row and in halves; where times are known,
+over time (`whoplays.evaluation.segments`); then each instrument of a song alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import whoplays
-from bench.quality.peers import Scorer, mn04, yamnet
-from bench.quality.real import HALVES, RATE, Figure, Heard, Recording, Tasks, duets, noises, real_recordings
-from bench.quality.recognition_docs import draw_worst, keep_all
-from whoplays import load
-from whoplays.evaluation import metrics
-from whoplays.taxonomy.catalogue import catalogue
-
-FAMILY_IDS = catalogue().defaults
+from bench.quality.real import FAMILY_IDS, HALVES, Figure, Recording, Tasks
+from bench.quality.recognition_docs import draw_worst, keep_half, keep_songs
+from bench.quality.songs import CUTS_S, Song, song_lines, songs, stems
+from bench.quality.systems import Model, Output, System, named_of, scores_of
+from whoplays.evaluation import metrics, segments, sets
 
 ARGUMENTS = ("DATA --keep",)
-
-
-__all__ = ["Heard", "Listener", "duets", "judge", "listeners", "noises", "real_recordings"]
-
+SMALL = "DATA"
 DRAWS = 1000
-Array = NDArray[np.float32]
+BASS_AND_VOICE = ("bass", "voice")
+#: Metrics of named sets as they stand in the table; ratios as per cent where a name ends so.
+SET_ROWS = {
+    "exactly right %": "set_exact",
+    "F1": "set_f1",
+    "precision": "set_precision",
+    "recall": "set_recall",
+    "named wrongly": "set_wrong",
+    "missed": "set_missed",
+}
+TIME_ROWS = {
+    "F1": "frame_f1",
+    "precision": "frame_precision",
+    "recall": "frame_recall",
+    "onsets F1": "onset_f1",
+    "offsets F1": "offset_f1",
+    "onset and offset F1": "event_f1",
+    "segments for each true one": "segments_per_true",
+}
 
 
-@dataclass
-class Listener:
-    """A recogniser: its name, what tells its scores from another's, samples at 32 kHz -> five scores, thresholds."""
-
-    name: str
-    key: str
-    score: Scorer
-    thresholds: tuple[float, ...] | None = None
-    cache: Path | None = None
-    _known: dict[str, list[float]] | None = field(default=None, repr=False)
-
-    def hear(self, recordings: Sequence[Recording]) -> Array:
-        """Return scores (recordings, families); what the cache holds is not heard again."""
-        if self._known is None:
-            self._known = json.loads(self._file.read_text()) if self.cache and self._file.exists() else {}
-        names = [hashlib.sha256(recording.samples.tobytes()).hexdigest()[:24] for recording in recordings]
-        new = [(n, r) for n, r in zip(names, recordings, strict=True) if n not in self._known]
-        self._known |= {name: [float(value) for value in self.score(recording.samples)] for name, recording in new}
-        if new and self.cache:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            self._file.write_text(json.dumps(self._known))
-        return np.array([self._known[name] for name in names], dtype=np.float32)
-
-    @property
-    def _file(self) -> Path:
-        assert self.cache
-        return self.cache / f"{hashlib.sha256(self.key.encode()).hexdigest()[:24]}.json"
+def targets_of(recordings: Sequence[Recording]) -> NDArray[np.float32]:
+    """Return targets (recordings, families)."""
+    return np.stack([recording.targets for recording in recordings])
 
 
-def _sources(*names: str) -> str:
-    """Return a checksum of parts of the package: a cache must not outlive the code that filled it."""
-    root = Path(whoplays.__file__).parent
-    return hashlib.sha256(b"".join((root / name).read_bytes() for name in names)).hexdigest()
+def sources_of(recordings: Sequence[Recording]) -> NDArray[np.str_]:
+    """Return (recordings, parts): what is resampled as a whole; a sum of fewer parts repeats its last one."""
+    most = max(len(recording.sources) for recording in recordings)
+    return np.array([(r.sources + r.sources[-1:] * most)[:most] for r in recordings])
 
 
-def model_listener(folder: Path | None) -> Listener:
-    """Return a model folder's listener (None: that of the one in the package)."""
-    recogniser = load(folder)
+def evaluate_songs(system: System, found: Sequence[Song], alone: Sequence[Recording]) -> dict[str, Figure]:
+    """Return the figures of songs, and of their instruments alone, by name; for sets only songs of which all is known."""
+    known = [song for song in found if song.fully_known]
+    figures: dict[str, Figure] = {}
+    parts = {"songs": [song.recording for song in known]}
+    parts |= {f"{length} s of songs": [cut for song in known for cut in song.cuts(length)] for length in CUTS_S}
+    for name, recordings in parts.items():
+        figures |= _set_figures(name, recordings, system.outputs(recordings))
+    figures |= _time_figures([song for song in found if song.activity], system)
 
-    def score(samples: Array) -> Array:
-        return np.array(list(recogniser.predict(samples, sample_rate=RATE).scores.values()), dtype=np.float32)
+    outputs = system.outputs(alone)
+    figures |= _set_figures("one instrument alone", alone, outputs)
+    rows = [i for i, stem in enumerate(alone) if stem.instrument in BASS_AND_VOICE]
+    named = named_of(outputs)[rows]
+    figures["bass or voice alone: anything named %"] = _ratio([alone[i] for i in rows], named.any(axis=1))
+    for i, family in enumerate(FAMILY_IDS):
+        figures[f"bass or voice alone: {family} named, of {len(rows)}"] = _plain(named[:, i].sum())
+    return figures
 
-    name = recogniser.config.id if folder is None else folder.resolve().name
-    key = recogniser.fingerprint + _sources(
-        "audio/reading.py", "features.py", "model/folder.py", "inference/recogniser.py"
+
+def evaluate_model(folder: Path | None, tasks: Tasks) -> dict[str, Figure]:
+    """Return the figures of a model folder on one half of real/."""
+    model = Model(folder)
+    return evaluate_half({name: model.outputs(part) for name, part in tasks.named().items()}, tasks)
+
+
+def evaluate_half(outputs: Mapping[str, Sequence[Output]], tasks: Tasks) -> dict[str, Figure]:
+    """Return the figures of one half of real/ by name; `outputs` by the names of `Tasks.named`."""
+    figures: dict[str, Figure] = {}
+    named_tasks = tasks.named()
+    sums = ("duets", "ensembles", "mixes")
+    for name in ("clips", *sums):
+        figures |= _set_figures(name, named_tasks[name], outputs[name])
+    playing = named_of(outputs["silent"])
+    figures["false alarms: clips %"] = _ratio(tasks.silent, playing.any(axis=1))
+    figures["false alarms: scores %"] = _ratio(tasks.silent, playing.mean(axis=1))
+
+    solo = [i for i, clip in enumerate(tasks.clips) if clip.solo]
+    alone, of_solo = [tasks.clips[i] for i in solo], [outputs["clips"][i] for i in solo]
+    one, scores = targets_of(alone) == 1, scores_of(of_solo)
+    figures["solo: found %"] = _ratio(alone, (named_of(of_solo) & one).any(axis=1))
+    figures["solo: exactly it %"] = _ratio(alone, (named_of(of_solo) == one).all(axis=1))
+    figures["solo: highest score %"] = _ratio(alone, scores.argmax(axis=1) == one.argmax(axis=1))
+    for name in sums:
+        truth = targets_of(named_tasks[name]) == 1
+        order = np.argsort(-scores_of(outputs[name]), axis=1, kind="stable")
+        top = np.arange(len(FAMILY_IDS)) < truth.sum(axis=1)[:, None]  # as many as play
+        right = (np.take_along_axis(truth, order, axis=1) == top).all(axis=1)
+        all_found = (named_of(outputs[name]) | ~truth).all(axis=1)
+        figures[f"{name}: all found %"] = _ratio(named_tasks[name], all_found)
+        figures[f"{name}: highest scores %"] = _ratio(named_tasks[name], right)
+
+    ranked = _ranking(tasks.clips, outputs["clips"])
+    figures["mAP"] = ranked["average_precision_macro"]
+    figures |= {f"AP {family}": ranked[f"{family}/average_precision"] for family in FAMILY_IDS}
+    for name in sums:
+        figures[f"{name}: mAP"] = _ranking(named_tasks[name], outputs[name])["average_precision_macro"]
+    figures["ROC-AUC"] = ranked["roc_auc_macro"]
+    figures["calibration error"] = ranked["calibration_error"]
+    return figures
+
+
+def _set_figures(name: str, recordings: Sequence[Recording], outputs: Sequence[Output]) -> dict[str, Figure]:
+    found, spread = sets.evaluate(
+        targets_of(recordings), named_of(outputs), recordings=sources_of(recordings), draws=DRAWS
     )
-    return Listener(name, key, score, recogniser.config.thresholds)
+    return {f"{name}: {row}": (found[metric], *spread[metric]) for row, metric in SET_ROWS.items()}
 
 
-def _key(what: str, *files: Path) -> str:
-    return what + "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
-
-
-def listeners(asked: argparse.Namespace) -> list[Listener]:
-    """Return all that were asked for: models, then peers."""
-    found = [model_listener(folder) for folder in asked.models or [None]]
-    if asked.yamnet:
-        for name, root_only in (("YAMNet, all classes", False), ("YAMNet, root class", True)):
-            key = _key(name, asked.yamnet / "yamnet.tflite", Path(__file__).with_name("peers.py"))
-            found.append(Listener(name, key, yamnet(asked.yamnet, root_only=root_only)))
-    if asked.mn04:
-        weights = (next(asked.mn04.glob("*.safetensors")), Path(__file__).with_name("peers.py"))
-        found.append(Listener("mn04, all classes", _key("mn04", *weights), mn04(asked.mn04)))
-        if asked.head:
-            key = _key("mn04 with our head", *weights, asked.head / "head.npz")
-            found.append(Listener("mn04 with our head", key, mn04(asked.mn04, head=asked.head)))
-    for listener in found:
-        listener.cache = asked.cache
-    return found
-
-
-def tuned(listener: Listener, tasks: Tasks) -> tuple[float, ...]:
-    """Return a recogniser's own thresholds, or those of the best F1 on the development half, sums and silence included."""
-    if listener.thresholds is not None:
-        return listener.thresholds
-    all_of = [*tasks.clips, *tasks.duets, *tasks.silent]
-    return tuple(metrics.best_thresholds(np.stack([r.targets for r in all_of]), listener.hear(all_of)))
-
-
-def hear(listener: Listener, tasks: Tasks, development: Tasks) -> Heard:
-    """Score every recording of every task."""
-    parts = (listener.hear(part) for part in (tasks.clips, tasks.duets, tasks.ensembles, tasks.silent))
-    return Heard(listener.name, tuned(listener, development), *parts)
-
-
-def _judged(
-    recordings: Sequence[Recording], scores: Array, thresholds: Sequence[float] | None = None
-) -> dict[str, Figure]:
-    """Return all of `metrics.evaluate`, each with its interval over recordings."""
+def _ranking(recordings: Sequence[Recording], outputs: Sequence[Output]) -> dict[str, Figure]:
     found, spread = metrics.evaluate(
-        np.stack([recording.targets for recording in recordings]),
-        scores,
+        targets_of(recordings),
+        scores_of(outputs),
         FAMILY_IDS,
         exclusive=False,
-        thresholds=thresholds,
-        recordings=np.array([recording.sources for recording in recordings]),
+        recordings=sources_of(recordings),
         draws=DRAWS,
     )
     return {name: (value, *spread[name]) for name, value in found.items()}
 
 
-def _share(recordings: Sequence[Recording], right: NDArray[np.bool_]) -> Figure:
-    """Return how many of `right` are true, with the interval over recordings."""
-    sources = np.array([recording.sources for recording in recordings])
-    drawn = [w @ right / np.maximum(w.sum(axis=1), 1e-9) for w in metrics.drawn(sources, DRAWS)]
-    return float(right.mean()), *metrics.interval(np.concatenate(drawn))
+def _time_figures(found: Sequence[Song], system: System) -> dict[str, Figure]:
+    recordings = [song.recording for song in found]
+    estimates = [output.timeline for output in system.outputs(recordings)]
+    values, spread = segments.evaluate(
+        [song.timeline() for song in found], estimates, recordings=sources_of(recordings), draws=DRAWS
+    )
+    return {f"over time: {row}": (values[metric], *spread[metric]) for row, metric in TIME_ROWS.items()}
 
 
-def judge(heard: Heard, tasks: Tasks) -> dict[str, Figure]:
-    """Return every figure of the table by name; shares are from 0 to 1."""
-    limits = np.array(heard.thresholds)
-    clips, half = _judged(tasks.clips, heard.clips, limits), _judged(tasks.clips, heard.clips)
-    row = {"mAP": clips["average_precision_macro"]}
-    row |= {f"AP {family}": clips[f"{family}/average_precision"] for family in FAMILY_IDS}
-    row |= {"ROC-AUC": clips["roc_auc_macro"]}
-    row |= {f"ROC-AUC {family}": clips[f"{family}/roc_auc"] for family in FAMILY_IDS}
-    row |= {"F1 at 0.5": half["f1_macro"], "F1 at its thresholds": clips["f1_macro"]}
-    row["calibration error"] = clips["calibration_error"]
+def stability(found: Sequence[Song], system: System) -> dict[str, Figure]:
+    """Return how far scores move when a song is heard twice in a row, and from a whole song to the halves of it in which
+    the same families play."""
+    whole = scores_of(system.outputs([song.recording for song in found]))
+    twice = scores_of(system.outputs([song.twice() for song in found]))
+    moved: list[float] = []
+    for song, scores in zip(found, whole, strict=True):
+        if song.activity:
+            halves = song.halves()
+            of_halves = scores_of(system.outputs(halves))
+            same = targets_of(halves) == song.recording.targets
+            moved += list(np.abs(of_halves - scores)[same])
+    return {
+        "twice in a row: largest change of a score": _plain(np.abs(twice - whole).max()),
+        "half of a song: largest change of a score": _plain(max(moved)),
+        "half of a song: mean change of a score": _plain(np.mean(moved)),
+    }
 
-    solo = [i for i, clip in enumerate(tasks.clips) if clip.solo]
-    alone = [tasks.clips[i] for i in solo]
-    one = np.stack([clip.targets for clip in alone]) == 1
-    playing = heard.clips[solo] >= limits
-    top = heard.clips[solo].argmax(axis=1) == one.argmax(axis=1)
-    row["solo: found %"] = _share(alone, (playing & one).any(axis=1))
-    row["solo: exactly it %"] = _share(alone, (playing == one).all(axis=1))
-    row["solo: highest score %"] = _share(alone, top)
-    for name, recordings, scores in (
-        ("duets", tasks.duets, heard.duets),
-        ("ensembles", tasks.ensembles, heard.ensembles),
-    ):
-        truth = np.stack([recording.targets for recording in recordings]) == 1
-        playing = scores >= limits
-        found = _judged(recordings, scores, limits)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : int(truth[0].sum())]
-        row[f"{name}: mAP"], row[f"{name}: F1"] = found["average_precision_macro"], found["f1_macro"]
-        row[f"{name}: all found %"] = _share(recordings, (playing | ~truth).all(axis=1))
-        row[f"{name}: exactly those %"] = _share(recordings, (playing == truth).all(axis=1))
-        row[f"{name}: highest scores %"] = _share(recordings, np.take_along_axis(truth, order, axis=1).all(axis=1))
-    row["false alarms: clips %"] = _share(tasks.silent, (heard.silent >= limits).any(axis=1))
-    row["false alarms: scores %"] = _share(tasks.silent, (heard.silent >= limits).mean(axis=1))
-    return row
+
+def _ratio(recordings: Sequence[Recording], right: NDArray[np.floating] | NDArray[np.bool_]) -> Figure:
+    """Return the mean of `right`, with the interval over recordings."""
+    found, spread = metrics.bootstrap(
+        lambda weights: {"ratio": metrics.ratio(weights @ right, weights.sum(axis=1))},
+        sources_of(recordings),
+        draws=DRAWS,
+    )
+    return found["ratio"], *spread["ratio"]
+
+
+def _plain(value: float) -> Figure:
+    return float(value), float("nan"), float("nan")
+
+
+def summary(figures: Mapping[str, Figure]) -> str:
+    """Return the figures that decide, in one line."""
+    names = {
+        "songs exact": "songs: exactly right %",
+        "wrong a song": "songs: named wrongly",
+        "missed a song": "songs: missed",
+        "F1": "songs: F1",
+        "10 s F1": "10 s of songs: F1",
+        "mixes F1": "mixes: F1",
+        "frames F1": "over time: F1",
+        "segments": "over time: segments for each true one",
+        "bass/voice": "bass or voice alone: anything named %",
+        "duets exact": "duets: exactly right %",
+        "alarms": "false alarms: clips %",
+        "mAP": "mAP",
+        "calibration": "calibration error",
+    }
+    return "  ".join(f"{short} {figures[name][0]:.3f}" for short, name in names.items())
 
 
 def main() -> None:
@@ -190,32 +209,32 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path, nargs="*")
     parser.add_argument("--half", choices=HALVES, default="development")
-    parser.add_argument("--yamnet", type=Path, help="folder of YAMNet's TensorFlow Lite file")
-    parser.add_argument("--mn04", type=Path, help="folder of mn04's weights")
-    parser.add_argument("--head", type=Path, help="folder of rendered material with a head for mn04's embedding")
     parser.add_argument("--keep", action="store_true", help="write bench/results and docs/default-model.md")
     parser.add_argument(
         "--pictures", type=Path, help="a folder to draw the worst clips into; keep it out of the project"
     )
-    parser.add_argument("--cache", type=Path, help="a folder to keep scores in")
     asked = parser.parse_args()
 
+    found, alone = songs(asked.data), stems(asked.data)
     tasks = Tasks.of(asked.data, asked.half)
-    development = tasks if asked.half == "development" else Tasks.of(asked.data, "development")
-    heard, figures = [], {}
-    for listener in listeners(asked):
-        heard.append(hear(listener, tasks, development))
-        figures[listener.name] = judge(heard[-1], tasks)
-        told = ("mAP", "duets: all found %", "duets: highest scores %", "false alarms: clips %", "calibration error")
-        print(listener.name, *(f"{name} {figures[listener.name][name][0]:.3f}" for name in told), sep="  ", flush=True)
+    systems: list[System] = [Model(folder) for folder in asked.models or [None]]
+    outputs: dict[str, dict[str, list[Output]]] = {}
+    of_songs: dict[str, dict[str, Figure]] = {}
+    of_half: dict[str, dict[str, Figure]] = {}
+    for system in systems:
+        print(f"\n{system.name}", *song_lines(found, system.outputs([s.recording for s in found])), sep="\n")
+        outputs[system.name] = {name: system.outputs(part) for name, part in tasks.named().items()}
+        of_songs[system.name] = evaluate_songs(system, found, alone)
+        if isinstance(system, Model):
+            of_songs[system.name] |= stability(found, system)
+        of_half[system.name] = evaluate_half(outputs[system.name], tasks)
+        print(summary(of_songs[system.name] | of_half[system.name]), flush=True)
     if asked.pictures:
-        draw_worst(heard, tasks, asked.models[0] if asked.models else None, asked.pictures)
+        draw_worst(outputs[systems[0].name], tasks, asked.models[0] if asked.models else None, asked.pictures)
     if asked.keep:
-        # folders by their names: where they lie on this machine tells nobody anything
-        words = [
-            w
-            for w in sys.argv[1:]
-            if w not in ("--keep", "--pictures", "--cache", str(asked.pictures), str(asked.cache))
-        ]
-        sys.argv[1:] = [Path(word).name if "/" in word else word for word in words]
-        keep_all(asked.half, heard, figures, tasks)
+        keep_songs(of_songs, found, alone)
+        keep_half(asked.half, of_half, outputs, tasks)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +12,68 @@ import numpy as np
 import soxr
 
 from bench import DOCS, measure
-from bench.quality.real import RATE, Figure, Heard, Recording, Tasks
+from bench.quality.real import FAMILY_IDS, RATE, Figure, Recording, Tasks
+from bench.quality.songs import Song
+from bench.quality.systems import Output, named_of
 from whoplays import features, load
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
 from whoplays.storage.files import write_atomically
 from whoplays.taxonomy.catalogue import catalogue
 
-FAMILY_IDS = catalogue().defaults
-
 PAGE, PICTURE = DOCS / "default-model.md", "default-model-{half}.png"
 WORST = 8  # of each kind
+IN_PICTURE = 3  # recognisers side by side
 WINDS = ("saxophone", "clarinet", "flute", "oboe", "bassoon")
 VOICES = ("voice", "speech", "singing")
 
-#: One clip judged wrongly: what kind of failure, which recording, which family, and its score by the first recogniser.
-Failure = tuple[str, Recording, int, float]
+Outputs = Mapping[str, Sequence[Output]]  # by the name of the task
+Figures = Mapping[str, Mapping[str, Figure]]  # by recogniser and row of the table
+#: One clip that is wrong: what kind of failure, the task, the clip's place in it, and the family.
+Failure = tuple[str, str, int, int]
 
 
-def failures(heard: Heard, tasks: Tasks) -> list[Failure]:
-    """Return what a recogniser gets wrong at its thresholds, by kind, the worst first."""
-    found: list[Failure] = []
-    parts: Sequence[tuple[str, list[Recording], Any]] = (
-        ("", tasks.clips, heard.clips),
-        ("duet: lost", tasks.duets, heard.duets),
-        ("noise heard as", [r for r in tasks.silent if r.instrument == "noise"], _noise_scores(heard, tasks)),
-    )
-    for kind, recordings, scores in parts:
-        for recording, row in zip(recordings, scores, strict=True):
-            for family, (score, limit) in enumerate(zip(row, heard.thresholds, strict=True)):
-                target = recording.targets[family]
-                if target == 1 and score < limit:
-                    found.append((kind or "missed", recording, family, float(score)))
-                if target == 0 and score >= limit and kind != "duet: lost":
-                    found.append((kind or "heard as", recording, family, float(score)))
-    return sorted(found, key=lambda f: (f[0], -abs(float(f[1].targets[f[2]]) - f[3])))
+def worst_failures(outputs: Outputs, tasks: Tasks) -> dict[str, list[Failure]]:
+    """Return what a recogniser gets wrong, the worst of each kind first."""
+    found: dict[str, list[tuple[float, Failure]]] = {}
+    for task in ("clips", "duets", "silent"):
+        for place, (recording, output) in enumerate(zip(tasks.named()[task], outputs[task], strict=True)):
+            if task == "silent" and recording.instrument != "noise":
+                continue  # clips of other instruments are among the clips
+            for family, target in enumerate(recording.targets):
+                kind = ""
+                if target == 1 and not output.named[family]:
+                    kind = "missed" if task == "clips" else "duet: lost"
+                elif target == 0 and output.named[family] and task != "duets":
+                    kind = "taken for" if task == "clips" else "noise taken for"
+                if kind:
+                    gap = abs(float(target) - float(output.scores[family]))
+                    found.setdefault(kind, []).append((-gap, (kind, task, place, family)))
+    return {kind: [failure for _, failure in sorted(found[kind])[:WORST]] for kind in sorted(found)}
 
 
-def _noise_scores(heard: Heard, tasks: Tasks) -> Any:
-    return heard.silent[[r.instrument == "noise" for r in tasks.silent]]
-
-
-def _worst(heard: Heard, tasks: Tasks) -> dict[str, list[Failure]]:
-    kinds: dict[str, list[Failure]] = {}
-    for failure in failures(heard, tasks):
-        kinds.setdefault(failure[0], []).append(failure)
-    return {kind: found[:WORST] for kind, found in kinds.items()}
-
-
-def draw_worst(heard: Sequence[Heard], tasks: Tasks, model: Path | None, folder: Path) -> None:
-    """Draw the first recogniser's worst clips of each kind: log-mel, and the scores of the families over time."""
+def draw_worst(outputs: Outputs, tasks: Tasks, model: Path | None, folder: Path) -> None:
+    """Draw a model's worst clips of each kind: log-mel, and the scores of the families over time."""
     recogniser = load(model)
     settings = recogniser.config.features
+    limits = dict(zip([label.id for label in recogniser.labels], recogniser.config.thresholds, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, found in _worst(heard[0], tasks).items():
+    for kind, found in worst_failures(outputs, tasks).items():
         with matplotlib.rc_context(STYLE):
             figure = blank(13, 1.9 * len(found) + 0.4)
             grid = figure.subplots(len(found), 2, squeeze=False, width_ratios=(2, 1))
-            for (picture, curves), (_, recording, family, score) in zip(grid, found, strict=True):
+            for (picture, curves), (_, task, place, family) in zip(grid, found, strict=True):
+                recording, score = tasks.named()[task][place], outputs[task][place].scores[family]
                 mel = features.compute(soxr.resample(recording.samples, RATE, settings.sample_rate), settings)
                 seconds = recording.samples.size / RATE
                 picture.imshow(
                     mel.T, origin="lower", aspect="auto", extent=(0, seconds, 0, settings.width), cmap="magma"
                 )
                 picture.set_title(f"{recording.path}: {FAMILY_IDS[family]} {score:.2f}", fontsize=8)
-                answer = recogniser.predict(recording.samples, sample_rate=RATE)
-                middle = (answer.edges[1:] + answer.edges[:-1]) / 2
+                prediction = recogniser.predict(recording.samples, sample_rate=RATE)
+                middle = (prediction.edges[1:] + prediction.edges[:-1]) / 2
                 for i, name in enumerate(FAMILY_IDS):
-                    curves.plot(middle, answer.curve[:, i], color=catalogue()[name].colour, label=name)
-                curves.axhline(heard[0].thresholds[family], color=MUTED, linewidth=0.6, linestyle=":")
+                    curves.plot(middle, prediction.curve[:, i], color=catalogue()[name].colour, label=name)
+                curves.axhline(limits[FAMILY_IDS[family]], color=MUTED, linewidth=0.6, linestyle=":")
                 curves.set(ylim=(0, 1), xlim=(0, seconds))
             grid[0, 1].legend(fontsize=7, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
             write_figure(figure, folder / f"worst-{re.sub('[^a-z]+', '-', kind)}.png")
@@ -97,23 +91,24 @@ def _group(recording: Recording) -> str:
     return "winds" if recording.instrument.startswith(WINDS) else "other instruments"
 
 
-def confusion_figure(heard: Sequence[Heard], tasks: Tasks) -> Any:
-    """Return how often each family reaches its threshold (columns) when something plays alone (rows), by recogniser."""
-    judged = [(clip, row) for clip, row in enumerate(tasks.clips) if row.solo]
-    kinds = [_group(clip) for _, clip in judged] + [_group(clip) for clip in tasks.silent]
+def confusion_figure(outputs: Mapping[str, Outputs], tasks: Tasks) -> Any:
+    """Return how often each family is named (columns) when something plays alone (rows), by recogniser."""
+    solo = [i for i, clip in enumerate(tasks.clips) if clip.solo]
+    kinds = [_group(tasks.clips[i]) for i in solo] + [_group(clip) for clip in tasks.silent]
     order = (*FAMILY_IDS, "winds", "other instruments", "voices", "noises")
     groups = [group for group in order if group in kinds]
     with matplotlib.rc_context(STYLE):
-        figure = blank(4.6 * len(heard) + 1.2, 5.4)
-        for panel, (axes, one) in enumerate(zip(figure.subplots(1, len(heard), squeeze=False)[0], heard, strict=True)):
-            playing = np.concatenate([one.clips[[i for i, _ in judged]], one.silent]) >= np.array(one.thresholds)
+        figure = blank(4.6 * len(outputs) + 1.2, 5.4)
+        panels = figure.subplots(1, len(outputs), squeeze=False)[0]
+        for panel, (axes, (name, one)) in enumerate(zip(panels, outputs.items(), strict=True)):
+            playing = np.concatenate([named_of(one["clips"])[solo], named_of(one["silent"])])
             columns = np.column_stack([playing, ~playing.any(axis=1)])
             table = np.array([columns[[kind == group for kind in kinds]].mean(axis=0) for group in groups])
             axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
             for i, j in np.ndindex(*table.shape):
                 ink = "white" if table[i, j] > 0.55 else "#10243a"
                 axes.text(j, i, f"{table[i, j]:.0%}", ha="center", va="center", color=ink, fontsize=8)
-            axes.set(xticks=range(len(FAMILY_IDS) + 1), yticks=range(len(groups)), title=one.name, xlabel="heard")
+            axes.set(xticks=range(len(FAMILY_IDS) + 1), yticks=range(len(groups)), title=name, xlabel="named")
             axes.set_xticklabels([*FAMILY_IDS, "nothing"], rotation=30)
             counts = [f"{group} ({kinds.count(group)})" for group in groups]
             axes.set_yticklabels(counts if panel == 0 else [])
@@ -122,60 +117,85 @@ def confusion_figure(heard: Sequence[Heard], tasks: Tasks) -> Any:
     return figure
 
 
-def _cell(name: str, figure: Figure) -> str:
+def cell(row: str, figure: Figure) -> str:
+    """Return a figure as the table shows it, with its interval where it has one."""
     value, low, high = figure
-    if name.endswith("%"):
-        return f"{100 * value:.0f} % ({100 * low:.0f}-{100 * high:.0f})"
-    return f"{value:.3f} ({low:.3f}-{high:.3f})"
+    if re.search(r", of \d+$", row):
+        return f"{value:.0f}"
+    if np.isnan(value):
+        return "-"
+    percent = row.endswith("%")
+    text = f"{100 * value:.0f} %" if percent else f"{value:.3f}"
+    if np.isnan(low):
+        return text
+    return f"{text} ({100 * low:.0f}-{100 * high:.0f})" if percent else f"{text} ({low:.3f}-{high:.3f})"
 
 
-def keep_all(half: str, heard: Sequence[Heard], figures: Mapping[str, Mapping[str, Figure]], tasks: Tasks) -> None:
-    """Write bench/results, and this half's part of the page on the model, with its picture."""
-    names = list(figures[heard[0].name])
-    rows: list[dict[str, Any]] = [
-        {"measure": name.removesuffix(" %"), **{one.name: _cell(name, figures[one.name][name]) for one in heard}}
+def table_rows(figures: Figures) -> list[dict[str, str]]:
+    """Return the table's rows: a measure, and a column for each recogniser."""
+    names = next(iter(figures.values()))
+    return [
+        {
+            "measure": name.removesuffix(" %"),
+            **{s: cell(name, one[name]) if name in one else "-" for s, one in figures.items()},
+        }
         for name in names
     ]
+
+
+def keep_songs(figures: Figures, songs: Sequence[Song], alone: Sequence[Recording]) -> None:
+    """Write bench/results/recognition-songs.json, and the first table of the page on the model."""
+    known, timed = [song for song in songs if song.fully_known], [song for song in songs if song.activity]
+    remarks = (
+        f"Sets: {len(known)} songs of which every family is known. Over time: {len(timed)} songs, in frames of 0.1 s; "
+        "onsets within 0.5 s, offsets within 0.5 s or half of the true segment. One instrument alone: "
+        f"{len(alone)} stems of these songs. In brackets: 95 %, over songs. Peers are calibrated and have thresholds of the "
+        "best F1 on the development half and the other songs."
+    )
+    _keep("songs", "Recognition on whole songs", table_rows(figures), remarks)
+
+
+def keep_half(half: str, figures: Figures, outputs: Mapping[str, Outputs], tasks: Tasks) -> None:
+    """Write bench/results, and this half's part of the page on the model, with its picture."""
     sources = {source for clip in tasks.clips for source in clip.sources}
     remarks = (
         f"{len(tasks.clips)} clips of {len(sources)} recordings, {len(tasks.duets)} duets, {len(tasks.ensembles)} sums of "
-        f"three, {len(tasks.silent)} clips of no family. In brackets: 95 %, over recordings."
+        f"three, {len(tasks.mixes)} mixes, {len(tasks.silent)} clips of no family. In brackets: 95 %, over recordings."
     )
-    kept: dict[str, Any] = {"peer": "see columns", "packages": ("onnxruntime",)}
-    measure.keep(f"recognition-{half}", f"Recognition on the {half} half of real/", rows, remarks=remarks, **kept)
-    others = [(one, _lookup(one, tasks)) for one in heard]
+    first, *_ = outputs
+    title = f"What {first} gets most wrong on the {half} half of real/"
     worst = [
-        {"failure": f"{kind} {FAMILY_IDS[family]}", "clip": recording.path}
-        | {one.name: f"{score_of(recording)[family]:.2f}" for one, score_of in others}
-        for kind, found in _worst(heard[0], tasks).items()
-        for _, recording, family, _ in found
+        {"failure": f"{kind} {FAMILY_IDS[family]}", "clip": tasks.named()[task][place].path}
+        | {name: f"{one[task][place].scores[family]:.2f}" for name, one in outputs.items()}
+        for found in worst_failures(outputs[first], tasks).values()
+        for kind, task, place, family in found
     ]
-    title = f"What {heard[0].name} gets most wrong on the {half} half of real/"
-    measure.keep(f"recognition-worst-{half}", title, worst, remarks="Scores of that family.", **kept)
+    measure.keep(
+        f"recognition-worst-{half}",
+        title,
+        worst,
+        peer="see columns",
+        packages=("onnxruntime",),
+        remarks="Scores of that family.",
+    )
     picture = PICTURE.format(half=half)
-    shown = [one for one in heard if "root" not in one.name and one.name != "mn04, all classes"]
-    write_figure(confusion_figure(shown, tasks), DOCS / picture)
-    write_section(PAGE, half, _section(half, rows, remarks, picture))
+    shown = [*list(outputs)[: IN_PICTURE - 1], *list(outputs)[IN_PICTURE - 1 :][-1:]]
+    write_figure(confusion_figure({name: outputs[name] for name in shown}, tasks), DOCS / picture)
+    told = f"![What is named for what on the {half} half: rows play alone, columns are named]({picture})"
+    _keep(half, f"Recognition on the {half} half of real/", table_rows(figures), remarks, told)
 
 
-def _lookup(one: Heard, tasks: Tasks) -> Callable[[Recording], Any]:
-    pairs = ((tasks.clips, one.clips), (tasks.duets, one.duets), (tasks.silent, one.silent))
-    known = {r.path: row for recordings, scores in pairs for r, row in zip(recordings, scores, strict=True)}
-    return lambda recording: known[recording.path]
-
-
-def _section(half: str, rows: Sequence[Mapping[str, Any]], remarks: str, picture: str) -> str:
-    shown = [row for row in rows if not row["measure"].startswith("ROC-AUC ")]
-    columns = list(shown[0])
+def _keep(name: str, title: str, rows: list[dict[str, str]], remarks: str, *below: str) -> None:
+    measure.keep(f"recognition-{name}", title, rows, peer="see columns", packages=("onnxruntime",), remarks=remarks)
+    columns = list(rows[0])
     lines = ["| " + " | ".join(["", *columns[1:]]) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(str(row[name]) for name in columns) + " |" for row in shown]
-    told = f"![What is heard for what on the {half} half: rows play alone, columns reach their thresholds]({picture})"
-    return "\n".join([*lines, "", remarks, "", told])
+    lines += ["| " + " | ".join(row[column] for column in columns) + " |" for row in rows]
+    write_section(PAGE, name, "\n\n".join(["\n".join(lines), remarks, *below]))
 
 
-def write_section(page: Path, half: str, text: str) -> None:
-    """Replace what stands on `page` between the two markers of a half. Raises `ValueError` where they are missing."""
-    begin, end = f"<!-- measured: {half} -->", f"<!-- end: {half} -->"
+def write_section(page: Path, name: str, text: str) -> None:
+    """Replace what stands on `page` between two markers. Raises `ValueError` where they are missing."""
+    begin, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:

@@ -98,15 +98,17 @@ def bootstrap(
 def drawn(recordings: NDArray[Any], draws: int, seed: int = 0) -> Iterator[Floats]:
     """Yield weights (some draws, rows): in each draw, as many recordings as there are, picked with replacement.
 
-    recordings: (rows,), or (rows, parts) for sums, which count as often as all their parts were picked together.
+    recordings: (rows,), or (rows, parts) for sums, which count as often as all their parts were picked together. A part that
+    a row names twice counts once, so sums of fewer parts may repeat one.
     """
     rng = np.random.default_rng(seed)
     groups = np.unique(recordings, return_inverse=True)[1].reshape(len(recordings), -1)
+    repeated = np.stack([(groups[:, :i] == groups[:, i : i + 1]).any(axis=1) for i in range(groups.shape[1])], axis=1)
     n = int(groups.max()) + 1
     at_once = max(1, _CELLS // groups.size)
     for first in range(0, draws, at_once):
         counts = rng.multinomial(n, np.full(n, 1.0 / n), size=min(at_once, draws - first))
-        yield counts[:, groups].astype(np.float64).prod(axis=2)
+        yield np.where(repeated, 1, counts[:, groups]).astype(np.float64).prod(axis=2)
 
 
 def interval(values: Floats) -> tuple[float, float]:
