@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,6 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from whoplays.examples import synth
@@ -58,16 +60,31 @@ def shared_peers() -> Path:
     return _folder_or_skip("peers", "yamnet")
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that `make` fills once in a run, whichever of pytest-xdist's workers needs it first."""
+    base = factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    root.mkdir(exist_ok=True)
+    folder, done = root / name, root / f"{name}.done"
+    with FileLock(root / f"{name}.lock", timeout=COMMAND_S):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of eight short recordings, made from formulas."""
-    root = tmp_path_factory.mktemp("classes")
+    return made_once(tmp_path_factory, "classes", _write_class_folders)
+
+
+def _write_class_folders(root: Path) -> None:
     for c, family in enumerate(("drums", "guitar", "strings")):
-        (root / family).mkdir()
+        (root / family).mkdir(parents=True)
         for i in range(8):
             samples = synth.recording([family], duration_s=1.2, seed=[c, i], sample_rate=RATE)
             soundfile.write(root / family / f"take{i:02d}.wav", samples, RATE)
-    return root
 
 
 def command_without(
@@ -153,10 +170,8 @@ def small_dataset(class_folders: Path, tmp_path_factory: pytest.TempPathFactory)
     """A built data set with the report's features: three classes, a quarter each for validation and test."""
     from whoplays import dataset
 
-    out = tmp_path_factory.mktemp("datasets") / "small"
     settings = dataset.BuildSettings(pitch=(-1.0, 0.0, 1.0), test=0.25, validation=0.25)
-    dataset.build(class_folders, out, settings, workers=2)
-    return out
+    return made_once(tmp_path_factory, "dataset", lambda out: dataset.build(class_folders, out, settings, workers=2))
 
 
 @pytest.fixture(scope="session")
@@ -164,6 +179,5 @@ def trained_model(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory)
     """The report's network, trained for a few seconds with a learning rate that suits so little material."""
     from whoplays.training.recipes import train
 
-    out = tmp_path_factory.mktemp("trained") / "model"
-    train(small_dataset, recipe="report", out=out, epochs=12, learning_rate=3e-4, batch_size=2)
-    return out
+    settings = {"recipe": "report", "epochs": 12, "learning_rate": 3e-4, "batch_size": 2}
+    return made_once(tmp_path_factory, "model", lambda out: train(small_dataset, out=out, **settings))

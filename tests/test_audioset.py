@@ -564,6 +564,7 @@ def below(entries, name):
 
 @pytest.mark.parametrize("family", FAMILY_IDS)
 @pytest.mark.parametrize("name", ["balanced_train_segments.csv", "eval_segments.csv"])
+@pytest.mark.slow
 def test_the_complete_lists_give_what_an_independent_count_gives(shared_audioset, name, family):
     folder = Path(shared_audioset)
     entries = {entry["id"]: entry for entry in json.loads((folder / "ontology.json").read_text())}

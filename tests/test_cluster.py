@@ -21,12 +21,13 @@ from whoplays.dataset import BuildSettings
 from whoplays.errors import UsageError, WhoplaysError
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'whoplays[cluster]')")
+pytestmark = pytest.mark.ray
 
 from whoplays.cluster import Cluster  # noqa: E402
 from whoplays.cluster.engine import load_ray  # noqa: E402
 from whoplays.cluster.predict import hear  # noqa: E402
 
-MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25)
+MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, clips_per_shard=2)
 WAIT_S = 180
 
 
@@ -41,12 +42,6 @@ def two_nodes() -> Iterator[Any]:
     nodes.add_node(num_cpus=1, **small)
     yield nodes
     nodes.shutdown()
-
-
-@pytest.fixture
-def many_shards(monkeypatch: pytest.MonkeyPatch) -> BuildSettings:
-    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
-    return MANY_SHARDS
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -86,9 +81,9 @@ def slowly(traced: tuple[str, Callable[[Any], Any], Any]) -> Any:
 
 
 def test_workers_killed_under_way_lose_nothing_and_double_nothing(
-    two_nodes: Any, class_folders: Path, tmp_path: Path, many_shards: BuildSettings
+    two_nodes: Any, class_folders: Path, tmp_path: Path
 ) -> None:
-    dataset.build(class_folders, tmp_path / "local", many_shards, workers=2)
+    dataset.build(class_folders, tmp_path / "local", MANY_SHARDS, workers=2)
     (tmp_path / "traces").mkdir()
     killed: list[int] = []
 
@@ -99,35 +94,30 @@ def test_workers_killed_under_way_lose_nothing_and_double_nothing(
                 os.kill(pid, signal.SIGKILL)
 
     engine = Disturbed(two_nodes.address, tmp_path / "traces", kill)
-    dataset.build(class_folders, tmp_path / "cluster", many_shards, engine=engine)
+    dataset.build(class_folders, tmp_path / "cluster", MANY_SHARDS, engine=engine)
     assert killed, "no worker was killed: the test shows nothing"
     later = set(workers_of(tmp_path / "traces")) - set(killed)
     assert later, "nobody worked after the kill"
     assert contents(tmp_path / "local") == contents(tmp_path / "cluster")
 
 
-def test_the_driver_killed_the_build_goes_on_anywhere_to_the_same_bytes(
-    class_folders: Path, tmp_path: Path, many_shards: BuildSettings
-) -> None:
-    """kill -9 of `dataset build --cluster local`; then one machine finishes it without Ray."""
-    dataset.build(class_folders, tmp_path / "whole", many_shards, workers=2)
+def test_the_driver_killed_the_build_goes_on_anywhere_to_the_same_bytes(class_folders: Path, tmp_path: Path) -> None:
+    """kill -9 of the driver of a build on Ray; then one machine finishes it without Ray."""
+    dataset.build(class_folders, tmp_path / "whole", MANY_SHARDS, workers=2)
     out = tmp_path / "killed"
     script = (
-        "import sys; from whoplays import dataset; dataset.build.__globals__['CLIPS_PER_SHARD'] = 2;"
-        "from whoplays.cli import main; sys.argv[0] = 'whoplays'; main()"
+        "from whoplays.cluster import Cluster\nfrom whoplays.dataset import BuildSettings, build\n"
+        f"build({str(class_folders)!r}, {str(out)!r}, {MANY_SHARDS!r}, engine=Cluster('local', workers=1))"
     )
-    words = ["dataset", "build", str(class_folders), "--out", str(out), "--pitch=0,1", "--test", "0.25"]
-    words += ["--validation", "0.25", "--cluster", "local", "--workers", "1"]
-    process = subprocess.Popen([sys.executable, "-c", script, *words], start_new_session=True, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + WAIT_S
     while not any(out.glob("*.npy")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL, process.stderr and process.stderr.read().decode()
+    assert process.wait(WAIT_S) == -signal.SIGKILL, process.stderr and process.stderr.read().decode()
     assert not (out / "dataset.json").exists()
     finished = [path.name for path in out.glob("*-*.json")]
-    dataset.build(class_folders, out, many_shards, workers=1)
+    dataset.build(class_folders, out, MANY_SHARDS, workers=1)
     assert contents(out) == contents(tmp_path / "whole")
     assert len(finished) < len([name for name in contents(out) if name.endswith(".npy")])
 
@@ -176,15 +166,13 @@ def double(item: int) -> int:
     return 2 * item
 
 
-def test_a_node_lost_under_way_loses_nothing(
-    two_nodes: Any, class_folders: Path, tmp_path: Path, many_shards: BuildSettings
-) -> None:
+def test_a_node_lost_under_way_loses_nothing(two_nodes: Any, class_folders: Path, tmp_path: Path) -> None:
     """The second node goes, raylet and workers, by SIGKILL."""
-    dataset.build(class_folders, tmp_path / "local", many_shards, workers=2)
+    dataset.build(class_folders, tmp_path / "local", MANY_SHARDS, workers=2)
     (tmp_path / "traces").mkdir()
     node = two_nodes.add_node(num_cpus=1, object_store_memory=96 << 20, include_dashboard=False)
     engine = Disturbed(two_nodes.address, tmp_path / "traces", lambda pids: two_nodes.remove_node(node, False))
-    dataset.build(class_folders, tmp_path / "cluster", many_shards, engine=engine)
+    dataset.build(class_folders, tmp_path / "cluster", MANY_SHARDS, engine=engine)
     assert engine.happened
     assert contents(tmp_path / "local") == contents(tmp_path / "cluster")
 

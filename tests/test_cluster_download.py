@@ -33,6 +33,7 @@ from whoplays.examples import synth
 from whoplays.sources.audioset import PlannedClip
 from whoplays.sources.audioset.download import Access, Settings, Template, download, verify
 
+pytestmark = pytest.mark.ray
 WAIT_S = 400
 
 

@@ -73,9 +73,8 @@ def both(work: Any) -> list[Any]:
 def shards(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small data set in six shards of training."""
     out = tmp_path_factory.mktemp("shards") / "set"
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
-        dataset.build(class_folders, out, BuildSettings(pitch=(-1.0, 0.0, 1.0), test=0.25, validation=0.25), workers=1)
+    settings = BuildSettings(pitch=(-1.0, 0.0, 1.0), test=0.25, validation=0.25, clips_per_shard=2)
+    dataset.build(class_folders, out, settings, workers=1)
     return out
 
 
@@ -99,6 +98,7 @@ def test_parts_share_no_row_and_leave_none_out(shards: Path) -> None:
     assert max(len(part) for part in parts) < len(whole) / 2
 
 
+@pytest.mark.slow
 def test_two_take_the_steps_of_one_that_has_all_their_rows(shards: Path) -> None:
     """Batches of 5 and of 0 to 3 rows on one side and the other; weights, losses and counts are those of one process."""
     split, loss = Dataset.open(shards).split("training"), "sigmoid"
@@ -190,11 +190,11 @@ def test_one_process_is_told_nothing() -> None:
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_default_recipe_trains_together(
     class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = BuildSettings(features="logmel", clip_s=2.0, validation=0.2)
-    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
+    made = BuildSettings(features="logmel", clip_s=2.0, validation=0.2, clips_per_shard=2)
     dataset.build(class_folders, tmp_path / "set", made, workers=1)
     settings = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch_size": 9, "ema": 0.5}
     settings |= {"epochs": 3, "steps_per_epoch": 6, "crop_steps": 4, "mix": 0.0}
@@ -301,6 +301,7 @@ def undisturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     return list(found.facts["history"])
 
 
+@pytest.mark.ray
 def test_a_worker_killed_changes_nothing(disturbed: tuple, undisturbed: list[dict[str, float]]) -> None:
     _, watcher, done = disturbed
     assert watcher.killed and len(watcher.begun) == 2, "no worker was killed: the test shows nothing"
@@ -313,6 +314,7 @@ def test_a_worker_killed_changes_nothing(disturbed: tuple, undisturbed: list[dic
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3), row["epoch"]
 
 
+@pytest.mark.ray
 def test_ctrl_c_keeps_the_best_and_one_machine_can_end_it(disturbed: tuple, shards: Path) -> None:
     out, _, done = disturbed
     assert done.stopped == "interrupted" and (out / CHECKPOINT).exists()
@@ -340,6 +342,7 @@ def test_ctrl_c_keeps_the_best_and_one_machine_can_end_it(disturbed: tuple, shar
         (["--cluster", "local", "--recipe", "jazz"], UsageError, "report or default is possible"),
     ],
 )
+@pytest.mark.ray
 def test_what_cannot_be_is_refused(
     shards: Path, tmp_path: Path, words: list[str], kind: type[Exception], message: str
 ) -> None:
@@ -349,6 +352,7 @@ def test_what_cannot_be_is_refused(
     assert not (tmp_path / "model").exists() or not any((tmp_path / "model").iterdir())
 
 
+@pytest.mark.ray
 def test_another_backend_is_refused(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray.train", reason="Ray is not installed (pip install 'whoplays[cluster]')")
     from whoplays.cluster.train import train as train_on_cluster
@@ -369,6 +373,7 @@ def test_without_ray_one_line_says_what_to_install(shards: Path, tmp_path: Path)
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.ray
 def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:
     """As far as the command goes without a data set; who imports Ray at all is kept by test_house.py."""
     words = ["train", str(tmp_path), "--out", str(tmp_path / "m")]

@@ -72,6 +72,7 @@ def test_another_model_or_part_is_another_result(tiny_model: Path, folder: Path,
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_killed_at_any_moment_no_result_is_lost_or_doubled(
     seed: int, tiny_model: Path, folder: Path, tmp_path: Path
 ) -> None:

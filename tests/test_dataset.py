@@ -109,12 +109,12 @@ def test_arrow_shards_hold_the_same_rows_and_tell_of_them_themselves(class_folde
 
 
 @pytest.mark.parametrize("shard_mb", [0, 1])
-def test_parts_of_a_split_are_its_rows_each_once(
-    class_folders: Path, tmp_path: Path, shard_mb: int, monkeypatch
-) -> None:
+def test_parts_of_a_split_are_its_rows_each_once(class_folders: Path, tmp_path: Path, shard_mb: int) -> None:
     """What each of two machines reads, together, is the whole; here training has three shards or more."""
-    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 3)
-    chosen = BuildSettings(features="logmel", clip_s=4.0, pitch=(-2, -1, 0, 1, 2), shard_mb=shard_mb, **THIRDS)
+    variants = (-2, -1, 0, 1, 2)
+    chosen = BuildSettings(
+        features="logmel", clip_s=4.0, pitch=variants, shard_mb=shard_mb, clips_per_shard=3, **THIRDS
+    )
     dataset.build(class_folders, tmp_path / "set", chosen, workers=1)
     built = Dataset.open(tmp_path / "set")
     assert len(list((tmp_path / "set").glob("training-*"))) >= 3

@@ -139,6 +139,7 @@ def test_an_unknown_setting_is_named(dataset: Path, tmp_path: Path) -> None:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_learns_what_is_in_the_material(material: Path, tmp_path: Path) -> None:
     done = train(
         material,
@@ -157,6 +158,7 @@ def test_it_learns_what_is_in_the_material(material: Path, tmp_path: Path) -> No
     assert not (tmp_path / "m" / CHECKPOINT).exists()
 
 
+@pytest.mark.slow
 def test_a_data_set_becomes_a_model_that_predicts(dataset: Path, class_folders: Path, tmp_path: Path) -> None:
     train(dataset, recipe="default", out=tmp_path / "m", epochs=1, steps_per_epoch=5, **SMALL)
     recogniser = whoplays.load(tmp_path / "m")
@@ -184,6 +186,7 @@ class Killed(Watcher):
         raise SystemExit
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_model(material: Path, tmp_path: Path) -> None:
     settings = {"recipe": "default", "epochs": 2, "steps_per_epoch": 3, **SMALL}
     train(material, out=tmp_path / "whole", **settings)
@@ -200,6 +203,7 @@ def test_a_killed_run_goes_on_to_the_same_model(material: Path, tmp_path: Path) 
     assert train(material, out=tmp_path / "killed", resume=True, **settings).already_there
 
 
+@pytest.mark.slow
 def test_another_runs_checkpoint_is_refused(material: Path, tmp_path: Path) -> None:
     settings = {"recipe": "default", "epochs": 2, "steps_per_epoch": 2, **SMALL}
     with pytest.raises(SystemExit):

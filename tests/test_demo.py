@@ -40,6 +40,7 @@ def test_drums_are_struck_and_strings_are_bowed() -> None:
     assert crest("drums") > 1.5 * crest("strings")
 
 
+@pytest.mark.slow
 def test_the_demo_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "RECORDINGS_PER_CLASS", 10)
     monkeypatch.setattr(demo, "SECONDS", 1.0)

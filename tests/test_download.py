@@ -454,6 +454,7 @@ def command(plan, out, site, *more):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX systems")
+@pytest.mark.slow
 def test_killed_twice_with_faults_every_clip_is_there_once_or_lost_with_its_cause(tmp_path):
     count = 60
     draw = random.Random(4)

@@ -1,6 +1,6 @@
 """Long commands under kill -9, full and read-only disks, I/O errors, vanished inputs and a clock that leaps.
 
-A few rounds each; python -m bench faults does hundreds.
+A few rounds each; `python -m bench faults` does hundreds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import pytest
 from faults import harness, scenarios
 
 from conftest import write_tiny_model
+
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def test_a_table_of_results_survives_every_fault(
     if suffix == ".parquet":
         pytest.importorskip("pyarrow", reason="the extra tables is not installed")
     scenario = scenarios.predict(tmp_path / "work", suffix, write_tiny_model(tmp_path / "model"))
-    # libsndfile goes on over a failed read of a WAV header, so those are for python -m bench faults, which counts what came of it
+    # libsndfile goes on over a failed read of a WAV header, so those are for `bench faults`, which counts what came of it
     scenario = replace(scenario, kinds=tuple(kind for kind in scenario.kinds if kind != "read"))
     problems, tried = harness.rounds(zygote, scenario, range(8), seed)
     assert problems == [] and sum(tried.values()) >= 8

@@ -11,7 +11,10 @@ import pytest
 FUZZ = Path(__file__).parents[1] / "fuzz"
 FOUND = sorted(path for path in (FUZZ / "found").glob("*/*") if path.is_file())
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer counts on Linux")
+pytestmark = [
+    pytest.mark.fuzz,
+    pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer counts on Linux"),
+]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -38,7 +38,10 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
 ]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)"),
+]
 
 
 @pytest.fixture(scope="module")

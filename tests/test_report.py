@@ -153,6 +153,7 @@ def page(page_file: Path) -> Iterator[Any]:
     assert problems == []
 
 
+@pytest.mark.browser
 def test_a_click_jumps_there_and_the_keyboard_as_well(page: Any) -> None:
     section = page.locator("section.recording").nth(1)
     button = section.locator(".lane button").first
@@ -169,6 +170,7 @@ def test_a_click_jumps_there_and_the_keyboard_as_well(page: Any) -> None:
     assert section.get_attribute("data-last") == jump.get_attribute("data-at")
 
 
+@pytest.mark.browser
 def test_the_table_sorts_both_ways(page: Any) -> None:
     heads = page.locator("#all th button")
     column = heads.count() - 2
@@ -181,6 +183,7 @@ def test_the_table_sorts_both_ways(page: Any) -> None:
     assert page.locator("#all th").nth(column).get_attribute("aria-sort") == "ascending"
 
 
+@pytest.mark.browser
 def test_everything_has_a_name_for_screen_readers(page: Any) -> None:
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('button, audio, img, svg')].filter(
@@ -193,6 +196,7 @@ def test_everything_has_a_name_for_screen_readers(page: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.browser
 def test_light_and_dark_can_be_read(page: Any, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     ink, paper = page.evaluate(
@@ -206,6 +210,7 @@ def test_light_and_dark_can_be_read(page: Any, scheme: str) -> None:
     assert (brightness(paper) > 0.5) == (scheme == "light")
 
 
+@pytest.mark.browser
 def test_it_fits_a_telephone(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -126,6 +126,7 @@ def test_threads(threads: int, sounds, plain: Scores) -> None:
     assert drift(with_threads.predict(samples, sample_rate=rate).scores, plain["band"]) <= SAME
 
 
+@pytest.mark.slow
 def test_numpy_without_wide_registers(plain: Scores) -> None:
     """numpy and its BLAS as on a processor without AVX-512 (python -m bench same_answer emulates a whole one)."""
     narrow = {"OPENBLAS_CORETYPE": "Haswell"}

@@ -579,6 +579,7 @@ def test_slow_clients_are_hung_up_on(server: Running, monkeypatch: pytest.Monkey
 # The description
 
 
+@pytest.mark.slow
 def test_the_description_covers_every_answer(server: Running) -> None:
     """Random calls that fit the description, and such that do not: no answer may differ from what it promises."""
     schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")

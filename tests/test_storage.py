@@ -197,19 +197,13 @@ def test_a_recording_is_here_while_it_is_read_and_what_killed_ones_left_goes(
 # ---------------------------------------------------------------- data sets
 
 
-SETTINGS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25)
+SETTINGS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, clips_per_shard=2)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
-@pytest.fixture
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 3)
-
-
-@pytest.mark.usefixtures("small_shards")
 def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
     store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +222,7 @@ def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
         dataset.build(source, f"s3://{BUCKET}/set", BuildSettings(test=0.25, validation=0.25), workers=1)
 
 
+@pytest.mark.ray
 def test_a_cluster_builds_in_a_failing_store_and_each_machine_reads_its_own_shards(
     store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,24 +259,22 @@ def test_a_cluster_builds_in_a_failing_store_and_each_machine_reads_its_own_shar
     assert far.verify() == [shards[0]]
 
 
+@pytest.mark.slow
 def test_a_killed_build_in_a_store_goes_on_to_the_same_bytes(store: Store, class_folders: Path, tmp_path: Path) -> None:
     """kill -9 once the first shards are there; then another process, in another place, finishes it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["whoplays.dataset.build"], "CLIPS_PER_SHARD", 2)
-        dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
+    dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
     source = store.put(class_folders, "classes")
     script = (
-        "import sys; from whoplays import dataset; dataset.build.__globals__['CLIPS_PER_SHARD'] = 2\n"
-        "from whoplays.cli import main; sys.argv[0] = 'whoplays'; main()"
+        "from whoplays.dataset import BuildSettings, build\nif __name__ == '__main__':\n"
+        f"    build({source!r}, 's3://{BUCKET}/set', {SETTINGS!r}, workers=1)"
     )
-    words = ["dataset", "build", source, "--out", f"s3://{BUCKET}/set", "--pitch=0,1", "--test", "0.25"]
-    command = [sys.executable, "-c", script, *words, "--validation", "0.25", "--workers", "1"]
+    command = [sys.executable, "-c", script]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + WAIT_S
     while not any(name.endswith(".npy") for name in store.contents("set")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, process.stderr and process.stderr.read()
+    assert process.wait(WAIT_S) == -signal.SIGKILL, process.stderr and process.stderr.read()
     held = store.contents("set")
     assert "dataset.json" not in held and "building.json" in held
     again = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)

@@ -59,6 +59,7 @@ def sparse_w64(path: Path, data: int, tail: bytes) -> None:
 @pytest.mark.parametrize(
     "kind", ["RF64", "W64", "size unknown", "size zero", "size as it remains of 32 bits", "bytes, size unknown"]
 )
+@pytest.mark.slow
 def test_the_end_of_a_file_beyond_4_gb_is_heard(tmp_path: Path, kind: str) -> None:
     data = 5 * GIB
     end = (np.repeat(tone(440.0, rate=48000), 2) * 32767).astype("<i2").tobytes()
@@ -109,6 +110,7 @@ def peak_memory(model: Path, file: Path) -> tuple[float, float]:
     not Path("/proc/self/status").exists(), reason="the system does not tell a process's greatest memory"
 )
 @pytest.mark.parametrize("kind", ["wav", "mkv"])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_recording(tiny_model: Path, tmp_path: Path, kind: str) -> None:
     durations, peaks = [], []
     for minutes in (2, 40):  # what it holds: 10 MB and 212 MB as samples at the model's rate

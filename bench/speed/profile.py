@@ -77,12 +77,17 @@ def profiled(work: Callable[[], Any]) -> pstats.Stats:
 
 
 def table(stats: pstats.Stats, parts: dict[str, list[tuple[str, str]]], clips: int) -> list[dict[str, Any]]:
-    """Rows, the dearest first; the last is what no part names."""
+    """Rows, the dearest first; the last is what no part names. Exits when a part's function was not called."""
     found: dict[str, float] = dict.fromkeys(parts, 0.0)
+    missing = {function for functions in parts.values() for function in functions}
     for (file, _, name), (_, _, _, cumulative, _) in stats.stats.items():  # type: ignore[attr-defined]
         for what, functions in parts.items():
-            if any(file.endswith(f"/{end}") and name == function for end, function in functions):
-                found[what] += cumulative
+            for end, function in functions:
+                if file.endswith(f"/{end}") and name == function:
+                    found[what] += cumulative
+                    missing.discard((end, function))
+    if missing:
+        raise SystemExit(f"never called: {', '.join(f'{function} of {end}' for end, function in sorted(missing))}")
     total = stats.total_tt  # type: ignore[attr-defined]
     ordered = sorted(found.items(), key=lambda item: -item[1])
     ordered.append(("all else", total - sum(found.values())))

@@ -25,7 +25,6 @@ from .sources import SPLITS, Clip, LeftOut, read_source
 from .split import divide, drawn, pick
 
 JOURNAL = "building.json"
-CLIPS_PER_SHARD = 256
 MAX_SHARD_BYTES = 64 << 20
 PROBED_AT_ONCE = 64  # files whose headers are read by one piece of work
 
@@ -230,7 +229,7 @@ def clips_per_shard(settings: BuildSettings, pitch: Sequence[float]) -> int:
     clip_bytes = settings.row_bytes * len(pitch)
     if settings.shard_mb:
         return max(1, (settings.shard_mb << 20) // clip_bytes)
-    return max(1, min(CLIPS_PER_SHARD, MAX_SHARD_BYTES // clip_bytes))
+    return max(1, min(settings.clips_per_shard, MAX_SHARD_BYTES // clip_bytes))
 
 
 def _shards(clips: Sequence[Clip], settings: BuildSettings) -> Iterator[Shard]:

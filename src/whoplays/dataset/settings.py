@@ -10,6 +10,7 @@ from ..errors import DatasetError, require
 from ..features import FeatureSettings
 
 MAX_SHARD_MB = 1024
+CLIPS_PER_SHARD = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class BuildSettings:
     shortest_s: a clip with less sound is left out.
     shard_mb: 0 for many small .npy files and one table of rows; else Arrow files of about that size, which hold their
     rows themselves: for data sets that no one machine should have to know whole (see `store`).
+    clips_per_shard: maximum number of clips in a .npy file.
     """
 
     features: str | FeatureSettings = "mfcc"
@@ -40,6 +42,7 @@ class BuildSettings:
     with_none: bool = False
     shortest_s: float = 0.1
     shard_mb: int = 0
+    clips_per_shard: int = CLIPS_PER_SHARD
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, before anything is read."""
@@ -55,6 +58,7 @@ class BuildSettings:
             (all(abs(shift) <= 24 for shift in self.pitch), f"--pitch {self.pitch}: -24 to 24 semitones"),
             (self.pitch_method in ("spectrum", "vocoder"), f"--pitch-method {self.pitch_method}: spectrum or vocoder"),
             (0 <= self.shard_mb <= MAX_SHARD_MB, f"--shard-mb {self.shard_mb}: 0 to {MAX_SHARD_MB} MB"),
+            (self.clips_per_shard >= 1, f"clips_per_shard {self.clips_per_shard}: 1 or more"),
         ]
         require(checks, DatasetError, "{} is possible")
 
@@ -79,4 +83,6 @@ class BuildSettings:
         for name in ("shard_mb", "parents"):
             if not told[name]:
                 del told[name]
+        if self.clips_per_shard == CLIPS_PER_SHARD:
+            del told["clips_per_shard"]
         return told
