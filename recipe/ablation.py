@@ -77,7 +77,7 @@ ROWS = (
     Row("production", "production", others=False),
     Row("others", "others"),
     Row("distillation", "others", distilled=True),
-    Row("report", "others", recipe="report"),
+    Row("report", "others", recipe="mfcc-cnn"),
 )
 
 
@@ -190,13 +190,13 @@ class Quiet(Watcher):
 def trained(row: Row, seed: int, asked: argparse.Namespace) -> Path:
     """Train the row with a seed, or go on with it; return the model folder."""
     out = asked.out / "models" / f"{row.name}-{seed}"
-    if row.recipe == "report":
+    if row.recipe == "mfcc-cnn":
         built = asked.out / "report-set"
         if not (built / INDEX).exists():
             pitch = (-2.0, -1.0, 0.0, 1.0, 2.0)
             manifest = solos(row, asked)
             dataset.build(manifest, built, dataset.BuildSettings(pitch=pitch, test=0.0, validation=0.1, per_class=0))
-        train(built, recipe="report", out=out, resume=True, seed=seed, watcher=Quiet())
+        train(built, recipe="mfcc-cnn", out=out, resume=True, seed=seed, watcher=Quiet())
         return out
     settings = {"epochs": asked.epochs, "steps_per_epoch": asked.steps}
     material = material_of(row, render(row, asked), asked)

@@ -66,7 +66,7 @@ def commands(per_class: int, epochs: int, source: str) -> Iterator[list[str]]:
     yield ["audioset", "verify", "clips"]
     yield ["dataset", "build", "clips/manifest.csv", "--out", "dataset", "--pitch=-1,0,1", "--seed", "1"]
     training = ["--epochs", str(epochs), "--learning-rate", "0.001", "--batch-size", "8"]
-    yield ["train", "dataset", "--recipe", "report", *training, "--out", "model"]
+    yield ["train", "dataset", "--recipe", "mfcc-cnn", *training, "--out", "model"]
     yield ["evaluate", "model", "dataset", "--out", "judged"]
 
 

@@ -179,5 +179,5 @@ def trained_model(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory)
     """The report's network, trained for a few seconds with a learning rate that suits so little material."""
     from whoplays.training.recipes import train
 
-    settings = {"recipe": "report", "epochs": 12, "learning_rate": 3e-4, "batch_size": 2}
+    settings = {"recipe": "mfcc-cnn", "epochs": 12, "learning_rate": 3e-4, "batch_size": 2}
     return made_once(tmp_path_factory, "model", lambda out: train(small_dataset, out=out, **settings))

@@ -34,7 +34,7 @@ from whoplays.training.watch import Watcher
 
 keras = load_keras()
 
-from whoplays.training.networks import default_network, drop_apart, report_network  # noqa: E402 - needs Keras
+from whoplays.training.networks import default_network, drop_apart, mfcc_cnn_network  # noqa: E402 - needs Keras
 
 FAST = {"epochs": 40, "learning_rate": 1e-4, "batch_size": 5, "seed": 7, "patience": 40}
 WAIT_S = 900
@@ -110,7 +110,7 @@ def test_two_take_the_steps_of_one_that_has_all_their_rows(shards: Path) -> None
         return np.concatenate([np.pad(part, (0, width - len(part)), constant_values=-1) for part in parts])
 
     def model() -> tuple[Any, Any]:
-        return report_network(20, 20, 3, dropout=0.0, activation=loss), keras.optimizers.Adam(1e-3)
+        return mfcc_cnn_network(20, 20, 3, dropout=0.0, activation=loss), keras.optimizers.Adam(1e-3)
 
     one, optimizer = model()
     alone = FusedSteps(one, optimizer, Objective(loss))
@@ -151,7 +151,7 @@ def test_moving_statistics_become_the_mean_of_all() -> None:
 
 def test_copies_that_have_come_apart_are_noticed() -> None:
     def work(exchange: Exchange) -> str:
-        model = report_network(20, 20, 3, seed=exchange.rank)
+        model = mfcc_cnn_network(20, 20, 3, seed=exchange.rank)
         try:
             settle(exchange, model)
         except ModelError as error:
@@ -173,7 +173,7 @@ def test_copies_that_have_come_apart_are_noticed() -> None:
 
 def test_each_drops_other_units() -> None:
     rows = np.ones((4, 20, 20), np.float32)
-    first, other = report_network(20, 20, 3, dropout=0.5), report_network(20, 20, 3, dropout=0.5)
+    first, other = mfcc_cnn_network(20, 20, 3, dropout=0.5), mfcc_cnn_network(20, 20, 3, dropout=0.5)
     drop_apart(other, 1)
     assert not np.allclose(first(rows, training=True), other(rows, training=True))
     assert np.allclose(first(rows), other(rows))
@@ -280,7 +280,7 @@ def disturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     from whoplays.cluster.train import train as train_on_cluster
 
     out, watcher = tmp_path_factory.mktemp("cluster") / "model", Disturbs()
-    done = train_on_cluster(shards, recipe="report", out=out, address="local", workers=2, watcher=watcher, **FAST)
+    done = train_on_cluster(shards, recipe="mfcc-cnn", out=out, address="local", workers=2, watcher=watcher, **FAST)
     yield out, watcher, done
 
 
@@ -292,7 +292,11 @@ def undisturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     def work(exchange: Exchange) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             epochs(
-                shards, out=out, settings=chosen("report", FAST | {"epochs": 12}), watcher=Watcher(), exchange=exchange
+                shards,
+                out=out,
+                settings=chosen("mfcc-cnn", FAST | {"epochs": 12}),
+                watcher=Watcher(),
+                exchange=exchange,
             )
 
     both(work)
@@ -339,7 +343,7 @@ def test_ctrl_c_keeps_the_best_and_one_machine_can_end_it(disturbed: tuple, shar
         (["--workers", "2"], UsageError, "--workers is for --cluster"),
         (["--cluster", "local", "--from", "default"], UsageError, "leave out --cluster"),
         (["--cluster", "local", "--epochs", "0"], UsageError, "--epochs 0: 1 to 100000 is possible"),
-        (["--cluster", "local", "--recipe", "jazz"], UsageError, "report or default is possible"),
+        (["--cluster", "local", "--recipe", "jazz"], UsageError, "must be one of: mfcc-cnn, default"),
     ],
 )
 @pytest.mark.ray

@@ -106,8 +106,8 @@ def test_the_command_exports(trained_model: Path, tmp_path: Path) -> None:
 
 
 def test_equal_weights_give_equal_bytes() -> None:
-    from whoplays.training.networks import report_network
+    from whoplays.training.networks import mfcc_cnn_network
 
-    first, second = (export.to_onnx(report_network(20, 20, 3, seed=4), frames=20, width=20) for _ in range(2))
+    first, second = (export.to_onnx(mfcc_cnn_network(20, 20, 3, seed=4), frames=20, width=20) for _ in range(2))
     assert first == second
-    assert first != export.to_onnx(report_network(20, 20, 3, seed=5), frames=20, width=20)
+    assert first != export.to_onnx(mfcc_cnn_network(20, 20, 3, seed=5), frames=20, width=20)

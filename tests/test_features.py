@@ -145,7 +145,7 @@ def test_pooling_keeps_the_order_of_time() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.03, 1.0, 10.0, 14.9])
-def test_the_report_network_always_reads_20_by_20(seconds: float) -> None:
+def test_the_mfcc_cnn_network_always_reads_20_by_20(seconds: float) -> None:
     assert features.compute(noise(int(seconds * RATE)), features.REPORT).shape == (20, 20)
 
 

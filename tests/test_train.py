@@ -20,7 +20,7 @@ from whoplays.training.batches import chunks, drawn_order
 from whoplays.training.checkpoint import CHECKPOINT
 from whoplays.training.framework import load_keras
 from whoplays.training.history import EarlyStopping
-from whoplays.training.mfcc_cnn import HISTORY, PLOT, ReportSettings, usable
+from whoplays.training.mfcc_cnn import HISTORY, PLOT, MfccCnnSettings, usable
 from whoplays.training.recipes import train
 from whoplays.training.run import Part, Run, deferred_interrupts
 from whoplays.training.scanned import ScannedSteps
@@ -29,7 +29,7 @@ from whoplays.training.watch import Watcher
 
 keras = load_keras()
 
-from whoplays.training.networks import CountedDropout, report_network  # noqa: E402 - needs Keras, which is loaded quietly above
+from whoplays.training.networks import CountedDropout, mfcc_cnn_network  # noqa: E402 - needs Keras, which is loaded quietly above
 
 BACKEND = keras.backend.backend()
 IN_ONE = {"tensorflow": FusedSteps, "jax": ScannedSteps}.get(BACKEND)
@@ -57,7 +57,7 @@ def run_steps(kind, model, split: Split, *, loss: str, batch_size: int = 2, rate
 
 
 def test_the_network_is_the_reports() -> None:
-    model = report_network(20, 20, 5)
+    model = mfcc_cnn_network(20, 20, 5)
     shapes = {layer.name: tuple(layer.output.shape[1:]) for layer in model.layers}
     assert shapes["conv_1"] == (18, 64) and shapes["conv_2"] == (7, 128) and shapes["flatten"] == (384,)
     assert shapes["dense_3"] == (256,) and shapes["dense_4"] == (128,) and shapes["probabilities"] == (5,)
@@ -70,7 +70,7 @@ def test_the_network_is_the_reports() -> None:
 
 
 def test_equal_seeds_give_equal_networks_and_others_do_not() -> None:
-    first, same, other = (report_network(20, 20, 5, seed=seed).get_weights() for seed in (1, 1, 2))
+    first, same, other = (mfcc_cnn_network(20, 20, 5, seed=seed).get_weights() for seed in (1, 1, 2))
     assert all((a == b).all() for a, b in zip(first, same, strict=True))
     assert not (first[0] == other[0]).all()
 
@@ -99,7 +99,7 @@ def test_dropout_drops_the_same_with_and_without_compilation() -> None:
 def test_fused_steps_train_as_plain_fit_does() -> None:
     """Same initial weights, order and dropout as `model.fit`: equal losses, metrics and weights, a short last batch included."""
     split = made_split(301)
-    ours, plain = report_network(20, 20, 3), report_network(20, 20, 3)
+    ours, plain = mfcc_cnn_network(20, 20, 3), mfcc_cnn_network(20, 20, 3)
     plain.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])
     expected = plain.fit(np.asarray(split.features), split.targets, batch_size=2, shuffle=False, verbose=0).history
     found = run_steps(IN_ONE, ours, split, loss="softmax")
@@ -114,7 +114,7 @@ def test_fused_and_plain_steps_agree_where_labels_are_unknown() -> None:
     split = made_split(61)
     split.targets[::3, 1] = np.nan
     split.targets[7] = np.nan
-    ours, plain = (report_network(20, 20, 3, activation="sigmoid") for _ in range(2))
+    ours, plain = (mfcc_cnn_network(20, 20, 3, activation="sigmoid") for _ in range(2))
     found = run_steps(IN_ONE, ours, split, loss="sigmoid", batch_size=8)
     expected = run_steps(PlainSteps, plain, split, loss="sigmoid", batch_size=8)
     assert found == pytest.approx(expected, rel=2e-3)
@@ -295,7 +295,7 @@ def test_a_sigmoid_gets_its_thresholds_from_validation(small_dataset: Path, tmp_
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(settings: dict) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(settings)).replace('_', '-')} .* is possible"):
-        ReportSettings(**settings)
+        MfccCnnSettings(**settings)
 
 
 def test_an_unknown_recipe_or_setting_is_refused(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_loss_that_explodes_is_told(tmp_path: Path) -> None:
     split.features[:] = 1e38
     part = Part(split, np.arange(8))
     run = Run(
-        model=report_network(20, 20, 3),
+        model=mfcc_cnn_network(20, 20, 3),
         optimizer=keras.optimizers.Adam(1.0),
         objective=Objective("softmax"),
         training=part,

@@ -82,12 +82,12 @@ def judged(model: Path | None, recordings: Sequence[Recording], labels: Sequence
 
 def from_scratch(recipe: str, source: Path, folder: Path, seed: int, *, epochs: int) -> Path:
     """Train a recipe on the same ten recordings a label, with the variants in pitch that the report makes."""
-    kind = "mfcc" if recipe == "report" else "logmel"
+    kind = "mfcc" if recipe == "mfcc-cnn" else "logmel"
     settings = dataset.BuildSettings(
-        features=kind, pitch=(-2.0, -1.0, 0.0, 1.0, 2.0) if recipe == "report" else (0.0,), test=0.0, validation=0.2
+        features=kind, pitch=(-2.0, -1.0, 0.0, 1.0, 2.0) if recipe == "mfcc-cnn" else (0.0,), test=0.0, validation=0.2
     )
     dataset.build(source, folder / "set", settings)
-    given = {"learning_rate": 3e-4, "epochs": 40} if recipe == "report" else {"epochs": epochs, "steps_per_epoch": 20}
+    given = {"learning_rate": 3e-4, "epochs": 40} if recipe == "mfcc-cnn" else {"epochs": epochs, "steps_per_epoch": 20}
     train(folder / "set", recipe=recipe, out=folder / "model", seed=seed, **given)
     return folder / "model"
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--from", dest="base", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--scratch", nargs="*", choices=("report", "default"), default=["report"])
+    parser.add_argument("--scratch", nargs="*", choices=("mfcc-cnn", "default"), default=["mfcc-cnn"])
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()

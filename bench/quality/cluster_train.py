@@ -1,6 +1,6 @@
 """One run in one process and in several on this machine: the same global batch, the same validation loss?
 
-    python -m bench cluster_train DATASET [--recipe report] [--workers 2] [--seeds 3] [--epochs 20] [--batch-size 32]
+    python -m bench cluster_train DATASET [--recipe mfcc-cnn] [--workers 2] [--seeds 3] [--epochs 20] [--batch-size 32]
 
 DATASET is a data set with at least as many shards of training as workers. Nothing is timed: on one machine more processes
 cannot be faster than its cores allow.
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace, seed: int, workers: int) -> list[dict[str, 
     """Return the history of one run."""
     settings: dict[str, Any] = {"epochs": options.epochs, "batch_size": options.batch_size, "seed": seed}
     settings["learning_rate"] = options.learning_rate
-    settings |= {"patience": options.epochs} if options.recipe == "report" else {}
+    settings |= {"patience": options.epochs} if options.recipe == "mfcc-cnn" else {}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "model")
         if workers == 1:
@@ -38,14 +38,14 @@ def run(options: argparse.Namespace, seed: int, workers: int) -> list[dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset")
-    parser.add_argument("--recipe", default="report", choices=["report", "default"])
+    parser.add_argument("--recipe", default="mfcc-cnn", choices=["mfcc-cnn", "default"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     options = parser.parse_args()
-    judged, pick = ("val_loss", min) if options.recipe == "report" else ("val_map", max)
+    judged, pick = ("val_loss", min) if options.recipe == "mfcc-cnn" else ("val_map", max)
     rows: list[dict[str, Any]] = []
     ends: dict[int, list[tuple[float, float]]] = {1: [], options.workers: []}
     for seed in range(options.seeds):

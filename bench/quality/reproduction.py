@@ -284,10 +284,10 @@ def _with_duets(material: Material, split: Split, rows: np.ndarray, seed: int) -
 
 
 def _run(training: Part, validation: Part, loss: str, seed: int, options: argparse.Namespace, factor: int) -> Run:
-    from whoplays.training.networks import report_network
+    from whoplays.training.networks import mfcc_cnn_network
 
     return Run(
-        model=report_network(20, 20, len(FAMILIES), activation=loss, seed=seed),
+        model=mfcc_cnn_network(20, 20, len(FAMILIES), activation=loss, seed=seed),
         optimizer=load_keras().optimizers.Adam(1e-5 * options.batch_size / 2),
         objective=Objective(loss),
         training=training,

@@ -1,6 +1,6 @@
 """`whoplays predict` on one 10 s file as a whole process, against a script that does the same with TensorFlow and librosa.
 
-    python -m bench startup [MODEL]     MODEL: a folder that `whoplays train --recipe report` made; else the one that ships
+    python -m bench startup [MODEL]     MODEL: a folder that `whoplays train --recipe mfcc-cnn` made; else the one that ships
 
 The peer is what the report's author would write: load the trained network with Keras, the file with librosa, compute MFCC,
 predict. A second row compares with a bare Python that imports only what predicting cannot do without.

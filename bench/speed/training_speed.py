@@ -36,7 +36,7 @@ from whoplays.training.together import Alone
 from whoplays.training.watch import Watcher
 
 keras = load_keras()
-from whoplays.training.networks import report_network  # noqa: E402 - Keras is loaded quietly first
+from whoplays.training.networks import mfcc_cnn_network  # noqa: E402 - Keras is loaded quietly first
 
 ARGUMENTS = ("--report-steps 400 --default-steps 5", "--bfloat16 --runs 5 --default-steps 4")
 BACKEND = keras.backend.backend()
@@ -91,11 +91,11 @@ def rows_of(name: str, steps: int, work: tuple[Callable[[], Any], ...], timed: T
 
 
 def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
-    """The recipe `report`: batch 2, Adam."""
+    """The recipe `mfcc-cnn`: batch 2, Adam."""
     part = mfcc_cnn.usable(found.split("training"), "softmax")[0]
     order, timed = drawn_order(len(part.rows), seed=0, epoch=1)[: 2 * steps], Timed()
-    step = make_steps(report_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), Alone())
-    fitted = report_network(20, 20, 3)
+    step = make_steps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), Alone())
+    fitted = mfcc_cnn_network(20, 20, 3)
     fitted.compile(keras.optimizers.Adam(1e-5), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])
     x, y = part.split.features[part.rows[order]], part.split.targets[part.rows[order]]
     held = list(chunks(part.split, part.rows[order], batch_size=2))
@@ -111,7 +111,7 @@ def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
     def fit() -> None:
         fitted.fit(x, y, batch_size=2, shuffle=False, verbose=0)
 
-    return rows_of("report, batch 2", steps, (ours, fit, again), timed, runs)
+    return rows_of("mfcc-cnn, batch 2", steps, (ours, fit, again), timed, runs)
 
 
 def default_run(found: dataset.Dataset, folder: Path, steps: int) -> Any:

@@ -20,7 +20,7 @@ from whoplays.training.steps import FusedSteps, Objective, Tally
 
 keras = load_keras()
 
-from whoplays.training.networks import report_network  # noqa: E402 - Keras is loaded quietly first
+from whoplays.training.networks import mfcc_cnn_network  # noqa: E402 - Keras is loaded quietly first
 
 ARGUMENTS = ("--steps 500 --runs 7",)
 SMALL = "--steps 100 --runs 2"
@@ -37,7 +37,7 @@ def made(n: int) -> Split:
 
 def plain(*, own_dropout: bool, **how: Any) -> Any:
     """The report's network, compiled as its author would; own_dropout: with Keras' own dropout layer."""
-    model = report_network(20, 20, 5)
+    model = mfcc_cnn_network(20, 20, 5)
     if own_dropout:
         model = keras.models.clone_model(model, clone_function=_with_keras_dropout)
     model.compile(keras.optimizers.Adam(1e-5), "categorical_crossentropy", metrics=list(METRICS), **how)
@@ -59,7 +59,7 @@ class Ours:
     """Epochs of fused steps over the rows in their order, read as in training."""
 
     def __init__(self) -> None:
-        self.steps = FusedSteps(report_network(20, 20, 5), keras.optimizers.Adam(1e-5), Objective("softmax"))
+        self.steps = FusedSteps(mfcc_cnn_network(20, 20, 5), keras.optimizers.Adam(1e-5), Objective("softmax"))
 
     def __call__(self, split: Split) -> dict[str, float]:
         tally = Tally()

@@ -5,7 +5,7 @@ Every message is one line that says what was seen, what the limit is and what to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def printable(text: str) -> str:
@@ -65,6 +65,29 @@ def require(checks: Iterable[tuple[bool, str]], kind: type[WhoplaysError], form:
     for fine, problem in checks:
         if not fine:
             raise kind(form.format(problem))
+
+
+def did_you_mean(word: str, known: Iterable[str], renamed: Mapping[str, str] | None = None) -> str:
+    """Return a suggestion to end an error message with.
+
+    Parameters
+    ----------
+    word : str
+        What was given and is not known.
+    known : iterable of str
+        The names that are.
+    renamed : mapping of str to str, optional
+        Former or common names, with the name that stands for each.
+
+    Returns
+    -------
+    str
+        "; did you mean NAME?", or "" when nothing is close.
+    """
+    from difflib import get_close_matches
+
+    close = [renamed[word]] if renamed and word in renamed else get_close_matches(word.lower(), list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:

@@ -36,12 +36,12 @@ def build(folder: Path) -> Scenario:
 
 
 def train(folder: Path) -> Scenario:
-    """`train --recipe report` for three epochs."""
+    """`train --recipe mfcc-cnn` for three epochs."""
     from whoplays import dataset
 
     settings = dataset.BuildSettings(test=0.25, validation=0.25)
     dataset.build(recordings(folder / "recordings"), folder / "in", settings, workers=1)
-    words = ["train", str(folder / "in"), "--recipe", "report", "--out", str(folder / "out"), "--epochs", "3"]
+    words = ["train", str(folder / "in"), "--recipe", "mfcc-cnn", "--out", str(folder / "out"), "--epochs", "3"]
     words += ["--batch-size", "3", "--learning-rate", "0.001"]
     imports = (
         "whoplays.cli",

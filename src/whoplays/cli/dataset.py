@@ -128,4 +128,4 @@ def _tell(summary) -> None:
         say(f"  left out: {len(summary.left_out)} files or rows (listed in {summary.folder / 'left-out.csv'})")
         for cause, count in Counter(item.cause for item in summary.left_out).most_common(5):
             say(f"            {count} x {cause}")
-    say(f"Data set in {summary.folder}. Next: whoplays train {summary.folder} --recipe report --out MODEL")
+    say(f"Data set in {summary.folder}. Next: whoplays train {summary.folder} --recipe mfcc-cnn --out MODEL")

@@ -88,7 +88,9 @@ def train(
     if base is not None:
         if cluster:
             raise UsageError("--from takes seconds on one machine; leave out --cluster")
-        _adapt(dataset, out, base, only_mine, settings | {"recipe": recipe} if recipe == "report" else settings, resume)
+        _adapt(
+            dataset, out, base, only_mine, settings | {"recipe": recipe} if recipe == "mfcc-cnn" else settings, resume
+        )
         return
     if only_mine:
         raise UsageError("--only-mine is for --from: it leaves out labels of the model that is trained from")
@@ -99,7 +101,7 @@ def train(
         go = partial(train_together, address=cluster, workers=workers)
     watcher = _watcher()
     try:
-        done = go(dataset, recipe=recipe or "report", out=out, resume=resume, watcher=watcher, **settings)
+        done = go(dataset, recipe=recipe or "mfcc-cnn", out=out, resume=resume, watcher=watcher, **settings)
     finally:
         watcher.close()
     _tell_trained(done, dataset, out)

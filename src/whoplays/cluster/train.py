@@ -49,7 +49,7 @@ NOTES = ".ray-train"  # a folder that Ray Train wants for itself; removed at the
 def train(
     dataset_folder: Place | str,
     *,
-    recipe: str = "report",
+    recipe: str = "mfcc-cnn",
     out: Path | str,
     address: str = LOCAL,
     workers: int = 0,

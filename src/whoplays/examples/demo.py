@@ -56,7 +56,7 @@ def run(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda lin
     tell(f"3. Training: the report's network, on {summary.rows['training']} examples")
     train(
         folder / "dataset",
-        recipe="report",
+        recipe="mfcc-cnn",
         out=folder / "model",
         resume=True,
         epochs=EPOCHS,

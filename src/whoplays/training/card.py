@@ -1,4 +1,4 @@
-"""The card of a model that the recipe `report` made."""
+"""The card of a model that the recipe `mfcc-cnn` made."""
 
 # ruff: noqa: E501 - the card's lines are as long as their sentences
 

@@ -1,4 +1,4 @@
-"""The recipe `report`: the student report's network, trained as the report trained it; every value can be set."""
+"""The recipe `mfcc-cnn`: the student report's network, trained as the report trained it; every value can be set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HISTORY, PLOT = "history.csv", "history.png"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportSettings:
+class MfccCnnSettings:
     """What can be set; the defaults are the report's.
 
     learning_rate: of Adam. batch_size: rows a step. epochs: at most. patience: epochs without a better validation loss
@@ -47,7 +47,7 @@ class ReportSettings:
     dropout: float = 0.5
     loss: Literal["softmax", "sigmoid"] = "softmax"
     seed: int = 0
-    name: str = "report"
+    name: str = "mfcc-cnn"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, before anything is read."""
@@ -76,10 +76,10 @@ class Trained:
     already_there: bool = False
 
 
-def train_report(
+def train_mfcc_cnn(
     dataset_folder: Place | str,
     out: Path | str,
-    settings: ReportSettings | None = None,
+    settings: MfccCnnSettings | None = None,
     *,
     resume: bool = False,
     watcher: Watcher | None = None,
@@ -88,10 +88,10 @@ def train_report(
     """Train on a data set and write a model folder, with history.csv and history.png beside the model.
 
     Killed at any time and run again with `resume`, it ends with the very same model. Ctrl-C keeps the best so far.
-    elsewhere: what goes through the epochs instead of this process, by `epochs_of_report`. Raises `DatasetError` for a
+    elsewhere: what goes through the epochs instead of this process, by `epochs_of_mfcc_cnn`. Raises `DatasetError` for a
     data set that does not fit, `UsageError` for a folder that holds another run.
     """
-    settings, watcher, out = settings or ReportSettings(), watcher or Watcher(), Path(out)
+    settings, watcher, out = settings or MfccCnnSettings(), watcher or Watcher(), Path(out)
     dataset = Dataset.open(dataset_folder)
     _check(dataset, settings)
     identity = _identity(dataset, settings)
@@ -108,8 +108,8 @@ def train_report(
         return _finish(run, dataset, settings)
 
 
-def epochs_of_report(
-    dataset_folder: Place, out: Path, settings: ReportSettings, *, watcher: Watcher, exchange: Exchange
+def epochs_of_mfcc_cnn(
+    dataset_folder: Place, out: Path, settings: MfccCnnSettings, *, watcher: Watcher, exchange: Exchange
 ) -> None:
     """Go through the epochs in one of several processes, each with its part of the shards.
 
@@ -122,7 +122,7 @@ def epochs_of_report(
     run.go()
 
 
-def _ended(dataset: Dataset, settings: ReportSettings, identity: dict[str, Any], out: Path, stopped: str) -> Run:
+def _ended(dataset: Dataset, settings: MfccCnnSettings, identity: dict[str, Any], out: Path, stopped: str) -> Run:
     """Return a run whose epochs were gone through elsewhere. Of the rows of training, only one shard is looked at."""
     shards = sum(entry["split"] == "training" for entry in dataset.index["shards"])
     training, _ = usable(dataset.split("training", part=(0, shards)), settings.loss)
@@ -153,10 +153,10 @@ def _check(dataset: Dataset, settings: ReportSettings) -> None:
         )
 
 
-def _identity(dataset: Dataset, settings: ReportSettings) -> dict[str, Any]:
+def _identity(dataset: Dataset, settings: MfccCnnSettings) -> dict[str, Any]:
     """Return what makes two runs the same; the number of epochs may be raised on the way."""
     told = {name: value for name, value in asdict(settings).items() if name not in ("epochs", "name")}
-    return {"recipe": "report", **told, "data set": fingerprint(dataset)}
+    return {"recipe": "mfcc-cnn", **told, "data set": fingerprint(dataset)}
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -188,7 +188,7 @@ def _finished(out: Path, identity: dict[str, Any], resume: bool) -> Trained | No
 
 def _prepare(
     dataset: Dataset,
-    settings: ReportSettings,
+    settings: MfccCnnSettings,
     identity: dict[str, Any],
     out: Path,
     watcher: Watcher,
@@ -221,7 +221,7 @@ def _prepare(
 
 def _run(
     dataset: Dataset,
-    settings: ReportSettings,
+    settings: MfccCnnSettings,
     training: Part,
     validation: Part,
     identity: dict[str, Any],
@@ -246,10 +246,10 @@ def _run(
     )
 
 
-def _network(dataset: Dataset, settings: ReportSettings, rank: int) -> Any:
-    from .networks import drop_apart, report_network
+def _network(dataset: Dataset, settings: MfccCnnSettings, rank: int) -> Any:
+    from .networks import drop_apart, mfcc_cnn_network
 
-    model = report_network(
+    model = mfcc_cnn_network(
         dataset.frames,
         dataset.settings.width,
         len(dataset.labels),
@@ -276,7 +276,7 @@ def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
     }
 
 
-def _finish(run: Run, dataset: Dataset, settings: ReportSettings) -> Trained:
+def _finish(run: Run, dataset: Dataset, settings: MfccCnnSettings) -> Trained:
     """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
     judged = run.judge(run.validation) if len(run.validation) else {}
     facts = _facts(run, settings, judged)
@@ -297,9 +297,9 @@ def _plot(run: Run) -> None:
     write_figure(history_figure(run.history.rows, best_epoch=run.stopping.best_epoch), run.folder / PLOT)
 
 
-def _facts(run: Run, settings: ReportSettings, judged: dict[str, float]) -> dict[str, Any]:
+def _facts(run: Run, settings: MfccCnnSettings, judged: dict[str, float]) -> dict[str, Any]:
     return {
-        "recipe": "report",
+        "recipe": "mfcc-cnn",
         "whoplays": __version__,
         "settings": asdict(settings),
         "identity": run.identity,
@@ -312,7 +312,7 @@ def _facts(run: Run, settings: ReportSettings, judged: dict[str, float]) -> dict
     }
 
 
-def _config(run: Run, dataset: Dataset, settings: ReportSettings, facts: dict[str, Any]) -> model_folder.ModelConfig:
+def _config(run: Run, dataset: Dataset, settings: MfccCnnSettings, facts: dict[str, Any]) -> model_folder.ModelConfig:
     """A softmax says from 0.5 that a label plays: at most one can. A sigmoid's thresholds come from validation."""
     thresholds = (0.5,) * len(dataset.labels)
     if settings.loss == "sigmoid" and len(run.validation):

@@ -70,7 +70,7 @@ def drop_apart(model: Any, rank: int) -> None:
             layer.seed += rank << 20
 
 
-def report_network(
+def mfcc_cnn_network(
     frames: int,
     width: int,
     n_labels: int,
@@ -107,7 +107,7 @@ def report_network(
     x = CountedDropout(dropout, seed=seed * 16 + 3, name="dropout_3")(dense(256, 3)(x))
     x = CountedDropout(dropout, seed=seed * 16 + 4, name="dropout_4")(dense(128, 4)(x))
     x = layers.Dense(n_labels, kernel_initializer=drawn(5), name="logits")(x)
-    return keras.Model(features, layers.Activation(activation, name="probabilities")(x), name="report")
+    return keras.Model(features, layers.Activation(activation, name="probabilities")(x), name="mfcc_cnn")
 
 
 def default_network(

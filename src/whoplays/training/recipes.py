@@ -1,6 +1,6 @@
 """A data set -> a model folder, by a recipe.
 
-`report` (mfcc_cnn.py) is the student report's network; `default` (default.py) is the recogniser that comes with the
+`mfcc-cnn` (mfcc_cnn.py) is the student report's network; `default` (default.py) is the recogniser that comes with the
 package. `steps` makes small batches cheap, `run` goes through the epochs, `checkpoint` survives a kill.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, did_you_mean
 from ..storage.address import Place
 from .together import Exchange
 from .watch import Elsewhere, Watcher
 
-RECIPES = ("report", "default")
+RECIPES = ("mfcc-cnn", "default")
+RENAMED = {"report": "mfcc-cnn"}  # former names, for a suggestion
 
 __all__ = ["RECIPES", "Watcher", "chosen", "epochs", "train"]
 
@@ -22,7 +23,7 @@ __all__ = ["RECIPES", "Watcher", "chosen", "epochs", "train"]
 def train(
     dataset_folder: Place | str,
     *,
-    recipe: str = "report",
+    recipe: str = "mfcc-cnn",
     out: Path | str,
     resume: bool = False,
     watcher: Watcher | None = None,
@@ -31,15 +32,15 @@ def train(
 ) -> Any:
     """Train `recipe` on a data set and write a model folder to `out`; return what the recipe tells of it.
 
-    settings: the recipe's own (`ReportSettings`, ...). resume: go on with an interrupted run in `out`. elsewhere: goes
+    settings: the recipe's own (`MfccCnnSettings`, ...). resume: go on with an interrupted run in `out`. elsewhere: goes
     through the epochs instead of this process (`whoplays.cluster.train`). Raises `UsageError` for a recipe or setting
     that does not exist, and what the recipe raises.
     """
     wanted = chosen(recipe, settings)
-    if recipe == "report":
-        from .mfcc_cnn import train_report
+    if recipe == "mfcc-cnn":
+        from .mfcc_cnn import train_mfcc_cnn
 
-        return train_report(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
+        return train_mfcc_cnn(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
     from .default import train_default
 
     return train_default(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
@@ -57,20 +58,22 @@ def epochs(dataset_folder: Place, *, out: Path, settings: Any, watcher: Watcher,
 
         epochs_of_default(dataset_folder, out, settings, watcher=watcher, exchange=exchange)
     else:
-        from .mfcc_cnn import epochs_of_report
+        from .mfcc_cnn import epochs_of_mfcc_cnn
 
-        epochs_of_report(dataset_folder, out, settings, watcher=watcher, exchange=exchange)
+        epochs_of_mfcc_cnn(dataset_folder, out, settings, watcher=watcher, exchange=exchange)
 
 
 def chosen(recipe: str, settings: dict[str, Any]) -> Any:
     """Return a recipe's settings. Raises `UsageError` for a recipe or setting that does not exist or cannot be."""
     kind: Any
-    if recipe == "report":
-        from .mfcc_cnn import ReportSettings as kind
+    if recipe == "mfcc-cnn":
+        from .mfcc_cnn import MfccCnnSettings as kind
     elif recipe == "default":
         from .default_settings import DefaultSettings as kind
     else:
-        raise UsageError(f"--recipe {recipe}: {' or '.join(RECIPES)} is possible")
+        raise UsageError(
+            f"--recipe {recipe}: must be one of: {', '.join(RECIPES)}{did_you_mean(recipe, RECIPES, RENAMED)}"
+        )
     if unknown := sorted(set(settings) - set(kind.__dataclass_fields__)):
         raise UsageError(
             f"{', '.join(unknown)}: not a setting of this recipe; it has {', '.join(kind.__dataclass_fields__)}"
