@@ -29,6 +29,7 @@ EXTRAS = (
     "tables",
     "tags",
     "listen",
+    "completion",
     "cluster",
     "quantise",
     "distil",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning: many times slower beside other work
@@ -103,6 +106,24 @@ def command_without(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S)
     assert done.returncode == 0, done.stderr
     return done
+
+
+class Ended(NamedTuple):
+    """How a command ended in this process, and what it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def invoke(*words: object) -> Ended:
+    """Run a command in this process, where tests can put stand-ins."""
+    from whoplays import cli
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = cli.run([str(word) for word in words])
+    return Ended(status, out.getvalue(), err.getvalue())
 
 
 def tone(frequency: float, seconds: float = 1.0, rate: int = RATE, level: float = 0.5) -> np.ndarray:

@@ -21,13 +21,12 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 pytest.importorskip("yt_dlp", reason="the extra 'audioset' is not installed")
 
 from standin import OUTCOMES, RATE, STEP_HZ, TONE_HZ, Site, make_ready
 
-from whoplays.cli import app
+from conftest import invoke
 from whoplays.dataset.sources import read_source
 from whoplays.errors import DownloadError, UsageError, WhoplaysError
 from whoplays.sources.audioset import PlannedClip
@@ -521,9 +520,9 @@ def test_nothing_is_ever_written_outside_the_folder(tmp_path):
     plan.write_text("video_id,start_s,end_s,family\n" + "\n".join(lines) + "\n")
     with Site() as site:
         words = ["audioset", "download", plan, "--out", out, "--source", site.template, "--rate", RATE]
-        done = CliRunner().invoke(app, list(map(str, words)))
+        done = invoke(*words)
         assert {path[-11:] for path in site.requests} == {"-rfabcdefgh", "--help_____"}
-    assert done.exit_code == 0, done.stderr
+    assert done.status == 0, done.stderr
     assert "11 malformed rows left out" in done.stderr
     assert files(tmp_path) == [
         "a/out/ledger.sqlite",
@@ -605,16 +604,16 @@ def test_verify_says_what_changed(tmp_path):
     assert told["abcdefghijk_0.flac"] == "is not in the manifest"
     assert "left over" in told[f".{names[3]}.abcd.part"]
     assert len(told) == 5
-    done = CliRunner().invoke(app, ["audioset", "verify", str(tmp_path)])
-    assert done.exit_code == 1 and len(done.stdout.splitlines()) == 5
+    done = invoke("audioset", "verify", tmp_path)
+    assert done.status == 1 and len(done.stdout.splitlines()) == 5
 
 
 @pytest.mark.parametrize("content", [None, "", "a,b\n1,2\n", "path,sha256,bytes\n../../etc/passwd,0,0\n"])
 def test_verify_of_a_folder_without_a_usable_manifest(tmp_path, content):
     if content is not None:
         (tmp_path / "manifest.csv").write_text(content)
-    done = CliRunner().invoke(app, ["audioset", "verify", str(tmp_path)])
-    assert done.exit_code == 1
+    done = invoke("audioset", "verify", tmp_path)
+    assert done.status == 1
 
 
 def test_a_dry_run_writes_nothing_and_asks_nobody(tmp_path):
@@ -622,8 +621,8 @@ def test_a_dry_run_writes_nothing_and_asks_nobody(tmp_path):
     write_plan_file(plan, clips(5))
     with Site() as site:
         words = ["audioset", "download", plan, "--out", out, "--source", site.template, "--dry-run"]
-        done = CliRunner().invoke(app, list(map(str, words)))
-        assert done.exit_code == 0 and "nothing was fetched" in done.stderr and not site.requests
+        done = invoke(*words)
+        assert done.status == 0 and "nothing was fetched" in done.stderr and not site.requests
         assert files(tmp_path) == ["plan.csv"]
         download(clips(2), [], out, settings(site))
         before = {name: (out / name).read_bytes() for name in files(out)}
@@ -637,8 +636,8 @@ def test_the_command_takes_stand_ins_from_beside_the_plan(tmp_path):
     write_plan_file(tmp_path / "plan.reserve.csv", clips(3, first=10))
     with Site({video(1): "404"}) as site:
         words = ["audioset", "download", plan, "--out", out, "--source", site.template, "--rate", RATE, "--jobs", 4]
-        done = CliRunner().invoke(app, list(map(str, words)))
-    assert done.exit_code == 0, done.stderr
+        done = invoke(*words)
+    assert done.status == 0, done.stderr
     assert "removed" in done.stderr and len(list(out.glob("piano/*.flac"))) == 3
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import write_tiny_model
+from conftest import invoke, write_tiny_model
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.evaluation import metrics
 from whoplays.evaluation.evaluate import METRICS, REPORT, evaluate
@@ -331,13 +331,9 @@ def test_bad_calls_are_one_line(trained_model: Path, small_dataset: Path, tmp_pa
 def test_the_command_says_the_figures_with_their_intervals(
     trained_model: Path, small_dataset: Path, tmp_path: Path
 ) -> None:
-    from typer.testing import CliRunner
-
-    from whoplays.cli import app
-
     arguments = ["evaluate", str(trained_model), str(small_dataset), "--out", str(tmp_path / "r"), "--draws", "50"]
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 0 and done.stdout == ""
+    done = invoke(*arguments)
+    assert done.status == 0 and done.stdout == ""
     assert re.search(r"accuracy: [01]\.\d+  \(95 %: ", done.stderr)
     assert 0 < done.stderr.index("set_exact: ") < done.stderr.index("loss: ")
     assert (tmp_path / "r" / REPORT).is_file()

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from conftest import invoke
 from whoplays.errors import ModelError, UsageError
 from whoplays.model import folder as model_folder
 from whoplays.training import export
@@ -97,12 +98,8 @@ def test_bad_calls_are_one_line(trained_model: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_exports(trained_model: Path, tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    from whoplays.cli import app
-
-    done = CliRunner().invoke(app, ["export", str(trained_model), "--out", str(tmp_path / "m.onnx")])
-    assert done.exit_code == 0 and "Checked at batch sizes 1 and 5" in done.stderr
+    done = invoke("export", trained_model, "--out", tmp_path / "m.onnx")
+    assert done.status == 0 and "Checked at batch sizes 1 and 5" in done.stderr
 
 
 def test_equal_weights_give_equal_bytes() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_formats import LABELS, PREDICTION
 from test_formats import PREDICTION as TWO  # drums (72 %) and guitar (100 %) play
 
+from conftest import invoke
 from whoplays.errors import UsageError
 from whoplays.inference.recogniser import Prediction, Segment
 from whoplays.results import query, table
@@ -109,9 +110,7 @@ def test_a_playlist_names_files_from_where_it_lies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", table.SUFFIXES)
-def test_the_command(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from whoplays.cli.find import find as command
-
+def test_the_command(suffix: str, tmp_path: Path) -> None:
     results = tmp_path / f"r{suffix}"
     rows = [
         {**replace(PREDICTION, path="b.wav").to_dict(), "seen": ""},
@@ -119,16 +118,13 @@ def test_the_command(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         {"path": "bad.wav", "error": "is empty", "seen": ""},
     ]
     table.write(results, lambda: rows, LABELS)
-    command(results, "drums and not strings", playlist=tmp_path / "p.m3u8", paths=False, limit=0)
-    out, told = capsys.readouterr()
-    assert out == "0.90  b.wav  drums 0.90, guitar 0.75\n"
-    assert "1 of 2 recordings" in told
+    done = invoke("find", results, "drums and not strings", "--playlist", tmp_path / "p.m3u8")
+    assert done.stdout == "0.90  b.wav  drums 0.90, guitar 0.75\n"
+    assert "1 of 2 recordings" in done.stderr
     assert "b.wav" in (tmp_path / "p.m3u8").read_text()
-    command(results, "drums or strings", playlist=None, paths=True, limit=1)
-    assert capsys.readouterr().out == "b.wav\n"
+    assert invoke("find", results, "drums or strings", "--paths", "--limit", 1).stdout == "b.wav\n"
     if suffix == ".csv":
-        with pytest.raises(UsageError, match="no shares"):
-            command(results, "drums.share > 0.1", playlist=None, paths=False, limit=0)
+        assert "no shares" in invoke("find", results, "drums.share > 0.1").stderr
 
 
 def test_the_prediction_read_back_is_the_one_searched() -> None:

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import whoplays
-from conftest import write_tiny_model
+from conftest import invoke, write_tiny_model
 from whoplays.errors import ModelError
 from whoplays.model import check as model_check
 from whoplays.model import folder as model_folder
@@ -381,17 +381,17 @@ def test_a_network_that_is_changed_after_it_was_checked_is_refused(tmp_path: Pat
         model_folder.Network(found)
 
 
-def test_models_check_tells_what_was_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from whoplays.cli import app
-
+def test_models_check_tells_what_was_verified(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "model")
     (folder / "payload.py").write_text("raise SystemExit(3)")
-    assert app(["models", "check", str(folder)], standalone_mode=False) in (0, None)
-    told = capsys.readouterr().out
+    done = invoke("models", "check", folder)
+    told = done.stdout
+    assert done.status == 0
     assert "4 operators of 3 kinds" in told and "not looked at: 'payload.py'" in told and told.endswith(": good\n")
     (folder / "card.md").write_text("another")
-    assert app(["models", "check", str(folder), str(tmp_path / "none")], standalone_mode=False) == 1
-    told = capsys.readouterr().err
+    done = invoke("models", "check", folder, tmp_path / "none")
+    told = done.stderr
+    assert done.status == 1
     assert "card.md is not the file" in told and "none: no such model folder" in told
 
 

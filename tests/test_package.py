@@ -114,7 +114,7 @@ def licences():
 def test_every_licence_is_known_and_allowed() -> None:
     module = licences()
     found = module.installed()
-    assert len(found) > 20 and {"numpy", "typer", "soundfile"} <= set(found)
+    assert len(found) > 20 and {"numpy", "av", "soundfile"} <= set(found)
     assert module.problems(found) == []
 
 

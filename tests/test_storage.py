@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import invoke
 from whoplays import dataset
 from whoplays.dataset import BuildSettings, Dataset
 from whoplays.errors import AudioError, DatasetError, UsageError
@@ -285,16 +286,12 @@ def test_a_killed_build_in_a_store_goes_on_to_the_same_bytes(store: Store, class
 def test_the_command_tells_in_one_line_what_is_wrong_with_a_store(
     store: Store, class_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from typer.testing import CliRunner
-
-    from whoplays.cli import app
-
     monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.3")
 
     def told(source: str, out: str) -> str:
-        done = CliRunner().invoke(app, ["dataset", "build", source, "--out", out, "--workers", "1"])
-        assert done.exit_code
-        return str(done.exception)
+        done = invoke("dataset", "build", source, "--out", out, "--workers", "1")
+        assert done.status
+        return done.stderr.strip().removeprefix("whoplays: ")
 
     inside = str(class_folders)
     assert told(f"s3://{BUCKET}/nothing", f"s3://{BUCKET}/set") == f"s3://{BUCKET}/nothing: no such folder or manifest"
@@ -308,14 +305,10 @@ def test_the_command_tells_in_one_line_what_is_wrong_with_a_store(
 def test_recordings_in_a_store_are_heard_as_those_on_a_disk(
     store: Store, class_folders: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    from typer.testing import CliRunner
-
-    from whoplays.cli import app
-
     def rows(of: str, out: Path, *more: str) -> list[dict[str, object]]:
         words = ["predict", of, "--model", str(tiny_model), "--out", str(out), "--jobs", "2", *more]
-        done = CliRunner().invoke(app, words)
-        assert done.exit_code == 0, done.output
+        done = invoke(*words)
+        assert done.status == 0, done.stderr
         found = [json.loads(line) for line in out.read_text().splitlines()]
         return [{**row, "path": Path(str(row["path"])).name, "seen": None} for row in found]
 
@@ -326,10 +319,10 @@ def test_recordings_in_a_store_are_heard_as_those_on_a_disk(
     before = store.requests["GET"]
     assert rows(far, tmp_path / "there.jsonl", "--resume") == expected
     assert store.requests["GET"] - before < 5, "what is known was fetched again"
-    told = CliRunner().invoke(app, ["predict", far, "--model", str(tiny_model), "--report", str(tmp_path / "r.html")])
-    assert "--report is for recordings on this machine" in str(told.exception)
-    told = CliRunner().invoke(app, ["predict", f"{far}/none.wav", "--model", str(tiny_model), "--format", "jsonl"])
-    assert json.loads(told.stdout) == {"path": f"{far}/none.wav", "error": "no such file"} and told.exit_code == 1
+    told = invoke("predict", far, "--model", tiny_model, "--report", tmp_path / "r.html")
+    assert "--report is for recordings on this machine" in told.stderr
+    told = invoke("predict", f"{far}/none.wav", "--model", tiny_model, "--format", "jsonl")
+    assert json.loads(told.stdout) == {"path": f"{far}/none.wav", "error": "no such file"} and told.status == 1
 
 
 def test_a_model_is_judged_on_a_data_set_in_a_store_as_on_one_on_a_disk(

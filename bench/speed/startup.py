@@ -81,5 +81,5 @@ def main() -> None:
         "Start-up: one 10 s file, whole process",
         rows,
         peer="see rows",
-        packages=("onnxruntime", "tensorflow", "keras", "librosa", "typer"),
+        packages=("onnxruntime", "tensorflow", "keras", "librosa"),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .inference.recogniser import Prediction, Recogniser, Segment
+    from .model.thresholds import Threshold
 
 # Nothing leaves the machine: ONNX Runtime (from 1.29 on) and Ray would tell their makers of models and machines, and keep
 # an identifier on the disk. They look at this when they are loaded; who sets it otherwise is heeded.
@@ -29,15 +30,16 @@ __version__ = "0.1.0"
 __all__ = ["Prediction", "Recogniser", "Segment", "WhoplaysError", "__version__", "load"]
 
 
-def load(model: str | Path | None = None, *, device: str = "cpu") -> Recogniser:
+def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Threshold | None = None) -> Recogniser:
     """Return a `Recogniser` for the model folder `model`, or for the model inside the package when it is None.
 
     device: what the network runs on ("cpu", "auto", "cuda", "coreml", ...); `Recogniser.notice` tells where it cannot.
+    threshold: in place of the model's own: a number from 0 to 1 for all labels, or {label: number}.
     Raises `ModelError` when the folder cannot be used, `UsageError` for an unknown device.
     """
     from .inference.recogniser import Recogniser
 
-    return Recogniser(model, device=device)
+    return Recogniser(model, device=device, threshold=threshold)
 
 
 def __getattr__(name: str):

@@ -1,18 +1,7 @@
-"""The command line: parse, call, print, exit status. The work is done elsewhere, and imported only when it is asked for."""
+"""A command line comes in; the work is called, results are printed, and an exit status goes out."""
 
 from __future__ import annotations
 
-from typing import Any
+from .main import main, run
 
-from .main import main
-
-__all__ = ["app", "main"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "app":  # with all its commands: for help, tests and the docs; a call loads only its own
-        from . import commands
-
-        commands.load()
-        return commands.app
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["main", "run"]

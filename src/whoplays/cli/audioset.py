@@ -2,49 +2,71 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
-import typer
-
 from ..errors import printable
-from .commands import app
-from .output import say
-
-audioset_app = typer.Typer(
-    help="AudioSet: choose clips by label, see how labels hang together, fetch them, check them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(audioset_app, name="audioset")
-
-_SEGMENTS = typer.Option(..., "--segments", help="AudioSet's segment list (CSV). Repeat for several.")
-_ONTOLOGY = typer.Option(..., "--ontology", help="AudioSet's ontology.json.")
-_FAMILY = typer.Option([], "--family", help="A family: brass, drums, guitar, piano, strings. Repeat. None: all five.")
-_INCLUDE = typer.Option([], "--include", help="A class from an AudioSet label (id or name), or CLASS=LABEL. Repeat.")
-_EXCLUDE = typer.Option([], "--exclude", help="A label that no clip may carry, or CLASS=LABEL. Repeat.")
-_DESCENDANTS = typer.Option(True, "--descendants/--no-descendants", help="Labels stand for all below them too.")
+from .output import INTERRUPTED, Progress, say, warn
+from .parser import Parser, number, whole
 
 
-@audioset_app.command()
-def plan(
-    segments: list[Path] = _SEGMENTS,
-    ontology: Path = _ONTOLOGY,
-    out: Path = typer.Option(..., "--out", help="The plan to write (CSV). Stand-ins go beside it: NAME.reserve.csv."),
-    family: list[str] = _FAMILY,
-    include: list[str] = _INCLUDE,
-    exclude: list[str] = _EXCLUDE,
-    descendants: bool = _DESCENDANTS,
-    exclusions: bool = typer.Option(True, "--exclusions/--no-exclusions", help="Families keep out what is not theirs."),
-    solo: bool = typer.Option(False, "--solo", help="Only clips with exactly one of the chosen classes."),
-    per_class: int | None = typer.Option(None, "--per-class", help="Clips of each class; none: all there are."),
-    reserve: float = typer.Option(1.0, "--reserve", help="Stand-ins planned for each clip of --per-class."),
-    seed: int = typer.Option(0, "--seed", help="Another seed draws other clips."),
-    clips_per_video: int = typer.Option(1, "--clips-per-video", help="1, or 0 for all."),
-) -> None:
-    """Choose clips from AudioSet's lists: by family or label, balanced, one of each video."""
-    from itertools import chain
+def _add_lists(parser: Parser) -> None:
+    group = parser.add_argument_group("AudioSet's files")
+    group.add_argument(
+        "--segments", type=Path, action="append", required=True, metavar="LIST.csv", help="Segment list; repeatable"
+    )
+    group.add_argument("--ontology", type=Path, required=True, metavar="ontology.json", help="Ontology of the labels")
 
+
+def _add_family(group) -> None:
+    group.add_argument("--family", action="append", default=[], help="Family to choose; repeatable; all without it")
+
+
+def _add_descendants(group) -> None:
+    group.add_argument(
+        "--no-descendants",
+        dest="descendants",
+        action="store_false",
+        help="Labels do not stand for the labels below them",
+    )
+
+
+def add_plan(parser: Parser) -> None:
+    """Add the arguments of `audioset plan`."""
+    parser.set_defaults(run=_plan)
+    parser.example = (
+        "whoplays audioset plan --segments balanced_train_segments.csv --ontology ontology.json"
+        " --per-class 100 -o plan.csv"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="PLAN.csv", help="Plan to write")
+    _add_lists(parser)
+    labels = parser.add_argument_group("Labels")
+    _add_family(labels)
+    labels.add_argument(
+        "--include", action="append", default=[], metavar="LABEL", help="A class from an AudioSet label, or CLASS=LABEL"
+    )
+    labels.add_argument(
+        "--exclude", action="append", default=[], metavar="LABEL", help="Label that no clip may carry, or CLASS=LABEL"
+    )
+    _add_descendants(labels)
+    labels.add_argument(
+        "--no-exclusions", dest="exclusions", action="store_false", help="Do not apply the families' own exclusions"
+    )
+    sampling = parser.add_argument_group("Sampling")
+    sampling.add_argument("--solo", action="store_true", help="Only clips with exactly one of the chosen classes")
+    sampling.add_argument("--per-class", type=whole(), metavar="N", help="Clips of each class; all without it")
+    sampling.add_argument(
+        "--reserve", type=number(), default=1.0, metavar="N", help="Replacements for each clip, in PLAN.reserve.csv"
+    )
+    sampling.add_argument(
+        "--clips-per-video", type=whole(), default=1, metavar="N", help="Clips of one video: 1, or 0 for all"
+    )
+    sampling.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling")
+
+
+def _plan(args: Namespace) -> None:
     from ..sources.audioset import (
         Draw,
         Ontology,
@@ -57,50 +79,51 @@ def plan(
     from ..sources.audioset.summary import describe_classes, describe_malformed, describe_plan
     from ..storage.files import make_folder
 
-    draw = Draw(per_class, reserve, seed, solo, clips_per_video)
-    known = Ontology.open(ontology)
-    classes = choose_classes(
-        known, families=family, include=include, exclude=exclude, descendants=descendants, exclusions=exclusions
-    )
-    lists = [SegmentList(path) for path in segments]
-    families = choose_classes(known, descendants=descendants, exclusions=exclusions)
+    draw = Draw(args.per_class, args.reserve, args.seed, args.solo, args.clips_per_video)
+    known = Ontology.open(args.ontology)
+    rules = {"descendants": args.descendants, "exclusions": args.exclusions}
+    classes = choose_classes(known, families=args.family, include=args.include, exclude=args.exclude, **rules)
+    lists = [SegmentList(path) for path in args.segments]
+    families = choose_classes(known, **rules)
     made = plan_from_lists(lists, classes, draw, judged=families)
-    make_folder(out.parent)
-    write_plan(out, made)
-    for line in chain(
-        describe_classes(classes, known),
-        describe_plan(made, known, per_class),
-        chain.from_iterable(map(describe_malformed, lists)),
-    ):
-        say(line)
-    more = f", {len(made.stand_ins):,} stand-ins: {reserve_path(out)}" if made.stand_ins else ""
-    say(f"{len(made.clips):,} clips: {out}{more}")
+    make_folder(args.out.parent)
+    write_plan(args.out, made)
+    _say_all(describe_classes(classes, known))
+    _say_all(describe_plan(made, known, args.per_class))
+    _say_all(chain.from_iterable(map(describe_malformed, lists)))
+    more = f", {len(made.stand_ins):,} stand-ins: {reserve_path(args.out)}" if made.stand_ins else ""
+    say(f"{len(made.clips):,} clips: {args.out}{more}")
 
 
-@audioset_app.command()
-def inspect(
-    segments: list[Path] = _SEGMENTS,
-    ontology: Path = _ONTOLOGY,
-    out: Path = typer.Option(..., "--out", help="Folder for the tables (CSV) and the figure (PNG, SVG)."),
-    family: list[str] = _FAMILY,
-    label: list[str] = typer.Option([], "--label", help="Any AudioSet label (id or name) to look at as well. Repeat."),
-    descendants: bool = _DESCENDANTS,
-    companions: int = typer.Option(8, "--companions", min=0, max=50, help="Most frequent other labels of each class."),
-) -> None:
-    """Show how labels hang together: which are found on the same clips, and how much oftener than by chance."""
-    from itertools import chain
+def add_inspect(parser: Parser) -> None:
+    """Add the arguments of `audioset inspect`."""
+    parser.set_defaults(run=_inspect)
+    parser.example = "whoplays audioset inspect --segments eval_segments.csv --ontology ontology.json -o labels"
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for tables (CSV) and figure (PNG, SVG)"
+    )
+    _add_lists(parser)
+    labels = parser.add_argument_group("Labels")
+    _add_family(labels)
+    labels.add_argument("--label", action="append", default=[], help="Any AudioSet label to examine too; repeatable")
+    _add_descendants(labels)
+    labels.add_argument(
+        "--companions", type=whole(0, 50), default=8, metavar="N", help="Most frequent other labels of each class"
+    )
 
+
+def _inspect(args: Namespace) -> None:
     from ..errors import missing_extra
     from ..sources.audioset import Ontology, SegmentList, choose_classes, find_dependencies
     from ..sources.audioset.summary import describe_dependencies, describe_malformed
     from ..storage.files import make_folder
 
-    known = Ontology.open(ontology)
-    classes = choose_classes(known, families=family, include=label, descendants=descendants)
-    lists = [SegmentList(path) for path in segments]
-    found = find_dependencies(chain.from_iterable(lists), classes, known, companions=companions)
-    make_folder(out)
-    found.write(out)
+    known = Ontology.open(args.ontology)
+    classes = choose_classes(known, families=args.family, include=args.label, descendants=args.descendants)
+    lists = [SegmentList(path) for path in args.segments]
+    found = find_dependencies(chain.from_iterable(lists), classes, known, companions=args.companions)
+    make_folder(args.out)
+    found.write(args.out)
     try:
         from ..results.drawing import write_figure
         from ..sources.audioset.cooccurrence_plot import cooccurrence_figure
@@ -108,119 +131,139 @@ def inspect(
         raise missing_extra("matplotlib", "audioset", "the figure (the tables are written)") from None
     figure = cooccurrence_figure(found)
     for ending in ("png", "svg"):
-        write_figure(figure, out / f"cooccurrence.{ending}")
+        write_figure(figure, args.out / f"cooccurrence.{ending}")
     for line in describe_dependencies(found):
         print(line)
-    for line in chain.from_iterable(map(describe_malformed, lists)):
-        say(line)
-    say(f"tables and figure: {out}")
+    _say_all(chain.from_iterable(map(describe_malformed, lists)))
+    say(f"tables and figure: {args.out}")
 
 
-_EXIT_INTERRUPTED = 130
+def add_download(parser: Parser) -> None:
+    """Add the arguments of `audioset download`."""
+    parser.set_defaults(run=_download)
+    parser.example = "whoplays audioset download plan.csv -o clips"
+    parser.more = "NAME.reserve.csv beside the plan holds replacements for clips that are gone."
+    parser.add_argument("plan", type=Path, metavar="PLAN.csv", help="Plan that `audioset plan` wrote")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for clips, ledger and manifest.csv"
+    )
+    parser.add_argument("--per-class", type=whole(), metavar="N", help="First N of each class; the others replace them")
+    parser.add_argument("--dry-run", action="store_true", help="Print what would be done; write and download nothing")
+    audio = parser.add_argument_group("Audio")
+    audio.add_argument("-f", "--format", choices=("flac", "ogg", "wav"), default="flac", help="File format")
+    audio.add_argument("--rate", type=whole(), default=44100, metavar="HZ", help="Sample rate in Hz")
+    audio.add_argument("--channels", type=whole(), default=1, metavar="N", help="Channels: 1 or 2")
+    audio.add_argument("--ffmpeg", metavar="PROGRAM", help="Program to use instead of the installed ffmpeg")
+    access = parser.add_argument_group("Access")
+    access.add_argument("--source", metavar="URL", help="URL with {video_id}: a mirror instead of the site")
+    access.add_argument("--cookies", type=Path, metavar="cookies.txt", help="Cookies of a browser that is logged in")
+    access.add_argument(
+        "--cookies-from-browser",
+        metavar="NAME",
+        help="Browser to take cookies from: firefox, chrome, ...; or BROWSER:PROFILE",
+    )
+    access.add_argument("--proxy", metavar="URL", help="Proxy: http://HOST:PORT")
+    pace = parser.add_argument_group("Pace and retries")
+    pace.add_argument("-j", "--jobs", type=whole(), default=4, metavar="N", help="Downloads in parallel")
+    pace.add_argument(
+        "--per-host", type=whole(), metavar="N", help="Requests to one host in parallel; as --jobs without it"
+    )
+    pace.add_argument(
+        "--pace", type=number(), metavar="S", help="Seconds between requests: 12, with cookies 2, a mirror 0.5"
+    )
+    pace.add_argument("--attempts", type=whole(), default=3, metavar="N", help="Attempts for each clip in one run")
+    pace.add_argument("--timeout", type=number(), default=60.0, metavar="S", help="Seconds for one transfer")
+    pace.add_argument(
+        "--retry", default="", metavar="CAUSES", help="Causes to retry, such as throttled,network; or all"
+    )
+    pace.add_argument(
+        "--stop-after", type=whole(), default=30, metavar="N", help="Stop when this many clips in a row are refused"
+    )
+    pace.add_argument(
+        "--cluster", default="", metavar="ADDRESS|local", help="Download on a Ray cluster, at one pace for all workers"
+    )
 
 
-@audioset_app.command()
-def download(
-    plan_file: Path = typer.Argument(..., metavar="PLAN.csv", help="The plan; NAME.reserve.csv beside it stands in."),
-    out: Path = typer.Option(..., "--out", help="Folder for the clips, the ledger and manifest.csv."),
-    source: str | None = typer.Option(None, "--source", help="URL with {video_id}: a mirror instead of the site."),
-    jobs: int = typer.Option(4, "--jobs", help="Clips fetched at once."),
-    per_host: int | None = typer.Option(None, "--per-host", help="Calls at once to one host; none: as --jobs."),
-    pace: float | None = typer.Option(
-        None, "--pace", help="Seconds between calls to the site; none: 12, with cookies 2, a mirror 0.5."
-    ),
-    attempts: int = typer.Option(3, "--attempts", help="Tries of a clip in one run, when another may help."),
-    timeout: float = typer.Option(60.0, "--timeout", help="Seconds for one transfer."),
-    retry: str = typer.Option("", "--retry", help="Causes to try again, as throttled,network; or all."),
-    stop_after: int = typer.Option(30, "--stop-after", help="Stop when so many clips in a row are refused."),
-    per_class: int | None = typer.Option(None, "--per-class", help="The first N of each class; the others stand in."),
-    file_format: str = typer.Option("flac", "--format", help="flac, ogg or wav."),
-    rate: int = typer.Option(44100, "--rate", help="Sample rate in Hz."),
-    channels: int = typer.Option(1, "--channels", help="1 or 2."),
-    cookies: Path | None = typer.Option(None, "--cookies", help="cookies.txt of a browser that is logged in."),
-    cookies_from_browser: str | None = typer.Option(
-        None, "--cookies-from-browser", help="firefox, chrome, ...; or BROWSER:PROFILE."
-    ),
-    proxy: str | None = typer.Option(None, "--proxy", help="http://HOST:PORT"),
-    ffmpeg: str | None = typer.Option(None, "--ffmpeg", help="The ffmpeg to use instead of the wheel's."),
-    cluster: str = typer.Option(
-        "", "--cluster", metavar="ADDRESS|local", help="Fetch on a Ray cluster, at one pace for all; local: Ray here."
-    ),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done; write nothing, ask nobody."),
-) -> None:
-    """Fetch the clips of a plan: only their seconds, measured, with a ledger that any later run goes on with."""
+def _download(args: Namespace) -> int:
     from ..sources.audioset import download as work
     from ..sources.audioset import read_plan, reserve_path
-    from ..sources.audioset.download.display import showing, summary
+    from ..sources.audioset.download.display import status_note, summary
     from ..sources.audioset.summary import describe_rows
 
     settings = work.Settings(
-        template=work.Template(source) if source is not None else work.Template(),
+        template=work.Template(args.source) if args.source is not None else work.Template(),
         access=work.Access(
-            cookies=work.read_cookies(cookies) if cookies else None,
-            cookies_from_browser=_browser(cookies_from_browser),
-            proxy=proxy,
+            cookies=work.read_cookies(args.cookies) if args.cookies else None,
+            cookies_from_browser=_browser(args.cookies_from_browser),
+            proxy=args.proxy,
         ),
-        jobs=jobs,
-        per_host=per_host,
-        pace_s=pace,
-        attempts=attempts,
-        timeout_s=timeout,
-        stop_after=stop_after,
-        retry=_causes(retry),
-        per_class=per_class,
-        ending=file_format.lower(),
-        rate=rate,
-        channels=channels,
-        ffmpeg=ffmpeg,
+        jobs=args.jobs,
+        per_host=args.per_host,
+        pace_s=args.pace,
+        attempts=args.attempts,
+        timeout_s=args.timeout,
+        stop_after=args.stop_after,
+        retry=_causes(args.retry),
+        per_class=args.per_class,
+        ending=args.format,
+        rate=args.rate,
+        channels=args.channels,
+        ffmpeg=args.ffmpeg,
     )
-    clips, malformed = read_plan(plan_file)
-    reserve = reserve_path(plan_file)
+    clips, malformed = read_plan(args.plan)
+    reserve = reserve_path(args.plan)
     stand_ins, more = read_plan(reserve) if reserve.exists() else ([], [])
-    for path, rows in ((plan_file, malformed), (reserve, more)):
+    for path, rows in ((args.plan, malformed), (reserve, more)):
         if rows:
             say(f"{path}: {len(rows):,} malformed rows left out")
-            for line in describe_rows(rows, len(rows)):
-                say(line)
-    if dry_run:
-        _say_all(summary(work.dry_run(clips, stand_ins, out, settings)))
+            _say_all(describe_rows(rows, len(rows)))
+    if args.dry_run:
+        _say_all(summary(work.dry_run(clips, stand_ins, args.out, settings)))
         say("nothing was fetched (--dry-run)")
-        return
+        return 0
     crew = None
-    if cluster:
+    if args.cluster:
         from ..cluster.download import crew as on_cluster
 
-        crew = on_cluster(cluster, out, settings)
-    with showing() as show:
-        outcome = work.download(clips, stand_ins, out, settings, show, crew)
+        crew = on_cluster(args.cluster, args.out, settings)
+    with Progress("Downloading", "clips") as bar:
+
+        def show(progress: work.Progress) -> None:
+            bar(progress.had, progress.wanted, status_note(progress))
+
+        outcome = work.download(clips, stand_ins, args.out, settings, show, crew)
     _say_all(summary(outcome))
-    say(f"{outcome.fetched:,} clips fetched in {outcome.seconds:.0f} s: {out / 'manifest.csv'}")
+    say(f"{outcome.fetched:,} clips fetched in {outcome.seconds:.0f} s: {args.out / 'manifest.csv'}")
     if outcome.interrupted:
-        say("whoplays: stopped; start again and it goes on")
-        raise typer.Exit(_EXIT_INTERRUPTED)
+        warn("stopped; run the same command to continue")
+        return INTERRUPTED
     if outcome.why_stopped:
-        say(f"whoplays: {outcome.why_stopped}")
-    if outcome.why_stopped or outcome.missing:
-        raise typer.Exit(1)
+        warn(outcome.why_stopped)
+    return 1 if outcome.why_stopped or outcome.missing else 0
 
 
-@audioset_app.command()
-def verify(folder: Path = typer.Argument(..., metavar="FOLDER", help="A folder that `download` has filled.")) -> None:
-    """Check the files of a download against its manifest, and say what changed."""
-    from ..sources.audioset.download import verify as check
+def add_verify(parser: Parser) -> None:
+    """Add the arguments of `audioset verify`."""
+    parser.set_defaults(run=_verify)
+    parser.example = "whoplays audioset verify clips"
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="Folder that `audioset download` filled")
 
-    listed, differences = check(folder)
+
+def _verify(args: Namespace) -> int:
+    from ..sources.audioset.download import verify
+
+    listed, differences = verify(args.folder)
     for difference in differences:
         print(printable(f"{difference.path}: {difference.what}"))
-    changed = {difference.path for difference in differences}
     if not differences:
-        say(f"{folder}: all {listed:,} files are as the manifest says")
-        return
-    say(f"{folder}: {listed:,} files in the manifest, {len(changed):,} differences")
-    raise typer.Exit(1)
+        say(f"{args.folder}: all {listed:,} files are as the manifest says")
+        return 0
+    changed = {difference.path for difference in differences}
+    say(f"{args.folder}: {listed:,} files in the manifest, {len(changed):,} differences")
+    return 1
 
 
-def _say_all(lines) -> None:
+def _say_all(lines: Iterable[str]) -> None:
     for line in lines:
         say(line)
 

@@ -3,79 +3,78 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated
+from argparse import Namespace
 
-import typer
-
-from ..errors import UsageError
-from .commands import app
-from .dataset import _numbers
-
-cluster = typer.Typer(help="Work on many machines (see --cluster of the other commands).", no_args_is_help=True)
-app.add_typer(cluster, name="cluster")
+from .options import add_model
+from .parser import Parser, number, numbers, whole
 
 
-@cluster.callback()
-def _group() -> None:
-    pass
+def add(parser: Parser) -> None:
+    """Add the arguments of `cluster estimate`."""
+    parser.set_defaults(run=_estimate)
+    parser.example = "whoplays cluster estimate recordings --clips 2000000 --nodes 10 --cores 16"
+    parser.more = "Measures a short sample on this machine; needs no Ray and no cluster."
+    parser.add_argument(
+        "source", metavar="SOURCE", help="Folder with one sub-folder per class, or CSV manifest; or s3://"
+    )
+    parser.add_argument(
+        "--clips", type=whole(), required=True, metavar="N", help="Clips, or recordings, of the whole job"
+    )
+    parser.add_argument("--work", choices=("build", "predict"), default="build", metavar="WORK", help="Job to estimate")
+    parser.add_argument("--sample", type=whole(), default=30, metavar="N", help="Recordings to measure")
+    parser.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object")
+    machines = parser.add_argument_group("Machines")
+    machines.add_argument("--nodes", type=whole(), default=1, metavar="N", help="Machines")
+    machines.add_argument("--cores", type=whole(), default=0, metavar="N", help="Cores of each; 0 for as many as here")
+    machines.add_argument(
+        "--efficiency", type=number(), metavar="RATIO", help="Speed of a core among busy ones, 0.01 to 1"
+    )
+    machines.add_argument(
+        "--bandwidth",
+        type=number(),
+        default=0.0,
+        metavar="MB/S",
+        help="Of the recordings' storage, for all nodes; 0: enough",
+    )
+    prices = parser.add_argument_group("Prices, in any currency")
+    prices.add_argument("--price", type=number(), default=0.0, metavar="X", help="Of a core for an hour")
+    prices.add_argument("--price-gb-month", type=number(), default=0.0, metavar="X", help="Of a GB stored for a month")
+    prices.add_argument("--price-gb", type=number(), default=0.0, metavar="X", help="Of a GB read from an object store")
+    prices.add_argument("--price-reads", type=number(), default=0.0, metavar="X", help="Of a million read requests")
+    prices.add_argument("--price-writes", type=number(), default=0.0, metavar="X", help="Of a million write requests")
+    job = parser.add_argument_group("Job, as of dataset build and predict")
+    job.add_argument("--features", choices=("mfcc", "logmel"), default="mfcc", metavar="TYPE", help="Feature type")
+    job.add_argument("--pitch", type=numbers, default=(0.0,), metavar="A,B,...", help="Semitones of each variant")
+    job.add_argument("--clip", type=number(), default=10.0, metavar="S", help="Seconds of a clip")
+    job.add_argument("--shard-mb", type=whole(), default=0, metavar="MB", help="Size of Arrow shards; 0 for .npy")
+    add_model(job)
 
 
-@cluster.command()
-def estimate(
-    source: Annotated[
-        str, typer.Argument(help="A manifest, or a folder with one sub-folder per class; a path or s3://...")
-    ],
-    clips: Annotated[int, typer.Option(metavar="N", help="Clips to build, or recordings to hear, in the end.")],
-    nodes: Annotated[int, typer.Option(metavar="K", help="Machines.")] = 1,
-    cores: Annotated[int, typer.Option(metavar="C", help="Cores of each; 0: as many as this one has.")] = 0,
-    work: Annotated[str, typer.Option(metavar="build|predict", help="What is to be done.")] = "build",
-    sample: Annotated[int, typer.Option(metavar="N", help="Recordings to measure.")] = 30,
-    features: Annotated[str, typer.Option(metavar="mfcc|logmel", help="As of dataset build.")] = "mfcc",
-    pitch: Annotated[str, typer.Option(help="As of dataset build, such as --pitch=-2,-1,0,1,2.")] = "0",
-    clip: Annotated[float, typer.Option(metavar="SECONDS", help="As of dataset build.")] = 10.0,
-    shard_mb: Annotated[int, typer.Option(help="As of dataset build.")] = 0,
-    model: Annotated[Path | None, typer.Option(help="With --work predict: a model folder.")] = None,
-    bandwidth: Annotated[
-        float, typer.Option(metavar="MB/S", help="Of the recordings' storage, for all nodes; 0: enough.")
-    ] = 0.0,
-    price: Annotated[float, typer.Option(metavar="PER_CORE_HOUR", help="In any currency.")] = 0.0,
-    price_gb_month: Annotated[float, typer.Option(help="Of storage.")] = 0.0,
-    price_gb: Annotated[float, typer.Option(help="Of network, for what is fetched from an object store.")] = 0.0,
-    price_reads: Annotated[float, typer.Option(help="Of a million requests that read.")] = 0.0,
-    price_writes: Annotated[float, typer.Option(help="Of a million requests that write.")] = 0.0,
-    efficiency: Annotated[
-        float | None, typer.Option(help="What a core does among busy ones, against one alone: 0.01 to 1.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Tell beforehand what N clips cost: hours, disk, requests, money; from a short sample, measured here. Needs no Ray."""
+def _estimate(args: Namespace) -> None:
     from ..cluster import estimate as estimates
     from ..cluster.estimate_text import text
     from ..dataset import BuildSettings
 
     asked = estimates.Asked(
-        clips=clips,
-        nodes=nodes,
-        cores=cores or os.cpu_count() or 1,
-        efficiency=estimates.EFFICIENCY if efficiency is None else efficiency,
-        bandwidth_mb_s=bandwidth,
-        price=price,
-        price_gb_month=price_gb_month,
-        price_gb=price_gb,
-        price_reads=price_reads,
-        price_writes=price_writes,
+        clips=args.clips,
+        nodes=args.nodes,
+        cores=args.cores or os.cpu_count() or 1,
+        efficiency=estimates.EFFICIENCY if args.efficiency is None else args.efficiency,
+        bandwidth_mb_s=args.bandwidth,
+        price=args.price,
+        price_gb_month=args.price_gb_month,
+        price_gb=args.price_gb,
+        price_reads=args.price_reads,
+        price_writes=args.price_writes,
     )
-    if work == "build":
-        settings = BuildSettings(features=features, pitch=_numbers(pitch, "--pitch"), clip_s=clip, shard_mb=shard_mb)
-        measured = estimates.build_sample(source, settings, recordings=sample, seed=seed)
-    elif work == "predict":
-        measured = estimates.hear_sample(source, model, recordings=sample, seed=seed)
+    if args.work == "build":
+        settings = BuildSettings(features=args.features, pitch=args.pitch, clip_s=args.clip, shard_mb=args.shard_mb)
+        measured = estimates.build_sample(args.source, settings, recordings=args.sample, seed=args.seed)
     else:
-        raise UsageError(f"--work {work}: build or predict is possible")
+        measured = estimates.hear_sample(args.source, args.model, recordings=args.sample, seed=args.seed)
     found = estimates.estimate(measured, asked)
-    if json_:
+    if args.json:
         import json
 
         print(json.dumps(found, indent=2))

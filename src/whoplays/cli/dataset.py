@@ -2,119 +2,117 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from argparse import ArgumentTypeError, Namespace
+from collections import Counter
+from typing import Any
 
-import typer
-
-from ..errors import UsageError
-from .commands import app
-from .output import say
-
-dataset_app = typer.Typer(no_args_is_help=True, help="Folders of recordings or a manifest -> a split set of features.")
-app.add_typer(dataset_app, name="dataset")
+from .output import Progress, say
+from .parser import Parser, number, numbers, whole
 
 
-def _numbers(text: str, flag: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{flag} {text}: numbers separated by commas are needed, such as {flag}=-2,-1,0,1,2") from None
-
-
-def _count(text: str | None) -> int | None:
-    if text is None or text.isascii() and text.isdigit() and int(text) > 0:
-        return None if text is None else int(text)
+def _count(text: str) -> int:
+    """Read a number of clips; 0 stands for all."""
     if text == "all":
         return 0
-    raise UsageError(f"--per-class {text}: a number of clips from 1, or all, is needed")
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise ArgumentTypeError(f"{text}: must be a number of clips from 1, or all")
 
 
-@dataset_app.command("build")
-def build(
-    source: Annotated[
-        str, typer.Argument(help="A folder with one sub-folder per class, or a CSV manifest; or its s3:// address.")
-    ],
-    out: Annotated[str, typer.Option(help="The folder (or s3:// address) to build in; an interrupted build goes on.")],
-    per_class: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|all", help="Clips of each class, picked at random; without it the smallest class decides."
-        ),
-    ] = None,
-    features: Annotated[
-        str, typer.Option(metavar="mfcc|logmel", help="mfcc: the report's 20 x 20; logmel: for the default recipe.")
-    ] = "mfcc",
-    pitch: Annotated[
-        str, typer.Option(help="Semitones of each variant of a training clip, such as --pitch=-2,-1,0,1,2.")
-    ] = "0",
-    pitch_method: Annotated[
-        str,
-        typer.Option(
-            metavar="spectrum|vocoder", help="From one spectrum, or librosa's phase vocoder as in the report."
-        ),
-    ] = "spectrum",
-    test: Annotated[float, typer.Option(help="Share of the clips that is kept for the test.")] = 0.2,
-    validation: Annotated[float, typer.Option(help="Share of the clips that training is judged on.")] = 0.1,
-    clip: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Longer files are cut into clips of this length.")
-    ] = 10.0,
-    seed: Annotated[int, typer.Option(help="Of the pick and the split.")] = 0,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes; 0: one per core. The result does not depend on it.")
-    ] = 0,
-    labels: Annotated[str, typer.Option(help="Labels to use and their order, separated by commas.")] = "",
-    parent: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=FAMILY", help="The family that a label of your own belongs to; repeat for more."),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE,...", help="Rows of a manifest to use; also !=. Repeatable; all must hold."),
-    ] = None,
-    shard_mb: Annotated[
-        int,
-        typer.Option(min=0, max=1024, help="Arrow shards of about that many MB (64 to 256 for clusters); 0: .npy."),
-    ] = 0,
-    cluster: Annotated[
-        str,
-        typer.Option(metavar="ADDRESS|local", help="Build on a Ray cluster; local: Ray on this machine. Same bytes."),
-    ] = "",
-    with_none: Annotated[
-        bool, typer.Option("--with-none", help="Keep recordings that hold none of the labels.")
-    ] = False,
-) -> None:
-    """Build a data set: pick, split by recording, then compute features and, for training, pitch variants."""
+def add(parser: Parser) -> None:
+    """Add the arguments of `dataset build`."""
+    parser.set_defaults(run=_build)
+    parser.example = "whoplays dataset build recordings -o dataset --pitch=-2,-1,0,1,2"
+    parser.more = (
+        "Recordings are split before they are augmented. An interrupted build continues; the bytes are the same."
+    )
+    parser.add_argument(
+        "source", metavar="SOURCE", help="Folder with one sub-folder per class, or CSV manifest; or s3://"
+    )
+    parser.add_argument("-o", "--out", required=True, metavar="FOLDER", help="Folder (or s3:// address) to build in")
+    choice = parser.add_argument_group("Clips")
+    choice.add_argument(
+        "--per-class",
+        type=_count,
+        metavar="N|all",
+        help="Clips of each class, sampled; as many as the smallest has without it",
+    )
+    choice.add_argument("--labels", default="", metavar="A,B,...", help="Labels to use, in this order")
+    choice.add_argument(
+        "--parent",
+        action="append",
+        default=[],
+        metavar="LABEL=FAMILY",
+        help="Family that a label of your own belongs to; repeatable",
+    )
+    choice.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE,...",
+        help="Rows of a manifest to use; also !=; repeatable",
+    )
+    choice.add_argument("--with-none", action="store_true", help="Keep recordings that have none of the labels")
+    choice.add_argument(
+        "--clip", type=number(), default=10.0, metavar="S", help="Seconds of a clip; longer files are cut"
+    )
+    split = parser.add_argument_group("Split")
+    split.add_argument("--test", type=number(), default=0.2, metavar="RATIO", help="Share of the clips for testing")
+    split.add_argument(
+        "--validation", type=number(), default=0.1, metavar="RATIO", help="Share of the clips for validation"
+    )
+    split.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling and splitting")
+    features = parser.add_argument_group("Features")
+    features.add_argument("--features", choices=("mfcc", "logmel"), default="mfcc", metavar="TYPE", help="Feature type")
+    features.add_argument(
+        "--pitch", type=numbers, default=(0.0,), metavar="A,B,...", help="Semitones of each variant of a training clip"
+    )
+    features.add_argument(
+        "--pitch-method", choices=("spectrum", "vocoder"), default="spectrum", metavar="NAME", help="Pitch shifting"
+    )
+    work = parser.add_argument_group("Processing")
+    work.add_argument("-j", "--workers", type=whole(), default=0, metavar="N", help="Processes; 0 for one per core")
+    work.add_argument(
+        "--shard-mb",
+        type=whole(0, 1024),
+        default=0,
+        metavar="MB",
+        help="Size of Arrow shards (64 to 256 for clusters); 0 for .npy",
+    )
+    work.add_argument(
+        "--cluster", default="", metavar="ADDRESS|local", help="Build on a Ray cluster; local: on this machine"
+    )
+
+
+def _build(args: Namespace) -> None:
     from .. import dataset
-    from .progress import progress
 
     settings = dataset.BuildSettings(
-        features=features,
-        clip_s=clip,
-        per_class=_count(per_class),
-        pitch=_numbers(pitch, "--pitch"),
-        pitch_method=pitch_method,
-        test=test,
-        validation=validation,
-        seed=seed,
-        labels=tuple(part.strip() for part in labels.split(",") if part.strip()),
-        parents=tuple(parent or ()),
-        where=tuple(where or ()),
-        with_none=with_none,
-        shard_mb=shard_mb,
+        features=args.features,
+        clip_s=args.clip,
+        per_class=args.per_class,
+        pitch=args.pitch,
+        pitch_method=args.pitch_method,
+        test=args.test,
+        validation=args.validation,
+        seed=args.seed,
+        labels=tuple(part.strip() for part in args.labels.split(",") if part.strip()),
+        parents=tuple(args.parent),
+        where=tuple(args.where),
+        with_none=args.with_none,
+        shard_mb=args.shard_mb,
     )
     engine = None
-    if cluster:
+    if args.cluster:
         from ..cluster import Cluster
 
-        engine = Cluster(cluster, workers=workers)
-    with progress("Building", "clips") as report:
-        summary = dataset.build(source, out, settings, workers=workers, engine=engine, on_progress=report)
-    _tell(summary)
+        engine = Cluster(args.cluster, workers=args.workers)
+    with Progress("Building", "clips") as bar:
+        summary = dataset.build(args.source, args.out, settings, workers=args.workers, engine=engine, on_progress=bar)
+    _print_summary(summary)
 
 
-def _tell(summary) -> None:
-    from collections import Counter
-
+def _print_summary(summary: Any) -> None:
     if summary.already_there:
         say(f"{summary.folder}: was built before from the same files and settings; nothing to do.")
     for split, rows in summary.rows.items():

@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from ..errors import UsageError
-from .commands import app
+from . import output
+from .options import add_language, add_model, add_threshold, threshold_of
 from .output import say
+from .parser import Parser, number
 
 if TYPE_CHECKING:
     from ..inference.live import Live
     from ..taxonomy.tree import Label
 
 
-@app.command()
-def listen(
-    model: Annotated[
-        Path | None, typer.Option(help="A model folder; without it, the model inside the package.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="Number or part of the name of an input.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after that long; without it, by Ctrl-C.")] = None,
-    devices: Annotated[bool, typer.Option("--devices", help="List the inputs and stop.")] = False,
-    format: Annotated[str, typer.Option(metavar="text|jsonl", help="Of what is printed at the end.")] = "text",
-    lang: Annotated[str, typer.Option(metavar="en|pl", help="Language of names.")] = "en",
-) -> None:
-    """Hear the microphone: who plays now, and at the end who played when."""
+def add(parser: Parser) -> None:
+    """Add the arguments of `listen`."""
+    parser.set_defaults(run=_listen)
+    parser.example = "whoplays listen --seconds 30 -f jsonl"
+    parser.more = "Shows live scores, and at the end (Ctrl-C) the result for the whole, as for a file (extra: listen)."
+    parser.add_argument("--device", metavar="INPUT", help="Number of an input, or part of its name")
+    parser.add_argument("--devices", action="store_true", help="List the inputs and exit")
+    parser.add_argument(
+        "--seconds", type=number(0.1), metavar="S", help="Seconds after which to stop; Ctrl-C without it"
+    )
+    add_model(parser)
+    add_threshold(parser)
+    parser.add_argument(
+        "-f", "--format", choices=("text", "jsonl"), default="text", metavar="FORMAT", help="Format of the result"
+    )
+    add_language(parser)
+
+
+def _listen(args: Namespace) -> None:
     from ..inference import live as listening
     from ..inference.recogniser import Recogniser
     from ..results.formats.data import JsonLines
     from ..results.formats.text import Text
     from ..results.terminal import Look
 
-    if lang not in ("en", "pl") or format not in ("text", "jsonl"):
-        raise UsageError(f"--lang {lang} --format {format}: en or pl, text or jsonl are possible")
-    if devices:
+    if args.devices:
         found = listening.devices()
         print("\n".join(found) if found else "no inputs")
         return
-    recogniser = Recogniser(model)
-    microphone = listening.Microphone(int(device) if device and device.isdigit() else device)
+    recogniser = Recogniser(args.model, threshold=threshold_of(args.threshold))
+    microphone = listening.Microphone(int(args.device) if args.device and args.device.isdigit() else args.device)
     say(f"Listening to {microphone.name} at {microphone.sample_rate} Hz; Ctrl-C stops")
-    answer = listening.listen(recogniser, microphone, show=_shower(recogniser.labels, lang), seconds=seconds)
-    if sys.stderr.isatty():
+    show = _shower(recogniser.labels, args.lang)
+    answer = listening.listen(recogniser, microphone, show=show, seconds=args.seconds)
+    if sys.stderr.isatty() and not output.quiet:
         sys.stderr.write("\n")
-    writer = JsonLines(recogniser.labels) if format == "jsonl" else Text(recogniser.labels, lang, Look.of(sys.stdout))
+    labels = recogniser.labels
+    writer = JsonLines(labels) if args.format == "jsonl" else Text(labels, args.lang, Look.of(sys.stdout))
     sys.stdout.write(writer.item(answer))
 
 
@@ -59,6 +65,8 @@ def _shower(labels: tuple[Label, ...], lang: str) -> Callable[[Live], None]:
     look = Look.of(sys.stderr)
 
     def show(live: Live) -> None:
+        if output.quiet:
+            return
         line = live_line(live.scores, labels, live.at, live.level_db, look or Look(), lang)
         sys.stderr.write(f"\r\x1b[K{line}" if look else f"{line}\n")
         sys.stderr.flush()

@@ -1,15 +1,84 @@
-"""What `whoplays` does with its arguments, and how errors reach people.
-
-A plain `predict` goes straight to work (see quick.py); for everything else the sub-command's module is loaded.
-"""
+"""Running a command, and how errors reach people: one line each, and the exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Sequence
 
 from ..errors import WhoplaysError
-from .output import say
+from . import output
+from .commands import parse
+from .output import INTERRUPTED, say, warn
+
+BROKEN_PIPE = 141
+
+
+def main() -> None:
+    """Run the command of this process, and end it with the exit status."""
+    if not os.environ.get("WHOPLAYS_DEBUG") and sys.argv[1:2] == ["predict"]:
+        _silence_decoders()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command line and return its exit status.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The command and its arguments, without the program's name.
+
+    Returns
+    -------
+    int
+        0 all good; 1 some recording or the work failed; 2 wrong usage; 130 interrupted; 141 nobody reads the output.
+    """
+    debug = bool(os.environ.get("WHOPLAYS_DEBUG"))
+    verbose, begun = False, time.monotonic()
+    try:
+        arguments = parse(_expanded(words))
+        output.quiet = arguments.quiet
+        verbose = arguments.verbose
+        status = int(arguments.run(arguments) or 0)
+        if verbose:
+            say(f"{time.monotonic() - begun:.2f} s")
+        return status
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except WhoplaysError as error:
+        if debug:
+            raise
+        warn(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        warn("stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        if debug:
+            raise
+        what = " ".join(str(error).split())[:300]
+        if verbose:
+            import traceback
+
+            traceback.print_exc()
+        warn(f"unexpected {type(error).__name__}: {what} (-v prints where; please report it)")
+        return 1
+    finally:
+        output.quiet = False
+
+
+def _expanded(words: Sequence[str]) -> list[str]:
+    """Return the words with patterns of file names replaced by what they match, which Windows leaves to the program."""
+    if os.name != "nt":
+        return list(words)
+    from glob import glob, has_magic
+
+    return [name for word in words for name in (sorted(glob(word)) if has_magic(word) else []) or [word]]  # noqa: PTH207
 
 
 def _silence_decoders() -> None:
@@ -24,48 +93,3 @@ def _silence_decoders() -> None:
     os.dup2(nowhere, 2)
     os.close(nowhere)
     sys.stderr = ours
-
-
-def _run(arguments: list[str]) -> int:
-    from . import quick
-
-    if request := quick.read(arguments):
-        from .predict_run import run
-
-        return run(request)
-    from . import commands
-
-    commands.load(arguments[0] if arguments else "")
-    try:
-        return int(commands.app(standalone_mode=True) or 0)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 1)
-
-
-def main() -> None:
-    """Run the command. Our own errors become one line on standard error; nobody sees a traceback unless WHOPLAYS_DEBUG is set."""
-    debug = bool(os.environ.get("WHOPLAYS_DEBUG"))
-    if not debug and sys.argv[1:2] == ["predict"]:
-        _silence_decoders()
-    try:
-        status = _run(sys.argv[1:])
-        if status == 130:  # the library below takes the interrupt, and says nothing
-            say("whoplays: stopped")
-    except WhoplaysError as error:
-        if debug:
-            raise
-        say(f"whoplays: {error}")
-        status = error.exit_status
-    except KeyboardInterrupt:
-        say("whoplays: stopped")
-        status = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    except Exception as error:
-        if debug:
-            raise
-        what = " ".join(str(error).split())[:300]
-        say(f"whoplays: unexpected {type(error).__name__}: {what} (WHOPLAYS_DEBUG=1 shows where; please report it)")
-        status = 1
-    sys.exit(status)

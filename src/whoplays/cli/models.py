@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from ..errors import ModelError
-from .commands import app
-from .output import say
-
-models = typer.Typer(help="Look after model folders.", no_args_is_help=True)
-app.add_typer(models, name="models")
+from .output import warn
+from .parser import Parser
 
 
-@models.callback()
-def _group() -> None:
-    pass
+def add(parser: Parser) -> None:
+    """Add the arguments of `models check`."""
+    parser.set_defaults(run=_check)
+    parser.example = "whoplays models check my-model"
+    parser.more = "Checks checksums, format and operators, then runs the network once in a sandbox."
+    parser.add_argument(
+        "folders",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FOLDER",
+        help="Model folders; the model inside the package without one",
+    )
 
 
-@models.command()
-def check(
-    folders: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FOLDER...", help="Model folders; without one, the model inside the package."),
-    ] = None,
-) -> None:
-    """Verify model folders without trusting them: checksums, format, what the network is made of; then try it, walled in."""
-    from ..model import check as model_check
+def _check(args: Namespace) -> int:
+    from ..model import check
     from ..model import folder as model_folder
 
     failed = False
-    for folder in folders or [model_folder.DEFAULT]:
+    for folder in args.folders or [model_folder.DEFAULT]:
         try:
-            for line in model_check.check(folder):
+            for line in check.check(folder):
                 print(line)
             print(f"{folder}: good")
         except ModelError as error:
             failed = True
-            say(f"whoplays: {error}")
-    raise typer.Exit(1 if failed else 0)
+            warn(str(error))
+    return 1 if failed else 0

@@ -1,97 +1,227 @@
-"""`whoplays predict`: its flags, for help and for every call that quick.py does not read."""
+"""`whoplays predict`: its flags, and which of them go together."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from ..errors import UsageError
+from .options import add_device, add_language, add_model, add_threshold, threshold_of
+from .output import say, warn
+from .parser import Parser, number, whole
+from .predict_run import Run
 
-from .commands import app
-from .predict_run import Request, run
+if TYPE_CHECKING:
+    from ..results.formats import Writer
+    from ..results.output import Output
+
+FORMATS = ("text", "json", "jsonl", "csv", "audacity", "jams", "rttm")
+_BY_SUFFIX = {".json": "json", ".txt": "text", ".jams": "jams", ".rttm": "rttm"}
+_TABLES = (".jsonl", ".csv", ".parquet")
 
 
-@app.command()
-def predict(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="PATH...", help="Recordings or folders; - reads one from standard input."),
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A model folder; without it, the model inside the package.")
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="text|json|jsonl|csv|audacity|jams|rttm", help="What is printed. [default: text, or as --out ends]"
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a file instead: .jsonl, .csv, .parquet; .json, .txt, .jams, .rttm."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the table in --out: skip what is in it and unchanged.")
-    ] = False,
-    retry: Annotated[
-        bool, typer.Option("--retry", help="With --resume: hear again what could not be used the last time.")
-    ] = False,
-    list_from: Annotated[
-        Path | None, typer.Option("--list", metavar="FILE", help="Paths, one a line; - reads them from standard input.")
-    ] = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Stay, and hear what is added to the folders, until stopped (Ctrl-C).")
-    ] = False,
-    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks with --watch.")] = Request.every,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures, sound and times, for offline.")
-    ] = None,
-    why: Annotated[
-        bool, typer.Option("--why", help="With --report: pictures of what each score hangs on (some seconds each).")
-    ] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.png|svg|html", help="Draw one recording: waveform, and a pie of its scores."),
-    ] = None,
-    write_tags: Annotated[
-        bool, typer.Option("--write-tags", help="Write who plays into each recording's tags, field WHOPLAYS.")
-    ] = False,
-    start: Annotated[float, typer.Option(min=0, help="Seconds into each recording to begin at.")] = Request.start,
-    end: Annotated[
-        float | None, typer.Option(help="Seconds into each recording to stop at; without it, its end.")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=0, help="Recordings heard at a time; 0: one per core.")] = Request.jobs,
-    lang: Annotated[str, typer.Option(metavar="en|pl", help="Language of names in text and labels.")] = Request.lang,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|coreml|...", help="What the network runs on; else the processor.")
-    ] = Request.device,
-    cluster: Annotated[
-        str, typer.Option(metavar="ADDRESS|local", help="Hear on a Ray cluster; local: Ray on this machine.")
-    ] = Request.cluster,
-) -> None:
-    """Tell which families play in recordings, and when."""
-    raise typer.Exit(
-        run(
-            Request(
-                paths=paths or [],
-                model=model,
-                format=format,
-                out=out,
-                resume=resume,
-                retry=retry,
-                list_from=list_from,
-                watch=watch,
-                every=every,
-                report=report,
-                why=why,
-                plot=plot,
-                write_tags=write_tags,
-                start=start,
-                end=end,
-                jobs=jobs,
-                lang=lang,
-                device=device,
-                cluster=cluster,
-            )
-        )
+def add(parser: Parser) -> None:
+    """Add the arguments of `predict`."""
+    parser.set_defaults(run=_predict)
+    parser.example = "whoplays predict song.mp3 folder/with/recordings -f jsonl -o results.jsonl"
+    parser.add_argument(
+        "paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders; - is standard input"
     )
+    source = parser.add_argument_group("Input")
+    source.add_argument(
+        "--list", dest="list_from", metavar="FILE", help="File of paths, one a line; - is standard input"
+    )
+    source.add_argument(
+        "--start", type=number(), default=0.0, metavar="S", help="Seconds into each recording to start at"
+    )
+    source.add_argument("--end", type=number(), metavar="S", help="Seconds into each recording to stop at")
+    source.add_argument(
+        "--watch", action="store_true", help="Stay, and predict what is added to the folders (Ctrl-C stops)"
+    )
+    source.add_argument(
+        "--every", type=number(0.05), default=5.0, metavar="S", help="Seconds between two looks of --watch"
+    )
+    model = parser.add_argument_group("Model")
+    add_model(model)
+    add_threshold(model)
+    add_device(model)
+    output = parser.add_argument_group("Output")
+    output.add_argument("-f", "--format", choices=FORMATS, metavar="FORMAT", help="Output format")
+    output.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="File to write: .jsonl, .csv, .parquet, .json, .txt, .jams or .rttm",
+    )
+    output.add_argument(
+        "--out-dir", type=Path, metavar="FOLDER", help="Folder for one file per recording, json without --format"
+    )
+    output.add_argument("--frames", action="store_true", help="Add the scores of each frame (json, jsonl, csv)")
+    output.add_argument("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
+    output.add_argument("--retry", action="store_true", help="With --resume: retry recordings that failed")
+    output.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="Page with player, plots and times, for offline use"
+    )
+    output.add_argument("--why", action="store_true", help="With --report: explain each score (some seconds each)")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="Plot of one recording: .png, .svg or .html")
+    output.add_argument("--write-tags", action="store_true", help="Write the labels into each recording's tag WHOPLAYS")
+    add_language(output)
+    processing = parser.add_argument_group("Processing")
+    processing.add_argument(
+        "-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core"
+    )
+    processing.add_argument(
+        "--cluster", default="", metavar="ADDRESS|local", help="Predict on a Ray cluster; local: on this machine"
+    )
+
+
+def _predict(args: Namespace) -> int:
+    """Return the exit status: 1 when a recording could not be used."""
+    with _undisturbed():
+        from ..inference import batch
+
+    _check_flags(args)
+    given = [*args.paths, *(_listed(args.list_from) if args.list_from else [])]
+    if not given:
+        raise UsageError(
+            "no recording is given: name recordings or folders, or --list FILE (see whoplays predict --help)"
+        )
+    kind = _kind(args)
+    found = {path: list(batch.recordings([path])) for path in given}
+    for path in (path for path, recordings in found.items() if not recordings):
+        warn(f"{path}: the folder holds no recordings")
+    names = [name for path in given for name in found[path]]
+    _check_names(names, kind, args)
+    with _undisturbed():
+        from ..inference.recogniser import Recogniser
+
+        recogniser = Recogniser(args.model, device=args.device, threshold=threshold_of(args.threshold))
+    if recogniser.notice:
+        warn(recogniser.notice)
+    run = Run(recogniser, args)
+    with _output(kind, run, given) as output:
+        todo = output.todo(names)
+        if skipped := len(set(names) - set(todo)):
+            say(f"{skipped} of {len(set(names))} recordings are done and unchanged")
+        output.write(run.results(todo, shown=bool(args.out or args.out_dir or not sys.stdout.isatty())))
+        if args.watch:
+            run.watch(output, given, names)
+        reported = output.reported(names, run.kept)
+    run.finish(len(names), reported)
+    return 1 if run.failed else 0
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Load modules and models without the garbage collector going through them, now or later: they stay to the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _check_flags(args: Namespace) -> None:
+    """Refuse flags that do not go together, before anything is loaded for them."""
+    if args.end is not None and args.end <= args.start:
+        raise UsageError(f"--end {args.end:g} is not after --start {args.start:g}")
+    if args.why and not args.report:
+        raise UsageError("--why shows its pictures in the report: add --report FILE.html")
+    if args.out and args.out_dir:
+        raise UsageError("--out and --out-dir do not go together: one file, or one for each recording")
+    if args.write_tags:
+        from ..results import tags
+
+        tags.check()
+    if args.cluster:
+        here = {"--watch": args.watch, "--report": args.report, "--plot": args.plot, "--frames": args.frames}
+        here["--device"] = args.device != "cpu"
+        if alone := [flag for flag, given in here.items() if given]:
+            raise UsageError(f"{alone[0]} works on this machine alone; leave out --cluster, or {alone[0]}")
+
+
+def _listed(source: str) -> list[str]:
+    from ..inference.batch import read_list
+
+    if source == "-":
+        return read_list(sys.stdin.buffer, "-")
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123 - a name, not a path of ours
+            return read_list(file, source)
+    except OSError as error:
+        raise UsageError(f"--list {source}: cannot be read ({error.strerror or error})") from None
+
+
+def _kind(args: Namespace) -> type[Writer] | None:
+    """Return the writer of the output, or None for a table on disk."""
+    from ..results import formats
+
+    suffix = args.out.suffix.lower() if args.out else ""
+    as_table = suffix in _TABLES and args.format in (None, suffix[1:]) and not args.frames
+    if args.out and suffix not in (*_TABLES, *_BY_SUFFIX) and not args.format:
+        names = ", ".join("*" + s for s in (*_TABLES, *_BY_SUFFIX))
+        raise UsageError(f"--out {args.out}: name it {names}, or give --format")
+    if (args.resume or args.retry) and not as_table:
+        raise UsageError("--resume and --retry go with --out FILE.jsonl, .csv or .parquet, without --frames")
+    if args.retry and not args.resume:
+        raise UsageError("--retry goes with --resume")
+    if as_table:
+        from ..results import table
+
+        table.check(args.out)
+        return None
+    default = "json" if args.out_dir else _BY_SUFFIX.get(suffix, suffix[1:]) or "text"
+    kind = formats.writer(args.format or default)
+    if args.frames and not kind.has_frames:
+        raise UsageError("--frames goes with --format json, jsonl or csv")
+    if args.watch and (args.out or not (kind.grows or args.out_dir)):
+        raise UsageError("--watch goes with text, jsonl, csv, rttm, --out-dir, or --out FILE.jsonl, .csv or .parquet")
+    return kind
+
+
+def _check_names(names: list[str], kind: type[Writer] | None, args: Namespace) -> None:
+    """Refuse recordings that the flags cannot be used with."""
+    from ..storage.address import is_address
+
+    local = {"--report": args.report, "--plot": args.plot, "--write-tags": args.write_tags}
+    flags = [flag for flag, value in local.items() if value]
+    if flags and (far := next(filter(is_address, names), "")):
+        raise UsageError(f"{flags[0]} is for recordings on this machine, not for {far}")
+    if kind and len(names) > 1 and not kind.many and not args.out_dir:
+        raise UsageError(f"{kind.__name__} holds one recording, and there are {len(names)}; add --out-dir FOLDER")
+    if args.plot and (len(names) != 1 or names[0] == "-"):
+        raise UsageError(f"--plot draws one recording from a file, and there are {len(names)}")
+    if names.count("-") > 1:
+        raise UsageError("standard input (-) can be read once")
+    if args.out_dir and "-" in names:
+        raise UsageError("--out-dir names results after files; standard input (-) has no name")
+
+
+def _output(kind: type[Writer] | None, run: Run, given: list[str]) -> Output:
+    from ..results.output import Folder, Stream
+
+    args, labels = run.args, run.recogniser.labels
+    if kind is None:
+        from ..results.table_output import Table
+
+        ids = [label.id for label in labels]
+        return Table(args.out, run.how, ids, resume=args.resume, retry=args.retry, tell=say)
+
+    def writer() -> Writer:
+        look = {}
+        if args.format in (None, "text") and not args.out and not args.out_dir and sys.stdout.isatty():
+            from ..results.terminal import Look
+
+            look = {"look": Look.of(sys.stdout)}
+        made = kind(labels, args.lang, **look)
+        made.frames = args.frames
+        return made
+
+    return Folder(args.out_dir, writer, given, tell=say) if args.out_dir else Stream(writer(), args.out, tell=say)

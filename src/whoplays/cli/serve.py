@@ -2,75 +2,75 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from argparse import Namespace
+from typing import Any
 
 from ..errors import missing_extra
-from .commands import app
-from .output import say
+from .options import add_device, add_model, add_threshold, threshold_of
+from .output import say, warn
+from .parser import Parser, from_environment, number, whole
 
 
-@app.command()
-def serve(
-    host: Annotated[
-        str,
-        typer.Option(envvar="WHOPLAYS_HOST", help="Address to listen at; other than this machine's own needs --token."),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="WHOPLAYS_PORT", help="Port; 0 takes a free one.")] = 8000,
-    model: Annotated[
-        Path | None,
-        typer.Option(envvar="WHOPLAYS_MODEL", help="A model folder; without it, the model inside the package."),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            envvar="WHOPLAYS_DEVICE",
-            metavar="auto|cpu|cuda|coreml|...",
-            help="What the network runs on; else the processor.",
-        ),
-    ] = "cpu",
-    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    workers: Annotated[
-        int, typer.Option(envvar="WHOPLAYS_WORKERS", help="Recordings heard at a time; 0: one per core.")
-    ] = 0,
-    queue: Annotated[int, typer.Option(envvar="WHOPLAYS_QUEUE", help="Recordings that may wait; then 503.")] = 32,
-    max_upload_mb: Annotated[int, typer.Option(envvar="WHOPLAYS_MAX_UPLOAD_MB", help="Largest upload, MiB.")] = 200,
-    max_files: Annotated[int, typer.Option(envvar="WHOPLAYS_MAX_FILES", help="Most files of one batch.")] = 20,
-    max_duration: Annotated[
-        float, typer.Option(envvar="WHOPLAYS_MAX_DURATION", help="Longest recording, or part of one, in seconds.")
-    ] = 3600.0,
-    time_limit: Annotated[
-        float, typer.Option(envvar="WHOPLAYS_TIME_LIMIT", help="Longest work on one recording, in seconds.")
-    ] = 120.0,
-    memory_mb: Annotated[
-        int, typer.Option(envvar="WHOPLAYS_MEMORY_MB", help="Most memory that one recording may take, MiB.")
-    ] = 1024,
-    upload_time: Annotated[
-        float, typer.Option(envvar="WHOPLAYS_UPLOAD_TIME", help="Longest that one upload may take, in seconds.")
-    ] = 300.0,
-    rate: Annotated[
-        int, typer.Option(envvar="WHOPLAYS_RATE", help="Recordings a minute from one address; 0: any number.")
-    ] = 120,
-    live: Annotated[int, typer.Option(envvar="WHOPLAYS_LIVE", help="Live sessions at a time.")] = 4,
-    token: Annotated[
-        str | None, typer.Option(envvar="WHOPLAYS_TOKEN", help="Callers must send it (better set by the variable).")
-    ] = None,
-    cors: Annotated[
-        list[str] | None, typer.Option(envvar="WHOPLAYS_CORS", help="Another origin whose pages may call.")
-    ] = None,
-    host_name: Annotated[
-        list[str] | None, typer.Option(envvar="WHOPLAYS_HOST_NAME", help="Another name this server goes by.")
-    ] = None,
-    proxy: Annotated[
-        bool, typer.Option(envvar="WHOPLAYS_PROXY", help="Believe X-Forwarded-For (a proxy of yours is in front).")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option(envvar="WHOPLAYS_FORCE", help="Listen beyond this machine without a token.")
-    ] = False,
-) -> None:
-    """Open a page, and an HTTP interface, that tell who plays when."""
+def add(parser: Parser) -> None:
+    """Add the arguments of `serve`."""
+    parser.set_defaults(run=_serve)
+    parser.example = "whoplays serve --open"
+    parser.more = "A page to drop recordings on, and POST /v1/predict behind it (extra: serve)."
+
+    def option(group: Any, *names: str, **settings: Any) -> None:
+        action = group.add_argument(*names, **settings)
+        from_environment(action, f"WHOPLAYS_{names[-1].strip('-').replace('-', '_').upper()}")
+
+    where = parser.add_argument_group("Address")
+    option(where, "--host", default="127.0.0.1", metavar="HOST", help="Address to listen at; others need --token")
+    option(where, "--port", type=whole(), default=8000, metavar="N", help="Port; 0 for a free one")
+    where.add_argument("--open", action="store_true", help="Open the page in the browser")
+    model = parser.add_argument_group("Model")
+    from_environment(add_model(model), "WHOPLAYS_MODEL")
+    from_environment(add_device(model), "WHOPLAYS_DEVICE")
+    add_threshold(model)
+    limits = parser.add_argument_group("Limits")
+    option(
+        limits,
+        "-j",
+        "--workers",
+        type=whole(),
+        default=0,
+        metavar="N",
+        help="Recordings in parallel; 0 for one per core",
+    )
+    option(limits, "--queue", type=whole(), default=32, metavar="N", help="Recordings that may wait; then 503")
+    option(limits, "--max-upload-mb", type=whole(), default=200, metavar="MIB", help="Largest upload in MiB")
+    option(limits, "--max-files", type=whole(), default=20, metavar="N", help="Maximum number of files in a batch")
+    option(limits, "--max-duration", type=number(), default=3600.0, metavar="S", help="Longest recording in seconds")
+    option(limits, "--time-limit", type=number(), default=120.0, metavar="S", help="Seconds of work on one recording")
+    option(limits, "--memory-mb", type=whole(), default=1024, metavar="MIB", help="Memory for one recording in MiB")
+    option(limits, "--upload-time", type=number(), default=300.0, metavar="S", help="Seconds for one upload")
+    option(limits, "--rate", type=whole(), default=120, metavar="N", help="Recordings a minute and address; 0: any")
+    option(limits, "--live", type=whole(), default=4, metavar="N", help="Live sessions in parallel")
+    access = parser.add_argument_group("Access")
+    option(access, "--token", metavar="TOKEN", help="Token that callers must send")
+    option(
+        access,
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="Another origin whose pages may call; repeatable",
+    )
+    option(
+        access,
+        "--host-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Another name of this server; repeatable",
+    )
+    option(access, "--proxy", action="store_true", help="Trust X-Forwarded-For of a proxy in front")
+    option(access, "--force", action="store_true", help="Listen beyond this machine without a token")
+
+
+def _serve(args: Namespace) -> None:
     try:
         import python_multipart  # noqa: F401 - the framework asks for it only when a route is called
 
@@ -80,32 +80,33 @@ def serve(
     from ..serve.settings import Settings
 
     settings = Settings(
-        host=host,
-        port=port,
-        model=model,
-        device=device,
-        workers=workers,
-        queue=queue,
-        max_upload_mb=max_upload_mb,
-        max_files=max_files,
-        max_duration_s=max_duration,
-        time_limit_s=time_limit,
-        memory_mb=memory_mb,
-        upload_time_s=upload_time,
-        rate=rate,
-        live=live,
-        token=token or None,
-        cors=tuple(cors or ()),
-        hosts=tuple(host_name or ()),
-        proxy=proxy,
-        force=force,
+        host=args.host,
+        port=args.port,
+        model=args.model,
+        device=args.device,
+        threshold=threshold_of(args.threshold),
+        workers=args.workers,
+        queue=args.queue,
+        max_upload_mb=args.max_upload_mb,
+        max_files=args.max_files,
+        max_duration_s=args.max_duration,
+        time_limit_s=args.time_limit,
+        memory_mb=args.memory_mb,
+        upload_time_s=args.upload_time,
+        rate=args.rate,
+        live=args.live,
+        token=args.token or None,
+        cors=tuple(args.cors),
+        hosts=tuple(args.host_name),
+        proxy=args.proxy,
+        force=args.force,
     )
 
     def ready(address: str) -> None:
         say(f"whoplays is listening at {address} (Ctrl-C stops it)")
-        if open_page:
+        if args.open:
             import webbrowser
 
             webbrowser.open(address)
 
-    run(settings, ready, lambda line: say(f"whoplays: {line}"))
+    run(settings, ready, warn)

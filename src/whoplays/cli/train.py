@@ -1,112 +1,101 @@
-"""`whoplays train`, `evaluate` and `export`."""
+"""`whoplays train`."""
 
 from __future__ import annotations
 
-import sys
-import time
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from ..errors import UsageError
-from .commands import app
-from .output import say
+from .output import INTERRUPTED, Progress, say
+from .parser import Parser, number, whole
 
-PLAIN_EVERY_S = 10.0
-INTERRUPTED = 130
+SETTINGS = ("epochs", "batch_size", "learning_rate", "patience", "dropout", "l2", "loss", "seed", "name")
 
 
-@app.command("train")
-def train(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            help="A data set that `whoplays dataset build` made; with --from, class folders or a manifest; or its s3:// address."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="default|MODEL",
-            help="Teach this model the labels of your recordings, in seconds: 10 of each are a start.",
-        ),
-    ] = None,
-    only_mine: Annotated[
-        bool, typer.Option("--only-mine", help="With --from: leave out labels that are not yours.")
-    ] = False,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="report|default", help="The report's network, or the one that comes with whoplays. [report]"
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most so many. [report: 50]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step. [report: 2]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam. [report: 0.00001]")] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Epochs without a better validation loss before it stops. [report: 10]")
-    ] = None,
-    dropout: Annotated[float | None, typer.Option(help="Share of units dropped in training. [report: 0.5]")] = None,
-    l2: Annotated[
-        float | None, typer.Option(help="Penalty on the weights of the dense layers. [report: 0.001]")
-    ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(metavar="softmax|sigmoid", help="One label a row, or any number of them. [report: softmax]"),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, dropout and the order of rows. [0]")] = None,
-    name: Annotated[str | None, typer.Option(help="The model's name. [the recipe's]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
-    cluster: Annotated[
-        str, typer.Option(metavar="ADDRESS|local", help="Train on a Ray cluster; local: Ray on this machine.")
-    ] = "",
-    workers: Annotated[
-        int, typer.Option(min=0, help="With --cluster: processes that share each batch; 0: one for each node.")
-    ] = 0,
-) -> None:
-    """Train a recogniser. Ctrl-C keeps the best so far; --resume goes on to the very same result."""
-    from ..training import recipes as training
+def add(parser: Parser) -> None:
+    """Add the arguments of `train`."""
+    parser.set_defaults(run=_train)
+    parser.example = "whoplays train dataset --recipe mfcc-cnn -o model"
+    parser.more = "Ctrl-C keeps the best epoch; --resume continues to the same result. Defaults below are of mfcc-cnn."
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="Data set, also s3://; with --from, class folders or a manifest"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="Model folder to write")
+    recipe = parser.add_argument(
+        "--recipe", choices=("mfcc-cnn", "default"), metavar="NAME", help="Network and training [default: mfcc-cnn]"
+    )
+    recipe.renamed = {"report": "mfcc-cnn"}  # type: ignore[attr-defined]
+    parser.add_argument("--name", metavar="NAME", help="Name of the model [default: the recipe's]")
+    parser.add_argument("--resume", action="store_true", help="Continue the interrupted run in --out")
+    settings = parser.add_argument_group("Training")
+    settings.add_argument("--epochs", type=whole(), metavar="N", help="Maximum number of epochs [default: 50]")
+    settings.add_argument("--batch-size", type=whole(), metavar="N", help="Rows in a batch [default: 2]")
+    settings.add_argument(
+        "--learning-rate", type=number(), metavar="X", help="Learning rate of Adam [default: 0.00001]"
+    )
+    settings.add_argument(
+        "--patience",
+        type=whole(),
+        metavar="N",
+        help="Epochs without a better validation loss before stopping [default: 10]",
+    )
+    settings.add_argument("--dropout", type=number(), metavar="RATIO", help="Dropout rate [default: 0.5]")
+    settings.add_argument("--l2", type=number(), metavar="X", help="L2 penalty on the dense layers [default: 0.001]")
+    settings.add_argument(
+        "--loss", choices=("softmax", "sigmoid"), metavar="NAME", help="One label a row, or any number of them"
+    )
+    settings.add_argument(
+        "--seed", type=whole(), metavar="N", help="Random seed for weights, dropout and the order of rows [default: 0]"
+    )
+    adapting = parser.add_argument_group("Adapting a model")
+    adapting.add_argument(
+        "--from",
+        dest="base",
+        metavar="default|MODEL",
+        help="Teach this model the labels of your recordings (10 of each)",
+    )
+    adapting.add_argument("--only-mine", action="store_true", help="With --from: leave out labels that are not yours")
+    cluster = parser.add_argument_group("Cluster")
+    cluster.add_argument(
+        "--cluster", default="", metavar="ADDRESS|local", help="Train on a Ray cluster; local: on this machine"
+    )
+    cluster.add_argument(
+        "--workers", type=whole(), default=0, metavar="N", help="Processes that share each batch; 0 for one per node"
+    )
 
-    given = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "patience": patience,
-        "dropout": dropout,
-        "l2": l2,
-        "loss": loss,
-        "seed": seed,
-        "name": name,
-    }
-    settings = {key: value for key, value in given.items() if value is not None}
-    if workers and not cluster:
+
+def _train(args: Namespace) -> int:
+    from ..training import recipes
+
+    settings = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    if args.workers and not args.cluster:
         raise UsageError("--workers is for --cluster: one machine trains in one process")
-    if base is not None:
-        if cluster:
+    if args.base is not None:
+        if args.cluster:
             raise UsageError("--from takes seconds on one machine; leave out --cluster")
-        _adapt(
-            dataset, out, base, only_mine, settings | {"recipe": recipe} if recipe == "mfcc-cnn" else settings, resume
-        )
-        return
-    if only_mine:
+        given = settings | {"recipe": args.recipe} if args.recipe == "mfcc-cnn" else settings
+        _adapt(args.dataset, args.out, args.base, args.only_mine, given, args.resume)
+        return 0
+    if args.only_mine:
         raise UsageError("--only-mine is for --from: it leaves out labels of the model that is trained from")
-    go: Any = training.train
-    if cluster:
+    go: Any = recipes.train
+    if args.cluster:
         from ..cluster.train import train as train_together
 
-        go = partial(train_together, address=cluster, workers=workers)
-    watcher = _watcher()
-    try:
-        done = go(dataset, recipe=recipe or "mfcc-cnn", out=out, resume=resume, watcher=watcher, **settings)
-    finally:
-        watcher.close()
-    _tell_trained(done, dataset, out)
-    if getattr(done, "stopped", "") == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        go = partial(train_together, address=args.cluster, workers=args.workers)
+    with Progress("Training", "steps") as bar:
+        done = go(
+            args.dataset,
+            recipe=args.recipe or "mfcc-cnn",
+            out=args.out,
+            resume=args.resume,
+            watcher=_watcher(bar),
+            **settings,
+        )
+    _print_result(done, args.dataset, args.out)
+    return INTERRUPTED if getattr(done, "stopped", "") == "interrupted" else 0
 
 
 def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[str, Any], resume: bool) -> None:
@@ -127,7 +116,7 @@ def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[st
     say(f"Model in {out}. Next: whoplays predict FILE --model {out}")
 
 
-def _tell_trained(done: Any, dataset: str, out: Path) -> None:
+def _print_result(done: Any, dataset: str, out: Path) -> None:
     if getattr(done, "already_there", False):
         say(f"{out}: this run is finished; nothing to do.")
     reasons = {
@@ -142,160 +131,37 @@ def _tell_trained(done: Any, dataset: str, out: Path) -> None:
     say(f"Model in {out}. Next: whoplays evaluate {out} {dataset} --out REPORT, or whoplays predict FILE --model {out}")
 
 
-@app.command("evaluate")
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    dataset: Annotated[
-        str, typer.Argument(help="A data set with the features that the model reads; or its s3:// address.")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder for metrics.json and report.html.")],
-    split: Annotated[str, typer.Option(metavar="test|validation|training", help="The rows to judge on.")] = "test",
-    draws: Annotated[int, typer.Option(help="Draws of recordings for the 95 % intervals; 0: none.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of those draws.")] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|coreml|...", help="What the network runs on; else the processor.")
-    ] = "cpu",
-) -> None:
-    """Judge a model on a data set: metrics.json, and report.html with the figures."""
-    from ..evaluation import evaluate as evaluation
-    from .progress import progress
-
-    with progress("Evaluating", "rows") as report:
-        done = evaluation.evaluate(
-            model, dataset, out, split=split, draws=draws, seed=seed, device=device, on_progress=report
-        )
-    if done.notice:
-        say(f"whoplays: {done.notice}")
-    data = done.facts["data_set"]
-    say(f"{done.facts['model']} on {data['rows']} rows of {data['recordings']} recordings ({split}):")
-    for name in (
-        *("set_exact", "set_f1", "set_wrong", "set_missed"),
-        *("average_precision_macro", "f1_macro", "accuracy", "precision", "recall", "loss"),
-    ):
-        say(f"{name:>24}: {_with_interval(done.facts, name)}")
-    say(f"Written: {out / evaluation.METRICS}, {out / evaluation.REPORT} (open it in a browser)")
-
-
-def _with_interval(facts: dict[str, Any], name: str) -> str:
-    value = facts["metrics"][name]
-    if value is None:
-        return "not defined here"
-    low, high = facts["intervals"].get(name, (None, None))
-    return f"{value:.3f}" + ("" if low is None else f"  (95 %: {low:.3f} to {high:.3f})")
-
-
-@app.command("export")
-def export(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The file to write; with --int8, the model folder.")],
-    int8: Annotated[
-        bool, typer.Option("--int8", help="A model folder in 8-bit whole numbers instead: a quarter of the size.")
-    ] = False,
-    recordings: Annotated[
-        Path | None, typer.Option("--like", metavar="FOLDER", help="With --int8: recordings like those it is for.")
-    ] = None,
-) -> None:
-    """Write a model folder as one ONNX file that ends in probabilities, checked beside the model."""
-    from ..training import export as exporting
-
-    if int8:
-        _quantise(model, out, recordings)
-        return
-    if recordings is not None:
-        raise UsageError("--like is for --int8: it says on which recordings the whole numbers are set")
-    facts = exporting.export(model, out)
-    frames = facts["frames"] or "any number of"
-    say(f"{facts['model']}: {facts['bytes']:,} bytes in {out}")
-    say(f"Reads features (batch, {frames} frames, values), gives probabilities (batch, labels).")
-    say(f"Checked at batch sizes 1 and 5: differs from the model folder by at most {facts['difference']:.1e}.")
-
-
-def _quantise(model: Path, out: Path, recordings: Path | None) -> None:
-    from ..training.quantise import quantise
-
-    facts = quantise(None if str(model) == "default" and not model.exists() else model, out, recordings)
-    say(f"{facts['model']}: {facts['bytes']:,} bytes in {out} ({facts['bytes_before']:,} before)")
-    say(f"Its scores differ by at most {facts['difference']:.2f} on the windows that the ranges were taken from.")
-
-
-def _watcher() -> Any:
+def _watcher(bar: Progress) -> Any:
     from ..training.recipes import Watcher
 
     class Terminal(Watcher):
-        """Shows a run: a live bar on a terminal, plain lines elsewhere; one line an epoch on both."""
+        """Shows a run: the progress of the epoch, and one line when it ends."""
 
         def __init__(self) -> None:
-            self._bar: Any = None
             self._epochs = 0
-            self._last = time.monotonic()
 
         def begin(self, facts: dict[str, Any]) -> None:
             self._epochs = facts["epochs"]
-            labels = ", ".join(facts["labels"])
-            said = f"{facts['training']} training rows, {facts['validation']} validation rows, labels: {labels}"
+            resumed = f"; continuing with epoch {facts['epoch']}" if facts["resumed"] else ""
             say(
-                f"{said}; {facts['steps']} steps an epoch"
-                + (f"; going on with epoch {facts['epoch']}" if facts["resumed"] else "")
+                f"{facts['training']} training rows, {facts['validation']} validation rows, "
+                f"labels: {', '.join(facts['labels'])}; {facts['steps']} steps an epoch{resumed}"
             )
             if unused := {split: n for split, n in facts.get("left_out", {}).items() if n}:
                 told = ", ".join(f"{n} of {split}" for split, n in unused.items())
                 say(f"Left out, for the loss needs other labels (see --loss): rows: {told}")
-            if sys.stderr.isatty():
-                self._bar = _bar()
-                self._bar.show("compiling the steps", 0, facts["steps"], "")
+            bar(0, facts["steps"], what="Compiling")
 
         def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
-            told = f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.3f}" if figures else ""
-            if self._bar is not None:
-                self._bar.show(f"epoch {epoch}/{self._epochs}", done, total, told)
-            elif time.monotonic() - self._last > PLAIN_EVERY_S:
-                self._last = time.monotonic()
-                say(f"epoch {epoch}/{self._epochs}: step {done} of {total}  {told}")
+            note = f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.3f}" if figures else ""
+            bar(done, total, note, what=f"Epoch {epoch}/{self._epochs}")
 
         def epoch(self, row: dict[str, float], *, best: bool) -> None:
             shown = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "steps", "seconds")]
             told = "  ".join([*shown, "*"] if best else shown)
-            self.say(f"epoch {row['epoch']:>3.0f}/{self._epochs} {row['seconds']:6.1f} s  {told}")
-            self._last = time.monotonic()
+            say(f"epoch {row['epoch']:>3.0f}/{self._epochs} {row['seconds']:6.1f} s  {told}")
 
         def say(self, message: str) -> None:
-            if self._bar is not None:
-                self._bar.say(message)
-            else:
-                say(message)
-
-        def close(self) -> None:
-            if self._bar is not None:
-                self._bar.close()
-                self._bar = None
+            say(message)
 
     return Terminal()
-
-
-class _bar:
-    """A bar for the epoch that is running, with its rate and time left, under the lines of those that are over."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
-        )
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task("", total=None, told="")
-        self._progress.start()
-
-    def show(self, what: str, done: int, total: int, told: str) -> None:
-        if self._progress.tasks[0].description != what:
-            self._progress.reset(self._task)
-        self._progress.update(self._task, description=what, completed=done, total=total, told=told)
-
-    def say(self, message: str) -> None:
-        self._progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
-
-    def close(self) -> None:
-        self._progress.stop()

@@ -15,6 +15,7 @@ from ..errors import UsageError
 from ..inference import batch
 from ..inference.recogniser import Failure, Prediction, Recogniser
 from ..model import folder as model_folder
+from ..model.thresholds import Threshold
 from ..results.formats import Result
 from ..runtime.processes import Engine
 from ..storage.address import is_address
@@ -29,6 +30,7 @@ class _Asked:
     paths: tuple[str, ...]
     start: float
     duration: float | None
+    threshold: Threshold | None
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,25 @@ class _Model:
 
 
 def hear(
-    engine: Engine, model: Path | None, names: Sequence[str], *, start: float = 0.0, duration: float | None = None
+    engine: Engine,
+    model: Path | None,
+    names: Sequence[str],
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    threshold: Threshold | None = None,
 ) -> Iterator[Result]:
     """Yield a result for each name, in order; predictions have no scores over time (`curve`).
 
     engine: entered already. model: a model folder, None for the one inside the package. Names are paths that every
-    worker can read. Raises `UsageError` for standard input, which only this process has.
+    worker can read. threshold: as of `Recogniser`. Raises `UsageError` for standard input, which only this process has.
     """
     if "-" in names:
         raise UsageError("standard input (-) cannot be heard by a cluster; leave out --cluster")
     folder = model_folder.read(model).folder
     sent = _Model((folder / model_folder.CONFIG).read_bytes(), (folder / model_folder.NETWORK).read_bytes())
     groups = [tuple(names[first : first + HEARD_AT_ONCE]) for first in range(0, len(names), HEARD_AT_ONCE)]
-    asked = [_Asked(tuple(map(_everywhere, group)), start, duration) for group in groups]
+    asked = [_Asked(tuple(map(_everywhere, group)), start, duration, threshold) for group in groups]
     waiting: dict[int, list[dict[str, Any]]] = {}
     following = 0
     for number, told in engine.map(functools.partial(_heard, sent), asked):
@@ -83,6 +91,8 @@ def _result(name: str, values: dict[str, Any]) -> Result:
 def _heard(model: _Model, asked: _Asked) -> list[dict[str, Any]]:
     """Hear the recordings, in a process of the cluster."""
     recogniser = _recogniser(model.name, model)
+    if asked.threshold is not None:
+        recogniser = recogniser.with_threshold(asked.threshold)
     found = batch.hear(recogniser, asked.paths, start=asked.start, duration=asked.duration, jobs=1)
     return [result.to_dict() for result in found]
 

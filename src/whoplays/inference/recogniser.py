@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -15,7 +17,9 @@ from .. import features
 from ..audio import quality, reading
 from ..errors import AudioError, UsageError
 from ..model import folder as model_folder
+from ..model import thresholds
 from ..model.pooling import attended
+from ..model.thresholds import Threshold
 from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
 from .segmentation import TimelineSettings, stretches
@@ -126,14 +130,46 @@ class Failure:
 class Recogniser:
     """A model, ready to hear. Safe to use from several threads."""
 
-    def __init__(self, model: str | os.PathLike[str] | None = None, *, threads: int = 1, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        threads: int = 1,
+        device: str = "cpu",
+        threshold: Threshold | None = None,
+    ) -> None:
         """Read the model folder (None: the model inside the package). Raises `ModelError`, `UsageError`.
 
-        threads: of one call of the network. device: "cpu", "auto", "cuda", ... (model/device.py).
+        threads: of one call of the network. device: "cpu", "auto", "cuda", ... (model/device.py). threshold: in place of
+        the model's own: a number from 0 to 1 for all labels, or {label: number} (model/thresholds.py).
         """
         self._bundle, self._network = model_folder.load(
             None if model is None else Path(model), threads=threads, device=device
         )
+        self._config = self._bundle.config
+        if threshold is not None:
+            self._set_threshold(threshold)
+
+    def _set_threshold(self, threshold: Threshold) -> None:
+        limits = thresholds.resolve(threshold, [label.id for label in self.labels], self._config.thresholds)
+        self._config = replace(self._config, thresholds=limits)
+
+    def with_threshold(self, threshold: Threshold) -> Self:
+        """Return a recogniser with the same network and other thresholds.
+
+        Parameters
+        ----------
+        threshold : float or mapping of str to float
+            A number from 0 to 1 for all labels, or numbers by label id; the others keep theirs.
+
+        Raises
+        ------
+        UsageError
+            For a number outside 0 to 1, or a label that the model does not have.
+        """
+        other = copy(self)
+        other._set_threshold(threshold)
+        return other
 
     @property
     def notice(self) -> str:
@@ -142,13 +178,16 @@ class Recogniser:
 
     @property
     def config(self) -> model_folder.ModelConfig:
-        """The model's configuration."""
-        return self._bundle.config
+        """The model's configuration, with the thresholds in use."""
+        return self._config
 
     @property
     def fingerprint(self) -> str:
-        """What tells this model from any other, or from itself with other thresholds: its configuration's SHA-256."""
-        return sha256_of(self._bundle.folder / model_folder.CONFIG)
+        """What tells this model from any other, or from itself with other thresholds: a SHA-256."""
+        digest = sha256_of(self._bundle.folder / model_folder.CONFIG)
+        if self._config.thresholds == self._bundle.config.thresholds:
+            return digest
+        return sha256(f"{digest} {self._config.thresholds}".encode()).hexdigest()
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -160,17 +199,28 @@ class Recogniser:
         return self._network.run(features)["logits"]
 
     def predict(
-        self, source: Source, *, sample_rate: int | None = None, start: float = 0.0, duration: float | None = None
+        self,
+        source: Source,
+        *,
+        sample_rate: int | None = None,
+        start: float = 0.0,
+        duration: float | None = None,
+        threshold: Threshold | None = None,
     ) -> Prediction:
         """Hear one recording, or the part of it from `start` for `duration` seconds.
 
         source: a path, a binary file that can seek, or samples (n,) or (n, channels) from -1 to 1 with their
         `sample_rate` in Hz. Only one window is held at a time. Times in the result count from the start of the recording.
+        threshold: for this call, as of `with_threshold`.
         Raises `AudioError` for a recording that cannot be used, `UsageError` for a call that cannot be meant.
         """
         if not 0 <= start < float("inf") or not (duration is None or 0 < duration < float("inf")):
             raise UsageError(
                 f"a part from {start} s for {duration} s cannot be cut out; give 0 or more, and more than 0"
+            )
+        if threshold is not None:
+            return self.with_threshold(threshold).predict(
+                source, sample_rate=sample_rate, start=start, duration=duration
             )
         if isinstance(source, np.ndarray) or not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
             return self._predict_samples(np.asarray(source), sample_rate, start, duration)

@@ -86,7 +86,9 @@ class _Door:
         async with self._loading:
             if self._listener is None:
                 settings = self.app.state.settings
-                self._listener = await asyncio.to_thread(Listener, settings.model, device=settings.device)
+                self._listener = await asyncio.to_thread(
+                    Listener, settings.model, device=settings.device, threshold=settings.threshold
+                )
         return self._listener
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ModelError
@@ -68,7 +68,8 @@ class Worker:
         ours.setblocking(False)
         worker = cls(process, ours)
         model = None if settings.model is None else str(settings.model.resolve())
-        worker._send({"model": model, "device": settings.device, "memory_mb": settings.memory_mb})
+        order = {"model": model, "device": settings.device, "memory_mb": settings.memory_mb}
+        worker._send({**order, "threshold": settings.threshold})
         return worker
 
     def _send(self, message: dict[str, Any], file: int | None = None) -> None:
@@ -280,10 +281,16 @@ class Pool:
 
 
 def check_model(settings: Settings) -> Any:
-    """Return the model's configuration, read without starting anything. Raises `ModelError`."""
+    """Return the model's configuration with the thresholds in use, without starting anything.
+
+    Raises `ModelError`, `UsageError` for thresholds that do not fit the model.
+    """
     from ..model import folder as model_folder
+    from ..model.thresholds import resolve
 
     try:
-        return model_folder.read(settings.model).config
+        config = model_folder.read(settings.model).config
+        limits = resolve(settings.threshold, [label.id for label in config.labels], config.thresholds)
+        return replace(config, thresholds=limits)
     except ModelError as error:
         raise ModelError(f"{error}" if settings.model else f"{error}; name one with --model") from None

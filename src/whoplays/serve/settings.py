@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,8 @@ MIB = 1 << 20
 class Settings:
     """A server's settings; the command's flags and environment variables carry the same names.
 
-    model: a model folder; None: the model inside the package. device: what its network runs on (model/device.py). workers:
+    model: a model folder; None: the model inside the package. device: what its network runs on (model/device.py).
+    threshold: label -> number in place of the model's own (model/thresholds.py). workers:
     recordings heard at a time, each in a process of its own. queue: recordings that may wait for one of them.
     max_upload_mb: one request's body in MiB. max_duration_s: of one recording, or of the part asked for. time_limit_s:
     for hearing one recording. memory_mb: what a worker may take beyond what it needs idle. upload_time_s: for one
@@ -31,6 +33,7 @@ class Settings:
     port: int = 8000
     model: Path | None = None
     device: str = "cpu"
+    threshold: Mapping[str, float] | None = None
     workers: int = 0
     queue: int = 32
     max_upload_mb: int = 200

@@ -40,7 +40,7 @@ def main() -> None:
     settings, _ = _receive(link)
     try:
         model = Path(settings["model"]) if settings["model"] else None
-        listener = Listener(model, threads=1, device=settings["device"])
+        listener = Listener(model, threads=1, device=settings["device"], threshold=settings["threshold"])
         _warm_up(listener)
     except WhoplaysError as error:
         _send(link, {"type": "unusable", "detail": str(error)})

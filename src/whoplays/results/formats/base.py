@@ -14,11 +14,15 @@ Result = Prediction | Failure
 class Writer(ABC):
     """One output format. `head` and `tail` frame the whole; `item` is the text of one recording."""
 
+    #: how the name of a file in this format ends
+    suffix: str
+    #: whether it can hold the scores of each frame, where `frames` is set
+    has_frames = False
+    frames = False
     #: whether one file can hold several recordings
     many = True
     #: whether a recording that could not be used has its place in the output
     shows_failures = True
-
     #: whether more recordings can follow without the whole becoming invalid
     grows = True
 
@@ -38,6 +42,10 @@ class Writer(ABC):
     def tail(self) -> str:
         """Return what comes after the last recording."""
         return ""
+
+    def single(self, result: Result) -> str:
+        """Return the text of a file that holds this recording alone."""
+        return self.head() + self.item(result) + self.tail()
 
 
 def clock(seconds: float) -> str:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...inference.recogniser import Prediction
 from .base import Result, Writer
 
 
@@ -21,17 +22,36 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return text
 
 
+def values_of(result: Result, frames: bool) -> dict[str, Any]:
+    """Return a result's JSON object.
+
+    frames: with `frame_times`, seconds (frames + 1), and `frame_scores`, a list (frames) for each label: a frame is from
+    one time to the next.
+    """
+    values = result.to_dict()
+    if frames and isinstance(result, Prediction):
+        values["frame_times"] = [round(float(time), 3) for time in result.edges]
+        columns = zip(result.scores, result.curve.T, strict=True)
+        values["frame_scores"] = {label: [round(float(score), 5) for score in column] for label, column in columns}
+    return values
+
+
 class JsonLines(Writer):
     """One JSON object a line, as the contract has it."""
 
+    suffix = ".jsonl"
+    has_frames = True
+
     def item(self, result: Result) -> str:
         """Return one physical line."""
-        return to_json(result.to_dict()) + "\n"
+        return to_json(values_of(result, self.frames)) + "\n"
 
 
 class Json(Writer):
     """A JSON array of the same objects."""
 
+    suffix = ".json"
+    has_frames = True
     grows = False
     _first = True
 
@@ -42,12 +62,16 @@ class Json(Writer):
     def item(self, result: Result) -> str:
         """Return one object, indented."""
         comma, self._first = ("" if self._first else ","), False
-        body = to_json(result.to_dict(), indent=2)
+        body = to_json(values_of(result, self.frames), indent=2)
         return f"{comma}\n" + "\n".join(f"  {line}" for line in body.splitlines())
 
     def tail(self) -> str:
         """Close the array."""
         return "\n]\n"
+
+    def single(self, result: Result) -> str:
+        """Return the recording's object, without an array around it."""
+        return to_json(values_of(result, self.frames), indent=2) + "\n"
 
 
 CSV_BEFORE = ("path", "duration", "sample_rate", "model", "playing", "maybe")
@@ -55,15 +79,29 @@ CSV_AFTER = ("error", "warnings")
 
 
 class Csv(Writer):
-    """One row a recording: path, duration, sample rate, model, playing, maybe, a column for each score, error, warnings."""
+    """One row a recording: path, duration, sample rate, model, playing, maybe, a column for each score, error, warnings.
+
+    With `frames` one row a frame: path, start, end, a column for each score; none for a failure.
+    """
+
+    suffix = ".csv"
+    has_frames = True
 
     def head(self) -> str:
         """Return the header."""
-        return csv_line([*CSV_BEFORE, *(label.id for label in self.labels), *CSV_AFTER])
+        labels = [label.id for label in self.labels]
+        return csv_line(["path", "start", "end", *labels] if self.frames else [*CSV_BEFORE, *labels, *CSV_AFTER])
 
     def item(self, result: Result) -> str:
-        """Return one row."""
-        return csv_line(csv_cells(result.to_dict(), [label.id for label in self.labels]))
+        """Return one row, or the rows of its frames."""
+        if not self.frames:
+            return csv_line(csv_cells(result.to_dict(), [label.id for label in self.labels]))
+        if not isinstance(result, Prediction):
+            return ""
+        values = values_of(result, frames=True)
+        times, columns = values["frame_times"], values["frame_scores"].values()
+        rows = zip(times[:-1], times[1:], *columns, strict=True)
+        return "".join(csv_line([result.path, *row]) for row in rows)
 
 
 def csv_cells(line: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:

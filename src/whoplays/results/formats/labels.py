@@ -13,6 +13,7 @@ from .base import Result, Writer
 class Audacity(Writer):
     """Audacity's label track: start, end, text, separated by tabs, seconds (File > Import > Labels)."""
 
+    suffix = ".txt"
     many = False
     grows = False
     shows_failures = False
@@ -28,6 +29,7 @@ class Audacity(Writer):
 class Rttm(Writer):
     """NIST's Rich Transcription Time Marked: a SPEAKER line for each segment, the label as the speaker (NIST RT-09)."""
 
+    suffix = ".rttm"
     shows_failures = False
 
     def item(self, result: Result) -> str:
@@ -44,6 +46,7 @@ class Rttm(Writer):
 class Jams(Writer):
     """JAMS 0.3 (Humphrey et al. 2014): one `tag_open` annotation with a tag for each segment, and one of whole-file scores."""
 
+    suffix = ".jams"
     many = False
     grows = False
     shows_failures = False

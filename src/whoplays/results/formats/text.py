@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Text(Writer):
     """For people: a line a recording, then a line a label that plays, with its times; a strip each on a terminal."""
 
+    suffix = ".txt"
     shows_failures = False
 
     def __init__(self, labels: Sequence[Label], lang: str = "en", look: Look | None = None) -> None:

@@ -1,0 +1,82 @@
+"""The command reference, docs/command-line.md, made from the parser.
+
+python scripts/command_line.py            writes it
+python scripts/command_line.py --print    prints it instead
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Action
+from collections.abc import Iterator
+from pathlib import Path
+
+from whoplays.cli import commands
+from whoplays.cli.parser import Parser, described, value_of
+
+PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
+HEAD = """# The command line
+
+Made from the parser by `python scripts/command_line.py`; `whoplays COMMAND --help` prints the same.
+
+Every command also has `-q`, `--quiet` (print results and errors only), `-v`, `--verbose` (print the time taken, and the
+traceback of an unexpected error) and `-h`, `--help`; `whoplays --version` prints the version. Options may stand before,
+between and after other arguments; what follows `--` is never an option. Results are on standard output, messages and progress
+on standard error. Exit status: 0 all good; 1 some recording, or the work, failed; 2 wrong usage; 130 interrupted.
+
+Shell completion (extra: `completion`): `whoplays completion bash|zsh|fish`.
+"""
+
+
+def main() -> None:
+    """Write or print the page."""
+    for name in list(os.environ):
+        if name.startswith("WHOPLAYS_"):  # defaults that are only here
+            del os.environ[name]
+    text = "\n".join([HEAD, *overview(), *(line for name in commands.COMMANDS for line in section(name))])
+    if "--print" in sys.argv[1:]:
+        sys.stdout.write(text)
+    else:
+        PAGE.write_text(text, encoding="utf-8")
+
+
+def overview() -> Iterator[str]:
+    """Yield a table of the commands."""
+    for title, members in commands.GROUPS.items():
+        yield from (f"| {title} | |", "|---|---|")
+        yield from (
+            f"| [`{name}`](#{name.replace(' ', '-')}) | {command.summary} |" for name, command in members.items()
+        )
+        yield ""
+
+
+def section(name: str) -> Iterator[str]:
+    """Yield the lines of one command."""
+    parser: Parser = commands.parser_of(name)
+    more = f" {parser.more}" if parser.more else ""
+    yield from (f"## {name}", "", f"{parser.description}{more}", "")
+    usage = parser.format_help().splitlines()[0].removeprefix("Usage: ")
+    yield from ("```sh", usage, f"{parser.example}   # an example", "```", "")
+    for group in parser._action_groups:
+        if group._group_actions and group.title != "General options":
+            yield from (f"| {group.title} | |", "|---|---|")
+            yield from (f"| {shown(action)} | {escaped(described(action))} |" for action in group._group_actions)
+            yield ""
+
+
+def shown(action: Action) -> str:
+    """Return an argument's names as code."""
+    if not action.option_strings:
+        return f"`{action.metavar}`"
+    *short, last = action.option_strings
+    return ", ".join(f"`{escaped(name)}`" for name in [*short, last + value_of(action)])
+
+
+def escaped(text: str) -> str:
+    """Return text that can stand in a cell."""
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The parser of every command: argparse, with errors of one line, suggestions, and help of one line for each option."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from ..errors import UsageError, did_you_mean
+
+MAX_WIDTH = 120  # columns of help
+SHOWN_CHOICES = 7
+_HELP_COLUMN = 36
+_NUMBERS = re.compile(r"-[\d.]+(,-?[\d.]+)*$")  # -1 or -2,-1,0: a value, not an option
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's arguments: positional ones may stand between options, and nothing is abbreviated."""
+
+    example: str = ""
+    more: str = ""
+
+    def __init__(self, **settings: Any) -> None:
+        """Take what `argparse.ArgumentParser` takes."""
+        super().__init__(formatter_class=Help, allow_abbrev=False, exit_on_error=False, add_help=False, **settings)
+        self._negative_number_matcher = _NUMBERS
+        self._positionals.title, self._optionals.title = "Arguments", "Options"
+
+    def general(self) -> None:
+        """Add the options that every command has."""
+        group = self.add_argument_group("General options")
+        group.add_argument("-q", "--quiet", action="store_true", help="Print results and errors only")
+        group.add_argument(
+            "-v",
+            "--verbose",
+            action="store_true",
+            help="Print the time taken, and the traceback of an unexpected error",
+        )
+        group.add_argument("-h", "--help", action="help", help="Print this help and exit")
+
+    def format_help(self) -> str:
+        """Return usage, description, options by group, and an example."""
+        formatter = self._get_formatter()
+        formatter.add_usage(None, self._actions, [])
+        formatter.add_text(self.description)
+        formatter.add_text(self.more)
+        for group in self._action_groups:
+            formatter.start_section(group.title)
+            formatter.add_arguments(group._group_actions)
+            formatter.end_section()
+        example = f"\nExample:\n  {self.example}\n" if self.example else ""
+        return formatter.format_help() + example
+
+    def parse(self, words: Sequence[str], renamed: Mapping[str, str] | None = None) -> Namespace:
+        """Return the values of a command line, without the command's name. Raises `UsageError`."""
+        words = _marked(words)
+        options = [word.partition("=")[0] for word in words if self._is_option(word)]
+        if "-h" in options or "--help" in options:
+            self.print_help()
+            self.exit()
+        for option in options:
+            if option not in self._option_string_actions and option[:2] not in self._option_string_actions:
+                known = [name for name in self._option_string_actions if name.startswith("--")]
+                self.error(f"unknown option {option}{did_you_mean(option, known, renamed)}")
+        try:
+            found, left = self.parse_known_intermixed_args(words)
+        except ArgumentError as error:
+            if error.argument_name is None:
+                self.error(error.message)
+            self.error(
+                f"{error.argument_name.split('/')[-1]}{':' * error.message.startswith('expected')} {error.message}"
+            )
+        if left:
+            self.error(f"unexpected argument {left[0]}")
+        return found
+
+    def _is_option(self, word: str) -> bool:
+        return word[:1] == "-" and len(word) > 1 and self._parse_optional(word) is not None
+
+    def _parse_optional(self, arg_string: str) -> Any:
+        if isinstance(arg_string, _Positional) or _NUMBERS.match(arg_string):
+            return None
+        return super()._parse_optional(arg_string)
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            renamed: Mapping[str, str] | None = getattr(action, "renamed", None)
+            raise ArgumentError(
+                action, f"{value}: must be one of: {', '.join(choices)}{did_you_mean(str(value), choices, renamed)}"
+            )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError` with the message and where to read more."""
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+class _Positional(str):
+    """A word after `--`: never an option, whatever it begins with."""
+
+
+def _marked(words: Sequence[str]) -> list[str]:
+    if "--" not in words:
+        return list(words)
+    at = list(words).index("--")
+    return [*words[:at], *map(_Positional, words[at + 1 :])]
+
+
+class Help(argparse.HelpFormatter):
+    """Help with an option's names and value once, then what it does, its default and its environment variable."""
+
+    def __init__(self, prog: str, **_: Any) -> None:
+        """Fit the text to the terminal."""
+        width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
+        super().__init__(prog, max_help_position=_HELP_COLUMN, width=width)
+
+    def _format_usage(self, usage: Any, actions: Iterable[Action], groups: Any, prefix: Any) -> str:
+        actions = list(actions)
+        words = [named(action) for action in actions if action.option_strings and action.required]
+        words += [_positional(action) for action in actions if not action.option_strings]
+        return f"Usage: {' '.join([self._prog, *words, '[options]'])}\n\n"
+
+    def _format_action_invocation(self, action: Action) -> str:
+        if not action.option_strings:
+            return str(action.metavar)
+        short = action.option_strings[0].startswith("--")
+        return ("    " if short else "") + ", ".join(action.option_strings) + value_of(action)
+
+    def _expand_help(self, action: Action) -> str:
+        return described(action)
+
+
+def value_of(action: Action) -> str:
+    """Return how the value of an option is written: " FILE", or "" for an option without one."""
+    return "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+
+
+def named(action: Action) -> str:
+    """Return an option's longest name and its value."""
+    return action.option_strings[-1] + value_of(action)
+
+
+def _positional(action: Action) -> str:
+    many = {"*": f"[{action.metavar}...]", "+": f"{action.metavar}...", "?": f"[{action.metavar}]"}
+    return many.get(str(action.nargs), str(action.metavar))
+
+
+def described(action: Action) -> str:
+    """Return an option's help, with its choices, its default and its environment variable."""
+    text = action.help or ""
+    if action.choices is not None and len(list(action.choices)) <= SHOWN_CHOICES:
+        text += f": {', '.join(map(str, action.choices))}"
+    notes = []
+    default = action.default
+    if isinstance(default, (int, float, str)) and not isinstance(default, bool) and default not in ("", SUPPRESS):
+        value = f"{default:g}" if isinstance(default, float) else str(default)
+        notes.append(f"default: {value}")
+    if variable := getattr(action, "variable", ""):
+        notes.append(f"env: {variable}")
+    return text + "".join(f" [{note}]" for note in notes)
+
+
+def from_environment(action: Action, variable: str) -> None:
+    """Let an environment variable stand in for an option that is not given; several values are separated by spaces."""
+    action.variable = variable  # type: ignore[attr-defined]
+    text = os.environ.get(variable, "")
+    if not text:
+        return
+    if action.nargs == 0:
+        action.default = text.lower() not in ("0", "false", "no")
+    elif isinstance(action.default, list):
+        action.default = [_read(action, word, variable) for word in text.split()]
+    else:
+        action.default = _read(action, text, variable)
+
+
+def _read(action: Action, text: str, variable: str) -> Any:
+    try:
+        return action.type(text) if callable(action.type) else text
+    except ArgumentTypeError as error:
+        raise UsageError(f"{variable} {error}") from None
+
+
+def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number from `low` to `high`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None  # type: ignore[assignment]
+        if value is None or value < low or (high is not None and value > high):
+            upper = "" if high is None else f" to {high:,}"
+            raise ArgumentTypeError(f"{text}: must be a whole number from {low:,}{upper}")
+        return value
+
+    return read
+
+
+def number(low: float = 0.0, high: float = float("inf")) -> Callable[[str], float]:
+    """Return what reads a number from `low` to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not (low <= value <= high and value < float("inf")):
+            upper = "" if high == float("inf") else f" to {high:g}"
+            raise ArgumentTypeError(f"{text}: must be a number from {low:g}{upper}")
+        return value
+
+    return read
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read numbers separated by commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"{text}: must be numbers separated by commas, such as -2,-1,0,1,2") from None

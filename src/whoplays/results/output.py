@@ -1,0 +1,130 @@
+"""Where the results of a run go: one text, or a file for each recording; for tables see table_output.py."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from ..inference.recogniser import Failure
+from ..storage.address import is_address
+from ..storage.files import make_folder, write_atomically
+from .formats import Result, Writer
+
+
+class Output(ABC):
+    """Takes the results of a run, in order, with `write`; with `add` those of recordings that came later."""
+
+    def __enter__(self) -> Self:
+        """Open what is written to."""
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """Complete what is written to."""
+        return
+
+    def todo(self, names: Sequence[str]) -> list[str]:
+        """Return the recordings that have no result yet."""
+        return list(names)
+
+    def is_done(self, name: str, mark: str) -> bool:
+        """Return whether a recording that `todo` was asked for needs no further result. mark: as it is now."""
+        return True
+
+    def reported(self, names: Sequence[str], fresh: Sequence[Result]) -> Sequence[Result]:
+        """Return the results of `names` for a report. fresh: those of this run."""
+        return fresh
+
+    @abstractmethod
+    def write(self, results: Iterable[Result]) -> None:
+        """Write the results of the run."""
+
+    @abstractmethod
+    def add(self, results: Iterable[Result]) -> None:
+        """Write further results."""
+
+
+class Stream(Output):
+    """One text: printed as it comes, or written to a file whole or not at all."""
+
+    def __init__(self, writer: Writer, path: Path | None, *, tell: Callable[[str], None]) -> None:
+        """path: None for standard output. tell: called with what was written."""
+        self._writer, self._path, self._tell = writer, path, tell
+
+    def write(self, results: Iterable[Result]) -> None:
+        """Write everything that the format holds."""
+        self._emit(_whole(self._writer, results))
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Write further results, for formats that grow."""
+        self._emit(map(self._writer.item, results))
+
+    def _emit(self, texts: Iterator[str]) -> None:
+        if self._path is not None:
+            write_atomically(
+                self._path, lambda file: file.writelines(text.encode("utf-8", "surrogateescape") for text in texts)
+            )
+            self._tell(f"Written to {self._path}")
+            return
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # names that are no UTF-8 keep their bytes
+        for text in texts:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+class Folder(Output):
+    """A file for each recording, in the same tree of folders as the recordings; none for a failure."""
+
+    def __init__(
+        self, folder: Path, writer: Callable[[], Writer], given: Sequence[str], *, tell: Callable[[str], None]
+    ) -> None:
+        """Take the results' folder, and what was asked for: recordings and folders.
+
+        A result is named after its recording, relative to the folder that all of `given` share. Where two recordings
+        differ only in their ending, the second keeps its whole name: a.flac and a.wav become a.json and a.wav.json.
+        tell: called with what was written.
+        """
+        self._folder, self._writer, self._tell = folder, writer, tell
+        places = [_absolute(path) for path in given]
+        self._root = os.path.commonpath([path if Path(path).is_dir() else str(Path(path).parent) for path in places])
+        self._taken: dict[Path, str] = {}
+
+    def path_of(self, name: str) -> Path:
+        """Return the file that a recording's result is written to."""
+        path = self._folder / os.path.relpath(_absolute(name), self._root)
+        suffix = self._writer().suffix
+        target = path.with_suffix(suffix)
+        if self._taken.setdefault(target, name) != name:
+            target = path.with_name(path.name + suffix)
+        return target
+
+    def write(self, results: Iterable[Result]) -> None:
+        """Write one file after the other, each whole or not at all."""
+        written = 0
+        for result in results:
+            if isinstance(result, Failure):
+                continue
+            target = self.path_of(result.path)
+            make_folder(target.parent)
+            write_atomically(target, self._writer().single(result).encode("utf-8", "surrogateescape"))
+            written += 1
+        self._tell(f"Written to {self._folder}: {written} files")
+
+    add = write
+
+
+def _whole(writer: Writer, results: Iterable[Result]) -> Iterator[str]:
+    yield writer.head()
+    yield from map(writer.item, results)
+    yield writer.tail()
+
+
+def _absolute(path: str) -> str:
+    if is_address(path):
+        return "/" + path.split("://", 1)[1]
+    return os.path.abspath(path)  # noqa: PTH100 - links are not followed

@@ -1,0 +1,69 @@
+"""Results of a run into a table that another run can continue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+from . import resumable_table
+from .formats import Result
+from .output import Output
+
+
+class Table(Output):
+    """A table on disk; recordings that are in it and unchanged need no new result."""
+
+    def __init__(
+        self,
+        path: Path,
+        how: str,
+        labels: Sequence[str],
+        *,
+        resume: bool,
+        retry: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Take the table's path, what recordings are marked with (`resumable_table.how`), and the model's label ids.
+
+        resume: keep what is in the table. retry: but not its failures. tell: called with what was written.
+        """
+        self._path, self._how, self._labels, self._tell = path, how, labels, tell
+        self._resume, self._retry = resume, retry
+
+    def __enter__(self) -> Self:
+        """Open the table for this process alone. Raises as `Collection`."""
+        self.kept = resumable_table.Collection(self._path, resume=self._resume)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Write the table with everything that is known, also when the run was stopped."""
+        try:
+            self.kept.merge(self._labels)
+            self._tell(f"Written to {self._path}: {len(self.kept)} recordings")
+        finally:
+            self.kept.__exit__(kind)
+
+    def is_done(self, name: str, mark: str) -> bool:
+        """Return whether the table has a result for the recording with that mark."""
+        return self.kept.is_done(name, mark, retry=self._retry)
+
+    def todo(self, names: Sequence[str]) -> list[str]:
+        """Return the recordings that are not in the table, each once."""
+        once = dict.fromkeys(names)
+        return [name for name in once if not self.is_done(name, resumable_table.mark(name, self._how))]
+
+    def write(self, results: Iterable[Result]) -> None:
+        """Keep each result on disk as it comes."""
+        for result in results:
+            self.kept.add(result, resumable_table.mark(result.path, self._how))
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Keep further results, and write the table."""
+        self.write(results)
+        self.kept.merge(self._labels)
+
+    def reported(self, names: Sequence[str], fresh: Sequence[Result]) -> Sequence[Result]:
+        """Return results of this run and earlier ones; fresh ones have scores over time."""
+        known = {result.path: result for result in fresh}
+        return [known.get(result.path, result) for result in self.kept.results(names)]
