@@ -6,7 +6,6 @@ python scripts/command_line.py --print    prints it instead
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import Action
 from collections.abc import Iterator
@@ -31,9 +30,6 @@ Shell completion (extra: `completion`): `whoplays completion bash|zsh|fish`.
 
 def main() -> None:
     """Write or print the page."""
-    for name in list(os.environ):
-        if name.startswith("WHOPLAYS_"):  # defaults that are only here
-            del os.environ[name]
     text = "\n".join([HEAD, *overview(), *(line for name in commands.COMMANDS for line in section(name))])
     if "--print" in sys.argv[1:]:
         sys.stdout.write(text)

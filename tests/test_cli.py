@@ -104,6 +104,23 @@ def test_completion_knows_commands_and_options(shell: str) -> None:
     assert "predict" in done.stdout and "out-dir" in done.stdout and "audacity" in done.stdout
 
 
+def test_bash_completes_commands_options_and_values(tmp_path: Path) -> None:
+    pytest.importorskip("shtab", reason="shtab is not installed (pip install 'whoplays[completion]')")
+    script = tmp_path / "completion.bash"
+    script.write_text(invoke("completion", "bash").stdout)
+    ask = r'''source "$1"; shift
+    COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+    handler=$(complete -p whoplays | sed 's/.*-F \([^ ]*\).*/\1/'); $handler; printf '%s\n' "${COMPREPLY[@]}"'''
+
+    def completed(*words: str) -> list[str]:
+        done = subprocess.run(["bash", "-c", ask, "bash", script, "whoplays", *words], capture_output=True, text=True)
+        return [word.strip() for word in done.stdout.split()]
+
+    assert "predict" in completed("pre") and "verify" in completed("audioset", "ver")
+    assert "--out-dir" in completed("predict", "--out-")
+    assert completed("predict", "--format", "ja") == ["jams"]
+
+
 # --- words
 
 
@@ -199,6 +216,10 @@ def test_variables_of_the_environment_stand_in_for_options(monkeypatch: pytest.M
     assert found.cors == ["https://a.example", "https://b.example"]
     assert dict(found.threshold) == {"*": 0.4, "brass": 0.6, "drums": 0.1}
     assert parsed("serve", "--port", "1").port == 1
+    monkeypatch.setenv("WHOPLAYS_TOKEN", "a secret of mine")
+    monkeypatch.setenv("COLUMNS", "120")
+    told = invoke("serve", "--help").stdout
+    assert "secret" not in told and "[default: 8000] [env: WHOPLAYS_PORT]" in told
     monkeypatch.setenv("WHOPLAYS_PORT", "high")
     assert "WHOPLAYS_PORT high: must be a whole number" in invoke("serve").stderr
 

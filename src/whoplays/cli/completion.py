@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
 
 from ..errors import missing_extra
 from .parser import Parser
@@ -27,4 +29,16 @@ def _completion(args: Namespace) -> None:
         raise missing_extra("shtab", "completion", "whoplays completion") from None
     from .commands import tree
 
-    print(shtab.complete(tree(), shell=args.shell))
+    root = tree()
+    _complete_files(root, shtab.FILE, shtab.DIRECTORY)
+    print(shtab.complete(root, args.shell))
+
+
+def _complete_files(parser: ArgumentParser, file: Any, folder: Any) -> None:
+    """Let arguments that are paths be completed with files or folders."""
+    for action in parser._actions:
+        if isinstance(action.choices, dict):  # commands
+            for sub in action.choices.values():
+                _complete_files(sub, file, folder)
+        elif action.type is Path or (not action.option_strings and action.choices is None):
+            action.complete = folder if action.metavar == "FOLDER" else file  # type: ignore[attr-defined]

@@ -155,7 +155,7 @@ def described(action: Action) -> str:
     if action.choices is not None and len(list(action.choices)) <= SHOWN_CHOICES:
         text += f": {', '.join(map(str, action.choices))}"
     notes = []
-    default = action.default
+    default = getattr(action, "documented", action.default)
     if isinstance(default, (int, float, str)) and not isinstance(default, bool) and default not in ("", SUPPRESS):
         value = f"{default:g}" if isinstance(default, float) else str(default)
         notes.append(f"default: {value}")
@@ -166,7 +166,7 @@ def described(action: Action) -> str:
 
 def from_environment(action: Action, variable: str) -> None:
     """Let an environment variable stand in for an option that is not given; several values are separated by spaces."""
-    action.variable = variable  # type: ignore[attr-defined]
+    action.variable, action.documented = variable, action.default  # type: ignore[attr-defined]
     text = os.environ.get(variable, "")
     if not text:
         return
