@@ -342,7 +342,7 @@ def test_thresholds_given_decide_what_plays(tiny_model: Path, duet: Path, monkey
     assert (
         chosen.scores == scores
         and high not in chosen.playing
-        and {s.family for s in chosen.segments} <= {*chosen.playing}
+        and {s.label for s in chosen.segments} <= {*chosen.playing}
     )
     assert printed("--threshold", 0, "--threshold", f"{high}=1") == chosen.to_dict()
     monkeypatch.setenv("WHOPLAYS_THRESHOLD", f"0 {high}=1")

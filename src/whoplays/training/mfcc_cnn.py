@@ -141,7 +141,7 @@ def usable(split: Split, loss: str) -> tuple[Part, int]:
     return Part(split, np.flatnonzero(fine)), int(len(split) - fine.sum())
 
 
-def _check(dataset: Dataset, settings: ReportSettings) -> None:
+def _check(dataset: Dataset, settings: MfccCnnSettings) -> None:
     if below := [label for label in dataset.labels if label.parent and settings.loss == "softmax"]:
         raise DatasetError(
             f"{dataset.folder}: {below[0].id} is below {below[0].parent}, and a softmax's labels exclude each other; "
