@@ -316,8 +316,8 @@ def test_frames_are_the_scores_over_time(tiny_model: Path, duet: Path) -> None:
     prediction = whoplays.load(tiny_model).predict(duet)
     line = json.loads(invoke("predict", duet, "-m", tiny_model, "-f", "jsonl", "--frames").stdout)
     scores = np.array([line["frame_scores"][label] for label in line["scores"]]).T
-    np.testing.assert_allclose(scores, prediction.curve, atol=1e-5)
-    np.testing.assert_allclose(line["frame_times"], prediction.edges, atol=1e-3)
+    np.testing.assert_allclose(scores, prediction.frame_scores, atol=1e-5)
+    np.testing.assert_allclose(line["frame_times"], prediction.frame_times, atol=1e-3)
     rows = list(csv.DictReader(invoke("predict", duet, "-m", tiny_model, "-f", "csv", "--frames").stdout.splitlines()))
     assert len(rows) == len(scores) and float(rows[-1]["end"]) == line["frame_times"][-1]
     assert [float(rows[0][label]) for label in line["scores"]] == pytest.approx(scores[0])

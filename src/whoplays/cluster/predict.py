@@ -54,7 +54,7 @@ def hear(
     duration: float | None = None,
     threshold: Threshold | None = None,
 ) -> Iterator[Result]:
-    """Yield a result for each name, in order; predictions have no scores over time (`curve`).
+    """Yield a result for each name, in order; predictions have no scores over time.
 
     engine: entered already. model: a model folder, None for the one inside the package. Names are paths that every
     worker can read. threshold: as of `Recogniser`. Raises `UsageError` for standard input, which only this process has.

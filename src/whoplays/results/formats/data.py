@@ -30,8 +30,8 @@ def values_of(result: Result, frames: bool) -> dict[str, Any]:
     """
     values = result.to_dict()
     if frames and isinstance(result, Prediction):
-        values["frame_times"] = [round(float(time), 3) for time in result.edges]
-        columns = zip(result.scores, result.curve.T, strict=True)
+        values["frame_times"] = [round(float(time), 3) for time in result.frame_times]
+        columns = zip(result.scores, result.frame_scores.T, strict=True)
         values["frame_scores"] = {label: [round(float(score), 5) for score in column] for label, column in columns}
     return values
 
