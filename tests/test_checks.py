@@ -1,4 +1,4 @@
-"""Each caution is given for a recording made to deserve it, and not for the nearest one that does not."""
+"""Each warning is given for a recording made to deserve it, and not for the nearest one that does not."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from whoplays.audio import quality, reading
 
 
 def codes(samples: np.ndarray, rate: int = RATE) -> list[str]:
-    meter = quality.Meter(rate)
-    for at in range(0, len(samples), rate):
-        meter.hear(samples[at : at + rate])
-    return [caution.code for caution in meter.cautions(len(samples) / rate)]
+    recording = reading.from_samples(samples, rate, sample_rate=rate)
+    assert sum(map(len, recording.blocks())) == len(samples)
+    return [warning.code for warning in recording.warnings(len(samples) / rate)]
 
 
 def noise(seconds: float = 3.0, rate: int = RATE, level: float = 0.1) -> np.ndarray:
@@ -108,9 +107,7 @@ def test_real_recordings_are_rarely_warned_about(shared_data: Path) -> None:
     warned = []
     paths = sorted((shared_data / "real").rglob("*.ogg"))[::15]
     for path in paths:
-        with reading.open_audio(path) as reader:
-            meter = quality.Meter(reader.info.sample_rate)
-            for block in reader.blocks():
-                meter.hear(block)
-        warned += [(path.name, c.code) for c in meter.cautions(10.0)]
+        with reading.open_recording(path, sample_rate=RATE) as recording:
+            list(recording.blocks())
+        warned += [(path.name, w.code) for w in recording.warnings(10.0)]
     assert len(warned) <= 0.1 * len(paths), warned

@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from whoplays.audio.quality import Caution
+from whoplays.audio.quality import QualityWarning
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.inference.recogniser import Failure, Prediction, Segment
 from whoplays.results import formats, table
@@ -31,7 +31,7 @@ PREDICTION = Prediction(
     ],
     frame_scores=np.zeros((1, 5), dtype=np.float32),
     frame_times=np.array([0.0, 75.4]),
-    warnings=[Caution("clipped", "2.0% of its samples are cut off", "record at a lower level")],
+    warnings=[QualityWarning("clipped", "2.0% of its samples are cut off", "record at a lower level")],
 )
 FAILURE = Failure("bad.wav", "is empty (0 bytes)")
 

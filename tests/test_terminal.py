@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whoplays.audio.quality import Caution
+from whoplays.audio.quality import QualityWarning
 from whoplays.inference.recogniser import Prediction, Segment
 from whoplays.inference.segmentation import over_cells
 from whoplays.results.formats.text import Text
@@ -50,7 +50,7 @@ PREDICTION = Prediction(
     ],
     frame_scores=CURVE,
     frame_times=EDGES,
-    warnings=[Caution("quiet", "its loudest sample is at -50 dBFS", "record at a higher level")],
+    warnings=[QualityWarning("quiet", "its loudest sample is at -50 dBFS", "record at a higher level")],
 )
 
 

@@ -65,14 +65,14 @@ def shares(recogniser: Recogniser, file: Path, runs: int) -> list[dict[str, Any]
 
     def decode() -> None:
         with reading.open_audio(file) as reader:
-            for block in reader.blocks():
+            for block, _ in reader.blocks():
                 reading.mono(block)
 
     def meter() -> None:
         measured = quality.Meter(rate)
         for at in range(0, len(decoded), rate):
-            measured.hear(decoded[at : at + rate])
-        measured.cautions(len(decoded) / rate)
+            measured.measure(decoded[at : at + rate])
+        measured.warnings(len(decoded) / rate)
 
     def transform() -> None:
         hop, size = settings.hop_length, settings.n_fft

@@ -33,15 +33,16 @@ RATE, DISTINCT = 44100, 12
 #: what -> the functions that do it, by the end of their file's name and their own name; none of them calls another
 AUDIO = {
     "opening files, reading headers": [("audio/reading.py", "open_audio")],
-    "decoding": [("audio/reading.py", "blocks")],
-    "one channel": [("audio/reading.py", "mono")],
+    "finding streams": [("audio/containers.py", "parts_of")],
+    "decoding": [("audio/readers.py", "blocks")],
+    "one channel": [("audio/quality.py", "mean_of_channels")],
     "resampling": [("soxr/__init__.py", "resample_chunk"), ("soxr/__init__.py", "__init__")],
     "spectra: windows, Fourier transforms, power": [("features.py", "power_spectrum")],
     "mel bands": [("features.py", "mel_power")],
     "logarithm, DCT, spans of time": [("features.py", "from_mel_power")],
 }
 HEARING = AUDIO | {
-    "measuring for warnings": [("audio/quality.py", "hear"), ("audio/quality.py", "cautions")],
+    "measuring for warnings": [("audio/quality.py", "measure"), ("audio/quality.py", "warnings")],
     "network": [("model/folder.py", "logits")],
     "calibration": [("model/folder.py", "activate")],
     "timeline, segments, the answer": [("inference/recogniser.py", "_prediction")],

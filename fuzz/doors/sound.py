@@ -65,11 +65,14 @@ def _hear(suffix: str) -> Callable[[bytes, Path], None]:
         try:
             info = reading.probe(path)
             assert info.duration is None or info.duration >= 0, info
-            for block in reading.stream(path, sample_rate=RATE, start=start):
-                assert block.dtype == np.float32 and np.isfinite(block).all()
-                heard_s += len(block) / RATE
-                if heard_s > MOST_S:
-                    break
+            with reading.open_recording(path, sample_rate=RATE, start=start) as recording:
+                for block in recording.blocks():
+                    assert block.dtype == np.float32 and np.isfinite(block).all()
+                    heard_s += len(block) / RATE
+                    if heard_s > MOST_S:
+                        break
+                for warning in recording.warnings(heard_s):
+                    assert str(warning).isprintable() and len(str(warning)) < 1000, warning
         except AudioError as error:
             told_in_one_line(error)
 
@@ -111,6 +114,44 @@ def _waves() -> list[bytes]:
     return [*(_written(*kind) for kind in kinds), _written("WAVEX", "PCM_32", channels=6), _written("RF64", "PCM_16")]
 
 
+def _joined() -> list[bytes]:
+    """Return streams one behind the other, some with junk between."""
+    mp3, ogg, flac, wav = (
+        _written("MP3"),
+        _written("OGG", "VORBIS"),
+        _written("FLAC", "PCM_16"),
+        _written("WAV", "PCM_16"),
+    )
+    pairs = [
+        (mp3, _written("MP3", rate=16000)),
+        (ogg, _written("OGG", "OPUS")),
+        (flac, flac),
+        (wav, _written("WAV", "PCM_24")),
+    ]
+    boxes = [(_encoded("mp4", "aac"),) * 2, (_encoded("matroska", "aac"),) * 2, (_encoded("adts", "aac"),) * 2]
+    return [first + bytes(37) * (number % 2) + second for number, (first, second) in enumerate(pairs + boxes)]
+
+
+def _headerless() -> list[bytes]:
+    """Return recordings whose header tells no length: as a pipe or a crashed recorder leaves them."""
+    marks = {"WAV": (b"data", 4, 4), "W64": (b"data\xf3", 16, 8), "CAF": (b"data", 4, 8), "AIFF": (b"SSND", 4, 4)}
+    found = []
+    for kind, (mark, offset, width) in marks.items():
+        content = _written(kind, "PCM_16")
+        at = content.find(mark) + offset
+        found += [content[:at] + fill * width + content[at + width :] for fill in (b"\0", b"\xff")]
+    flac = bytearray(_written("FLAC", "PCM_16"))
+    flac[21:26] = bytes([flac[21] & 0xF0, 0, 0, 0, 0])
+    return [*found, bytes(flac)]
+
+
+def _changing() -> list[bytes]:
+    """Return broadcasts whose rate or codec changes in the middle."""
+    kinds = [("mp2", 48000), ("mp2", 32000), ("ac3", 48000)]
+    first, second, third = (_encoded("mpegts", codec, rate) for codec, rate in kinds)
+    return [first + second, first + third, _encoded("adts", "aac", 44100) + _encoded("adts", "aac", 22050)]
+
+
 _BOXES = (b"moov", b"stsz", b"stco", b"stsc", b"esds", b"mdat", b"trak", b"elst", b"alac", b"mp4a", b"moof", b"dref")
 _DREF = b"url \x00\x00\x00\x00file:///etc/passwd\x00"
 
@@ -132,6 +173,11 @@ DOORS = [
     _door("mkv", lambda: [_encoded("matroska", "libopus", 48000), _encoded("matroska", "flac")]),
     _door("aiff", lambda: [_written("AIFF", "PCM_16"), _written("AU", "ULAW"), _written("CAF", "ALAC_16")]),
     _door("wma", lambda: [_encoded("asf", "wmav2", 44100), _encoded("adts", "aac"), _encoded("ac3", "ac3", 48000)]),
+    _door("joined", _joined, tokens=(b"OggS", b"fLaC", b"RIFF", b"ID3", b"TAG", b"Xing", b"ftyp", b"\x1a\x45\xdf\xa3")),
+    _door(
+        "headerless", _headerless, tokens=(b"data", b"SSND", b"COMM", b"desc", b"fmt ", b"fLaC", b"\xff\xff\xff\xff")
+    ),
+    _door("changing", _changing, tokens=(b"\x47", b"\xff\xf1", b"\x0b\x77")),
     _door(
         "m3u8",  # FFmpeg reads playlists: they name other files and addresses
         lambda: [b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"],

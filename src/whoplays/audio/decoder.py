@@ -54,17 +54,23 @@ def _wall() -> Decoder | None:
     return found
 
 
-def load(path: Path, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Array:
+def load(
+    path: Path,
+    *,
+    sample_rate: int,
+    start: float = 0.0,
+    duration: float | None = None,
+    strict: bool = False,
+) -> Array:
     """Return what `reading.load` returns, decoded here, or elsewhere in a process that inherited `WALLED`."""
-    if wall := _wall():
-        return wall.load(path, sample_rate=sample_rate, start=start, duration=duration)
-    return reading.load(path, sample_rate=sample_rate, start=start, duration=duration)
+    read = wall.load if (wall := _wall()) else reading.load
+    return read(path, sample_rate=sample_rate, start=start, duration=duration, strict=strict)
 
 
 def duration_of(path: Path) -> float | None:
-    """Return the seconds that a file's header tells, None where it does not; `WALLED` as for `load`."""
+    """Return what `reading.duration_of` returns; `WALLED` as for `load`."""
     wall = _wall()
-    return wall.duration_of(path) if wall else reading.probe(path).duration
+    return wall.duration_of(path) if wall else reading.duration_of(path)
 
 
 class Decoder:
@@ -74,9 +80,19 @@ class Decoder:
         """Start nothing yet."""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def decode(self, path: str, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Decoded:
-        """Begin to decode a file; see `reading.stream`. Raises `AudioError` for what cannot be opened."""
-        told = self._ordered({"path": path, "rate": sample_rate, "start": start, "duration": duration})
+    def decode(
+        self,
+        path: str,
+        *,
+        sample_rate: int,
+        start: float = 0.0,
+        duration: float | None = None,
+        track: int | None = None,
+        strict: bool = False,
+    ) -> Decoded:
+        """Begin to decode a file; see `reading.open_recording`. Raises `AudioError` for what cannot be opened."""
+        part = {"start": start, "duration": duration, "track": track, "strict": strict}
+        told = self._ordered({"path": path, "rate": sample_rate, **part})
         return Decoded(self, told["sample_rate"])
 
     def _ordered(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -91,13 +107,22 @@ class Decoder:
         _, content = self.frame()
         return json.loads(content)
 
-    def load(self, path: Path, *, sample_rate: int, start: float = 0.0, duration: float | None = None) -> Array:
+    def load(
+        self,
+        path: Path,
+        *,
+        sample_rate: int,
+        start: float = 0.0,
+        duration: float | None = None,
+        strict: bool = False,
+    ) -> Array:
         """Return what `reading.load` returns. Raises `AudioError`."""
-        blocks = list(self.decode(os.fspath(path), sample_rate=sample_rate, start=start, duration=duration).blocks())
+        decoded = self.decode(os.fspath(path), sample_rate=sample_rate, start=start, duration=duration, strict=strict)
+        blocks = list(decoded.blocks())
         return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
     def duration_of(self, path: Path) -> float | None:
-        """Return the seconds that a file's header tells, None where it does not. Raises `AudioError`."""
+        """Return what `reading.duration_of` returns. Raises `AudioError`."""
         return self._ordered({"path": os.fspath(path)})["duration"]
 
     def frame(self) -> tuple[bytes, bytearray]:
@@ -169,13 +194,13 @@ class Decoder:
 
 
 class Decoded:
-    """A recording on its way out of a decoding process; `blocks` first, then `cautions`."""
+    """A recording on its way out of a decoding process; `blocks` first, then `warnings`."""
 
     def __init__(self, decoder: Decoder, sample_rate: int) -> None:
         """sample_rate: of the recording, Hz."""
         self.sample_rate = sample_rate
         self._decoder = decoder
-        self._cautions: list[quality.Caution] = []
+        self._warnings: list[quality.QualityWarning] = []
 
     def blocks(self) -> Iterator[Array]:
         """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`. What is not read to its end is ended."""
@@ -189,16 +214,16 @@ class Decoded:
                     raise
                 if kind == b"d":
                     done = True
-                    self._cautions = [quality.Caution(**told) for told in json.loads(content)]
+                    self._warnings = [quality.QualityWarning(**told) for told in json.loads(content)]
                     return
                 yield np.frombuffer(content, dtype=np.float32)
         finally:
             if not done:
                 self._decoder.close()
 
-    def cautions(self, duration: float) -> list[quality.Caution]:
-        """Return what the process measured (see `quality.Meter.cautions`)."""
-        return self._cautions
+    def warnings(self, duration: float) -> list[quality.QualityWarning]:
+        """Return what the process noticed (see `reading.Recording.warnings`)."""
+        return self._warnings
 
 
 def main() -> None:
@@ -208,9 +233,9 @@ def main() -> None:
         order = json.loads(line)
         try:
             if "rate" in order:
-                _decode(order["path"], order["rate"], order["start"], order["duration"])
+                _decode(order.pop("path"), order.pop("rate"), order)
             else:
-                _tell(b"i", json.dumps({"duration": reading.probe(order["path"]).duration}).encode())
+                _tell(b"i", json.dumps({"duration": reading.duration_of(order["path"])}).encode())
         except AudioError as error:
             _tell(b"f", json.dumps({"error": str(error), "read": isinstance(error, ReadError)}).encode())
         except MemoryError:
@@ -218,13 +243,12 @@ def main() -> None:
             _tell(b"f", json.dumps({"error": told}).encode())
 
 
-def _decode(path: str, rate: int, start: float, duration: float | None) -> None:
-    with reading.open_audio(path) as reader:
-        meter = quality.Meter(reader.info.sample_rate)
-        _tell(b"i", json.dumps({"sample_rate": reader.info.sample_rate}).encode())
+def _decode(path: str, rate: int, part: dict[str, Any]) -> None:
+    with reading.open_recording(path, sample_rate=rate, **part) as recording:
+        _tell(b"i", json.dumps({"sample_rate": recording.sample_rate}).encode())
         heard = told = 0
         held: list[memoryview] = []
-        for block in reading.stream(quality.Metered(reader, meter), sample_rate=rate, start=start, duration=duration):
+        for block in recording.blocks():
             heard += len(block)
             if len(block):
                 held.append(np.ascontiguousarray(block, dtype=np.float32).data.cast("B"))
@@ -233,7 +257,7 @@ def _decode(path: str, rate: int, start: float, duration: float | None) -> None:
                 held, told = [], heard
         if heard > told:
             _tell(b"b", *held)
-        _tell(b"d", json.dumps([caution.to_dict() for caution in meter.cautions(heard / rate)]).encode())
+        _tell(b"d", json.dumps([warning.to_dict() for warning in recording.warnings(heard / rate)]).encode())
 
 
 def _tell(kind: bytes, *contents: bytes | memoryview) -> None:

@@ -1,12 +1,12 @@
-"""What in a recording could mislead: measured while it streams by, told as cautions with what to do about it.
+"""What in a recording could mislead: measured while it streams by, reported as warnings with what to do about it.
 
-A caution never changes a score. Levels are relative to full scale (1.0 = 0 dBFS); every limit is a name below.
+A warning never changes a score. Levels are relative to full scale (1.0 = 0 dBFS); every limit is a name below.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .reading import Array, Reader, mean_of_channels
+from .parts import Gap
+
+Array = NDArray[np.float32]
 
 CLIPPED_LEVEL = 1 - 1.5 / 32768  # the last step of 16 bits and beyond
 CLIPPED_RUN = 3  # samples in a row at that level; a clean peak touches it for one or two
@@ -26,6 +28,8 @@ SHORT_S = 1.0
 CANCELLED = 0.01  # of the channels' power is left in their mean: -20 dB
 CLIFF = 10**4.5  # 45 dB between what lies below and above an inner cut-off
 UNHEARD_SHARE = 0.8
+ENDS = "the file ends there"  # the cause of a gap at the end of a file that was cut short
+_MOST_NAMED = 5  # gaps
 
 #: Rates that recorders, discs and codecs use. Another one was mostly typed by hand or taken for raw samples.
 _USUAL = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 37800, 44056, 44100, 47250, 48000, 50000, 50400, 64000)
@@ -36,7 +40,7 @@ _N_FFT = 4096
 
 
 @dataclass(frozen=True)
-class Caution:
+class QualityWarning:
     """One thing to know before trusting the scores. code: for scripts; message: what was seen; advice: what to do."""
 
     code: str
@@ -44,7 +48,7 @@ class Caution:
     advice: str
 
     def to_dict(self) -> dict[str, str]:
-        """Return the caution as the JSON line holds it."""
+        """Return the warning as the JSON line holds it."""
         return {"code": self.code, "message": self.message, "advice": self.advice}
 
     def __str__(self) -> str:
@@ -71,85 +75,100 @@ class Meter:
         self._products = np.zeros((0, 0))
         self._spectrum = np.zeros(_N_FFT // 2 + 1)
         self._window = _window()
+        self.cancelled_s = 0.0  # in which one channel was taken, because their mean holds nothing
 
-    def hear(self, block: NDArray[Any]) -> None:
-        """Take in samples (n,) or (n, channels), floating-point or integers; what is not finite is left to reading.py."""
-        block = _floats(block).reshape(len(block), -1)
+    def measure(self, block: Array, sample_rate: int = 0, products: NDArray[Any] | None = None) -> None:
+        """Take in samples (n,) or (n, channels), float32; what is not finite is left to reading.py.
+
+        products: of each two channels (`block.T @ block`), where they are known. The spectrum is that of the rate which
+        the recording begins with.
+        """
+        block = block.reshape(len(block), -1)
         if not len(block):
             return
         peak = max(float(block.max()), -float(block.min()))
         if not np.isfinite(peak):
             return
-        if not self.channels:
-            self.channels = block.shape[1]
-            self._products = np.zeros((self.channels, self.channels))
+        if block.shape[1] != self.channels:
+            self.channels = max(self.channels, block.shape[1])
+            grown = np.zeros((self.channels, self.channels))
+            grown[: len(self._products), : len(self._products)] = self._products
+            self._products = grown
         self._samples += block.size
         self._peak = max(self._peak, peak)
         if peak >= CLIPPED_LEVEL:
             self._clipped += _in_runs(np.abs(block) >= CLIPPED_LEVEL)
-        self._products += block.T @ block  # every channel's power, and that of their sum, in one pass
+        width = block.shape[1]
+        self._products[:width, :width] += block.T @ block if products is None else products
+        if sample_rate not in (0, self.sample_rate):
+            return
         if len(block) >= _N_FFT:
             first = (len(block) - _N_FFT) // 2
             middle = mean_of_channels(block[first : first + _N_FFT])
             spectrum = np.fft.rfft(middle * self._window)
             self._spectrum += spectrum.real**2 + spectrum.imag**2  # the square of abs() in a third of its time
 
-    def cautions(self, duration: float) -> list[Caution]:
+    def warnings(self, duration: float) -> list[QualityWarning]:
         """Return what was found in `duration` seconds, the gravest first."""
         found = [self._level(), self._clipping(), self._layout(), self._low_rate(), self._inner_cut_off()]
         if duration < SHORT_S:
             found.append(
-                Caution(
+                QualityWarning(
                     "short",
                     f"lasts {duration:.2f} s",
                     f"instruments are told apart over seconds: give {SHORT_S:g} s or more",
                 )
             )
-        return [caution for caution in found if caution]
+        return [warning for warning in found if warning]
 
-    def _level(self) -> Caution | None:
+    def _level(self) -> QualityWarning | None:
         if self._peak < SILENT_PEAK:
-            return Caution("silent", "holds no sound above -100 dBFS", "check the recording and its input")
+            return QualityWarning("silent", "holds no sound above -100 dBFS", "check the recording and its input")
         if self._peak < QUIET_PEAK:
             seen = f"its loudest sample is at {20 * np.log10(self._peak):.0f} dBFS, nearly silence"
-            return Caution("quiet", seen, "record at a higher level; raising it now raises its noise as well")
+            return QualityWarning("quiet", seen, "record at a higher level; raising it now raises its noise as well")
         return None
 
-    def _clipping(self) -> Caution | None:
+    def _clipping(self) -> QualityWarning | None:
         share = self._clipped / max(self._samples, 1)
         if share < CLIPPED_SHARE:
             return None
         advice = "distortion can pass for an electric guitar or brass: record at a lower level"
-        return Caution("clipped", f"{share:.1%} of its samples are cut off at full scale", advice)
+        return QualityWarning("clipped", f"{share:.1%} of its samples are cut off at full scale", advice)
 
-    def _layout(self) -> Caution | None:
+    def _layout(self) -> QualityWarning | None:
         if self.channels < 2 or self._peak < SILENT_PEAK:
             return None
         power = self._products.diagonal()
-        if self._products.sum() / self.channels**2 < CANCELLED * power.mean():
-            seen = f"its {self.channels} channels cancel each other when they are averaged"
-            return Caution("channels", seen, "turn one round or take one of them: one may be wired the wrong way")
+        if self.cancelled_s:
+            seen = (
+                f"its {self.channels} channels cancel each other when they are averaged, for {self.cancelled_s:.1f} s"
+            )
+            advice = "the louder one alone was used there: one may be wired the wrong way"
+            return QualityWarning("channels", seen, advice)
         silent = int((power < 1e-8 * power.max()).sum())
         if silent:
-            return Caution(
+            return QualityWarning(
                 "channels", f"{silent} of its {self.channels} channels hold no sound", "keep those that hold some"
             )
         if self.channels > 2:
             seen = f"its {self.channels} channels were averaged into one"
-            return Caution("channels", seen, "if they are separate microphones or stems, hear each for itself")
+            return QualityWarning("channels", seen, "if they are separate microphones or stems, hear each for itself")
         return None
 
-    def _low_rate(self) -> Caution | None:
+    def _low_rate(self) -> QualityWarning | None:
         rate = self.sample_rate
         if rate < LOW_RATE:
             seen = f"its sample rate is {rate} Hz, which holds nothing above {rate // 2} Hz"
-            return Caution("low_rate", seen, f"use a recording of 22050 Hz or more; {LOW_RATE} Hz is the least")
+            return QualityWarning("low_rate", seen, f"use a recording of 22050 Hz or more; {LOW_RATE} Hz is the least")
         if rate not in USUAL_RATES:
             seen = f"its sample rate is {rate} Hz, which few devices use"
-            return Caution("sample_rate", seen, "if it was typed in by hand, check it: a wrong one shifts every pitch")
+            return QualityWarning(
+                "sample_rate", seen, "if it was typed in by hand, check it: a wrong one shifts every pitch"
+            )
         return None
 
-    def _inner_cut_off(self) -> Caution | None:
+    def _inner_cut_off(self) -> QualityWarning | None:
         for former in _FORMER_RATES:
             edge = former / 2
             edge_bin = edge * _N_FFT / self.sample_rate
@@ -160,39 +179,64 @@ class Meter:
             if below > CLIFF * above:
                 seen = f"its sound ends sharply at {edge / 1000:g} kHz, though its rate is {self.sample_rate} Hz"
                 advice = f"it was once sampled at {former} Hz (a telephone?), or its rate is wrong: use the original"
-                return Caution("sample_rate", seen, advice)
+                return QualityWarning("sample_rate", seen, advice)
         return None
 
 
-class Metered(Reader):
-    """A recording that is measured while it is read."""
-
-    def __init__(self, reader: Reader, meter: Meter) -> None:
-        """reader: open; it stays its owner's to close."""
-        self._reader = reader
-        self._meter = meter
-        self.info, self.damage = reader.info, reader.damage
-
-    def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
-        """Yield what the reader yields."""
-        for block in self._reader.blocks(start=start):
-            self._meter.hear(block)
-            yield block
-
-    def close(self) -> None:
-        """Release the file."""
-        self._reader.close()
+def cancels(products: NDArray[Any]) -> bool:
+    """Tell whether channels cancel each other in their mean. products: of each two of them, (channels, channels)."""
+    power = float(np.trace(products)) / len(products)
+    return float(products.sum()) / len(products) ** 2 < CANCELLED * power
 
 
-def about_answer(playing: Sequence[str], stretches: Sequence[tuple[float, float]], duration: float) -> list[Caution]:
-    """Return cautions from what the model heard: nothing, or something in a small part of the time.
+def mean_of_channels(block: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean (n,) of samples (n, channels): channel by channel, ten times faster than NumPy's mean of each row."""
+    total = block[:, 0]
+    if block.shape[1] > 1:
+        total = total + block[:, 1]
+        for channel in range(2, block.shape[1]):
+            total += block[:, channel]
+        total /= block.shape[1]
+    return total
+
+
+def about_gaps(gaps: Sequence[Gap]) -> list[QualityWarning]:
+    """Return a warning for what could not be decoded."""
+    if not gaps:
+        return []
+    if len(gaps) == 1 and gaps[0].cause == ENDS:
+        return [QualityWarning("cut_short", gap_text(gaps), "the rest is missing: use a complete copy")]
+    return [QualityWarning("damaged", gap_text(gaps), "silence stands in its place: use an undamaged copy")]
+
+
+def gap_text(gaps: Sequence[Gap]) -> str:
+    """Return which seconds are missing, and why."""
+    spans = [
+        f"from {gap.start:.2f} s " + ("on" if gap.end is None else f"to {gap.end:.2f} s") for gap in gaps[:_MOST_NAMED]
+    ]
+    more = f" and {len(gaps) - _MOST_NAMED} times more" if len(gaps) > _MOST_NAMED else ""
+    return f"it could not be decoded {', '.join(spans)}{more} ({gaps[0].cause})"
+
+
+def about_tracks(track: int, tracks: int) -> list[QualityWarning]:
+    """Return a warning where a file has more tracks with sound than the one that was used."""
+    if tracks < 2:
+        return []
+    seen = f"it has {tracks} tracks with sound, and track {track} was used"
+    return [QualityWarning("tracks", seen, "--track N chooses another one")]
+
+
+def about_answer(
+    playing: Sequence[str], stretches: Sequence[tuple[float, float]], duration: float
+) -> list[QualityWarning]:
+    """Return warnings from what the model heard: nothing, or something in a small part of the time.
 
     stretches: (start, end) seconds in which any family plays. A model of instruments can only tell that none of them
     is there; whether it is speech, noise or a flute it cannot.
     """
     if not playing:
         return [
-            Caution(
+            QualityWarning(
                 "nothing_heard",
                 "none of the families reaches its threshold",
                 "it may be speech, noise or another instrument; the scores are no ranking of which it is",
@@ -202,7 +246,9 @@ def about_answer(playing: Sequence[str], stretches: Sequence[tuple[float, float]
     if unheard <= UNHEARD_SHARE or duration < SHORT_S:
         return []
     seen = f"in {unheard:.0%} of its time none of the families is heard"
-    return [Caution("mostly_unheard", seen, "the rest may be speech, noise or other instruments: look at the times")]
+    return [
+        QualityWarning("mostly_unheard", seen, "the rest may be speech, noise or other instruments: look at the times")
+    ]
 
 
 def _covered(stretches: Sequence[tuple[float, float]]) -> float:
@@ -219,10 +265,3 @@ def _in_runs(flat: NDArray[np.bool_]) -> int:
     starts, ends = np.nonzero(edges.T == 1)[1], np.nonzero(edges.T == -1)[1]
     lengths = ends - starts
     return int(lengths[lengths >= CLIPPED_RUN].sum())
-
-
-def _floats(block: NDArray[Any]) -> Array:
-    block = np.asarray(block)
-    if block.dtype.kind == "i":
-        return block.astype(np.float32) / np.float32(-float(np.iinfo(block.dtype).min))
-    return block.astype(np.float32, copy=False)

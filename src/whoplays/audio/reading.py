@@ -1,7 +1,8 @@
-"""Any file or stream -> mono float32 at one rate, block by block. The one place that says what valid audio is.
+"""Any file or stream -> mono float32 at one rate, block by block, measured on the way. Defines what valid audio is.
 
-libsndfile reads first (WAV, RF64, FLAC, Ogg, Opus, MP3, AIFF ...); what it cannot, FFmpeg through PyAV does (M4A, AAC,
-WMA, the sound of a video). Channels are averaged. Resampling is soxr's, streaming, so no recording is ever held whole.
+The way of the samples: `parts.py` finds the streams a file is made of, `readers.py` decodes them at the times of the
+container, here channels become one, and rates the one asked for (soxr, streaming), while `quality.py` measures. No
+recording is ever held whole.
 """
 
 from __future__ import annotations
@@ -9,27 +10,40 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AudioError, ReadError
+from ..errors import AudioError
 from ..storage.address import Address, Place
-from . import riff
+from . import quality
+from .content import Content, View
+from .parts import Gap, Part
+from .readers import (
+    MAX_LEVEL,
+    Array,
+    AudioInfo,
+    Block,
+    FFmpegReader,
+    MpegReader,
+    Reader,
+    SoundFileReader,
+    check_disk,
+    note,
+    one_line,
+)
 from .watchedfile import WatchedFile
 
-Array = NDArray[np.float32]
+Source = str | os.PathLike[str] | IO[bytes]
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 64
-MAX_LEVEL = 1_000.0  # full scale is 1; beyond this the numbers are not floating-point audio
 SILENCE = 1e-5  # peak (-100 dBFS) below which a recording counts as silent
-BLOCK_S = 1.0  # seconds decoded at a time
+_MEASURED_PARTS = 256  # of a file, opened to learn how long it is
 
 #: Names taken for recordings when a folder is searched.
 EXTENSIONS = frozenset(
@@ -43,93 +57,152 @@ EXTENSIONS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class AudioInfo:
-    """What a recording's header says. duration: seconds, None where the format does not tell before decoding."""
+class _Parts(Reader):
+    """A file of several streams, one after the other. What cannot be opened is passed over, unless it is all of them."""
 
-    duration: float | None
-    sample_rate: int
-    channels: int
-    format: str
+    def __init__(self, content: Content, found: list[Part], track: int | None) -> None:
+        """content: of the open file; found: at least one part."""
+        self._content, self._parts, self._track = content, found, track
+        self.gaps = []
+        self._lengths: list[float | None] = []
+        first: AudioError | None = None
+        for part in found[:_MEASURED_PARTS]:
+            try:
+                with contextlib.closing(_opened(part, content, track, whole=len(found) == 1)) as reader:
+                    self._lengths.append(reader.info.duration)
+                    if len(self._lengths) == 1 or not hasattr(self, "info"):
+                        self.info = reader.info
+            except AudioError as error:
+                first = first or error
+                self._lengths.append(0.0)
+        if not hasattr(self, "info"):
+            assert first
+            raise first
+        self._lengths += [None] * (len(found) - len(self._lengths))
+        known = None if None in self._lengths else sum(length or 0.0 for length in self._lengths)
+        self.info = replace(self.info, duration=known)
 
+    def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
+        """Yield the blocks of one part after the other."""
+        at = 0.0
+        for part, length in zip(self._parts, self._lengths, strict=True):
+            if length is not None and at + length <= start:
+                at += length
+                continue
+            try:
+                reader = _opened(part, self._content, self._track, whole=len(self._parts) == 1)
+            except AudioError as error:
+                self.gaps.append(Gap(at, at, str(error)))
+                continue
+            inside = max(0.0, start - at)
+            with contextlib.closing(reader):
+                first, at = at, at + inside
+                for block, rate in reader.blocks(start=inside):
+                    self._add(reader, first)
+                    at += len(block) / rate
+                    yield block, rate
+                self._add(reader, first)
 
-class Reader(ABC):
-    """An open recording: its `info`, and `blocks()` of float32 samples (n, channels)."""
-
-    info: AudioInfo
-    #: what its decoder raises for damaged data
-    damage: tuple[type[BaseException], ...] = (RuntimeError, ValueError, OSError)
-
-    @abstractmethod
-    def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
-        """Yield decoded blocks (n, channels), from `start` seconds on."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release the file."""
-
-
-class _SoundFileReader(Reader):
-    def __init__(self, source: Any) -> None:
-        import soundfile
-
-        self.damage = (soundfile.LibsndfileError, *Reader.damage)
-        self._opened = contextlib.ExitStack()
-        self._watched: WatchedFile | None = None
-        try:
-            self._watched = _watched(source, self._opened)
-            self._file = soundfile.SoundFile(_openable(source) if self._watched is None else self._watched)
-            self._opened.callback(self._file.close)
-            self._check_disk()
-        except BaseException:
-            self._opened.close()
-            self._check_disk()
-            raise
-        frames = self._file.frames
-        rate = self._file.samplerate
-        known = 0 <= frames < 2**62
-        self.info = AudioInfo(frames / rate if known else None, rate, self._file.channels, self._file.format)
-
-    def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
-        size = max(1, round(BLOCK_S * self.info.sample_rate))
-        try:
-            if start > 0:
-                self._file.seek(min(round(start * self.info.sample_rate), self._file.frames))
-            while len(block := self._file.read(size, dtype="float32", always_2d=True)):
-                self._check_disk()
-                yield block
-        except self.damage:
-            self._check_disk()
-            raise
-        self._check_disk()
-
-    def _check_disk(self) -> None:
-        if self._watched and self._watched.error:
-            raise _unreadable(self._watched.error)
-
-    def close(self) -> None:
-        self._opened.close()
+    def _add(self, reader: Reader, first: float) -> None:
+        """Take over the gaps of a part that begins at `first`."""
+        for gap in reader.gaps:
+            note(self.gaps, first + gap.start, None if gap.end is None else first + gap.end, gap.cause)
+        reader.gaps.clear()
 
 
-def _watched(source: Any, opened: contextlib.ExitStack) -> WatchedFile | None:
-    """Return the source as a file that remembers failed reads, and shows all of a WAV beyond 4 GiB, whose header cannot.
+@contextlib.contextmanager
+def open_audio(source: Source, *, track: int | None = None) -> Iterator[Reader]:
+    """Open a recording for reading.
 
-    None: a path to what is no file but a pipe or a device.
+    Parameters
+    ----------
+    source
+        A path, or a binary file that can seek.
+    track
+        Which of several tracks with sound, from 1. None: the one that is marked as the default.
+
+    Raises
+    ------
+    AudioError
+        For what is missing, empty, a folder, or not audio; the text does not repeat the path.
     """
-    if isinstance(source, Path):
-        if not source.is_file():
-            return None
-        source = opened.enter_context(source.open("rb", buffering=1 << 16))
+    with contextlib.ExitStack() as opened:
+        reader = _open(source, track, opened)
+        info = reader.info
+        if track is not None and not 1 <= track <= info.tracks:
+            raise AudioError(f"has one track with sound; there is no track {track}")
+        _check(info.sample_rate, info.channels)
+        yield reader
+
+
+def _check(sample_rate: int, channels: int) -> None:
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise AudioError(f"its sample rate is {sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"it claims {channels} channels; 1 to {MAX_CHANNELS} can be used")
+
+
+def _open(source: Source, track: int | None, opened: contextlib.ExitStack) -> Reader:
+    from .containers import parts_of
+
+    name = ""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        _check_path(path)
+        if not path.is_file():  # a pipe or a device, which cannot be looked through
+            return opened.enter_context(contextlib.closing(_decoder(path, [path], None, None, track)))
+        file: Any = opened.enter_context(path.open("rb", buffering=1 << 16))
+        name = os.fspath(path)
+    else:
+        file = source
+    content = Content(WatchedFile(file, name))
+    found = parts_of(content)
+    if len(found) == 1:
+        return opened.enter_context(contextlib.closing(_opened(found[0], content, track, whole=True)))
+    return _Parts(content, found, track)
+
+
+def _opened(part: Part, content: Content, track: int | None, *, whole: bool) -> Reader:
+    """Open one part of a file, by the file itself where it is all of it. Raises `AudioError`."""
+    watched = content.file
+    if part.decoder == "mpeg":
+        return MpegReader(content, part)
+    sources = [watched if whole and pieces == ((0, content.size),) else View(watched, pieces) for pieces in part.runs]
+    watched.seek(0)
+    reader = _decoder(sources[0], sources, watched, part, track)
+    frames = part.frames
+    if frames and isinstance(reader, SoundFileReader) and abs(reader.frames - frames.samples) > 4 * frames.size:
+        reader.close()  # it has estimated the length
+        return MpegReader(content, part)
+    return reader
+
+
+def _decoder(
+    source: Any, sources: list[Any], watched: WatchedFile | None, part: Part | None, track: int | None
+) -> Reader:
+    """Open with libsndfile, or else with FFmpeg. Raises `AudioError` with what both say."""
+    import soundfile
+
+    told = ""
+    if part is None or part.decoder == "any":
+        try:
+            reader = SoundFileReader(_openable(source), watched, part)
+        except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
+            told = f"libsndfile: {one_line(error)}; "
+        check_disk(watched)
+        if not told:
+            return reader
+        if hasattr(source, "seek"):
+            source.seek(0)
+    import av
+
     try:
-        view = riff.beyond_header(source)
-        source.seek(0)
-    except OSError as error:
-        raise _unreadable(error) from None
-    return WatchedFile(source if view is None else view)
-
-
-def _unreadable(error: OSError) -> ReadError:
-    return ReadError(f"cannot be read ({error.strerror or error}); is its disk or connection failing?")
+        return FFmpegReader(sources, watched, part, track)
+    except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+        check_disk(watched)
+        raise AudioError(
+            f"is not a recording that can be read ({told}FFmpeg: {one_line(error)}); is it audio, and complete?"
+        ) from None
 
 
 def _openable(source: Any) -> Any:
@@ -137,108 +210,6 @@ def _openable(source: Any) -> Any:
     if isinstance(source, Path) and os.name != "nt" and not os.fsencode(source).isascii():
         return os.fsencode(source)
     return source
-
-
-#: FFmpeg's formats that are lists of other files.
-_LISTS = frozenset(("hls", "concat", "dash", "sdp", "rtsp", "rtp", "imf", "image2", "webm_dash_manifest"))
-
-
-class _AvReader(Reader):
-    def __init__(self, source: Any) -> None:
-        import av
-
-        self.damage = (av.FFmpegError, *Reader.damage)
-        av.logging.set_level(av.logging.PANIC)
-        # A playlist names other files and addresses: nothing but the file itself is opened.
-        named, allowed = (f"file:{source}", "file") if isinstance(source, Path) else (source, "none")
-        options = {"protocol_whitelist": allowed}
-        self._container = av.open(named, options=options, metadata_errors="replace")
-        if self._container.format.name in _LISTS:
-            self._container.close()
-            raise AudioError("is a list of other files, not a recording; name those")
-        streams = self._container.streams.audio
-        if not streams:
-            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream at all"
-            self._container.close()
-            raise AudioError(f"holds no sound, only {kinds}")
-        self._stream: Any = streams[0]
-        codec = self._stream.codec_context
-        if codec is None:
-            self._container.close()
-            raise AudioError("holds sound in a form that no decoder here knows")
-        seconds = None
-        if self._stream.duration and self._stream.time_base:
-            seconds = float(self._stream.duration * self._stream.time_base)
-        elif self._container.duration:
-            seconds = self._container.duration / 1e6
-        if seconds is not None and not 0 <= seconds < 1e10:  # a header can say anything
-            seconds = None
-        self.info = AudioInfo(seconds, codec.sample_rate or 0, codec.channels or 0, self._container.format.name)
-
-    def blocks(self, *, start: float = 0.0) -> Iterator[Array]:
-        import av
-
-        if start > 1:
-            with contextlib.suppress(av.FFmpegError):
-                self._container.seek(round((start - 1) * 1e6), backward=True)
-        resampler = av.AudioResampler(format="flt")
-        skip: int | None = None
-        for frame in self._container.decode(self._stream):
-            if skip is None:
-                reached = frame.time if frame.time is not None and start > 0 else 0.0
-                skip = max(0, round((start - reached) * self.info.sample_rate))
-            for piece in resampler.resample(frame):
-                block = piece.to_ndarray().reshape(-1, len(piece.layout.channels))
-                if skip:
-                    block, skip = block[skip:], max(0, skip - len(block))
-                if len(block):
-                    yield block.astype(np.float32, copy=False)
-
-    def close(self) -> None:
-        self._container.close()
-
-
-@contextlib.contextmanager
-def open_audio(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[Reader]:
-    """Open a recording (a path, or a binary file that can seek) for reading.
-
-    Raises `AudioError`, whose text does not repeat the path, for what is missing, empty, a folder, or not audio.
-    """
-    reader = _open(source)
-    try:
-        info = reader.info
-        if not MIN_RATE <= info.sample_rate <= MAX_RATE:
-            raise AudioError(f"its sample rate is {info.sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used")
-        if not 1 <= info.channels <= MAX_CHANNELS:
-            raise AudioError(f"it claims {info.channels} channels; 1 to {MAX_CHANNELS} can be used")
-        yield reader
-    finally:
-        reader.close()
-
-
-def _open(source: str | os.PathLike[str] | IO[bytes]) -> Reader:
-    if isinstance(source, (str, os.PathLike)):
-        source = Path(source)
-        _check_path(source)
-    import soundfile
-
-    try:
-        return _SoundFileReader(source)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
-        first = _one_line(error)
-    if not isinstance(source, Path):
-        source.seek(0)
-    import av
-
-    try:
-        return _AvReader(source)
-    except AudioError:
-        raise
-    except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-        raise AudioError(
-            f"is not a recording that can be read (libsndfile: {first}; FFmpeg: {_one_line(error)}); "
-            "is it audio, and complete?"
-        ) from None
 
 
 def _check_path(path: Path) -> None:
@@ -256,118 +227,254 @@ def _check_path(path: Path) -> None:
         raise AudioError("is empty (0 bytes)")
 
 
-def _one_line(error: BaseException) -> str:
-    import re
-
-    text = " ".join(str(getattr(error, "error_string", "") or getattr(error, "strerror", "") or error).split())
-    return re.sub(r"^Error opening .*?: ", "", text).rstrip(".")[:120] or type(error).__name__
-
-
-def probe(source: str | os.PathLike[str] | IO[bytes]) -> AudioInfo:
-    """Return what the header says, without decoding. Raises `AudioError`."""
-    with open_audio(source) as reader:
+def probe(source: Source, *, track: int | None = None) -> AudioInfo:
+    """Return what the headers say, without decoding. Raises `AudioError`."""
+    with open_audio(source, track=track) as reader:
         return reader.info
 
 
-def mono(block: NDArray[Any]) -> Array:
-    """Return one channel (n,) for samples (n,) or (n, channels): their mean. Integers are scaled to -1 .. 1.
+def duration_of(source: Source) -> float | None:
+    """Return the seconds that a recording lasts: by its headers, or counted where they do not tell. Raises `AudioError`."""
+    with open_audio(source) as reader:
+        if reader.info.duration is not None:
+            return reader.info.duration
+        return sum(len(block) / rate for block, rate in reader.blocks())
 
-    Raises `AudioError` for another shape, for NaN or infinity, and for levels that no floating-point audio has.
-    """
+
+class Sound(Protocol):
+    """What can be predicted from: mono blocks at the rate asked for, and after them what could mislead in it."""
+
+    sample_rate: int
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield mono blocks (n,). Raises `AudioError`."""
+
+    def warnings(self, duration: float) -> list[quality.QualityWarning]:
+        """Return what was noticed in `duration` seconds."""
+
+
+class Recording:
+    """A recording that is being read: mixed to one channel, brought to one rate, measured. Read `blocks` once."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        sample_rate: int,
+        start: float = 0.0,
+        duration: float | None = None,
+        strict: bool = False,
+        measured: bool = True,
+    ) -> None:
+        """Prepare to read from `start` for `duration` seconds (None: to the end).
+
+        Parameters
+        ----------
+        reader
+            Open; stays its owner's to close.
+        sample_rate
+            Of the blocks to give, in Hz.
+        strict
+            Whether damage is an error.
+        measured
+            Whether to measure what `warnings` tells.
+        """
+        self.sample_rate = reader.info.sample_rate
+        self._reader, self._to_rate = reader, sample_rate
+        self._start, self._duration, self._strict = start, duration, strict
+        self._meter = quality.Meter(self.sample_rate) if measured else None
+        self._heard_s = 0.0
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`; blocks before that point have been yielded."""
+        return _at_rate(self._mono(), self._to_rate)
+
+    def warnings(self, duration: float) -> list[quality.QualityWarning]:
+        """Return what could mislead in what was read, `duration` seconds."""
+        info = self._reader.info
+        found = self._meter.warnings(duration) if self._meter else []
+        return [*quality.about_gaps(self._gaps()), *quality.about_tracks(info.track, info.tracks), *found]
+
+    def _gaps(self) -> list[Gap]:
+        end = None if self._duration is None else self._start + self._duration
+        return [gap for gap in self._reader.gaps if end is None or gap.start < end]
+
+    def _mono(self) -> Iterator[tuple[Array, int]]:
+        mix, left, current = Downmix(), self._duration, 0
+        for block, rate in self._reader.blocks(start=self._start):
+            if self._strict:
+                self._refuse_damage()
+            if rate != current:
+                _check(rate, block.shape[1] if block.ndim == 2 else 1)
+                current = rate
+            if left is not None:
+                block = block[: round(left * rate)]
+                left -= len(block) / rate
+            samples = mix(block, rate, self._meter)
+            self._heard_s += len(block) / rate
+            yield samples, rate
+            if left is not None and round(left * rate) <= 0:
+                break
+        if self._strict:
+            self._refuse_damage()
+        gaps = self._gaps()
+        if gaps and self._heard_s <= sum(
+            min(gap.end or gap.start, self._start + self._heard_s) - gap.start for gap in gaps
+        ):
+            at = max(self._start, gaps[0].start)
+            raise AudioError(f"cannot be decoded past {at:.1f} s ({gaps[0].cause}); it is damaged or cut short")
+
+    def _refuse_damage(self) -> None:
+        if gaps := self._gaps():
+            raise AudioError(f"is damaged: {quality.gap_text(gaps)}; without strict reading the rest of it can be used")
+
+
+@contextlib.contextmanager
+def open_recording(
+    source: Source,
+    *,
+    sample_rate: int,
+    start: float = 0.0,
+    duration: float | None = None,
+    track: int | None = None,
+    strict: bool = False,
+) -> Iterator[Recording]:
+    """Open a recording to read it measured; see `open_audio` and `Recording`. Raises `AudioError`."""
+    with open_audio(source, track=track) as reader:
+        yield Recording(reader, sample_rate=sample_rate, start=start, duration=duration, strict=strict)
+
+
+class _Given(Reader):
+    """Samples that somebody has already."""
+
+    def __init__(self, blocks: Iterable[NDArray[Any]], sample_rate: int) -> None:
+        self._blocks = blocks
+        self.gaps = []
+        self.info = AudioInfo(None, sample_rate, 1, "")
+
+    def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
+        for block in self._blocks:
+            yield np.asarray(block), self.info.sample_rate
+
+
+def from_blocks(blocks: Iterable[NDArray[Any]], from_rate: int, *, sample_rate: int) -> Recording:
+    """Return blocks of samples (n,) or (n, channels) at `from_rate` Hz as a recording that is read as they come."""
+    return Recording(_Given(blocks, from_rate), sample_rate=sample_rate)
+
+
+def from_samples(
+    samples: NDArray[Any], from_rate: int, *, sample_rate: int, start: float = 0.0, duration: float | None = None
+) -> Recording:
+    """Return samples (n,) or (n, channels) at `from_rate` Hz as a recording, cut into blocks as a file's are."""
+    samples = floats(samples)
+    first = round(start * from_rate)
+    last = len(samples) if duration is None else first + round(duration * from_rate)
+    part = samples[first:last]
+    blocks = (part[at : at + from_rate] for at in range(0, len(part), from_rate))
+    return from_blocks(blocks, from_rate, sample_rate=sample_rate)
+
+
+def floats(block: NDArray[Any]) -> Array:
+    """Return samples (n,) or (n, channels) as float32 from -1 to 1. Raises `AudioError` for what are no samples."""
     block = np.asarray(block)
     if block.ndim not in (1, 2) or (block.ndim == 2 and not 1 <= block.shape[1] <= MAX_CHANNELS):
         raise AudioError(
             f"samples have shape {block.shape}; (n,) or (n, channels) with 1 to {MAX_CHANNELS} channels is needed"
         )
     if block.dtype.kind == "i":
-        block = block.astype(np.float32) / np.float32(-float(np.iinfo(block.dtype).min))
-    elif block.dtype.kind != "f":
+        return block.astype(np.float32) / np.float32(-float(np.iinfo(block.dtype).min))
+    if block.dtype.kind != "f":
         raise AudioError(f"samples are of type {block.dtype}; floating-point numbers from -1 to 1 are needed")
-    samples = block if block.ndim == 1 else mean_of_channels(block)
-    samples = np.ascontiguousarray(samples, dtype=np.float32)
-    if samples.size:
-        peak = max(float(samples.max()), -float(samples.min()))
-        if not np.isfinite(peak):  # NaN as well: the maximum is NaN then
-            raise AudioError("holds NaN or infinite samples; write the recording anew")
-        if peak > MAX_LEVEL:
-            raise AudioError(
-                f"has samples as large as {peak:.3g}; full scale is 1 (are they integers stored as floating point?)"
-            )
-    return samples
+    return block.astype(np.float32, copy=False)
 
 
-def mean_of_channels(block: NDArray[Any]) -> NDArray[Any]:
-    """Return the mean (n,) of samples (n, channels): channel by channel, ten times faster than NumPy's mean of each row."""
-    total = block[:, 0]
-    if block.shape[1] > 1:
-        total = total + block[:, 1]
-        for channel in range(2, block.shape[1]):
-            total += block[:, channel]
-        total /= block.shape[1]
-    return total
+class Downmix:
+    """Brings blocks of one recording to one channel: their mean, or a single channel where they cancel each other."""
+
+    def __init__(self) -> None:
+        """Begin a recording."""
+        self._channel: int | None = None  # the one taken the last time: to change it would turn the sound round
+
+    def __call__(self, block: NDArray[Any], rate: int = 0, meter: quality.Meter | None = None) -> Array:
+        """Return samples (n, channels) or (n,) as one channel (n,), measured on the way. Raises `AudioError`."""
+        block = floats(block)
+        several = block.ndim == 2 and block.shape[1] > 1
+        products = block.T @ block if several else None  # every channel's power, and that of their sum, in one pass
+        if meter:
+            meter.measure(block, rate, products)
+        samples = quality.mean_of_channels(block) if block.ndim == 2 else block
+        samples = np.ascontiguousarray(samples, dtype=np.float32)
+        if samples.size:
+            peak = max(float(samples.max()), -float(samples.min()))
+            if not np.isfinite(peak):  # NaN as well: the maximum is NaN then
+                raise AudioError("holds NaN or infinite samples; write the recording anew")
+            if peak > MAX_LEVEL:
+                raise AudioError(
+                    f"has samples as large as {peak:.3g}; full scale is 1 (are they integers stored as floating point?)"
+                )
+        if products is not None and quality.cancels(products):
+            if meter:
+                meter.cancelled_s += len(block) / rate
+            return np.ascontiguousarray(block[:, self._loudest(products.diagonal())])
+        return samples
+
+    def _loudest(self, power: NDArray[Any]) -> int:
+        kept = self._channel
+        if kept is None or kept >= len(power) or power[kept] < 0.1 * power.max():
+            self._channel = kept = int((power > 0.5 * power.max()).argmax())
+        return kept
+
+
+def mono(block: NDArray[Any]) -> Array:
+    """Return one channel (n,) for samples (n,) or (n, channels): see `Downmix`. Integers are scaled to -1 .. 1.
+
+    Raises `AudioError` for another shape, for NaN or infinity, and for levels that no floating-point audio has.
+    """
+    return Downmix()(block)
 
 
 def stream(
-    source: str | os.PathLike[str] | IO[bytes] | Reader,
+    source: Source | Reader,
     *,
     sample_rate: int,
     start: float = 0.0,
     duration: float | None = None,
+    track: int | None = None,
+    strict: bool = False,
 ) -> Iterator[Array]:
-    """Yield the recording as mono blocks (n,) at `sample_rate`, from `start` for `duration` seconds (None: to its end).
+    """Yield a recording as mono blocks (n,) at `sample_rate`, from `start` for `duration` seconds (None: to its end).
 
     Raises `AudioError` when it cannot be read or holds what no audio holds; blocks before that point have been yielded.
     """
-    if isinstance(source, Reader):
-        yield from _stream(source, sample_rate, start, duration)
-        return
-    with open_audio(source) as reader:
-        yield from _stream(reader, sample_rate, start, duration)
-
-
-def _stream(reader: Reader, sample_rate: int, start: float, duration: float | None) -> Iterator[Array]:
-    left = None if duration is None else round(duration * reader.info.sample_rate)
-    yield from resampled(_limited(_decoded(reader, start), left), reader.info.sample_rate, sample_rate)
-
-
-def _decoded(reader: Reader, start: float) -> Iterator[Array]:
-    at = start
-    blocks = reader.blocks(start=start)
-    while True:
-        try:
-            block = next(blocks, None)
-        except reader.damage as error:
-            raise AudioError(
-                f"cannot be decoded past {at:.1f} s ({_one_line(error)}); it is damaged or cut short"
-            ) from None
-        if block is None:
-            return
-        yield mono(block)
-        at += len(block) / reader.info.sample_rate
-
-
-def _limited(blocks: Iterable[Array], left: int | None) -> Iterator[Array]:
-    for block in blocks:
-        if left is not None:
-            block = block[:left]
-            left -= len(block)
-        yield block
-        if left == 0:
-            return
+    with contextlib.nullcontext(source) if isinstance(source, Reader) else open_audio(source, track=track) as reader:
+        read = Recording(reader, sample_rate=sample_rate, start=start, duration=duration, strict=strict, measured=False)
+        yield from read.blocks()
 
 
 def resampled(blocks: Iterable[Array], from_rate: int, to_rate: int) -> Iterator[Array]:
     """Yield mono blocks at `to_rate` for blocks at `from_rate` (soxr, high quality, streaming)."""
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    import soxr
+    return _at_rate(((block, from_rate) for block in blocks), to_rate)
 
-    resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        if len(out := resampler.resample_chunk(block)):
+
+def _at_rate(blocks: Iterable[tuple[Array, int]], to_rate: int) -> Iterator[Array]:
+    """Yield mono blocks at `to_rate`; where their rate changes, what comes is resampled for itself."""
+    resampler: Any = None
+    current = 0
+    nothing = np.zeros(0, dtype=np.float32)
+    for block, rate in blocks:
+        if rate != current:
+            if resampler and len(out := resampler.resample_chunk(nothing, last=True)):
+                yield out
+            current, resampler = rate, None
+            if rate != to_rate:
+                import soxr
+
+                resampler = soxr.ResampleStream(rate, to_rate, 1, dtype="float32", quality="HQ")
+        if resampler is None:
+            yield block
+        elif len(out := resampler.resample_chunk(block)):
             yield out
-    if len(out := resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)):
+    if resampler and len(out := resampler.resample_chunk(nothing, last=True)):
         yield out
 
 
@@ -392,10 +499,16 @@ def windows(blocks: Iterable[Array], length: int) -> Iterator[Array]:
 
 
 def load(
-    source: str | os.PathLike[str] | IO[bytes], *, sample_rate: int, start: float = 0.0, duration: float | None = None
+    source: Source,
+    *,
+    sample_rate: int,
+    start: float = 0.0,
+    duration: float | None = None,
+    track: int | None = None,
+    strict: bool = False,
 ) -> Array:
     """Return the whole recording, or a part of it, as mono float32 (n,) at `sample_rate`. Raises `AudioError`."""
-    blocks = list(stream(source, sample_rate=sample_rate, start=start, duration=duration))
+    blocks = list(stream(source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict))
     return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
 

@@ -1,13 +1,16 @@
 """A file that remembers when reading it failed, for decoders that go on over that.
 
 libsndfile takes a failed read of a header for missing bytes, goes on with what it has, and may find another rate,
-length or format than the file's. Whoever decodes through a `WatchedFile` can ask afterwards.
+length or format than the file's; FFmpeg takes one for the end. Whoever decodes through a `WatchedFile` can ask
+afterwards.
 """
 
 from __future__ import annotations
 
 import os
 from typing import IO, Any
+
+from ..errors import ReadError
 
 _BEYOND = 1 << 40
 
@@ -19,9 +22,10 @@ class WatchedFile:
     for ever.
     """
 
-    def __init__(self, file: IO[bytes] | Any) -> None:
-        """file: open, and its owner's to close."""
+    def __init__(self, file: IO[bytes] | Any, name: str = "") -> None:
+        """file: open, and its owner's to close. name: whose ending may say what it is."""
         self.error: OSError | None = None
+        self.name = name
         self._file = file
         self._into = file.readinto if hasattr(file, "readinto") else self._by_copy
 
@@ -63,3 +67,8 @@ class WatchedFile:
         content = self._file.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
+
+
+def unreadable(error: OSError) -> ReadError:
+    """Return the error for a failed read."""
+    return ReadError(f"cannot be read ({error.strerror or error}); is its disk or connection failing?")

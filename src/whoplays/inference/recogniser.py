@@ -73,7 +73,7 @@ class Prediction:
     segments: list[Segment]
     frame_scores: Array = field(repr=False, compare=False)
     frame_times: NDArray[np.float64] = field(repr=False, compare=False)
-    warnings: list[quality.Caution] = field(default_factory=list)
+    warnings: list[quality.QualityWarning] = field(default_factory=list)
     maybe: list[str] = field(default_factory=list)
 
     def shares(self) -> dict[str, float]:
@@ -94,7 +94,7 @@ class Prediction:
             "playing": list(self.playing),
             "maybe": list(self.maybe),
             "segments": [segment.to_dict() for segment in self.segments],
-            "warnings": [caution.to_dict() for caution in self.warnings],
+            "warnings": [warning.to_dict() for warning in self.warnings],
         }
 
     @classmethod
@@ -111,7 +111,7 @@ class Prediction:
             frame_scores=np.zeros((0, len(values["scores"])), dtype=np.float32),
             frame_times=np.zeros(1),
             maybe=list(values.get("maybe", [])),
-            warnings=[quality.Caution(**caution) for caution in values.get("warnings", [])],
+            warnings=[quality.QualityWarning(**warning) for warning in values.get("warnings", [])],
         )
 
 
@@ -206,32 +206,56 @@ class Recogniser:
         start: float = 0.0,
         duration: float | None = None,
         threshold: Threshold | None = None,
+        track: int | None = None,
+        strict: bool = False,
     ) -> Prediction:
-        """Hear one recording, or the part of it from `start` for `duration` seconds.
+        """Detect the instruments of one recording, or of a part of it. Only one window is held at a time.
 
-        source: a path, a binary file that can seek, or samples (n,) or (n, channels) from -1 to 1 with their
-        `sample_rate` in Hz. Only one window is held at a time. Times in the result count from the start of the recording.
-        threshold: for this call, as of `with_threshold`.
-        Raises `AudioError` for a recording that cannot be used, `UsageError` for a call that cannot be meant.
+        Parameters
+        ----------
+        source
+            A path, a binary file that can seek, or samples (n,) or (n, channels) from -1 to 1 with their `sample_rate`.
+        sample_rate
+            Of samples, in Hz.
+        start, duration
+            The part, in seconds from the beginning of the recording; `duration` None: to its end.
+        threshold
+            For this call, as of `with_threshold`.
+        track
+            Which of several tracks with sound, from 1. None: the default one.
+        strict
+            Whether damage is an error. Otherwise silence stands for what cannot be decoded, and a warning names it.
+
+        Returns
+        -------
+        Prediction
+            Its times count from the beginning of the recording.
+
+        Raises
+        ------
+        AudioError
+            For a recording that cannot be used.
+        UsageError
+            For a call that cannot be meant.
         """
         if not 0 <= start < float("inf") or not (duration is None or 0 < duration < float("inf")):
             raise UsageError(
                 f"a part from {start} s for {duration} s cannot be cut out; give 0 or more, and more than 0"
             )
+        if track is not None and track < 1:
+            raise UsageError(f"track is {track}; tracks are numbered from 1")
         if threshold is not None:
             return self.with_threshold(threshold).predict(
-                source, sample_rate=sample_rate, start=start, duration=duration
+                source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict
             )
         if isinstance(source, np.ndarray) or not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
             return self._predict_samples(np.asarray(source), sample_rate, start, duration)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
-        with reading.open_audio(source) as reader:
-            meter = quality.Meter(reader.info.sample_rate)
-            metered = quality.Metered(reader, meter)
-            blocks = reading.stream(
-                metered, sample_rate=self.config.features.sample_rate, start=start, duration=duration
-            )
-            return self._hear(blocks, path, meter, start)
+        rate = self.config.features.sample_rate
+        with reading.open_recording(
+            source, sample_rate=rate, start=start, duration=duration, track=track, strict=strict
+        ) as recording:
+            return self._hear(recording, path, start)
 
     def _predict_samples(
         self, samples: NDArray[Any], sample_rate: int | None, start: float, duration: float | None
@@ -242,40 +266,28 @@ class Recogniser:
             raise UsageError(
                 f"sample_rate is {sample_rate} Hz; {reading.MIN_RATE} to {reading.MAX_RATE} Hz can be used"
             )
-        first = round(start * sample_rate)
-        last = None if duration is None else first + round(duration * sample_rate)
-        one = reading.mono(samples)[first:last]
-        meter = quality.Meter(int(sample_rate))
-        for at in range(0, len(one), int(sample_rate)):
-            meter.hear(samples[first:last][at : at + int(sample_rate)])
-        blocks = reading.resampled([one], int(sample_rate), self.config.features.sample_rate)
-        return self._hear(blocks, "", meter, start)
+        rate = self.config.features.sample_rate
+        given = reading.from_samples(samples, int(sample_rate), sample_rate=rate, start=start, duration=duration)
+        return self._hear(given, "", start)
 
     def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0) -> Prediction:
         """Hear what a process of its own decodes (audio/decoder.py); the answer is that of `predict`. Raises `AudioError`."""
-        return self._hear(decoded.blocks(), path, decoded, start)
+        return self._hear(decoded, path, start)
 
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
         """Hear samples as they come: blocks (n,) or (n, channels) from -1 to 1 at `sample_rate` Hz, to the last one.
 
         The answer is that of a file with the same samples. Raises `AudioError`.
         """
-        meter = quality.Meter(sample_rate)
+        rate = self.config.features.sample_rate
+        return self._hear(reading.from_blocks(blocks, sample_rate, sample_rate=rate), "", 0.0)
 
-        def heard() -> Iterator[Array]:
-            for block in blocks:
-                meter.hear(block)
-                yield reading.mono(block)
-
-        at_rate = reading.resampled(heard(), sample_rate, self.config.features.sample_rate)
-        return self._hear(at_rate, "", meter, 0.0)
-
-    def _hear(self, blocks: Iterable[Array], path: str, meter: quality.Meter | Decoded, start: float) -> Prediction:
+    def _hear(self, sound: reading.Sound, path: str, start: float) -> Prediction:
         rate = self.config.features.sample_rate
         logits, attention, times = _Rows(np.float32), _Rows(np.float16), _Rows(np.float64)
         repeated: _Found | None = None
         n = 0  # samples so far
-        for window in self._windows(blocks):
+        for window in self._windows(sound.blocks()):
             found, starts, inside = self._run(window)
             logits.add(found["frame_logits"][inside])
             if "attention" in found:
@@ -298,8 +310,8 @@ class Recogniser:
             scores = self.config.recording_scores(
                 repeated["frame_logits"], repeated.get("attention"), np.full(steps, self.config.min_window_s / steps)
             )
-        answer = self._prediction(path, n / rate, meter.sample_rate, scores, frames, borders)
-        return replace(answer, warnings=[*meter.cautions(n / rate), *_about(answer)])
+        answer = self._prediction(path, n / rate, sound.sample_rate, scores, frames, borders)
+        return replace(answer, warnings=[*sound.warnings(n / rate), *_about(answer)])
 
     def _frame_scores(self, logits: Array, attention: NDArray[Any] | None, lengths: NDArray[np.float64]) -> Array:
         """Return scores over time (steps, labels), averaged as the model's timeline asks for."""
@@ -412,5 +424,5 @@ class _Rows:
         return np.frombuffer(self._bytes, self._dtype).reshape(-1, *self._width)
 
 
-def _about(answer: Prediction) -> list[quality.Caution]:
+def _about(answer: Prediction) -> list[quality.QualityWarning]:
     return quality.about_answer(answer.playing, [(s.start, s.end) for s in answer.segments], answer.duration)

@@ -109,11 +109,10 @@ def _sound(path: Path) -> bytes:
     digest = hashlib.blake2b()
     with reading.open_audio(path) as reader:
         digest.update(f"{reader.info.sample_rate} {reader.info.channels}".encode())
-        try:
-            for block in reader.blocks():
-                digest.update(block.tobytes())
-        except reader.damage as error:
-            raise WhoplaysError(f"{path}: cannot be tagged: it is damaged ({error})") from None
+        for block, rate in reader.blocks():
+            digest.update(f"{rate} {block.shape[1]}".encode() + block.tobytes())
+        if reader.gaps:
+            raise WhoplaysError(f"{path}: cannot be tagged: it is damaged ({reader.gaps[0].cause})")
     return digest.digest()
 
 

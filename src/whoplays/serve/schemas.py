@@ -31,7 +31,7 @@ class Segment(BaseModel):
     score: Score
 
 
-class Caution(BaseModel):
+class QualityWarning(BaseModel):
     """What in the recording could mislead."""
 
     code: Id
@@ -62,7 +62,7 @@ class Prediction(BaseModel):
     playing: Annotated[list[Id], Field(max_length=1000, description="Labels whose score reaches the threshold.")]
     maybe: Annotated[list[Id], Field(max_length=1000, description="Those that miss it, but not by much.")] = []
     segments: Annotated[list[Segment], Field(max_length=100_000)]
-    warnings: Annotated[list[Caution], Field(max_length=100)] = []
+    warnings: Annotated[list[QualityWarning], Field(max_length=100)] = []
     details: Annotated[Details | None, Field(exclude=True)] = None
 
 

@@ -31,7 +31,7 @@ class Text(Writer):
             return ""
         title = f"{printable(result.path) or '(samples)'}  {clock(result.duration)}"
         shown = self._strip(result, self.look) if self.look else self._plain(result)
-        told = [f"  note: {caution}" for caution in result.warnings]
+        told = [f"  note: {warning}" for warning in result.warnings]
         return "\n".join([title, *shown, *told]) + "\n"
 
     def _strip(self, result: Prediction, look: Look) -> list[str]:

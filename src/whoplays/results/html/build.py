@@ -158,7 +158,7 @@ def _line(number: int, prediction: Prediction, labels: Sequence[Label]) -> str:
         score = prediction.scores[label.id]
         plays = ' class="plays"' if label.id in prediction.playing else ""
         cells.append(f'<td{plays} data-key="{score}">{score:.2f}</td>')
-    codes = ", ".join(caution.code for caution in prediction.warnings)
+    codes = ", ".join(warning.code for warning in prediction.warnings)
     return (
         f'<tr><th scope="row" data-key="{name}">{link}</th><td data-key="{prediction.duration}">'
         f"{clock(prediction.duration)}</td>{''.join(cells)}<td>{escape(codes)}</td></tr>\n"

@@ -67,7 +67,7 @@ class Section:
         return "\n".join(part for part in parts if part) + "\n"
 
     def _notes(self) -> str:
-        lines = "".join(f"<li>{escape(str(caution))}</li>" for caution in self.heard.warnings)
+        lines = "".join(f"<li>{escape(str(warning))}</li>" for warning in self.heard.warnings)
         return f'<ul class="notes">{lines}</ul>' if lines else ""
 
     def _view(self) -> str:

@@ -1,0 +1,116 @@
+"""Random access to the bytes of an open file, and a file put together from pieces of it.
+
+What a container's header gets wrong is corrected by showing the decoder other bytes: a header with the right sizes, or
+the intact pages of a damaged stream one after the other.
+"""
+
+from __future__ import annotations
+
+import bisect
+import io
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .watchedfile import WatchedFile, unreadable
+
+Piece = bytes | tuple[int, int]  #: bytes, or a range (begin, end) of a file
+_SMALL, _LARGE = 1 << 16, 1 << 20
+
+
+class Content:
+    """The bytes of a file. Reads raise `ReadError` where the disk or connection fails."""
+
+    def __init__(self, file: WatchedFile) -> None:
+        """file: stays its owner's to close."""
+        self.file = file
+        self._window, self._begin = b"", 0
+        self.size = file.seek(0, os.SEEK_END)
+        self._check()
+
+    def at(self, position: int, count: int) -> bytes:
+        """Return up to `count` bytes from `position` on."""
+        inside = position - self._begin
+        if not (inside >= 0 and inside + count <= len(self._window)):
+            follows = position == self._begin + len(self._window) or 0 <= inside < len(self._window)
+            self._window, self._begin = self.read(position, max(count, _LARGE if follows else _SMALL)), position
+            inside = 0
+        return self._window[inside : inside + count]
+
+    def read(self, position: int, count: int) -> bytes:
+        """Return up to `count` bytes from `position` on, past the window that `at` keeps."""
+        self.file.seek(position)
+        chunks = []
+        while count > 0 and (chunk := self.file.read(count)):
+            chunks.append(chunk)
+            count -= len(chunk)
+        self._check()
+        return b"".join(chunks)
+
+    def find_all(self, needle: bytes, begin: int) -> Iterator[int]:
+        """Yield the positions of `needle` from `begin` on."""
+        held, at = b"", begin
+        while chunk := self.read(at, _LARGE):
+            held += chunk
+            first, found = at + len(chunk) - len(held), -1
+            while (found := held.find(needle, found + 1)) >= 0:
+                yield first + found
+            held, at = held[len(held) - len(needle) + 1 :], at + len(chunk)
+
+    def _check(self) -> None:
+        if self.file.error:
+            raise unreadable(self.file.error)
+
+
+class View(io.RawIOBase):
+    """Pieces of a file, to be read as one file."""
+
+    def __init__(self, file: WatchedFile, pieces: Sequence[Piece]) -> None:
+        """file: stays its owner's to close; it may be read by others in between."""
+        self._file, self._pieces = file, pieces
+        self._starts = [0]
+        for piece in pieces:
+            self._starts.append(
+                self._starts[-1] + (len(piece) if isinstance(piece, bytes) else max(0, piece[1] - piece[0]))
+            )
+        self._at = 0
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position that is not before the beginning; return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._starts[-1]}[whence]
+        if base + offset < 0:
+            raise ValueError("a position before the beginning")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as there are bytes; return how many."""
+        target = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(target) and self._at < self._starts[-1]:
+            number = bisect.bisect_right(self._starts, self._at) - 1
+            part = target[filled : filled + self._starts[number + 1] - self._at]
+            piece, inside = self._pieces[number], self._at - self._starts[number]
+            if isinstance(piece, bytes):
+                content = piece[inside : inside + len(part)]
+            else:
+                self._file.seek(piece[0] + inside)
+                content = self._file.read(len(part))
+            part[: len(content)] = content
+            filled += len(content)
+            self._at += len(content)
+            if len(content) < len(part):
+                break
+        return filled

@@ -1,0 +1,101 @@
+"""FLAC: streams that follow each other, and whether the length in STREAMINFO is that of the last frame (RFC 9639)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .content import Content
+from .parts import Part
+
+_TAIL = (
+    1 << 17
+)  # bytes before the end in which the last frame begins, where the header does not say how large one may be
+_BLOCKS = {
+    1: 192,
+    **{code: 576 << code - 2 for code in range(2, 6)},
+    **{code: 256 << code - 8 for code in range(8, 16)},
+}
+
+
+@dataclass(frozen=True)
+class _Info:
+    rate: int
+    total: int  # samples; 0: unknown
+    block: int
+    largest: int  # bytes of a frame; 0: unknown
+
+
+def walk(content: Content, begin: int) -> tuple[list[Part], int]:
+    """Return the streams from a position on, and the end of the file: all that follows is looked through for streams."""
+    found = [(at, info) for at in content.find_all(b"fLaC", begin) if (info := _info(content, at))]
+    if not found:
+        return [], begin
+    borders = [0 if len(found) == 1 else begin, *(at for at, _ in found[1:]), content.size]
+    parts = []
+    for (first, end), (_, info) in zip(pairwise(borders), found, strict=True):
+        last = _last_sample(content, first, end, info)
+        claimed = max(last, info.total) / info.rate if last or info.total else None
+        parts.append(Part((((first, end),),), "any" if last == info.total else "ffmpeg", claimed))
+    return parts, content.size
+
+
+def _info(content: Content, at: int) -> _Info | None:
+    """Return what STREAMINFO tells, None where a position holds the beginning of no stream."""
+    head = content.at(at, 42)
+    if len(head) < 42 or head[4] & 0x7F or head[5:8] != b"\0\0\x22":
+        return None
+    smallest, block = int.from_bytes(head[8:10], "big"), int.from_bytes(head[10:12], "big")
+    numbers = int.from_bytes(head[18:26], "big")
+    rate = numbers >> 44
+    if not 16 <= smallest <= block or not rate:
+        return None
+    return _Info(rate, numbers & (1 << 36) - 1, block if smallest == block else 0, int.from_bytes(head[15:18], "big"))
+
+
+def _last_sample(content: Content, begin: int, end: int, info: _Info) -> int:
+    """Return how many samples there are to the end of the last frame, 0 where none is found."""
+    first = max(begin, end - (info.largest + 4096 if info.largest else _TAIL))
+    tail = content.read(first, end - first)
+    at = len(tail)
+    last = 0
+    while (at := tail.rfind(b"\xff", 0, at)) >= 0:
+        reached = _end_of_frame(tail[at : at + 16], info)
+        if reached == info.total:
+            return reached
+        last = last or reached
+    return last
+
+
+def _end_of_frame(head: bytes, info: _Info) -> int:
+    """Return the number of the sample behind a frame, 0 for bytes that are no frame's header."""
+    if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[3] & 1 or head[3] >> 4 > 10:
+        return 0
+    code, number, size = head[2] >> 4, head[4], 5
+    if number & 0x80:  # coded as in UTF-8
+        ones = 8 - (number ^ 0xFF).bit_length()
+        if not 2 <= ones <= 7:
+            return 0
+        number, size = number & 0x7F >> ones, 4 + ones
+        for byte in head[5:size]:
+            number = number << 6 | byte & 0x3F
+    if code in (6, 7):
+        block = int.from_bytes(head[size : size + code - 5], "big") + 1
+        size += code - 5
+    elif (known := _BLOCKS.get(code)) is not None:
+        block = known
+    else:
+        return 0
+    size += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    if len(head) <= size or _crc8(head[:size]) != head[size]:
+        return 0
+    return (number if head[1] & 1 else number * (info.block or block)) + block
+
+
+def _crc8(data: bytes) -> int:
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc << 1 ^ 0x107 if crc & 0x80 else crc << 1
+    return crc

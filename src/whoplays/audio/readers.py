@@ -1,0 +1,515 @@
+"""The decoders behind one face: a part of a file in, blocks of samples with their rate out, and what could not be decoded.
+
+libsndfile decodes what it knows (WAV, FLAC, Ogg, Opus, MP3, AIFF ...), FFmpeg through PyAV the rest (M4A, AAC, WMA, the
+sound of a video) and whatever is damaged: of that it still decodes what can be decoded. Times are the container's: where
+nothing is, or nothing can be decoded, there is silence of the right length, and a `Gap`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AudioError
+from .content import Content
+from .mpeg import frames_of
+from .parts import Gap, Part
+from .quality import ENDS
+from .watchedfile import WatchedFile, unreadable
+
+Array = NDArray[np.float32]
+Block = tuple[Array, int]  #: samples (n, channels) and their rate in Hz
+
+BLOCK_S = 1.0  # seconds decoded at a time
+MAX_LEVEL = 1_000.0  # full scale is 1; beyond this the numbers are not floating-point audio
+JITTER_S = 0.05  # by which a container's clock and the samples may disagree
+BACKWARDS_S = 0.1  # a clock that goes back by more begins anew: another stream was appended
+MOST_MISSING_S = 3600.0  # in a stream; a clock that leaps by more begins anew
+CUT_S = 0.1  # a stream that ends so much before its header's end was cut short
+MOST_FAILURES = 1000  # reads of packets in a row
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a recording's headers say. duration: seconds, None where they do not tell; tracks: of sound, in one file."""
+
+    duration: float | None
+    sample_rate: int
+    channels: int
+    format: str
+    tracks: int = 1
+    track: int = 1
+
+
+class Reader(ABC):
+    """An open recording: `info`, `blocks()`, and after those the `gaps` between what they gave."""
+
+    info: AudioInfo
+    gaps: list[Gap]
+
+    @abstractmethod
+    def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
+        """Yield decoded blocks from `start` seconds on. Raises `AudioError`."""
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Release what the decoder holds; the file itself is its owner's."""
+
+
+class SoundFileReader(Reader):
+    """What libsndfile decodes. Raises libsndfile's errors for what it cannot open."""
+
+    def __init__(self, source: Any, watched: WatchedFile | None, part: Part | None = None) -> None:
+        """source: a file, or a path; watched: what notes its failed reads."""
+        import soundfile
+
+        self._damage = (soundfile.LibsndfileError, RuntimeError, ValueError, OSError)
+        self._source, self._watched, self._part = source, watched, part
+        self.gaps = []
+        self._file = soundfile.SoundFile(source)
+        frames, rate = self._file.frames, self._file.samplerate
+        self.frames = frames  # by the header
+        seconds = frames / rate if 0 <= frames < 2**62 else None
+        self.info = AudioInfo(seconds, rate, self._file.channels, self._file.format)
+
+    def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
+        """Yield blocks of a second. What libsndfile gives up FFmpeg goes on with."""
+        rate = self.info.sample_rate
+        size, at = max(1, round(BLOCK_S * rate)), min(round(start * rate), self._file.frames)
+        try:
+            if start > 0:
+                self._file.seek(at)
+            while len(block := self._file.read(size, dtype="float32", always_2d=True)):
+                check_disk(self._watched)
+                at += len(block)
+                yield block, rate
+        except self._damage as error:
+            check_disk(self._watched)
+            yield from self._rest(at / rate, error)
+            return
+        check_disk(self._watched)
+        if self._part:
+            Clock(at / rate, self.gaps).end(self._part.claimed_s, cut=self._part.cut)
+
+    def _rest(self, at: float, error: BaseException) -> Iterator[Block]:
+        import av
+
+        try:
+            if hasattr(self._source, "seek"):
+                self._source.seek(0)
+            rest = FFmpegReader([self._source], self._watched, self._part)
+        except (AudioError, av.FFmpegError, OSError, ValueError):
+            self.gaps.append(Gap(at, self.info.duration, one_line(error)))
+            return
+        rest.gaps = self.gaps
+        with contextlib.closing(rest):
+            yield from rest.blocks(start=at)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+#: FFmpeg's formats that are lists of other files.
+_LISTS = frozenset(("hls", "concat", "dash", "sdp", "rtsp", "rtp", "imf", "image2", "webm_dash_manifest"))
+#: Formats in which jumping to a time is right to the sample; in others it is an estimate, or leaps of the clock mislead.
+_INDEXED = frozenset(("mov", "matroska", "avi", "wav", "w64", "caf", "aiff", "flac"))
+#: Formats whose length FFmpeg computes from a bit rate, or from the last clock that it finds.
+_ESTIMATED = frozenset(
+    ("aac", "ac3", "eac3", "mp3", "dts", "dtshd", "truehd", "mlp", "amr", "loas", "mpeg", "mpegts", "g729", "gsm")
+)
+#: Formats with a header that tells when the sound ends.
+_EXACT = frozenset(("mov", "asf", "caf", "wav", "w64", "aiff", "matroska"))
+#: Formats that are nothing but frames: of one size; what is lost of them is known by its bytes alone.
+_BARE = frozenset(("ac3", "eac3", "dts"))
+_PREROLL_S = 1.0
+_FAR_BYTES, _FAR_S = 64 << 20, 300  # that are looked through for the beginning of the sound
+_AMR = {
+    "amrnb": (8, 160, 8000),
+    "amrwb": (9, 320, 16000),
+}  # modes from which on a frame holds no sound; its samples, rate
+
+
+class FFmpegReader(Reader):
+    """What FFmpeg decodes: one stream, given as one file or as several pieces of it. Raises `AudioError`, FFmpeg's errors."""
+
+    def __init__(
+        self, sources: list[Any], watched: WatchedFile | None, part: Part | None = None, track: int | None = None
+    ) -> None:
+        """sources: files, or a path. track: from 1, of those with sound; None: the one marked as the default."""
+        import av
+
+        av.logging.set_level(av.logging.PANIC)
+        self._sources, self._watched, self._track = sources, watched, track
+        self._claimed, self._cut = (part.claimed_s, part.cut) if part else (None, False)
+        self._starts = part.starts if part else ()
+        self.gaps = []
+        self._open(sources[0])
+        if not self._stream.codec_context.sample_rate:  # the sound begins late
+            self._container.close()
+            self._open(sources[0], probesize=str(_FAR_BYTES), analyzeduration=str(_FAR_S * 1_000_000))
+        rate, channels = self._stream.codec_context.sample_rate or 0, self._stream.codec_context.channels or 0
+        names = self._container.format.name.split(",")
+        self._name = names[0]
+        self._zero = self._first_time()
+        seconds = self._claimed if self._claimed is not None else self._duration()
+        tracks = self._container.streams.audio
+        number = tracks.index(self._stream) + 1
+        self.info = AudioInfo(seconds, rate, channels, self._container.format.name, len(tracks), number)
+
+    def _open(self, source: Any, **options: str) -> None:
+        import av
+
+        # A playlist names other files and addresses: nothing but the file itself is opened.
+        named, allowed = (f"file:{source}", "file") if isinstance(source, Path) else (source, "none")
+        if hasattr(source, "seek"):
+            source.seek(0)
+        options["protocol_whitelist"] = allowed
+        self._container = av.open(named, options=options, metadata_errors="replace")
+        try:
+            self._stream: Any = self._chosen()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _chosen(self) -> Any:
+        if self._container.format.name in _LISTS:
+            raise AudioError("is a list of other files, not a recording; name those")
+        streams = self._container.streams.audio
+        if not streams:
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream at all"
+            raise AudioError(f"holds no sound, only {kinds}")
+        if self._track is not None and not 1 <= self._track <= len(streams):
+            raise AudioError(f"has {len(streams)} tracks with sound; there is no track {self._track}")
+        default = [stream for stream in streams if "default" in str(stream.disposition)]
+        chosen = streams[self._track - 1] if self._track else (default or streams)[0]
+        if chosen.codec_context is None:
+            raise AudioError("holds sound in a form that no decoder here knows")
+        return chosen
+
+    def _first_time(self) -> float:
+        """Return what the container's clock shows at the recording's beginning, whichever of its streams begins there."""
+        start = self._container.start_time
+        return start / 1e6 if start is not None and abs(start) < 1e16 else 0.0
+
+    def _duration(self) -> float | None:
+        stream, end = self._stream, None
+        if self._name in _ESTIMATED:
+            return None
+        if stream.duration and stream.time_base:
+            begin = stream.start_time or 0
+            end = float((begin + stream.duration) * stream.time_base) - self._zero
+        elif written := stream.metadata.get("DURATION"):  # Matroska
+            end = _clock(written)
+        if end is None and self._container.duration:
+            end = self._container.duration / 1e6
+        return end if end is not None and 0 <= end < 1e10 else None  # a header can say anything
+
+    def _claims(self) -> float | None:
+        """Return when the sound ends by the header, None where that cannot be held against what was decoded."""
+        if self._claimed is not None:
+            return self._claimed
+        exact = self._name in _EXACT and (
+            len(self._container.streams) == 1 or self._name == "mov" or "DURATION" in self._stream.metadata
+        )
+        return self.info.duration if exact else None
+
+    def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
+        """Yield blocks of about a second."""
+        yield from gathered(self._timed(start))
+
+    def _timed(self, start: float) -> Iterator[Block]:
+        claimed = self._claims()
+        clock = Clock(start, self.gaps)
+        for number, source in enumerate(self._sources):
+            if number:
+                self._container.close()
+                self._open(source)
+            if self._starts:
+                self._zero = self._first_time() - self._starts[number]
+            yield from self._run(clock, start)
+        check_disk(self._watched)
+        clock.end(claimed, cut=self._cut)
+
+    def _run(self, clock: Clock, start: float) -> Iterator[Block]:
+        import av
+
+        if start > _PREROLL_S and self._name in _INDEXED:
+            with contextlib.suppress(av.FFmpegError):
+                self._container.seek(round((start - _PREROLL_S + self._zero) * 1e6), backward=True)
+        codec = self._stream.codec_context.name
+        lost = _Lost() if self._name in _BARE else None
+        for packet in self._packets(clock):
+            time = self._time(packet)
+            if lost and time is not None:
+                time += lost.seconds
+            if time is not None and packet.duration and clock.is_before(time, packet.duration * packet.time_base):
+                if lost:
+                    lost.add(packet, clock)
+                continue
+            if codec in _AMR and _is_pause(packet, codec):
+                _, size, rate = _AMR[codec]
+                yield from clock.place(np.zeros((size, 1), dtype=np.float32), rate, time)
+                continue
+            if packet.is_corrupt:
+                clock.broken("packets are damaged or missing")
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                frames = []
+                clock.broken(one_line(error))
+            for frame in frames:
+                samples = _samples(frame)
+                at = None if frame.time is None else frame.time - self._zero + (lost.seconds if lost else 0.0)
+                peak = max(float(samples.max(initial=0)), -float(samples.min(initial=0)))
+                if frame.is_corrupt or not peak <= MAX_LEVEL:
+                    clock.broken("samples are damaged")
+                    if not peak <= MAX_LEVEL:
+                        continue
+                yield from clock.place(samples, frame.sample_rate, at)
+            if lost and packet.size:
+                lost.add(packet, clock)
+
+    def _time(self, packet: Any) -> float | None:
+        return None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
+
+    def _packets(self, clock: Clock) -> Iterator[Any]:
+        """Yield packets; where the container is damaged, those behind."""
+        import av
+
+        failures = 0
+        while failures < MOST_FAILURES:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failures = 0
+                    yield packet
+                return
+            except av.EOFError:
+                return
+            except av.FFmpegError as error:
+                check_disk(self._watched)
+                failures += 1
+                clock.broken(one_line(error))
+
+    def close(self) -> None:
+        """Release the file."""
+        self._container.close()
+
+
+class _Lost:
+    """What is lost in a format without a clock, by the bytes that its parser could make nothing of.
+
+    They come as a packet that is too large: these formats have frames of one size.
+    """
+
+    def __init__(self) -> None:
+        """Begin a stream."""
+        self.seconds = 0.0
+        self._bytes = self._frames = 0
+
+    def add(self, packet: Any, clock: Clock) -> None:
+        """Look at a packet that has been decoded."""
+        frames = round(packet.size * self._frames / self._bytes) if self._bytes else 1
+        if frames <= 1:
+            self._bytes, self._frames = self._bytes + packet.size, self._frames + 1
+        else:
+            self.seconds += (frames - 1) * float(packet.duration * packet.time_base)
+            clock.broken("frames are damaged")
+
+
+class Clock:
+    """Places blocks where the container says that they belong: silence before late ones, with a `Gap` where some are lost."""
+
+    def __init__(self, start: float, gaps: list[Gap]) -> None:
+        """start: seconds at which what is placed is to begin; all before is dropped."""
+        self._start, self._gaps = start, gaps
+        self._at: float | None = None  # the end of what was placed or dropped
+        self._shift = 0.0  # of the container's times, since its clock began anew
+        self._cause = ""
+        self._heard = False
+        self._filled = 0.0  # seconds of silence, which a few bytes could ask for
+
+    def broken(self, cause: str) -> None:
+        """Note that something could not be decoded here: the next block may come late for that."""
+        self._cause = self._cause or cause
+
+    def is_before(self, time: float, duration: float) -> bool:
+        """Tell whether a packet ends too early to matter, so that it need not be decoded."""
+        ends = time + self._shift + float(duration)
+        if self._start <= 0 or ends >= self._start - _PREROLL_S:
+            return False
+        if self._at is not None and time + self._shift < self._at - BACKWARDS_S:
+            self._shift = self._at - time
+            return self.is_before(time, duration)
+        self._at = ends
+        return True
+
+    def place(self, samples: Array, rate: int, time: float | None) -> Iterator[Block]:
+        """Yield samples (n, channels) that begin at `time` by the container's clock (None: they follow), and what is missing."""
+        length = len(samples) / rate
+        if self._at is None:
+            self._at = min(self._start, 0.0 if time is None else time)
+        at = self._at if time is None else time + self._shift
+        missing = at - self._at
+        if missing < -BACKWARDS_S or missing > MOST_MISSING_S - self._filled:
+            self._shift -= missing
+            missing = 0.0
+        elif self._at + missing < self._start:  # what was passed over or comes from a jump is not placed by its length
+            self._at, missing = self._at + missing, 0.0
+        if missing > (0.5 * length if self._cause else JITTER_S):
+            yield from self._silence(missing, rate, samples.shape[1])
+        elif self._cause and self._at + length > self._start:
+            note(self._gaps, max(self._at, self._start), self._at + length, self._cause)
+        self._cause, self._heard = "", True
+        yield from self._from_start(samples, rate)
+
+    def _silence(self, seconds: float, rate: int, channels: int) -> Iterator[Block]:
+        assert self._at is not None
+        self._filled += seconds
+        end = self._at + seconds
+        if (self._heard or self._cause) and end > self._start:
+            note(self._gaps, max(self._at, self._start), end, self._cause or "nothing is there")
+        left = round(seconds * rate)
+        while left > 0:
+            size = min(left, rate)
+            yield from self._from_start(np.zeros((size, channels), dtype=np.float32), rate)
+            left -= size
+        self._at = end
+
+    def _from_start(self, samples: Array, rate: int) -> Iterator[Block]:
+        assert self._at is not None
+        skip = max(0, round((self._start - self._at) * rate))
+        self._at += len(samples) / rate
+        if len(samples) > skip:
+            yield samples[skip:], rate
+
+    def end(self, claimed: float | None, *, cut: bool) -> None:
+        """Note what could not be decoded at the end, and what a header claims and did not come."""
+        at = max(self._at or 0.0, self._start)
+        if claimed is not None and at < claimed - CUT_S:
+            note(self._gaps, at, claimed, ENDS)
+        elif self._cause or cut:
+            note(self._gaps, at, None, ENDS)
+
+
+class MpegReader(Reader):
+    """MPEG audio frame by frame, for streams whose header tells no length or a wrong one, and for damaged ones."""
+
+    def __init__(self, content: Content, part: Part) -> None:
+        """content: of the file; part: has frames."""
+        import av
+
+        av.logging.set_level(av.logging.PANIC)
+        assert part.frames
+        self._content, self._part, self._frames = content, part, part.frames
+        self.gaps = []
+        head = content.at(self._frames.runs[0][0], 4)
+        channels = 1 if head[3] >> 6 == 3 else 2
+        self.info = AudioInfo(self._frames.samples / self._frames.rate, self._frames.rate, channels, "MP3")
+
+    def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
+        """Yield blocks of about a second."""
+        yield from gathered(self._timed(start))
+
+    def _timed(self, start: float) -> Iterator[Block]:
+        frames = self._frames
+        clock = Clock(start, self.gaps)
+        last = frames.samples
+        for number, samples in self._decoded(max(0, int(start * frames.rate) // frames.size - 12)):
+            if samples is None:
+                clock.broken("frames are damaged")
+                continue
+            at = number * frames.size - frames.skip
+            samples = samples[max(0, -at) : max(0, last - at)]
+            if len(samples):
+                if len(samples) < frames.size:
+                    at = max(at, 0)
+                yield from clock.place(samples, frames.rate, at / frames.rate)
+        clock.end(self._part.claimed_s, cut=self._part.cut)
+
+    def _decoded(self, first: int) -> Iterator[tuple[int, Array | None]]:
+        """Yield the number and samples of frames, None for damaged ones, from the first that is asked for."""
+        import av
+
+        codec: Any = None
+        for begin, end, before, count in self._frames.runs:
+            if before + count <= first:
+                continue
+            codec = av.CodecContext.create(("mp1float", "mp2float", "mp3float")[self._frames.layer - 1], "r")
+            for number, data in frames_of(self._content, begin, end, before):
+                if number < first:
+                    continue
+                try:
+                    found = [frame for frame in codec.decode(av.Packet(data))]
+                except av.FFmpegError:
+                    found = []
+                yield number, np.concatenate([_samples(frame) for frame in found]) if found else None
+
+
+def gathered(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield blocks of about a second for small ones; each of one rate and number of channels."""
+    held: list[Array] = []
+    size, kind = 0, (0, 0)
+    for samples, rate in blocks:
+        if held and (kind != (rate, samples.shape[1]) or size >= BLOCK_S * rate):
+            yield np.concatenate(held), kind[0]
+            held, size = [], 0
+        kind = (rate, samples.shape[1])
+        held.append(samples)
+        size += len(samples)
+    if held:
+        yield np.concatenate(held), kind[0]
+
+
+def note(gaps: list[Gap], start: float, end: float | None, cause: str) -> None:
+    """Add a gap, joined to the last one where it follows that."""
+    last = gaps[-1] if gaps else None
+    if last and last.end is not None and start - last.end < CUT_S:
+        gaps[-1] = Gap(last.start, None if end is None else max(end, last.end), last.cause)
+    else:
+        gaps.append(Gap(start, end, cause))
+
+
+def check_disk(watched: WatchedFile | None) -> None:
+    """Raise `ReadError` when a read has failed."""
+    if watched and watched.error:
+        raise unreadable(watched.error)
+
+
+def one_line(error: BaseException) -> str:
+    """Return what a decoder says, in short."""
+    import re
+
+    text = " ".join(str(getattr(error, "error_string", "") or getattr(error, "strerror", "") or error).split())
+    return re.sub(r"^Error opening .*?: ", "", text).rstrip(".")[:120] or type(error).__name__
+
+
+def _clock(text: str) -> float | None:
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _is_pause(packet: Any, codec: str) -> bool:
+    """Tell whether an AMR frame stands for a pause of speech: comfort noise, or nothing sent."""
+    data = bytes(packet)
+    return bool(data) and (data[0] >> 3 & 15) >= _AMR[codec][0]
+
+
+def _samples(frame: Any) -> Array:
+    """Return the samples (n, channels) of a decoded frame as float32 from -1 to 1."""
+    values = frame.to_ndarray()
+    values = values.T if frame.format.is_planar else values.reshape(-1, len(frame.layout.channels))
+    if values.dtype.kind == "u":
+        return (values.astype(np.float32) - 128) / np.float32(128)
+    if values.dtype.kind == "i":
+        return values.astype(np.float32) / np.float32(-float(np.iinfo(values.dtype).min))
+    return values.astype(np.float32, copy=False)

@@ -1,0 +1,434 @@
+"""Nothing that is in a recording is passed over: wrong lengths, joined streams, damage, late sound, several tracks.
+
+Each second of the test sound has a pitch of its own, so that a second which is missing, late or made up is found.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+import whoplays
+from whoplays.audio import reading
+from whoplays.errors import AudioError, UsageError
+
+RATE = 16000  # that is read at
+
+
+def pitch(second: int) -> float:
+    return 400.0 + 100.0 * second
+
+
+def steps(seconds: int, rate: int = 32000, first: int = 0) -> np.ndarray:
+    """Samples (n,): second k has the pitch of second `first + k`, and a touch of noise."""
+    time = np.arange(rate) / rate
+    tones = [0.4 * np.sin(2 * np.pi * pitch(first + k) * time) for k in range(seconds)]
+    return (np.concatenate(tones) + 0.002 * np.random.default_rng(first).standard_normal(seconds * rate)).astype(
+        np.float32
+    )
+
+
+def pitches(samples: np.ndarray) -> list[int | None]:
+    """The number of each second by its pitch; None where the middle of a second is silent."""
+    found: list[int | None] = []
+    for at in range(0, len(samples) - RATE // 2, RATE):
+        part = samples[at + RATE // 4 : at + RATE * 3 // 4]
+        if np.abs(part).max() < 0.01:
+            found.append(None)
+            continue
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part))))
+        found.append(round((float(spectrum.argmax()) * RATE / len(part) - 400) / 100))
+    return found
+
+
+def heard(source: Any, **part: Any) -> list[int | None]:
+    return pitches(reading.load(source, sample_rate=RATE, **part))
+
+
+def warned(source: Any, **part: Any) -> list[str]:
+    with reading.open_recording(source, sample_rate=RATE, **part) as recording:
+        seconds = sum(map(len, recording.blocks())) / RATE
+        return [w.code for w in recording.warnings(seconds) if w.code in ("damaged", "cut_short", "tracks")]
+
+
+def written(samples: np.ndarray, kind: str, subtype: str | None = None, rate: int = 32000) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+def encoded(
+    tracks: Iterable[np.ndarray],
+    container: str,
+    codec: str,
+    *,
+    rate: int = 32000,
+    layout: str = "mono",
+    late: float = 0.0,
+    video: float = 0.0,
+    **options: str,
+) -> bytes:
+    """What FFmpeg writes. late: seconds before the sound begins; video: seconds of pictures beside it."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container, options=options) as out:
+        if video:
+            picture: Any = out.add_stream("flv" if container == "flv" else "mpeg4", rate=5)
+            picture.width, picture.height, picture.pix_fmt = 32, 32, "yuv420p"
+        streams: list[Any] = [out.add_stream(codec, rate=rate, layout=layout) for _ in tracks]
+        if video:
+            for number in range(round(5 * video)):
+                frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), number % 250, dtype=np.uint8), format="rgb24")
+                frame.pts = number
+                out.mux(picture.encode(frame))
+            out.mux(picture.encode(None))
+        for stream, samples in zip(streams, tracks, strict=True):
+            if codec == "wmav2":
+                stream.bit_rate = 64_000
+            form = stream.codec_context.format
+            size = stream.codec_context.frame_size or 1024
+            channels = len(stream.layout.channels)
+            resampler = av.AudioResampler(format=form, layout=layout, rate=rate)
+            for at in range(0, len(samples) - size + 1, size):
+                block = np.repeat(samples[None, at : at + size], channels, axis=0)
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=layout)
+                frame.sample_rate, frame.pts = rate, at + round(late * rate)
+                for piece in resampler.resample(frame):
+                    out.mux(stream.encode(piece))
+            out.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def mp3(samples: np.ndarray, rate: int = 32000, *, header: bool = True, quality: str | None = None) -> bytes:
+    """MP3 with or without a Xing header, of constant or variable (`quality`) bit rate."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3", options={"write_xing": str(int(header)), "id3v2_version": "0"}) as out:
+        stream: Any = out.add_stream("libmp3lame", rate=rate, layout="mono")
+        if quality:
+            stream.codec_context.flags |= 2  # by quality
+            stream.codec_context.global_quality = int(quality) * 118
+        else:
+            stream.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+    return file.getvalue()
+
+
+def aac(samples: np.ndarray, rate: int = 32000, layout: str = "mono") -> bytes:
+    return encoded([samples], "adts", "aac", rate=rate, layout=layout)
+
+
+def with_bad_bytes(content: bytes, at: float = 0.5, size: int = 1500) -> bytes:
+    begin = round(len(content) * at)
+    noise = np.random.default_rng(3).integers(1, 255, size, dtype=np.uint8).tobytes()
+    return content[:begin] + noise + content[begin + size :]
+
+
+# Lengths
+
+
+def variable(seconds: int) -> np.ndarray:
+    """Quiet first and busy then: a length estimated from the first frames is far too short or long."""
+    samples = steps(seconds)
+    samples[: len(samples) // 3] *= 0.05
+    noise = np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
+    samples[len(samples) // 3 :] += 0.05 * noise[len(samples) // 3 :]
+    return samples
+
+
+def test_mp3_of_variable_rate_without_a_header_is_read_to_its_end() -> None:
+    content = mp3(variable(12), header=False, quality="4")
+    assert len(reading.load(io.BytesIO(content), sample_rate=RATE)) == pytest.approx(12 * RATE, abs=0.2 * RATE)
+    assert heard(io.BytesIO(content))[1:11] == list(range(1, 11))
+    assert heard(io.BytesIO(content), start=8.0)[:3] == [8, 9, 10]
+    assert reading.probe(io.BytesIO(content)).duration == pytest.approx(12, abs=0.2)
+    assert warned(io.BytesIO(content)) == []
+
+
+def test_mp3_whose_header_counts_too_few_frames() -> None:
+    content = bytearray(mp3(steps(6)))
+    at = content.find(b"Info") if b"Info" in content[:300] else content.find(b"Xing")
+    content[at + 8 : at + 12] = struct.pack(">I", 60)
+    assert heard(io.BytesIO(content)) == list(range(6))
+
+
+WIDE = b"\xff\xff\xff\xff"
+
+
+def sized(content: bytes, mark: bytes, offset: int, size: bytes) -> bytes:
+    at = content.find(mark) + offset
+    return content[:at] + size + content[at + len(size) :]
+
+
+@pytest.mark.parametrize("size", [0, 1000, 64000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_wav_with_a_wrong_size_is_read_to_its_end(size: int) -> None:
+    content = sized(written(steps(5), "WAV"), b"data", 4, struct.pack("<I", size))
+    assert heard(io.BytesIO(content)) == list(range(5))
+    assert reading.probe(io.BytesIO(content)).duration == pytest.approx(5)
+    assert heard(io.BytesIO(content), start=3.0) == [3, 4]
+    assert warned(io.BytesIO(content)) == []
+
+
+def test_chunks_behind_the_samples_are_no_samples() -> None:
+    content = written(steps(3), "WAV") + b"LIST" + struct.pack("<I", 4000) + bytes(range(1, 251)) * 16
+    assert reading.load(io.BytesIO(content), sample_rate=RATE).shape == (3 * RATE,)
+
+
+def test_the_other_containers_of_samples_with_a_wrong_size() -> None:
+    wave64 = written(steps(4), "W64")
+    caf = written(steps(4), "CAF")
+    aiff = written(steps(4), "AIFF")
+    au = written(steps(4), "AU")
+    contents = {
+        "W64 0": sized(wave64, b"data\xf3", 16, bytes(8)),
+        "W64 short": sized(wave64, b"data\xf3", 16, struct.pack("<Q", 64000)),
+        "W64 of a pipe": sized(wave64, b"data\xf3", 16, b"\xff" * 7 + b"\x7f"),
+        "CAF of a pipe": sized(caf, b"data", 4, b"\xff" * 8),
+        "CAF 0": sized(caf, b"data", 4, bytes(8)),
+        "AIFF 0": sized(aiff, b"SSND", 4, bytes(4)),
+        "AIFF short": sized(sized(aiff, b"SSND", 4, struct.pack(">I", 64008)), b"COMM", 10, struct.pack(">I", 32000)),
+        "AU unknown": sized(au, b".snd", 8, WIDE),
+        "AU short": sized(au, b".snd", 8, struct.pack(">I", 64000)),
+    }
+    assert {name: heard(io.BytesIO(content)) for name, content in contents.items()} == dict.fromkeys(
+        contents, list(range(4))
+    )
+    assert {name: warned(io.BytesIO(content)) for name, content in contents.items()} == dict.fromkeys(contents, [])
+
+
+@pytest.mark.parametrize("total", [0, 32000])
+def test_flac_that_does_not_tell_its_length(total: int) -> None:
+    content = bytearray(written(steps(5), "FLAC"))
+    told = int.from_bytes(content[18:26], "big") >> 36 << 36 | total
+    content[18:26] = told.to_bytes(8, "big")
+    assert heard(io.BytesIO(content)) == list(range(5))
+    assert heard(io.BytesIO(content), start=2.0) == [2, 3, 4]
+    assert reading.duration_of(io.BytesIO(content)) == pytest.approx(5)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "W64", "AIFF", "CAF", "AU", "FLAC", "MP3", "OGG"])
+def test_a_file_cut_in_half_is_read_and_told_of(kind: str) -> None:
+    content = mp3(steps(6)) if kind == "MP3" else written(steps(6), kind)
+    half = io.BytesIO(content[: len(content) // 2])
+    found = heard(half)
+    assert found[:2] == [0, 1] and len(found) < 5
+    half.seek(0)
+    with reading.open_recording(half, sample_rate=RATE) as recording:
+        seconds = sum(map(len, recording.blocks())) / RATE
+        (warning,) = (w for w in recording.warnings(seconds) if w.code != "sample_rate")
+    assert warning.code == "cut_short"
+    assert f"from {seconds:.2f} s" in warning.message
+    if kind != "OGG":  # which tells no length beforehand
+        assert "to 6.00 s" in warning.message or kind == "MP3"
+    half.seek(0)
+    with pytest.raises(AudioError, match="is damaged"):
+        reading.load(half, sample_rate=RATE, strict=True)
+
+
+# Joined streams
+
+
+FIRST, SECOND = steps(3), steps(3, 22050, first=3)
+TAG = b"ID3\x04\0\0\0\0\0\x64" + bytes(100)
+JUNK = np.random.default_rng(2).integers(0, 256, 3000, dtype=np.uint8).tobytes()
+JOINS: dict[str, Callable[[], tuple[bytes, bytes]]] = {
+    "Vorbis": lambda: (written(FIRST, "OGG"), written(SECOND, "OGG", rate=22050)),
+    "Opus": lambda: (
+        written(steps(3, 48000), "OGG", "OPUS", 48000),
+        written(steps(3, 48000, first=3), "OGG", "OPUS", 48000),
+    ),
+    "Vorbis and Opus": lambda: (written(FIRST, "OGG"), written(steps(3, 48000, first=3), "OGG", "OPUS", 48000)),
+    "Ogg, junk between": lambda: (written(FIRST, "OGG") + JUNK, written(SECOND, "OGG", rate=22050)),
+    "MP3": lambda: (mp3(FIRST), mp3(SECOND, 22050)),
+    "MP3 with tags": lambda: (mp3(FIRST) + b"TAG" + bytes(125), TAG + mp3(SECOND, 22050)),
+    "MP3, junk between": lambda: (mp3(FIRST) + JUNK, mp3(SECOND, 22050)),
+    "MP3 without headers": lambda: (mp3(FIRST, header=False), mp3(steps(3, first=3), header=False)),
+    "FLAC": lambda: (written(FIRST, "FLAC"), written(SECOND, "FLAC", rate=22050)),
+    "FLAC, junk between": lambda: (written(FIRST, "FLAC") + JUNK, written(SECOND, "FLAC", "PCM_24", 22050)),
+    "WAV": lambda: (written(FIRST, "WAV"), written(SECOND, "WAV", "PCM_24", 22050)),
+    "WAV of a pipe": lambda: (sized(written(FIRST, "WAV"), b"data", 4, WIDE), written(SECOND, "WAV", rate=22050)),
+    "AIFF": lambda: (written(FIRST, "AIFF"), written(SECOND, "AIFF", rate=22050)),
+    "W64": lambda: (written(FIRST, "W64"), written(SECOND, "W64", rate=22050)),
+    "ADTS": lambda: (aac(FIRST), aac(SECOND, 22050, "stereo")),
+    "MP4": lambda: (encoded([FIRST], "mp4", "aac"), encoded([SECOND], "mp4", "aac", rate=22050)),
+    "Matroska": lambda: (encoded([FIRST], "matroska", "aac"), encoded([SECOND], "matroska", "aac", rate=22050)),
+    "ASF": lambda: (
+        encoded([steps(3, 44100)], "asf", "wmav2", rate=44100),
+        encoded([SECOND], "asf", "wmav2", rate=22050),
+    ),
+    "TS, stereo and 5.1": lambda: (
+        encoded([FIRST], "mpegts", "ac3", layout="stereo"),
+        encoded([steps(3, first=3)], "mpegts", "ac3", layout="5.1"),
+    ),
+    "TS, another rate": lambda: (
+        encoded([FIRST], "mpegts", "mp2", layout="stereo"),
+        encoded([steps(3, 48000, first=3)], "mpegts", "mp2", rate=48000),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JOINS)
+def test_joined_streams_are_read_one_after_the_other(name: str) -> None:
+    first, second = JOINS[name]()
+    both = io.BytesIO(first + second)
+    found = heard(both)
+    assert found[:6] == list(range(6))
+    both.seek(0)
+    assert len(reading.load(both, sample_rate=RATE)) == pytest.approx(6 * RATE, abs=0.3 * RATE)
+    both.seek(0)
+    assert heard(both, start=4.0)[:2] == [4, 5]
+    both.seek(0)
+    assert warned(both) == []
+    both.seek(0)
+    assert reading.duration_of(both) == pytest.approx(6, abs=0.4)
+
+
+# Damage
+
+DAMAGED: dict[str, Callable[[], bytes]] = {
+    "MP3": lambda: mp3(steps(6)),
+    "MP3 of variable rate, no header": lambda: mp3(steps(6), header=False, quality="4"),
+    "Vorbis": lambda: written(steps(6), "OGG"),
+    "Opus": lambda: written(steps(6, 48000), "OGG", "OPUS", 48000),
+    "FLAC": lambda: written(steps(6), "FLAC"),
+    "ADTS": lambda: aac(steps(6)),
+    "M4A": lambda: encoded([steps(6)], "mp4", "aac"),
+    "Matroska": lambda: encoded([steps(6)], "matroska", "aac", cluster_time_limit="500"),
+    "TS": lambda: encoded([steps(6)], "mpegts", "mp2"),
+    "AC3": lambda: encoded([steps(6)], "ac3", "ac3"),
+    "WMA": lambda: encoded([steps(6, 44100)], "asf", "wmav2", rate=44100),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_costs_its_own_moment_is_told_and_moves_nothing(name: str) -> None:
+    content = with_bad_bytes(DAMAGED[name]())
+    bad = io.BytesIO(content)
+    found = heard(bad)
+    assert found[:2] == [0, 1] and found[4:6] == [4, 5], found
+    bad.seek(0)
+    assert len(reading.load(bad, sample_rate=RATE)) == pytest.approx(6 * RATE, abs=0.2 * RATE)
+    bad.seek(0)
+    with reading.open_recording(bad, sample_rate=RATE) as recording:
+        seconds = sum(map(len, recording.blocks())) / RATE
+        (warning,) = (w for w in recording.warnings(seconds) if w.code == "damaged")
+    start, end = (float(word) for word in warning.message.split() if word[0].isdigit())
+    assert 1.5 < start < end < 4.5 and end - start < 2.2, warning.message
+    bad.seek(0)
+    with pytest.raises(AudioError, match="is damaged: it could not be decoded from"):
+        reading.load(bad, sample_rate=RATE, strict=True)
+    bad.seek(0)
+    assert heard(bad, start=4.0)[:2] == [4, 5]
+    bad.seek(0)
+    assert warned(bad, start=4.6) == []
+    bad.seek(0)
+    assert reading.load(bad, sample_rate=RATE, duration=1.0, strict=True).shape == (RATE,)
+
+
+def test_damage_in_several_places_is_told_once() -> None:
+    content = mp3(steps(12))
+    for at in (0.2, 0.4, 0.6, 0.8):
+        content = with_bad_bytes(content, at)
+    assert warned(io.BytesIO(content)) == ["damaged"]
+    assert heard(io.BytesIO(content))[-1] == 11
+
+
+def test_what_holds_nothing_that_can_be_decoded_is_refused() -> None:
+    content = written(steps(2), "FLAC")
+    nothing = content[:200] + bytes(len(content) - 200)
+    with pytest.raises(AudioError, match="damaged or cut short"):
+        reading.load(io.BytesIO(nothing), sample_rate=RATE)
+
+
+def test_pauses_of_speech_in_amr_are_silence_and_no_damage() -> None:
+    frame = b"\x3c" + bytes(range(31))  # 12.2 kbit/s
+    content = b"#!AMR\n" + frame * 50 + (b"\x44" + bytes(5)) * 50 + b"\x7c" * 50 + frame * 50
+    samples = reading.load(io.BytesIO(content), sample_rate=8000)
+    assert len(samples) == pytest.approx(200 * 160, abs=200)
+    assert np.abs(samples[60 * 160 : 140 * 160]).max() == 0 and np.abs(samples[160 * 160 :]).max() > 0
+    assert warned(io.BytesIO(content)) == []
+
+
+# The clock
+
+
+@pytest.mark.parametrize("container, codec", [("mp4", "aac"), ("matroska", "aac"), ("mpegts", "mp2"), ("flv", "aac")])
+def test_sound_that_begins_late_keeps_its_times(container: str, codec: str) -> None:
+    rate = 44100 if container == "flv" else 32000
+    content = encoded([steps(6, rate)], container, codec, rate=rate, late=4.0, video=11)
+    samples = reading.load(io.BytesIO(content), sample_rate=RATE)
+    assert np.abs(samples[: 39 * RATE // 10]).max() < 0.01
+    assert pitches(samples)[4:10] == list(range(6))
+    for start in (2.0, 6.0):
+        part = reading.load(io.BytesIO(content), sample_rate=RATE, start=start, duration=3.0)
+        assert pitches(part) == pitches(samples)[int(start) : int(start) + 3]
+    assert warned(io.BytesIO(content)) == []
+
+
+@pytest.mark.parametrize("container", ["mpegts", "matroska"])
+def test_missing_packets_are_silence(container: str) -> None:
+    whole, file = io.BytesIO(encoded([steps(8)], container, "mp2")), io.BytesIO()
+    with av.open(whole) as given, av.open(file, "w", format=container) as out:
+        stream = out.add_stream_from_template(given.streams.audio[0])
+        for packet in given.demux(given.streams.audio[0]):
+            if packet.pts is not None and not 3 <= float((packet.pts) * packet.time_base) - _begin(given) < 5:
+                packet.stream = stream
+                out.mux(packet)
+    found = heard(file)
+    assert found[:3] == [0, 1, 2] and found[3:5] == [None, None] and found[5:8] == [5, 6, 7]
+    file.seek(0)
+    assert warned(file) == ["damaged"]
+    file.seek(0)
+    assert heard(file, start=6.0)[:2] == [6, 7]
+
+
+def _begin(container: Any) -> float:
+    return (container.start_time or 0) / 1e6
+
+
+# Tracks and channels
+
+
+def test_one_of_several_tracks(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.mka"
+    path.write_bytes(encoded([steps(3), steps(3, first=5)], "matroska", "aac"))
+    assert (heard(path)[:3], heard(path, track=1)[:3], heard(path, track=2)[:3]) == ([0, 1, 2], [0, 1, 2], [5, 6, 7])
+    assert warned(path) == ["tracks"]
+    with pytest.raises(AudioError, match="has 2 tracks with sound; there is no track 3"):
+        reading.load(path, sample_rate=RATE, track=3)
+    recogniser = whoplays.load(tiny_model)
+    assert recogniser.predict(path, track=2).scores != recogniser.predict(path).scores
+    with pytest.raises(UsageError, match="numbered from 1"):
+        recogniser.predict(path, track=0)
+    soundfile.write(tmp_path / "a.wav", steps(1), 32000)
+    with pytest.raises(AudioError, match="one track"):
+        recogniser.predict(tmp_path / "a.wav", track=2)
+
+
+def test_channels_that_cancel_each_other_are_not_silence(tiny_model: Path, tmp_path: Path) -> None:
+    one = steps(3)
+    path = tmp_path / "inverted.wav"
+    soundfile.write(path, np.stack([one, -one], axis=1), 32000)
+    np.testing.assert_allclose(reading.load(path, sample_rate=32000), one, atol=1e-3)
+    recogniser = whoplays.load(tiny_model)
+    inverted, plain = recogniser.predict(path), recogniser.predict(one, sample_rate=32000)
+    assert inverted.scores == pytest.approx(plain.scores, abs=1e-3)
+    assert [w.code for w in inverted.warnings if w.code == "channels"] == ["channels"]
+    assert "cancel each other" in str(inverted.warnings[0])
+
+
+def test_a_damaged_recording_is_predicted_with_a_warning_or_refused(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.mp3"
+    path.write_bytes(with_bad_bytes(mp3(steps(6))))
+    recogniser = whoplays.load(tiny_model)
+    assert recogniser.predict(path).warnings[0].code == "damaged"
+    with pytest.raises(AudioError, match="is damaged"):
+        recogniser.predict(path, strict=True)
