@@ -48,7 +48,7 @@ from whoplays.training.material import HEAD, clip_targets
 from whoplays.training.recipes import Watcher, train
 
 from .jobs import log_mel, songs_of
-from .labels import FAMILY_IDS
+from .labels import LABELS
 from .notes import SAMPLE_RATE, Library
 from .scenes import STEPS, Scene, Studio
 from .teacher import WIDTH, Teacher
@@ -171,7 +171,7 @@ def solos(row: Row, asked: argparse.Namespace) -> Path:
         if metrics.single(targets)[0]:
             name = f"{seed:06d}.flac"
             soundfile.write(folder / name, np.clip(scene.samples, -1, 1), SAMPLE_RATE)
-            lines.append([name, FAMILY_IDS[int(targets[0].argmax())]])
+            lines.append([name, LABELS[int(targets[0].argmax())]])
     with manifest.open("w", newline="") as file:
         csv.writer(file).writerows([["path", "family"], *lines])
     print(f"report: {len(lines)} scenes with one family", flush=True)

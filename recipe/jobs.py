@@ -15,7 +15,7 @@ from whoplays.features import LOGMEL, compute
 from whoplays.training.material import FRAMES_PER_STEP, Rows, write_shard
 
 from . import songs as kept_songs
-from .labels import FAMILY_IDS
+from .labels import LABELS
 from .notes import SAMPLE_RATE, Library
 from .parts import Song, read_song
 from .scenes import N_SAMPLES, STEPS, Studio
@@ -79,7 +79,7 @@ def cut_music(folder: Path, material: Path, teacher_folder: Path | None, *, per_
     from whoplays.audio.reading import load, probe
 
     teacher = Teacher(teacher_folder) if teacher_folder else None
-    unknown = np.full((STEPS, len(FAMILY_IDS)), np.nan, dtype=np.float32)
+    unknown = np.full((STEPS, len(LABELS)), np.nan, dtype=np.float32)
     for path in _recordings(folder):
         name = hashlib.sha256(str(path.relative_to(folder)).encode()).hexdigest()[:16]
         if (material / "music" / f"{name}.npz").exists():

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from whoplays.errors import RenderError
 from whoplays.storage.files import write_atomically
+
 from .labels import Sounding, label_of_notes
 
 Array = NDArray[np.float32]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whoplays.errors import RenderError, missing_extra
+
 from .labels import Sounding, label_of_program
 from .notes import SAMPLE_RATE, Clip, Library, Voice
 from .parts import Part

@@ -31,26 +31,45 @@ HEARD_DB, UNHEARD_DB = -24.0, -36.0
 
 #: What plays together, as it occurs in music: the number is how often. A role is a family of the tree.
 BANDS = (
-    (6, "drums bass guitar voice"), (5, "drums bass guitar guitar voice"), (4, "drums bass piano voice"), (4, "drums bass guitar piano voice"),
-    (3, "drums bass guitar organ voice"), (2, "drums bass guitar organ"), (4, "drums bass guitar"), (4, "drums bass guitar guitar"),
-    (3, "drums bass synthesizer voice"), (3, "drums bass synthesizer synthesizer"), (2, "drums synthesizer"), (2, "drums bass synthesizer guitar"),
-    (4, "drums bass piano"), (3, "drums bass piano woodwinds"), (2, "drums bass piano brass"), (2, "drums bass guitar woodwinds"),
-    (2, "drums bass guitar brass woodwinds"), (2, "drums bass brass woodwinds piano voice"), (2, "drums bass mallets piano"),
-    (2, "drums bass voice"), (3, "drums bass"), (2, "drums voice"), (2, "bass voice"), (2, "bass guitar"), (2, "bass piano"),
-    (3, "guitar voice"), (2, "guitar guitar voice"), (2, "guitar bass voice"), (3, "piano voice"), (2, "piano bass voice"),
-    (2, "guitar guitar bass voice plucked"), (2, "drums bass guitar plucked voice"), (1, "plucked guitar strings bass"), (1, "plucked voice"),
-    (2, "guitar guitar"), (2, "guitar woodwinds"), (1, "guitar strings"), (1, "guitar brass"), (1, "guitar percussion"), (1, "guitar percussion voice"),
+    (6, "drums bass guitar voice"), (5, "drums bass guitar guitar voice"), (4, "drums bass piano voice"),
+    (4, "drums bass guitar piano voice"),
+    (3, "drums bass guitar organ voice"), (2, "drums bass guitar organ"), (4, "drums bass guitar"),
+    (4, "drums bass guitar guitar"),
+    (3, "drums bass synthesizer voice"), (3, "drums bass synthesizer synthesizer"), (2, "drums synthesizer"),
+    (2, "drums bass synthesizer guitar"),
+    (4, "drums bass piano"), (3, "drums bass piano woodwinds"), (2, "drums bass piano brass"),
+    (2, "drums bass guitar woodwinds"),
+    (2, "drums bass guitar brass woodwinds"), (2, "drums bass brass woodwinds piano voice"),
+    (2, "drums bass mallets piano"),
+    (2, "drums bass voice"), (3, "drums bass"), (2, "drums voice"), (2, "bass voice"), (2, "bass guitar"),
+    (2, "bass piano"),
+    (3, "guitar voice"), (2, "guitar guitar voice"), (2, "guitar bass voice"), (3, "piano voice"),
+    (2, "piano bass voice"),
+    (2, "guitar guitar bass voice plucked"), (2, "drums bass guitar plucked voice"), (1, "plucked guitar strings bass"),
+    (1, "plucked voice"),
+    (2, "guitar guitar"), (2, "guitar woodwinds"), (1, "guitar strings"), (1, "guitar brass"), (1, "guitar percussion"),
+    (1, "guitar percussion voice"),
     (2, "accordion guitar"), (1, "accordion strings"), (1, "accordion voice bass"), (1, "accordion drums bass"),
-    (2, "drums bass guitar strings voice"), (2, "drums bass piano strings voice"), (1, "drums strings"), (1, "piano strings voice"),
-    (4, "strings strings strings"), (3, "strings strings strings strings"), (4, "strings piano"), (3, "strings strings piano"), (1, "strings plucked"),
-    (4, "woodwinds woodwinds woodwinds brass"), (2, "woodwinds woodwinds woodwinds"), (4, "woodwinds piano"), (2, "woodwinds woodwinds"),
-    (2, "woodwinds strings strings"), (1, "woodwinds plucked"), (2, "woodwinds strings piano"), (2, "woodwinds organ"), (2, "woodwinds voice"),
-    (4, "brass brass brass"), (2, "brass brass brass brass"), (3, "brass piano"), (2, "brass organ"), (1, "brass strings"), (1, "brass voice"), (2, "brass drums"),
-    (2, "brass brass woodwinds woodwinds percussion"), (3, "brass brass woodwinds woodwinds drums"), (2, "brass brass brass woodwinds woodwinds"),
-    (3, "strings strings woodwinds brass percussion"), (2, "strings strings brass"), (2, "strings strings strings woodwinds woodwinds brass brass"),
-    (2, "strings brass drums"), (2, "strings woodwinds"), (2, "strings voice"), (2, "voice voice"), (2, "voice organ"), (1, "voice voice voice piano"),
-    (1, "percussion bass brass piano"), (1, "percussion voice"), (1, "mallets percussion"), (1, "mallets piano"), (1, "mallets guitar"),
-    (2, "synthesizer synthesizer"), (1, "synthesizer piano"), (1, "synthesizer strings"), (1, "organ drums"), (1, "organ guitar"), (1, "organ bass"),
+    (2, "drums bass guitar strings voice"), (2, "drums bass piano strings voice"), (1, "drums strings"),
+    (1, "piano strings voice"),
+    (4, "strings strings strings"), (3, "strings strings strings strings"), (4, "strings piano"),
+    (3, "strings strings piano"), (1, "strings plucked"),
+    (4, "woodwinds woodwinds woodwinds brass"), (2, "woodwinds woodwinds woodwinds"), (4, "woodwinds piano"),
+    (2, "woodwinds woodwinds"),
+    (2, "woodwinds strings strings"), (1, "woodwinds plucked"), (2, "woodwinds strings piano"), (2, "woodwinds organ"),
+    (2, "woodwinds voice"),
+    (4, "brass brass brass"), (2, "brass brass brass brass"), (3, "brass piano"), (2, "brass organ"),
+    (1, "brass strings"), (1, "brass voice"), (2, "brass drums"),
+    (2, "brass brass woodwinds woodwinds percussion"), (3, "brass brass woodwinds woodwinds drums"),
+    (2, "brass brass brass woodwinds woodwinds"),
+    (3, "strings strings woodwinds brass percussion"), (2, "strings strings brass"),
+    (2, "strings strings strings woodwinds woodwinds brass brass"),
+    (2, "strings brass drums"), (2, "strings woodwinds"), (2, "strings voice"), (2, "voice voice"), (2, "voice organ"),
+    (1, "voice voice voice piano"),
+    (1, "percussion bass brass piano"), (1, "percussion voice"), (1, "mallets percussion"), (1, "mallets piano"),
+    (1, "mallets guitar"),
+    (2, "synthesizer synthesizer"), (1, "synthesizer piano"), (1, "synthesizer strings"), (1, "organ drums"),
+    (1, "organ guitar"), (1, "organ bass"),
 )  # fmt: skip
 _BAND_WEIGHTS = np.array([weight for weight, _ in BANDS], dtype=float) / sum(weight for weight, _ in BANDS)
 #: Who stands in front of a mix; the others lie 3 to 16 dB below.
@@ -59,18 +78,26 @@ _FRONT = ("drums", "bass", "voice")
 _PROGRAMS = {
     "brass": (56, 56, 56, 57, 57, 58, 59, 60, 60, 61, 61), "guitar": (24, 24, 25, 25, 26, 27, 27, 28, 29, 29, 30, 30),
     "piano": (0, 0, 0, 1, 1, 2, 3, 4, 5), "strings": (40, 40, 40, 41, 42, 42, 43, 44, 45, 45, 48, 48, 49),
-    "bass": (32, 32, 33, 33, 33, 34, 34, 35, 36, 37, 38, 39), "voice": (52, 53), "woodwinds": (*range(64, 74), 64, 65, 66, 71, 73, 75),
-    "organ": (16, 17, 18, 18, 19, 19, 20), "synthesizer": (*range(80, 96), 80, 81, 81, 90), "accordion": (21, 21, 22, 23),
-    "mallets": (9, 11, 12, 13, 14), "plucked": (46, 46, 105, 104, 107, 15), "percussion": (47, 113, 114, 115, 116, 117, 112),
+    "bass": (32, 32, 33, 33, 33, 34, 34, 35, 36, 37, 38, 39), "voice": (52, 53),
+    "woodwinds": (*range(64, 74), 64, 65, 66, 71, 73, 75),
+    "organ": (16, 17, 18, 18, 19, 19, 20), "synthesizer": (*range(80, 96), 80, 81, 81, 90),
+    "accordion": (21, 21, 22, 23),
+    "mallets": (9, 11, 12, 13, 14), "plucked": (46, 46, 105, 104, 107, 15),
+    "percussion": (47, 113, 114, 115, 116, 117, 112),
     "other": (6, 7, 8, 10, 14, 15, 50, 51, 54, 55, 62, 63, 76, 78, 79, *range(96, 104), 106, 108, 109, 111),
 }  # fmt: skip
 #: Roles of players alone and how often: what is mistaken for each other most is drawn most.
 _ALONE = {
-    "brass": 0.13, "drums": 0.06, "guitar": 0.13, "piano": 0.09, "strings": 0.16, "voice": 0.08, "bass": 0.07, "woodwinds": 0.12,
-    "organ": 0.04, "synthesizer": 0.04, "accordion": 0.02, "mallets": 0.02, "plucked": 0.02, "percussion": 0.01, "other": 0.01,
+    "brass": 0.13, "drums": 0.06, "guitar": 0.13, "piano": 0.09, "strings": 0.16, "voice": 0.08, "bass": 0.07,
+    "woodwinds": 0.12,
+    "organ": 0.04, "synthesizer": 0.04, "accordion": 0.02, "mallets": 0.02, "plucked": 0.02, "percussion": 0.01,
+    "other": 0.01,
 }  # fmt: skip
 _ROLES = (*FAMILIES, "other")
-_SINGLES = {"brass": 0.14, "drums": 0.14, "guitar": 0.12, "piano": 0.10, "strings": 0.18, "woodwinds": 0.12, "percussion": 0.06, "bass": 0.04}
+_SINGLES = {
+    "brass": 0.14, "drums": 0.14, "guitar": 0.12, "piano": 0.10, "strings": 0.18, "woodwinds": 0.12, "percussion": 0.06,
+    "bass": 0.04,
+}  # fmt: skip
 #: How much oftener an instrument is drawn than others of its family: as in music, not as in the library.
 _WEIGHTS = {
     "trumpet": 5.0, "trumpet-section": 2.0, "trumpet-muted": 2.0, "trombone": 2.0, "tuba": 1.5, "french-horn": 2.0,
@@ -83,8 +110,13 @@ _WEIGHTS = {
 #: Mean, deviation and limits of how much smaller an instrument is built, in semitones. The few large ones of a family
 #: become many small ones; a guitar stays above a bass guitar and below a ukulele.
 _SIZES = {
-    "brass": (2.0, 4.0, -4.0, 10.0), "strings": (3.0, 4.0, -4.0, 12.0), "guitar": (0.0, 2.0, -3.0, 3.0),
-    "piano": (0.0, 2.0, -3.0, 3.0), "bass": (0.0, 2.0, -3.0, 3.0), "drums": (0.0, 2.0, -5.0, 5.0), "woodwinds": (0.0, 3.0, -5.0, 6.0),
+    "brass": (2.0, 4.0, -4.0, 10.0),
+    "strings": (3.0, 4.0, -4.0, 12.0),
+    "guitar": (0.0, 2.0, -3.0, 3.0),
+    "piano": (0.0, 2.0, -3.0, 3.0),
+    "bass": (0.0, 2.0, -3.0, 3.0),
+    "drums": (0.0, 2.0, -5.0, 5.0),
+    "woodwinds": (0.0, 3.0, -5.0, 6.0),
 }
 _OTHER_SIZES = (0.0, 2.0, -4.0, 4.0)  # fmt: skip
 #: Share of recorded players that are built in another size, and of drummers that play a machine.
@@ -153,8 +185,8 @@ class Studio:
         ]
         return roles
 
-    def player(self, rng: np.random.Generator, role: str) -> Player:
-        """Draw who plays `role`: recorded notes more often than a soundfont."""
+    def player(self, rng: np.random.Generator, role: str) -> Player | None:
+        """Draw who plays `role`: recorded notes more often than a soundfont. None where nobody can."""
         recorded = self.players.get(role, [])
         if role == "voice" and rng.random() < 0.5:
             return Singer(rng)
@@ -164,6 +196,8 @@ class Studio:
             weights = np.array([weight for weight, _ in recorded])
             found = recorded[rng.choice(len(recorded), p=weights / weights.sum())][1]
             return found.resized(self._size(rng, role)) if isinstance(found, RecordedVoice) else found
+        if not self.fonts:
+            return None
         font = soundfont(self.fonts[rng.integers(len(self.fonts))])
         if role == "drums":
             kits = [kit for kit in (0, 8, 16, 24, 25, 32, 40) if font.has(kit, 128)] or [0]
@@ -200,9 +234,7 @@ class Studio:
         for i in range(count):
             wave, clip = self._single(rng)
             wet = stem_chain(rng, wave[:N_SAMPLES], self.rooms, instrument=clip.instrument)
-            if (
-                count == 1
-            ):  # the room's tail is cut where the recording ends, and the mix is that of the short recording
+            if count == 1:  # the room's tail is cut where the recording ends; the mix is that of the short recording
                 wet = mix_chain(rng, wet, self.rooms, self._bed(rng, wet.size))
             whole = np.resize(wet, N_SAMPLES)
             gain = db(rng.uniform(-8, 0) if i else 0.0) / (level(whole) or 1.0) if count > 1 else 1.0
@@ -261,13 +293,17 @@ class Studio:
         waiting = [part for part in waiting if len(part) >= 3]
         played: list[Played] = []
         for role in roles:
-            player = None if role == "voice" and rng.random() < 0.35 else self.player(rng, role)
-            one = self._voice(rng) if player is None else self._perform(rng, player, role, waiting)
+            if role == "voice" and rng.random() < 0.35:
+                one = self._recorded_voice(rng)
+            elif player := self.player(rng, role):
+                one = self._perform(rng, player, role, waiting)
+            else:
+                continue
             if level(one.samples) > 0:
                 played.append(one)
         return self._mix(rng, played, "+".join(roles), band=band)
 
-    def _voice(self, rng: np.random.Generator) -> Played:
+    def _recorded_voice(self, rng: np.random.Generator) -> Played:
         """A human voice from the noises (where there is one), else any noise."""
         voices = [clip for clip in self.noises if "singing" in clip.instrument] or self.noises
         clip = voices[rng.integers(len(voices))]

@@ -19,7 +19,10 @@ Array = NDArray[np.float32]
 
 #: First three formants of an adult man's vowels, in Hz.
 _VOWELS = np.array(
-    [(730, 1090, 2440), (270, 2290, 3010), (530, 1840, 2480), (570, 840, 2410), (300, 870, 2240), (490, 1350, 1690), (660, 1720, 2410)],
+    [
+        (730, 1090, 2440), (270, 2290, 3010), (530, 1840, 2480), (570, 840, 2410), (300, 870, 2240), (490, 1350, 1690),
+        (660, 1720, 2410),
+    ],
     dtype=np.float64,
 )  # fmt: skip
 
@@ -45,7 +48,9 @@ class Singer:
         out = np.zeros(n, dtype=np.float32)
         notes = self._line(part)
         for _ in range(self._count):
-            late, tuning = (rng.uniform(0, 0.04), rng.normal(0, 0.12)) if self._count > 1 else (0.0, rng.normal(0, 0.05))
+            late, tuning = (
+                (rng.uniform(0, 0.04), rng.normal(0, 0.12)) if self._count > 1 else (0.0, rng.normal(0, 0.05))
+            )
             before = None
             for onset, held, pitch, velocity in notes:
                 at = int((onset + late) * SAMPLE_RATE)
@@ -93,9 +98,10 @@ class Singer:
         edge = min(n // 3, int(rng.uniform(0.01, 0.06) * SAMPLE_RATE))
         voiced[:edge] *= np.linspace(0, 1, edge, dtype=np.float32)
         voiced[-edge:] *= np.linspace(1, 0, edge, dtype=np.float32)
-        return voiced / (float(np.sqrt(np.mean(voiced**2))) + 1e-9) * np.float32(0.1)
+        voiced *= 0.1 / (np.sqrt(np.mean(voiced**2)) + 1e-9)
+        return voiced.astype(np.float32)
 
-    def _through(self, spectrum: NDArray[np.complex64], formants: Array, size: int, n: int) -> Array:
+    def _through(self, spectrum: NDArray[np.complex64], formants: NDArray[np.float64], size: int, n: int) -> Array:
         f = np.arange(size // 2 + 1, dtype=np.float32) * (SAMPLE_RATE / size)
         gain = np.zeros_like(f)
         for i, (centre, width) in enumerate(zip((*formants, 3300 * self._size), (80, 100, 140, 300), strict=True)):

@@ -12,7 +12,7 @@ import soundfile
 from conftest import tone
 from recipe import parts, production, songs
 from recipe.head import around
-from recipe.labels import NotesLabel, label_of_notes, label_of_program
+from recipe.labels import LABELS, Sounding, label_of_notes, label_of_program
 from recipe.machine import drum_machine
 from recipe.notes import Library, Voice, pack
 from recipe.parts import Song, excerpt, into_register
@@ -99,14 +99,17 @@ def studio(library: Library) -> Studio:
 
 
 def test_labels_follow_the_contract() -> None:
-    assert label_of_notes("guitar", "bass-electric") == NotesLabel()
-    assert label_of_notes("other", "drum-machine") == NotesLabel("drums")
-    assert label_of_notes("other", "banjo") == NotesLabel(unknown=("guitar",))
-    assert label_of_notes("other", "timpani") == NotesLabel(unknown=("drums",))
-    assert label_of_notes("other", "saxophone") == NotesLabel()
-    assert label_of_program(56) == NotesLabel("brass") and label_of_program(62) == NotesLabel(unknown=("brass",))
-    assert label_of_program(33) == NotesLabel() and label_of_program(19) == NotesLabel()
-    assert label_of_program(6) == NotesLabel(unknown=("piano",)) and label_of_program(45) == NotesLabel("strings")
+    assert label_of_notes("guitar", "bass-electric") == Sounding(("bass",))
+    assert label_of_notes("other", "drum-machine") == Sounding(("drums",), unknown=("synthesizer", "percussion"))
+    assert label_of_notes("other", "banjo") == Sounding(("plucked", "banjo"), unknown=("guitar",))
+    assert label_of_notes("other", "timpani") == Sounding(("percussion",), unknown=("drums",))
+    assert label_of_notes("other", "saxophone") == Sounding(("woodwinds", "saxophone"))
+    assert label_of_notes("drums", "snare") == Sounding(("drums",), absent=("cymbals",))
+    assert label_of_program(56) == Sounding(("brass", "trumpet"))
+    assert label_of_program(62) == Sounding(unknown=("brass", "synthesizer"))
+    assert label_of_program(33) == Sounding(("bass",)) and label_of_program(19) == Sounding(("organ",))
+    assert label_of_program(6) == Sounding(unknown=("piano", "plucked"))
+    assert label_of_program(45) == Sounding(("strings",))
 
 
 def test_no_source_is_on_both_sides(library: Library) -> None:
@@ -127,7 +130,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pitch", [58, 60, 64, 70])
 def test_a_player_plays_the_pitch_it_is_given(library: Library, pitch: int) -> None:
     clips = tuple(c for c in library.clips if c.instrument == "flute" and c.source.startswith("studio"))
-    player = RecordedVoice(library, Voice("flute", "studio-flute", NotesLabel(), clips))
+    player = RecordedVoice(library, Voice("flute", "studio-flute", Sounding(), clips))
     part = np.array([[0.1, 1.0, pitch, 127]], dtype=np.float32)
     out = player.play(np.random.default_rng(3), part, 2 * RATE)
     spectrum = np.abs(np.fft.rfft(out))
@@ -138,7 +141,7 @@ def test_a_player_plays_the_pitch_it_is_given(library: Library, pitch: int) -> N
 
 def test_a_smaller_instrument_sounds_higher_and_so_does_its_register(library: Library) -> None:
     clips = tuple(c for c in library.clips if c.instrument == "violin" and c.source.startswith("studio"))
-    voice = RecordedVoice(library, Voice("violin", "studio-violin", NotesLabel("strings"), clips))
+    voice = RecordedVoice(library, Voice("violin", "studio-violin", Sounding(("strings", "violin")), clips))
     small = voice.resized(9.0)
     assert (small.low, small.high) == (voice.low + 9, voice.high + 9)
     part = np.array([[0.0, 1.0, 72, 127]], dtype=np.float32)
@@ -185,14 +188,14 @@ def test_without_production_sounds_stay_as_they_were_played(library: Library) ->
 
 
 def test_scenes_are_sound_and_cover_everything(studio: Studio) -> None:
-    heard, abouts = np.zeros(5), set()
+    heard, abouts = np.zeros(len(LABELS)), set()
     for seed in range(60):
         scene = studio.draw(seed)
-        assert scene.samples.shape == (N_SAMPLES,) and scene.targets.shape == (STEPS, 5)
+        assert scene.samples.shape == (N_SAMPLES,) and scene.targets.shape == (STEPS, len(LABELS))
         assert np.isfinite(scene.samples).all() and np.abs(scene.samples).max() <= 1.5
         heard += np.nanmax(scene.targets, axis=0, initial=0) == 1
         abouts.add(scene.about.split()[0])
-    assert (heard >= 5).all()
+    assert (heard[:5] >= 5).all() and heard[LABELS.index("voice")] >= 2
     assert {"single", "noise"} <= abouts
 
 
@@ -202,10 +205,17 @@ def test_what_is_heard_depends_on_how_loud_it_is_in_the_whole() -> None:
     levels = {0.0: 1.0, -20.0: 1.0, -32.0: NAN, -60.0: 0.0}
     for level_db, expected in levels.items():
         quiet = loud * np.float32(10 ** (level_db / 20))
-        stems = [(loud, NotesLabel("drums")), (quiet, NotesLabel("piano")), (loud, NotesLabel(unknown=("guitar",)))]
-        targets = _heard(stems, loud)
-        np.testing.assert_equal(targets[0], [0, 1, NAN, expected, 0])
-        np.testing.assert_equal(targets[-1], [0, 0, 0, 0, 0])
+        stems = [
+            (loud, Sounding(("drums",), absent=("cymbals",))),
+            (quiet, Sounding(("piano", "acoustic-piano"))),
+            (loud, Sounding(("voice",), unknown=("guitar",))),
+        ]
+        begin, end = (dict(zip(LABELS, targets, strict=True)) for targets in _heard(stems, loud)[[0, -1]])
+        assert begin["drums"] == begin["voice"] == 1 and begin["cymbals"] == begin["strings"] == begin["violin"] == 0
+        np.testing.assert_equal([begin["guitar"], begin["piano"], begin["acoustic-piano"]], [NAN, expected, expected])
+        # below a family that may sound the instruments are unknown; beside one that is named they are absent
+        np.testing.assert_equal([begin["acoustic-guitar"], begin["electric-piano"]], [NAN, 0])
+        assert not any(end.values())
 
 
 def test_an_excerpt_starts_anew_and_a_register_is_kept() -> None:

@@ -275,9 +275,9 @@ class _Run:
         first = self.exchange.rank == 0
         if first and len(self.validation):
             with self._averaged():
-                targets, found = self.judge(number)
+                targets, judged = self.judge(number)
             families = list(Tree(self.training.labels).levels()["families"])
-            scores = sigmoid(found["logits"][:, families])
+            scores = sigmoid(judged["logits"][:, families])
             row["val_map"] = float(np.nanmean(metrics.average_precision(targets[:, families], scores)))
         row["seconds"] = round(time.monotonic() - begun, 1)
         self.history.rows.append(row)
