@@ -68,6 +68,18 @@ def test_a_long_recording_is_that_of_its_windows(recogniser) -> None:
     assert whole.frame_times[0] == 0 and whole.frame_times[-1] == pytest.approx(33.0)
 
 
+def test_all_of_a_long_recording_counts(tmp_path: Path) -> None:
+    """Also where short recordings are repeated to a whole window: the first window is no short recording."""
+    folder = write_tiny_model(tmp_path / "m", window_s=4.0, min_window_s=4.0, context_s=1.0, padding="repeat")
+    model = whoplays.load(folder)
+    samples = np.concatenate([tone(200, 6.0), tone(4000, 6.0)])
+    first, second, both = (
+        model.predict(x, sample_rate=RATE).scores for x in (samples[: 6 * RATE], samples[6 * RATE :], samples)
+    )
+    for label, score in both.items():
+        assert score == pytest.approx((first[label] + second[label]) / 2, abs=0.03)
+
+
 def test_scores_do_not_grow_with_length(recogniser, duet: Path) -> None:
     samples, rate = soundfile.read(duet, dtype="float32")
     once = recogniser.predict(samples, sample_rate=rate).scores

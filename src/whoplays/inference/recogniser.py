@@ -294,7 +294,7 @@ class Recogniser:
                 attention.add(found["attention"][inside])
             times.add(start + starts[inside] / rate)
             n = window.last
-            if n < self.config.min_window_s * rate and self.config.padding == "repeat":
+            if len(window.samples) < round(self.config.min_window_s * rate) and self.config.padding == "repeat":
                 repeated = found
         if n / rate < MIN_DURATION:
             raise AudioError(
@@ -328,11 +328,11 @@ class Recogniser:
     def _run(self, window: Window) -> tuple[_Found, NDArray[np.float64], NDArray[np.bool_]]:
         """Return what the network gives for a window, where each step starts, in samples, and which it answers for."""
         samples = self._filled(window.samples)
-        found = {name: values[0] for name, values in self._network.run(self._features(samples)[None]).items()}
+        found: _Found = {name: values[0] for name, values in self._network.run(self._features(samples)[None]).items()}
         steps = len(found["frame_logits"])
         if steps == 1:
             return found, np.array([float(window.first)]), np.ones(1, dtype=bool)
-        starts = window.start + np.arange(steps) * (len(samples) / steps)
+        starts = window.start + np.arange(steps, dtype=np.float64) * (len(samples) / steps)
         return found, starts, (starts > window.first - 1) & (starts < window.last - 1)
 
     def latest_scores(self, samples: Array, span_s: float) -> dict[str, float]:

@@ -49,7 +49,8 @@ class TimelineSettings:
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise ModelError(f"timeline settings: unknown {', '.join(unknown)}")
-        return cls(**{name: None if value is None else float(value) for name, value in values.items()})
+        given: dict[str, Any] = {name: None if value is None else float(value) for name, value in values.items()}
+        return cls(**given)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 
-_AT_ONCE = 1 << 20  # numbers of a table that are worked on at a time
+_SOFT = 1e-3
+_AT_ONCE = 1 << 19  # numbers of a table that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,12 @@ class Pooling:
 
     def pooled(self, logits: Floats, attention: Floats | None, lengths: Floats, *, activation: str) -> Floats:
         """Return the probabilities (outputs,) of a recording before they are calibrated; arguments as of `scores`."""
-        columns = logits.shape[1] if activation == "softmax" else max(1, _AT_ONCE // len(logits))
+        at_once = max(1, _AT_ONCE // (len(logits) * (1 + round(self.span_s))))
+        columns = logits.shape[1] if activation == "softmax" else at_once
         found = []
         for first in range(0, logits.shape[1], columns):
             part = slice(first, first + columns)
-            smooth = logits[:, part].astype(np.float64)
+            smooth: Floats = logits[:, part].astype(np.float64)
             if self.span_s:
                 weights = None if attention is None else attention[:, part]
                 smooth = attended(smooth, weights, lengths, self.span_s)
@@ -121,19 +124,19 @@ def attended(logits: Floats, attention: Floats | None, lengths: Floats, span_s: 
     -------
     ndarray, shape (steps, outputs)
     """
-    steps = len(logits)
     half = round(span_s / 2 / float(np.median(lengths)))
-    if half == 0 or steps == 1:
+    if half == 0 or len(logits) == 1:
         return logits
-    weights = np.broadcast_to(lengths[:, None], logits.shape)
+    around = ((half, half), (0, 0))
+    weights = np.log(np.broadcast_to(lengths[:, None], logits.shape))
     if attention is not None:
-        attention = attention.astype(np.float64)
-        weights = weights * np.exp(np.maximum(attention - attention.max(axis=0), -12.0))
-    start = np.zeros((1, logits.shape[1]))
-    above, below = (np.concatenate([start, np.cumsum(x, axis=0)]) for x in (weights * logits, weights))
-    first = np.maximum(0, np.arange(steps) - half)
-    last = np.minimum(steps, np.arange(steps) + half + 1)
-    return (above[last] - above[first]) / np.maximum(below[last] - below[first], 1e-12)
+        weights = weights + attention
+    weights, values = (
+        sliding_window_view(np.pad(x, around, constant_values=edge), 2 * half + 1, axis=0)
+        for x, edge in ((weights, -np.inf), (logits, 0.0))
+    )
+    shares = np.exp(weights - weights.max(axis=-1, keepdims=True))
+    return (shares * values).sum(axis=-1) / shares.sum(axis=-1)
 
 
 def top_share_mean(scores: Floats, lengths: Floats, share: float) -> Floats:
@@ -171,6 +174,5 @@ def softmax(x: Floats) -> Floats:
 
 
 def log_odds(p: Floats) -> Floats:
-    """Return log(p / (1 - p)), for p from 1e-6 to 1 - 1e-6."""
-    p = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.log(p / (1 - p))
+    """Return log(p / (1 - p)), softened near 0 and 1, where small differences mean nothing: from -6.9 to 6.9."""
+    return np.log((p + _SOFT) / (1 - p + _SOFT))

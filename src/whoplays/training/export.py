@@ -236,7 +236,7 @@ def _append_probabilities(model: Any, config: ModelConfig) -> None:
     scale, bias = (np.array(values, dtype=np.float32) for values in (config.calibration.scale, config.calibration.bias))
     graph = model.graph
     whose = np.arange(len(config.labels))  # the outputs after them are no labels
-    values = {"whoplays_scale": scale, "whoplays_bias": bias, "whoplays_labels": whose}
+    values: dict[str, NDArray[Any]] = {"whoplays_scale": scale, "whoplays_bias": bias, "whoplays_labels": whose}
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
     activation: dict[str, Any] = {"name": "whoplays_activation"} | (
         {"axis": -1} if config.activation == "softmax" else {}
