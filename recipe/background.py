@@ -20,11 +20,11 @@ from whoplays.training.adapt import BACKGROUND, write_background
 
 
 def is_free(about: str) -> bool:
-    """Return whether a scene holds none but the families, bass, noise and silence."""
+    """Return whether a scene holds none but the first five families, bass, noise and silence."""
     if about.startswith(("single", "noise")):
         return "/other/" not in about and "voice" not in about
     roles = about.split(":")[0].split("+")
-    return not {"other", "voice"} & set(roles)
+    return set(roles) <= {"brass", "drums", "guitar", "piano", "strings", "bass", "silence"}
 
 
 def main() -> None:

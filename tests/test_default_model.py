@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import whoplays
+from whoplays import examples
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
 from whoplays.taxonomy.catalogue import catalogue
@@ -16,6 +18,7 @@ from whoplays.taxonomy.catalogue import catalogue
 FAMILY_IDS = catalogue().defaults
 
 RATE = 22050
+EXAMPLES = Path(examples.__file__).parent
 GOLDEN = Path(__file__).parent / "default-model.json"
 
 
@@ -43,16 +46,18 @@ def test_scores_are_those_it_was_shipped_with(scores: dict[str, dict[str, float]
 
 
 def test_hiss_and_silence_are_nothing(scores: dict[str, dict[str, float]]) -> None:
-    limits = dict(zip(FAMILY_IDS, whoplays.load().config.thresholds, strict=True))
+    config = whoplays.load().config
+    limits = dict(zip(config.tree.ids, config.thresholds, strict=True))
     for name in ("hiss", "nothing"):
-        assert all(score < limits[family] for family, score in scores[name].items())
+        assert all(score < limits[label] for label, score in scores[name].items())
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
     folder = model_folder.DEFAULT
     assert (folder / model_folder.NETWORK).stat().st_size < 5_000_000
     config = model_folder.read().config
-    assert tuple(label.id for label in config.labels) == FAMILY_IDS and config.activation == "sigmoid"
+    assert config.tree.ids[: len(FAMILY_IDS)] == FAMILY_IDS and config.activation == "sigmoid"
+    assert all(lower <= limit for lower, limit in zip(config.maybe, config.thresholds, strict=True))
     card = (folder / model_folder.CARD).read_text()
     assert all(word in card for word in ("Material", "Teacher", "Quality", "Known failures"))
 
@@ -63,6 +68,18 @@ def test_loudness_hardly_matters() -> None:
     loud, quiet = (recogniser.predict(whole * gain, sample_rate=RATE).scores for gain in (1.0, 0.1))
     for family in FAMILY_IDS:
         assert loud[family] == pytest.approx(quiet[family], abs=0.35)
+
+
+@pytest.mark.parametrize("name", ["band.ogg", "brass-quartet.ogg", "violin-and-piano.ogg"])
+def test_scores_do_not_grow_with_length(name: str) -> None:
+    """Twice in a row, and ten times: what is left comes from where windows and steps fall."""
+    recogniser = whoplays.load()
+    samples, rate = soundfile.read(EXAMPLES / name, dtype="float32")
+    once = recogniser.predict(samples, sample_rate=rate)
+    for times in (2, 10):
+        longer = recogniser.predict(np.concatenate([samples] * times), sample_rate=rate)
+        assert longer.scores == pytest.approx(once.scores, abs=0.06)
+        assert longer.playing == once.playing
 
 
 def write_golden() -> None:
