@@ -103,6 +103,22 @@ def test_new_labels_are_heard_and_old_ones_stay_what_they_were(adapted: Path, ba
         assert not {"siren", "ticks"} & set(now.playing)
 
 
+def test_new_families_come_before_the_instruments_of_the_base(mine: Path, base: Path, tmp_path: Path) -> None:
+    tree = catalogue().select(["brass", "drums", "guitar", "strings", "violin"])
+    shutil.copytree(base, tmp_path / "tree")
+    model_folder.update(tmp_path / "tree", labels=tree.labels)
+    out = adapt(mine, tmp_path / "out", base=tmp_path / "tree").folder
+    taught = model_folder.read(out).config
+    assert taught.tree.ids == ("brass", "drums", "guitar", "strings", "siren", "ticks", "violin")
+    assert taught.labels[-1].parent == "strings" and len({label.colour for label in taught.labels}) == 7
+    x = np.random.default_rng(0).normal(-6, 3, (2, 320, taught.features.width)).astype(np.float32)
+    before, after = (
+        model_folder.Network(model_folder.read(folder)).logits(x)[0] for folder in (tmp_path / "tree", out)
+    )
+    np.testing.assert_allclose(after[:, [0, 1, 2, 3, 6]], before, atol=1e-4)
+    assert taught.thresholds[6] == model_folder.read(base).config.thresholds[4]
+
+
 def test_no_training_framework_is_loaded(mine: Path, tmp_path: Path) -> None:
     code = (
         f"import sys; from whoplays.training.adapt import adapt; adapt({str(mine)!r}, {str(tmp_path / 'out')!r});"

@@ -22,8 +22,10 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from playwright import sync_api
 from playwright.sync_api import expect
 
+from conftest import write_tiny_model
 from serving import Running, serving
 from whoplays.examples import synth
+from whoplays.taxonomy.catalogue import catalogue
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 EXAMPLE = Path(__file__).parents[1] / "src" / "whoplays" / "examples" / "band.ogg"
@@ -154,6 +156,22 @@ def test_an_example_is_heard_played_and_sought_in(open_page: Open, server: Runni
     page.locator("body").press(" ")
     assert now.inner_text() != "0:09"
     assert_accessible(page, axe_folder)
+
+
+def test_instruments_that_play_are_shown_below_their_family(open_page: Open, tmp_path: Path) -> None:
+    tree = catalogue().select(["guitar", "strings", "piano", "violin", "cello"])
+    with serving(write_tiny_model(tmp_path / "model", labels=tree.labels), workers=1, rate=0) as running:
+        page = open_page(running.address)
+        try_example(page)
+        answer = running.post(EXAMPLE, details=True).json()
+        names = page.locator(".scores tbody th").all_inner_texts()
+        assert names == [label.en.capitalize() for label in tree.outline(answer["playing"])]
+        assert {"Guitar", "Strings", "Piano"} < set(names)
+        assert page.locator(".scores th.instrument").count() == len(names) - 3 > 0
+        assert page.locator(".timeline .lane").count() == len(names)
+        named = {name.lower() for name in page.locator(".headline .named").all_inner_texts()}
+        assert "strings" not in named and named == set(answer["playing"]) - {"strings"}
+        assert page.locator(".pie-number").inner_text().endswith("of 3")
 
 
 def test_dark_and_narrow_and_polish(open_page: Open, axe_folder: Path) -> None:
