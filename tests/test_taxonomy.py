@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -352,6 +353,13 @@ def test_a_family_plays_where_its_instrument_does(tree_model: Path, duet: Path) 
     assert {segment.label for segment in heard.segments} == {"strings", "violin"}
     shown = Text(recogniser.labels, "en", Look(80)).item(heard).splitlines()
     assert [line.split()[0] for line in shown[1:4]] == ["strings", "violin", "guitar"] and "cello" not in str(shown)
+
+
+def test_a_family_may_play_where_its_instrument_may(tree_model: Path, duet: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree_model, tmp_path / "model")
+    model_folder.update(tmp_path / "model", thresholds=(1.0,) * 5, maybe=(1.0, 1.0, 0.01, 1.0, 1.0))
+    heard = Recogniser(tmp_path / "model").predict(duet)
+    assert heard.playing == [] and heard.maybe == ["strings", "violin"]
 
 
 def test_only_understands_families(tree_model: Path, duet: Path) -> None:

@@ -386,7 +386,8 @@ class Recogniser:
         limits = {label.id: limit for label, limit in zip(self.labels, self.config.thresholds, strict=True)}
         lower = {label.id: limit for label, limit in zip(self.labels, self.config.maybe, strict=True)}
         playing = list(self.config.tree.expand(label for label, score in scores.items() if score >= limits[label]))
-        maybe = [label for label, score in scores.items() if score >= lower[label] and label not in playing]
+        likely = self.config.tree.expand(label for label, score in scores.items() if score >= lower[label])
+        maybe = [label for label in likely if label not in playing]
         segments = [
             Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
             for i, label in enumerate(self.labels)
