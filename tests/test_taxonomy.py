@@ -206,6 +206,8 @@ def test_labels_of_ones_own_are_families_unless_said_otherwise() -> None:
         ("violin", "strings"),
     ]
     assert found[1].colour == shade(found[0].colour, 1) != found[2].colour
+    moved = catalogue().labels_for(["sounds", "violin"], {"violin": "sounds"})[1]
+    assert (moved.parent, moved.pl) == ("sounds", "skrzypce")
     with pytest.raises(UsageError, match="cannot be below violin"):
         catalogue().labels_for(["fiddle", "violin", "strings"], {"fiddle": "violin"})
     with pytest.raises(UsageError, match="cannot be a label id"):
@@ -304,8 +306,13 @@ def test_a_label_of_ones_own_can_be_below_a_family(tmp_path: Path) -> None:
         ("bodhran", "percussion"),
     ]
     assert [clip.targets for clip in clips] == [(1, 0, 1), (1, 0, None), (0, 1, 0)]
-    with pytest.raises(DatasetError, match="write LABEL=FAMILY"):
-        sources.read_source(path, parents=["bodhran"])
+    for choice, told in (
+        ({"parents": ["bodhran"]}, "write LABEL=FAMILY"),
+        ({"labels": ["siren", "siren"]}, "occurs twice"),
+        ({"labels": ["siren", "x" * 101]}, "longer than 100"),
+    ):
+        with pytest.raises(DatasetError, match=told):
+            sources.read_source(path, **choice)
 
 
 ONTOLOGY = Ontology(

@@ -118,7 +118,10 @@ def _tree(ids: Sequence[str], parents: Sequence[str]) -> Tree:
         if not equals or label not in ids or family not in ids:
             raise DatasetError(f"--parent {text!r}: write LABEL=FAMILY; the labels are {', '.join(ids)}")
         above[label] = family
-    return Tree(catalogue().labels_for(ids, above))
+    try:
+        return Tree(catalogue().labels_for(ids, above))
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
 
 
 def _read_folder(

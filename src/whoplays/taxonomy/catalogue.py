@@ -158,7 +158,7 @@ class Catalogue(Tree):
             In the order wanted; families come first all the same. An instrument whose family is not among them stands
             alone, as a family.
         parents : mapping, optional
-            Label id -> id of the family that it belongs to, for labels that the catalogue does not know.
+            Label id -> id of the family that it belongs to, where that is not the catalogue's.
 
         Raises
         ------
@@ -180,7 +180,8 @@ class Catalogue(Tree):
                 if above not in found or found[above].parent is not None:
                     raise UsageError(f"{label_id} cannot be below {above}, which is no family among {', '.join(ids)}")
                 siblings = sum(label.parent == above for label in found.values())
-                found[label_id] = Label(label_id, above, label_id, label_id, shade(found[above].colour, siblings))
+                en, pl = (self[label_id].en, self[label_id].pl) if label_id in self else (label_id, label_id)
+                found[label_id] = Label(label_id, above, en, pl, shade(found[above].colour, siblings))
             else:
                 colour = free[sum(one not in known for one in found) % len(free)]
                 found[label_id] = Label(label_id, None, label_id, label_id, colour)
