@@ -113,7 +113,7 @@ def test_new_families_come_before_the_instruments_of_the_base(mine: Path, base: 
     assert taught.labels[-1].parent == "strings" and len({label.colour for label in taught.labels}) == 7
     x = np.random.default_rng(0).normal(-6, 3, (2, 320, taught.features.width)).astype(np.float32)
     before, after = (
-        model_folder.Network(model_folder.read(folder)).logits(x)[0] for folder in (tmp_path / "tree", out)
+        model_folder.Network(model_folder.read(folder)).run(x)["logits"] for folder in (tmp_path / "tree", out)
     )
     np.testing.assert_allclose(after[:, [0, 1, 2, 3, 6]], before, atol=1e-4)
     assert taught.thresholds[6] == model_folder.read(base).config.thresholds[4]

@@ -28,7 +28,7 @@ def heard() -> tuple[Prediction, ...]:
     """Return three recordings' results: two families, none, and one with scores of 0 and 1."""
     import numpy as np
 
-    none: dict[str, Any] = {"curve": np.zeros((0, 5), dtype=np.float32), "edges": np.zeros(1)}
+    none: dict[str, Any] = {"frame_scores": np.zeros((0, 5), dtype=np.float32), "frame_times": np.zeros(1)}
     scores = dict(zip(LABELS, (0.1, 0.9, 0.8, 0.2, 0.3), strict=True))
     parts = [Segment("drums", 0.0, 4.0, 0.9), Segment("guitar", 2.0, 10.0, 0.8)]
     return (
