@@ -71,11 +71,11 @@ def test_every_draw_of_many_counts_for_itself(exclusive: bool) -> None:
     targets[::9] = np.nan
     scores = np.round(rng.random((40, 3)), 2)
     counts = rng.integers(0, 3, (6, 40))
-    parts = metrics._Parts(targets, scores, exclusive, np.array(0.4))
+    parts = metrics._Parts(targets, scores, exclusive, scores >= 0.4)
     drawn = parts.figures(counts.astype(float), ["a", "b", "c"])
     for i, weights in enumerate(counts):
-        again = (np.repeat(values, weights, axis=0) for values in (targets, scores))
-        alone, _ = metrics.evaluate(*again, ["a", "b", "c"], exclusive=exclusive, thresholds=[0.4] * 3, draws=0)
+        some, theirs = (np.repeat(values, weights, axis=0) for values in (targets, scores))
+        alone, _ = metrics.evaluate(some, theirs, ["a", "b", "c"], exclusive=exclusive, named=theirs >= 0.4, draws=0)
         assert {name: values[i] for name, values in drawn.items()} == pytest.approx(alone, nan_ok=True)
 
 

@@ -172,7 +172,7 @@ def test_instruments_that_play_are_shown_below_their_family(open_page: Open, tmp
         assert page.locator(".timeline .lane").count() == len(names)
         named = {name.lower() for name in page.locator(".headline .named").all_inner_texts()}
         assert "strings" not in named and named == set(answer["playing"]) - {"strings"}
-        assert page.locator(".pie-number").inner_text().endswith("of 3")
+        assert page.locator(".pie-number").text_content().endswith("of 3")
 
 
 def test_dark_and_narrow_and_polish(open_page: Open, axe_folder: Path) -> None:

@@ -418,6 +418,9 @@ def test_levels_are_evaluated_apart(tree_model: Path) -> None:
     below, _ = metrics.evaluate(targets[:, 2:], scores[:, 2:], ["violin", "cello", "viola"], exclusive=False, draws=0)
     assert facts["metrics"]["instruments/average_precision_macro"] == below["average_precision_macro"]
     assert facts["metrics"]["violin/average_precision"] == below["violin/average_precision"]
+    # Only violin ever reaches its threshold, in three of the four rows of strings: those name strings as well.
+    assert (facts["metrics"]["strings/recall"], facts["metrics"]["strings/precision"]) == (0.75, 1.0)
+    assert facts["metrics"]["set_exact"] == 0.6 and facts["metrics"]["set_wrong"] == 0
     assert facts["confusion"]["families"]["matrix"] == [[3, 1], [0, 1]]
     assert facts["confusion"]["strings"]["labels"] == ["violin", "cello", "viola"]
     assert facts["confusion"]["strings"]["matrix"] == [[1, 1, 0], [0, 1, 0], [0, 0, 0]], (

@@ -127,7 +127,7 @@ def judge(
     labels = [label.id for label in config.labels]
     figures: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
-    named = scores >= np.asarray(config.thresholds)
+    named = tree.raise_families(scores >= np.asarray(config.thresholds))
     for level, places in tree.levels().items():
         part, bounds = sets.evaluate(
             targets[:, places], named[:, places], recordings=split.recordings, draws=draws, seed=seed
@@ -137,7 +137,7 @@ def judge(
             scores[:, places],
             [labels[i] for i in places],
             exclusive=config.activation == "softmax",
-            thresholds=[config.thresholds[i] for i in places],
+            named=named[:, places],
             recordings=split.recordings,
             draws=draws,
             seed=seed,

@@ -46,20 +46,20 @@ def evaluate(
     labels: Sequence[str],
     *,
     exclusive: bool,
-    thresholds: Sequence[float] | None = None,
+    named: NDArray[np.bool_] | None = None,
     recordings: NDArray[np.integer] | None = None,
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Return all figures by name, and their 95 % intervals over recordings (none with `draws` 0).
 
-    exclusive: the scores of a row share one unit of probability (softmax). thresholds: each label's own, for its
-    precision, recall and F1 (None: 0.5); over all labels, precision and recall are at 0.5, as in the report.
-    recordings (rows,): what was recorded together and is drawn together; (rows, parts) where a row is a sum of several;
+    exclusive: the scores of a row share one unit of probability (softmax). named (rows, labels): which labels are said
+    to play, for precision, recall and F1 of each label (None: those that score 0.5); over all labels, precision and recall
+    are at 0.5, as in the report. recordings (rows,): what was recorded together and is drawn together; (rows, parts) where a row is a sum of several;
     None: every row by itself. A figure that cannot be had (no positives) is NaN.
     """
     targets, scores = validate(targets, scores)
-    parts = _Parts(targets, scores, exclusive, np.asarray(thresholds if thresholds is not None else THRESHOLD))
+    parts = _Parts(targets, scores, exclusive, scores >= THRESHOLD if named is None else np.asarray(named))
     groups = np.arange(len(targets)) if recordings is None else np.asarray(recordings)
     return bootstrap(lambda weights: parts.figures(weights, labels), groups, draws=draws, seed=seed)
 
@@ -123,12 +123,12 @@ def interval(values: Floats) -> tuple[float, float]:
 class _Parts:
     """What does not depend on the draw, computed once."""
 
-    def __init__(self, targets: Floats, scores: Floats, exclusive: bool, thresholds: Floats) -> None:
+    def __init__(self, targets: Floats, scores: Floats, exclusive: bool, named: NDArray[np.bool_]) -> None:
         self.targets, self.scores, self.exclusive = targets, scores, exclusive
         self.known = ~np.isnan(targets)
         self.truth = np.where(self.known, targets, 0.0)
         self.said = (scores > THRESHOLD) * 1.0  # Keras' precision and recall: over it
-        self.playing = (scores >= thresholds) * 1.0  # ours: a family plays when it reaches its threshold
+        self.playing = named * 1.0
         self.single = single(targets) * 1.0
         self.right = (scores.argmax(axis=1) == self.truth.argmax(axis=1)) * self.single
         self.rankings = [Ranking(targets[:, i], scores[:, i]) for i in range(targets.shape[1])]

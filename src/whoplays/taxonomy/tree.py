@@ -190,8 +190,8 @@ class Tree:
                     values[label.id] = None
         return tuple(values.values())
 
-    def raise_families(self, scores: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return scores (..., labels) in which no family has less than one of its instruments."""
+    def raise_families(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Return scores, or truth values, (..., labels) in which no family has less than one of its instruments."""
         if len(self.families) == len(self.labels):
             return scores
         raised = scores.copy()
