@@ -21,7 +21,12 @@ def _add_lists(parser: Parser) -> None:
 
 
 def _add_family(group) -> None:
-    group.add_argument("--family", action="append", default=[], help="Family to choose; repeatable; all without it")
+    group.add_argument(
+        "--family",
+        action="append",
+        default=[],
+        help="Family or instrument to choose; repeatable; the default families without it",
+    )
 
 
 def _add_descendants(group) -> None:

@@ -55,7 +55,8 @@ def evaluate(
 
     exclusive: the scores of a row share one unit of probability (softmax). named (rows, labels): which labels are said
     to play, for precision, recall and F1 of each label (None: those that score 0.5); over all labels, precision and recall
-    are at 0.5, as in the report. recordings (rows,): what was recorded together and is drawn together; (rows, parts) where a row is a sum of several;
+    are at 0.5, as in the report.
+    recordings (rows,): what was recorded together and is drawn together; (rows, parts) where a row is a sum of several;
     None: every row by itself. A figure that cannot be had (no positives) is NaN.
     """
     targets, scores = validate(targets, scores)
