@@ -110,7 +110,7 @@ def studio_of(row: Row, asked: argparse.Namespace) -> Studio:
 
 def render(row: Row, asked: argparse.Namespace) -> Path:
     """Write the row's scenes, shard by shard, with the teacher's embedding where a row will need it; return their folder."""
-    folder = asked.out / "scenes" / row.scenes
+    folder: Path = asked.out / "scenes" / row.scenes
     size = min(SHARD, asked.scenes)
     names = [f"scenes-{number:05d}" for number in range(asked.scenes // size)]
     if all((folder / f"{name}.npz").exists() for name in names):
@@ -143,7 +143,7 @@ def material_of(row: Row, scenes: Path, asked: argparse.Namespace) -> Path:
 
     Of the music there is as much for each scene as in the shipped model's training.
     """
-    folder = asked.out / "material" / row.name
+    folder: Path = asked.out / "material" / row.name
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"training": scenes, "validation": asked.material / "validation"}
     if row.distilled:
@@ -160,7 +160,7 @@ def material_of(row: Row, scenes: Path, asked: argparse.Namespace) -> Path:
 
 def solos(row: Row, asked: argparse.Namespace) -> Path:
     """Write the row's scenes with exactly one family as recordings, with a manifest, for the report's recipe."""
-    folder = asked.out / "solos"
+    folder: Path = asked.out / "solos"
     manifest = folder / "manifest.csv"
     if manifest.exists():
         return manifest
@@ -189,7 +189,7 @@ class Quiet(Watcher):
 
 def trained(row: Row, seed: int, asked: argparse.Namespace) -> Path:
     """Train the row with a seed, or go on with it; return the model folder."""
-    out = asked.out / "models" / f"{row.name}-{seed}"
+    out: Path = asked.out / "models" / f"{row.name}-{seed}"
     if row.recipe == "mfcc-cnn":
         built = asked.out / "report-set"
         if not (built / INDEX).exists():
@@ -206,9 +206,10 @@ def trained(row: Row, seed: int, asked: argparse.Namespace) -> Path:
 
 def scored(row: Row, seed: int, asked: argparse.Namespace, tasks: Tasks) -> dict[str, float]:
     """Return the figures of a row and a seed; they are kept, and read the next time."""
-    kept = asked.out / "scores" / f"{row.name}-{seed}.json"
+    kept: Path = asked.out / "scores" / f"{row.name}-{seed}.json"
     if kept.exists():
-        return json.loads(kept.read_text())
+        figures_before: dict[str, float] = json.loads(kept.read_text())
+        return figures_before
     begun = time.monotonic()
     model = trained(row, seed, asked)
     figures = evaluate_model(model, tasks)

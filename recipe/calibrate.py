@@ -11,12 +11,13 @@ hear one member of a duet only is the worse mistake.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.real import duets, noises, real_recordings
+from bench.quality.real import Recording, duets, noises, real_recordings
 from whoplays import load
 from whoplays.evaluation import metrics
 from whoplays.model import folder as model_folder
@@ -28,14 +29,15 @@ LOWERED = 0.75
 Array = NDArray[np.float32]
 
 
-def logits_of(model: Path, recordings: list) -> Array:
+def logits_of(model: Path, recordings: Sequence[Recording]) -> Array:
     """Return what the network says of recordings, before calibration, through the whole of `predict`."""
     recogniser = load(model)
     calibration = recogniser.config.calibration
     assert calibration is not None, f"{model} has no calibration"
     scores = [list(recogniser.predict(r.samples, sample_rate=32000).scores.values()) for r in recordings]
     p = np.clip(np.array(scores), 1e-5, 1 - 1e-5)
-    return ((np.log(p / (1 - p)) - np.array(calibration.bias)) / np.array(calibration.scale)).astype(np.float32)
+    calibrated = np.log(p / (1 - p))
+    return np.asarray((calibrated - np.array(calibration.bias)) / np.array(calibration.scale), dtype=np.float32)
 
 
 def scene_logits(model: Path, material: Path) -> tuple[Array, Array]:

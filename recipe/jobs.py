@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def _recordings(folder: Path) -> Iterable[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".ogg", ".mp3", ".flac", ".opus", ".wav"))
 
 
-def _write(folder: Path, name: str, rows: list[tuple]) -> None:
+def _write(folder: Path, name: str, rows: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], str]]) -> None:
     features, targets, teacher, about = zip(*rows, strict=True)
     write_shard(
         folder,

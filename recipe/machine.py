@@ -64,7 +64,7 @@ def _drum(rng: np.random.Generator, hz: float, *, sweep: float, seconds: float, 
     wave = np.sin(phase) * np.exp(-3 * t / seconds)
     wave[:64] += rng.uniform(0, click) * rng.standard_normal(64)
     drive = 2.0 ** rng.uniform(-1, 5)  # up to thirtyfold: a square wave
-    return np.tanh(wave * drive) if rng.random() < 0.5 else wave
+    return np.asarray(np.tanh(wave * drive) if rng.random() < 0.5 else wave)
 
 
 def _snare(rng: np.random.Generator, tune: float) -> Array:
@@ -73,7 +73,8 @@ def _snare(rng: np.random.Generator, tune: float) -> Array:
     body = sum(np.sin(2 * np.pi * tune * hz * t) for hz in (rng.uniform(150, 210), rng.uniform(280, 350)))
     rattle = _highpass(_noise(rng, 0.5), rng.uniform(500, 3000))
     balance = rng.uniform(0.3, 1.5)
-    return body * np.exp(-t / rng.uniform(0.02, 0.1)) + balance * rattle * np.exp(-t / rng.uniform(0.03, 0.15))
+    decay, rattle_decay = np.exp(-t / rng.uniform(0.02, 0.1)), np.exp(-t / rng.uniform(0.03, 0.15))
+    return np.asarray(body * decay + balance * rattle * rattle_decay)
 
 
 def _clap(rng: np.random.Generator) -> Array:
@@ -84,7 +85,7 @@ def _clap(rng: np.random.Generator) -> Array:
         at = i * rng.uniform(0.008, 0.013)
         bursts += np.where(t >= at, np.exp(-(t - at) / 0.006), 0)
     noise = _highpass(_noise(rng, 0.5), rng.uniform(600, 1200))
-    return noise * (bursts + 0.5 * np.exp(-t / rng.uniform(0.04, 0.15)))
+    return np.asarray(noise * (bursts + 0.5 * np.exp(-t / rng.uniform(0.04, 0.15))))
 
 
 def _metal(rng: np.random.Generator, tune: float) -> Array:
@@ -92,17 +93,17 @@ def _metal(rng: np.random.Generator, tune: float) -> Array:
     t = _time(2.5)
     hz = _METAL_HZ * tune * 2.0 ** rng.normal(0.5, 0.15, 6)
     squares = sum(np.sign(np.sin(2 * np.pi * f * t + rng.uniform(0, 6.28))) for f in hz)
-    return (squares + rng.uniform(0, 6) * _noise(rng, 2.5)).astype(np.float32)
+    return np.asarray(squares + rng.uniform(0, 6) * _noise(rng, 2.5), dtype=np.float32)
 
 
 def _ringing(source: Array, low_hz: float, *, seconds: float) -> Array:
     """The high part of a source, decaying to a thousandth in `seconds`."""
     n = min(source.size, int(1.2 * seconds * SAMPLE_RATE) + 64)
-    return _highpass(source[:n], low_hz) * np.exp(-6.9 * _time(n / SAMPLE_RATE + 1e-6)[:n] / seconds)
+    return np.asarray(_highpass(source[:n], low_hz) * np.exp(-6.9 * _time(n / SAMPLE_RATE + 1e-6)[:n] / seconds))
 
 
 def _highpass(x: Array, hz: float) -> Array:
     size = scipy.fft.next_fast_len(x.size, real=True)
     f = np.arange(size // 2 + 1, dtype=np.float32) * (SAMPLE_RATE / size)
     gain = 1 / np.sqrt(1 + (hz / np.maximum(f, 1)) ** 6)
-    return scipy.fft.irfft(scipy.fft.rfft(x, size) * gain, size)[: x.size].astype(np.float32)
+    return np.asarray(scipy.fft.irfft(scipy.fft.rfft(x, size) * gain, size)[: x.size], dtype=np.float32)

@@ -259,7 +259,7 @@ class Soundfont:
 
 
 def _mono(samples: NDArray[np.int16]) -> Array:
-    return samples.reshape(-1, 2).astype(np.float32).mean(axis=1) / 32768
+    return np.asarray(samples.reshape(-1, 2).astype(np.float32).mean(axis=1) / 32768, dtype=np.float32)
 
 
 @lru_cache(maxsize=16)

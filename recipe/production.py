@@ -53,7 +53,8 @@ class Rooms:
     def _spectrum(self, kind: str, index: int) -> NDArray[np.complex64]:
         response = self._library.samples(self._clips[kind][index])[: SAMPLE_RATE * 3 // 2]
         response = response / max(1e-6, float(np.sqrt(np.square(response).sum())))
-        return scipy.fft.rfft(response, self.size)
+        spectrum: NDArray[np.complex64] = scipy.fft.rfft(response, self.size)
+        return spectrum
 
     def draw(self, rng: np.random.Generator, kind: str) -> NDArray[np.complex64]:
         """Return the spectrum of a recorded response of `kind` ("room", "plate", "spring", "cabinet")."""
@@ -72,7 +73,8 @@ class Rooms:
             tail[min(n - 1, int(delay * SAMPLE_RATE))] += rng.uniform(-3, 3)
         tail *= db(rng.uniform(-18, 2)) / max(1e-6, float(np.sqrt(np.square(tail).sum())))
         tail[0] += 1.0
-        return scipy.fft.rfft(tail, self.size)
+        spectrum: NDArray[np.complex64] = scipy.fft.rfft(tail, self.size)
+        return spectrum
 
 
 def equaliser(rng: np.random.Generator, size: int, strength_db: float) -> Array:
@@ -81,7 +83,7 @@ def equaliser(rng: np.random.Generator, size: int, strength_db: float) -> Array:
     octaves = np.log2(np.linspace(0, SAMPLE_RATE / 2, 513)[1:] / 20.0)
     gains = np.interp(octaves, np.linspace(0, 9.65, points), rng.normal(0, strength_db, points))
     curve = np.interp(np.arange(size // 2 + 1) * (512 / (size // 2)), np.arange(1, 513), gains)
-    return (10.0 ** (curve / 20)).astype(np.float32)
+    return np.asarray(10.0 ** (curve / 20), dtype=np.float32)
 
 
 def body(rng: np.random.Generator, size: int) -> Array:
@@ -91,15 +93,14 @@ def body(rng: np.random.Generator, size: int) -> Array:
     for _ in range(rng.integers(2, 6)):
         width = rng.uniform(0.06, 0.3)
         gain_db += rng.uniform(-4, 9) * np.exp(-0.5 * ((octaves - rng.uniform(7.6, 12)) / width) ** 2)
-    return (10.0 ** (gain_db / 20)).astype(np.float32)
+    return np.asarray(10.0 ** (gain_db / 20), dtype=np.float32)
 
 
 def band_limit(size: int, low_hz: float, high_hz: float, order: float = 4.0) -> Array:
     """Return Butterworth-like gains over the bins of a transform of `size`."""
     f = np.maximum(np.arange(size // 2 + 1, dtype=np.float32) * (SAMPLE_RATE / size), 1.0)
-    return (1.0 / np.sqrt((1.0 + (low_hz / f) ** (2 * order)) * (1.0 + (f / high_hz) ** (2 * order)))).astype(
-        np.float32
-    )
+    gains = 1.0 / np.sqrt((1.0 + (low_hz / f) ** (2 * order)) * (1.0 + (f / high_hz) ** (2 * order)))
+    return np.asarray(gains, dtype=np.float32)
 
 
 def through(x: Array, *gains: NDArray[np.generic], size: int) -> Array:
@@ -107,7 +108,8 @@ def through(x: Array, *gains: NDArray[np.generic], size: int) -> Array:
     spectrum = scipy.fft.rfft(x, size)
     for gain in gains:
         spectrum *= gain
-    return scipy.fft.irfft(spectrum, size)[: x.size]
+    filtered: Array = scipy.fft.irfft(spectrum, size)[: x.size]
+    return filtered
 
 
 def amplifier(rng: np.random.Generator, x: Array, rooms: Rooms, *, drive_db: float) -> Array:
@@ -210,7 +212,8 @@ def codec(rng: np.random.Generator, x: Array) -> Array:
 def _resample(x: Array, from_rate: int, to_rate: int) -> Array:
     import soxr
 
-    return soxr.resample(x, from_rate, to_rate, quality="MQ")
+    resampled: Array = soxr.resample(x, from_rate, to_rate, quality="MQ")
+    return resampled
 
 
 def coloured_noise(rng: np.random.Generator, n: int, size: int) -> Array:

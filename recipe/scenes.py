@@ -403,4 +403,4 @@ def _rest(rng: np.random.Generator) -> Array:
 
 
 def _step_power(wave: Array) -> Array:
-    return np.mean(np.square(wave[:N_SAMPLES].reshape(STEPS, STEP)), axis=1)
+    return np.asarray(np.mean(np.square(wave[:N_SAMPLES].reshape(STEPS, STEP)), axis=1))

@@ -128,7 +128,8 @@ class Teacher:
     def embed(self, samples: Array) -> Array:
         """Return the embedding over time (batch, steps, 384) of samples (batch, n) at 32 kHz; its mean is the clip's."""
         with self._torch.inference_mode():
-            return self.feature_map(self.log_mel(samples)).mean(2).transpose(1, 2).contiguous().numpy()
+            steps: Array = self.feature_map(self.log_mel(samples)).mean(2).transpose(1, 2).contiguous().numpy()
+            return steps
 
     def scores(self, embedding: Array) -> Array:
         """Return the logits (batch, 527) of AudioSet's classes for mean embeddings (batch, 384)."""
@@ -137,7 +138,8 @@ class Teacher:
             x = self._torch.as_tensor(np.asarray(embedding, dtype=np.float32))
             linear = sorted({n.rsplit(".", 1)[0] for n in weights if n.startswith("classifier.")})
             x = functional.hardswish(functional.linear(x, weights[f"{linear[0]}.weight"], weights[f"{linear[0]}.bias"]))
-            return functional.linear(x, weights[f"{linear[1]}.weight"], weights[f"{linear[1]}.bias"]).numpy()
+            logits: Array = functional.linear(x, weights[f"{linear[1]}.weight"], weights[f"{linear[1]}.bias"]).numpy()
+            return logits
 
 
 def _kaldi_filters(bands: int = 128, top_hz: float = 15000.0) -> Array:

@@ -526,6 +526,7 @@ def test_sources_that_are_none(tmp_path: Path, class_folders: Path) -> None:
         {"features": "chroma"},
         {"pitch_method": "magic"},
         {"per_class": -1},
+        {"clips_per_shard": 0},
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_read(change: dict) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -210,8 +209,3 @@ def main() -> None:
         remarks=f"Two cores, a call for each backend (KERAS_BACKEND). {options.report_steps} steps a run of the report's "
         f"recipe, {options.default_steps} of the other, after one that compiles. `waiting for input`: share of our time.",
     )
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    main()

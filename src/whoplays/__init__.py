@@ -42,7 +42,7 @@ def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Thr
     return Recogniser(model, device=device, threshold=threshold)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name in {"Prediction", "Recogniser", "Segment"}:
         from .inference import recogniser
 

@@ -240,9 +240,9 @@ def dct_matrix(n_in: int, n_out: int) -> Array:
     """Return the orthonormal DCT-II as a matrix (n_in, n_out): rows of values @ matrix = `scipy.fft.dct(..., norm="ortho")`."""
     n = np.arange(n_in)[:, None]
     k = np.arange(n_out)[None, :]
-    matrix = np.sqrt(2.0 / n_in) * np.cos(np.pi * k * (2 * n + 1) / (2 * n_in))
-    matrix[:, 0] = np.sqrt(1.0 / n_in)
-    matrix = matrix.astype(np.float32)
+    exact = np.sqrt(2.0 / n_in) * np.cos(np.pi * k * (2 * n + 1) / (2 * n_in))
+    exact[:, 0] = np.sqrt(1.0 / n_in)
+    matrix: Array = exact.astype(np.float32)
     matrix.flags.writeable = False
     return matrix
 
@@ -299,7 +299,7 @@ def _mel_blocks(settings: FeatureSettings, semitones: float) -> tuple[tuple[slic
 def from_mel_power(mel: Array, settings: FeatureSettings) -> Array:
     """Return the features (frames or steps, width) of mel power (frames, n_mels): logarithm, DCT and pooling as set."""
     if settings.kind == "logmel":
-        values = np.log(mel + np.float32(settings.log_offset))
+        values: Array = np.log(mel + np.float32(settings.log_offset))
     else:
         values = power_to_db(mel, top_db=settings.top_db)
     if settings.steps is not None:  # before the DCT: both are linear, and this way round is less work
@@ -309,7 +309,8 @@ def from_mel_power(mel: Array, settings: FeatureSettings) -> Array:
 
 def compute(samples: Array, settings: FeatureSettings) -> Array:
     """Return the features (frames or steps, width), float32, of samples (n,) at `settings.sample_rate`."""
-    return compute_variants(samples, settings, semitones=(0.0,))[0]
+    plain: Array = compute_variants(samples, settings, semitones=(0.0,))[0]
+    return plain
 
 
 def compute_variants(samples: Array, settings: FeatureSettings, *, semitones: tuple[float, ...]) -> Array:

@@ -105,7 +105,8 @@ class Decoder:
         except OSError:
             self._died()
         _, content = self.frame()
-        return json.loads(content)
+        answer: dict[str, Any] = json.loads(content)
+        return answer
 
     def load(
         self,
@@ -123,7 +124,8 @@ class Decoder:
 
     def duration_of(self, path: Path) -> float | None:
         """Return what `reading.duration_of` returns. Raises `AudioError`."""
-        return self._ordered({"path": os.fspath(path)})["duration"]
+        seconds: float | None = self._ordered({"path": os.fspath(path)})["duration"]
+        return seconds
 
     def frame(self) -> tuple[bytes, bytearray]:
         """Return the next frame. Raises `AudioError` for one that tells of a failure, and when the process is lost."""

@@ -546,4 +546,4 @@ def spool_standard_input(limit_bytes: int = 8 << 30) -> IO[bytes]:
     if not size:
         raise AudioError("standard input is empty (0 bytes)")
     spool.seek(0)
-    return spool  # type: ignore[return-value]
+    return spool

@@ -197,6 +197,7 @@ class Cluster:
 
     def _ready(self, running: list[Any]) -> list[Any]:
         """Return the tasks that are done; wait for one."""
+        first: list[Any]
         first, others = self._ray.wait(running, num_returns=1)
         return first + (self._ray.wait(others, num_returns=len(others), timeout=0)[0] if others else [])
 

@@ -101,7 +101,7 @@ def make(job: Job) -> dict[str, Any]:
 def kept(out: Place, name: str) -> dict[str, Any] | None:
     """Return the record of a finished shard whose checksum is right, else None."""
     try:
-        record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
         if record["sha256"] is None or record["sha256"] == sha256_of(out / record["file"]):
             return record
     except (OSError, ValueError, KeyError, TypeError):

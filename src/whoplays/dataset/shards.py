@@ -140,7 +140,8 @@ class Arrow:
         pa = _pyarrow()
         try:
             with pa.memory_map(str(path)) as file:
-                return pa.ipc.open_file(file).read_all().select(list(COLUMNS)).to_pylist()
+                rows: list[dict[str, Any]] = pa.ipc.open_file(file).read_all().select(list(COLUMNS)).to_pylist()
+                return rows
         except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
             raise _unreadable(path, error) from None
 

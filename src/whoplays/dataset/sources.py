@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -142,7 +142,7 @@ def _read_folder(
         if not found:
             raise DatasetError(f"{folder}: has no recordings ({', '.join(sorted(reading.EXTENSIONS)[:6])} ...)")
         for path in found:
-            name = path.relative_to(source).as_posix()  # type: ignore[arg-type]
+            name = path.relative_to(source).as_posix()
             clips.append(Clip(source, name, recording_of(name), targets))
     return tree.labels, clips, []
 
@@ -197,7 +197,7 @@ def _rows(manifest: Place) -> Iterable[dict[str, str]]:
         raise DatasetError(f"{manifest}: cannot be read ({error.strerror or error})") from None
 
 
-def _condition(text: str, columns: Sequence[str]):
+def _condition(text: str, columns: Sequence[str]) -> Callable[[dict[str, str]], bool]:
     match = re.fullmatch(r"([^=!]+)(!?=)(.*)", text)
     if not match or match[1] not in columns:
         raise DatasetError(

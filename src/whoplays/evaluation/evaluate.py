@@ -40,7 +40,8 @@ class Evaluation:
     @property
     def metrics(self) -> dict[str, float | None]:
         """Figures by name; None where one cannot be had."""
-        return self.facts["metrics"]
+        figures: dict[str, float | None] = self.facts["metrics"]
+        return figures
 
 
 def evaluate(

@@ -37,7 +37,8 @@ def validate(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> tup
 
 def single(targets: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return which rows have every label known and exactly one there: those that a softmax can be right about."""
-    return ~np.isnan(targets).any(axis=1) & (np.nan_to_num(targets).sum(axis=1) == 1)
+    known = ~np.any(np.isnan(targets), axis=1)
+    return np.asarray(known & (np.nan_to_num(targets).sum(axis=1) == 1), dtype=np.bool_)
 
 
 def evaluate(

@@ -51,7 +51,7 @@ def _room(samples: Array, rng: Rng, rate: int) -> Array:
 
 
 def _hz(pitch: float) -> float:
-    return 440.0 * 2.0 ** ((pitch - 69) / 12)
+    return float(440.0 * 2.0 ** ((pitch - 69) / 12))
 
 
 _SCALE = (0, 2, 4, 5, 7, 9, 11)
@@ -122,7 +122,7 @@ def strings(n: int, key: int, rng: Rng, rate: int) -> Array:
         loud = np.minimum(1, t / rng.uniform(0.06, 0.16)) * np.clip((t[-1] - t) / 0.1, 0, 1)
         phase = 2 * np.pi * np.cumsum(f * (1 + depth * np.sin(2 * np.pi * speed * t))) / rate
         tone = _partials(phase, 40, lambda k: body[k - 1] / k, int(rate / 2.2 / f))
-        return loud * (tone + 0.02 * rng.standard_normal(length))
+        return np.asarray(loud * (tone + 0.02 * rng.standard_normal(length)))
 
     return _sequence(n, rng, rate, 0.5, 1.6, play)
 
@@ -193,7 +193,7 @@ def drums(n: int, key: int, rng: Rng, rate: int) -> Array:
 
 def _kick(f: float, rate: int) -> Array:
     t = np.arange(int(0.3 * rate)) / rate
-    return np.sin(2 * np.pi * (f * t + 6 * (1 - np.exp(-t / 0.03)))) * np.exp(-t / 0.09)
+    return np.asarray(np.sin(2 * np.pi * (f * t + 6 * (1 - np.exp(-t / 0.03)))) * np.exp(-t / 0.09))
 
 
 def _snare(f: float, rng: Rng, rate: int) -> Array:

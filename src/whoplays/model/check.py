@@ -71,7 +71,7 @@ def _try(folder: Path) -> dict[str, Any]:
         what = signal.Signals(-ended.returncode).name
         raise ModelError(f"{folder}: {model_folder.NETWORK} ended the process that tried it ({what}); do not use it")
     try:
-        told = json.loads(ended.stdout)
+        told: dict[str, Any] = json.loads(ended.stdout)
     except ValueError:
         last = (ended.stderr.decode("utf-8", "replace").strip().splitlines() or ["no word"])[-1][:200]
         raise ModelError(f"{folder}: {model_folder.NETWORK} could not be tried ({last})") from None

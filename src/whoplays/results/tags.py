@@ -96,7 +96,8 @@ def _put(mutagen: Any, path: Path, text: str) -> None:
     if file.tags is None:
         file.add_tags()
     if isinstance(file.tags, ID3):
-        file.tags.setall(f"TXXX:{FIELD}", [TXXX(encoding=3, desc=FIELD, text=[text])])
+        # mutagen has no types
+        file.tags.setall(f"TXXX:{FIELD}", [TXXX(encoding=3, desc=FIELD, text=[text])])  # type: ignore[no-untyped-call]
     elif isinstance(file.tags, MP4Tags):
         file.tags[_MP4_FIELD] = [text.encode()]
     else:

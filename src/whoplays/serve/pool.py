@@ -95,7 +95,8 @@ class Worker:
             pieces.append(piece)
         line, _, self._rest = b"".join(pieces).partition(b"\n")
         try:
-            return json.loads(line)
+            message: dict[str, Any] = json.loads(line)
+            return message
         except ValueError as error:
             raise Died from error
 
@@ -259,7 +260,8 @@ class Pool:
 
     def _judged(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["type"] == "result":
-            return message["result"]
+            result: dict[str, Any] = message["result"]
+            return result
         detail = str(message.get("detail", ""))
         match message.get("kind"):
             case "audio":

@@ -41,7 +41,8 @@ async def hear(
         raise Problem("not-a-recording", "is empty (0 bytes)")
     begun = time.monotonic()
     upload.file.seek(0)
-    result = await app.state.pool.hear(upload.file.fileno(), job, progress)  # fileno moves a small one out of memory
+    # fileno moves a small one out of memory
+    result: dict[str, Any] = await app.state.pool.hear(upload.file.fileno(), job, progress)
     metrics = app.state.metrics
     metrics.time("whoplays_hearing_seconds", time.monotonic() - begun)
     metrics.count("whoplays_recordings_total")

@@ -116,7 +116,8 @@ class Address:
 
     def _info(self) -> dict[str, Any] | None:
         try:
-            return self._tried(lambda store: store.info(self._path))
+            info: dict[str, Any] = self._tried(lambda store: store.info(self._path))
+            return info
         except Gone:
             return None
 
@@ -127,12 +128,12 @@ class Address:
     def is_file(self) -> bool:
         """Tell whether there is such an object."""
         found = self._info()
-        return bool(found) and found["type"] == "file"  # type: ignore[index]
+        return found is not None and found["type"] == "file"
 
     def is_dir(self) -> bool:
         """Tell whether there are objects in such a folder."""
         found = self._info()
-        return bool(found) and found["type"] == "directory"  # type: ignore[index]
+        return found is not None and found["type"] == "directory"
 
     def size(self) -> int:
         """Return the bytes of the object, -1 when there is none."""
@@ -175,7 +176,8 @@ class Address:
     def read_bytes(self) -> bytes:
         """Return the object. Raises `FileNotFoundError`, as for a path, and `StorageError`."""
         try:
-            return self._tried(lambda store: store.cat_file(self._path))
+            content: bytes = self._tried(lambda store: store.cat_file(self._path))
+            return content
         except Gone as gone:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from gone
 
@@ -200,7 +202,7 @@ class Address:
 
     def _piece(self, start: int, end: int) -> bytes:
         def read(store: Any) -> bytes:
-            content = store.cat_file(self._path, start=start, end=end)
+            content: bytes = store.cat_file(self._path, start=start, end=end)
             if len(content) != end - start:
                 raise OSError(errno.EIO, f"{len(content)} of {end - start} bytes came")
             return content
@@ -319,7 +321,7 @@ def place(text: str | Place) -> Place:
 def is_address(text: str) -> bool:
     """Tell whether a text names something in a store that is known here; any other is a path."""
     found = _ADDRESS.fullmatch(text)
-    return bool(found) and found[1].lower() in PACKAGES  # type: ignore[index]
+    return found is not None and found[1].lower() in PACKAGES
 
 
 def join(folder: Place, name: str) -> Place:

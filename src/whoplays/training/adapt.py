@@ -157,7 +157,7 @@ def _background(found: model_folder.Bundle) -> Array:
                 raise ValueError("more would come out of it than any background holds")
         with np.load(io.BytesIO(content), allow_pickle=False) as kept:
             right = str(kept["network"]) == hashlib.sha256(found.content(model_folder.NETWORK)).hexdigest()
-            values = kept["hidden"].astype(np.float32)
+            values: Array = kept["hidden"].astype(np.float32)
     except Exception as error:  # an archive can be damaged in more ways than its reader has kinds of errors
         raise ModelError(f"{path}: cannot be read ({error}); remove it, or copy the folder again") from None
     if not right:
@@ -305,10 +305,11 @@ class _LabelRow:
         if self._from is None:
             return np.zeros(len(values))
         weights, bias, scale, shift = self._from
-        return np.clip(scale * (values @ weights + bias) + shift, -30, 30).astype(np.float64)
+        return np.asarray(np.clip(scale * (values @ weights + bias) + shift, -30, 30), dtype=np.float64)
 
     def _scores(self, values: Array, added: NDArray[np.float64]) -> NDArray[np.float64]:
-        return ((values - self._mean) / self._deviation) @ added[:-1] + added[-1] + self._offset(values)
+        standard = (values - self._mean) / self._deviation
+        return np.asarray(standard @ added[:-1] + added[-1] + self._offset(values), dtype=np.float64)
 
     def _row(self, added: NDArray[np.float64]) -> Array:
         """Return the row of the head that gives these scores, before calibration."""

@@ -76,7 +76,7 @@ def _curves(rng: np.random.Generator, n: int, bands: int, strength: float) -> Ar
     """Return smooth random curves (n, bands): a straight line and two waves."""
     x = np.linspace(-1, 1, bands)
     shapes = np.stack([x, np.cos(np.pi * x), np.sin(1.5 * np.pi * x)])
-    return (rng.normal(0, strength, (n, 3)) @ shapes).astype(np.float32)
+    return np.asarray(rng.normal(0, strength, (n, 3)) @ shapes, dtype=np.float32)
 
 
 def _spans(rng: np.random.Generator, n: int, size: int, *, longest: int) -> NDArray[np.int64]:

@@ -71,7 +71,7 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
     _name_axes(model.graph)
     model.producer_name, model.producer_version = "whoplays", ""
     model.graph.name, model.graph.doc_string = part.name, ""
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _converted_elsewhere(part: Any, frames: int | None, width: int) -> bytes:
@@ -80,7 +80,7 @@ def _converted_elsewhere(part: Any, frames: int | None, width: int) -> bytes:
         folder = Path(name)
         (folder / "model.json").write_text(part.to_json(), encoding="utf-8")
         weights = {f"{i:04d}": value for i, value in enumerate(part.get_weights())}
-        np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]
+        np.savez(folder / "weights.npz", **weights)
         (folder / "order.json").write_text(json.dumps({"frames": frames, "width": width}), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-P", "-m", "whoplays.training.export", name],

@@ -37,7 +37,7 @@ class Head:
         z = hidden @ self.attention + self.attention_bias
         share = np.exp(z - z.max(axis=1, keepdims=True))
         share /= share.sum(axis=1, keepdims=True)
-        return np.einsum("bsl,bsw->blw", share, hidden)
+        return np.asarray(np.einsum("bsl,bsw->blw", share, hidden))
 
     def joined(self, other: Head) -> Head:
         """Return a head with the labels of both, these first."""
@@ -119,7 +119,7 @@ def put_on(body: bytes, head: Head) -> bytes:
     over_time = ["batch", "steps", labels]
     _end_in(model, {"logits": ["batch", labels], "frame_logits": over_time, "attention": over_time})
     onnx.checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _onnx() -> Any:

@@ -30,7 +30,7 @@ def _mixed(bits: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="whoplays")
-class CountedDropout(layers.Layer):
+class CountedDropout(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Dropout (Srivastava 2014) whose draws are a plain function of (seed, call, place).
 
     Keras' own layer draws different masks with and without XLA, and with every backend. Here the n-th call drops

@@ -158,4 +158,4 @@ class MaterialPool:
         pooled = (
             teacher.astype(np.float32).reshape(n, steps // STEPS_PER_EMBEDDING, STEPS_PER_EMBEDDING, width).mean(axis=2)
         )
-        return np.clip((pooled - self._head.mean) / self._head.deviation, -5, 5)
+        return np.asarray(np.clip((pooled - self._head.mean) / self._head.deviation, -5, 5))

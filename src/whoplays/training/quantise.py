@@ -106,7 +106,7 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
         raise missing_extra("onnx", "adapt", "Export to whole numbers") from None
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
         """Hands out the windows."""
 
         def __init__(self) -> None:

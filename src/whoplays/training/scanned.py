@@ -49,4 +49,4 @@ class ScannedSteps:
         for group, values in zip(held, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
-        return np.asarray(sums, dtype=np.float64).sum(axis=0)
+        return np.asarray(np.asarray(sums, dtype=np.float64).sum(axis=0), dtype=np.float64)

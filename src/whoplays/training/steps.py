@@ -141,21 +141,21 @@ class FusedSteps:
             optimizer.apply(gradients, model.trainable_variables)
             return tf.stack([loss * weight, weight, *objective.counts(targets, scores, weights)])
 
-        @tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
         def run(features: Any, targets: Any, weights: Any, steps: Any) -> Any:
             def body(i: Any, sums: Any) -> Any:
                 return i + 1, sums + step(features[i], targets[i], weights[i])
 
             return tf.while_loop(lambda i, _: i < steps, body, (tf.constant(0), tf.zeros(len(SUMS))))[1]
 
-        return run
+        compiled: Callable[..., Any] = tf.function(run, jit_compile=True, autograph=False, reduce_retracing=True)
+        return compiled
 
     def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
         """Run the steps that have any weight; those after them are padding and are not run."""
         tf = self._tf
         steps = int(np.flatnonzero(weights.any(axis=1)).max(initial=-1)) + 1
         arrays = (tf.convert_to_tensor(np.ascontiguousarray(a, dtype=np.float32)) for a in (features, targets, weights))
-        return self._run(*arrays, tf.constant(steps)).numpy().astype(np.float64)
+        return np.asarray(self._run(*arrays, tf.constant(steps)).numpy(), dtype=np.float64)
 
 
 class SharedSteps:
@@ -173,7 +173,6 @@ class SharedSteps:
 
         step = SharedStep(model, optimizer, exchange, forward)
 
-        @tf.function(autograph=False, reduce_retracing=True)
         def run(features: Any, targets: Any, weights: Any) -> Any:
             def body(i: Any, sums: Any) -> Any:
                 return i + 1, sums + step(features[i], targets[i], weights[i])
@@ -181,12 +180,12 @@ class SharedSteps:
             first = (tf.constant(0), tf.zeros(len(SUMS)))
             return tf.while_loop(lambda i, _: i < tf.shape(weights)[0], body, first, parallel_iterations=1)[1]
 
-        self._tf, self._run = tf, run
+        self._tf, self._run = tf, tf.function(run, autograph=False, reduce_retracing=True)
 
     def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
         """Run all the steps, those that have rows only elsewhere too; return sums over all processes."""
         arrays = (self._tf.convert_to_tensor(np.ascontiguousarray(a)) for a in (features, targets, weights))
-        return self._run(*arrays).numpy().astype(np.float64)
+        return np.asarray(self._run(*arrays).numpy(), dtype=np.float64)
 
 
 class PlainSteps:

@@ -153,11 +153,11 @@ def _pair(a: str, b: str, names: tuple[str, str], clips_a: int, clips_b: int, bo
     return Pair(a, b, *names, clips_a, clips_b, both, lift)
 
 
-def _pair_row(pair: Pair) -> tuple:
+def _pair_row(pair: Pair) -> tuple[object, ...]:
     share, lift = f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}"
     return pair.a, pair.b, pair.name_a, pair.name_b, pair.clips_a, pair.clips_b, pair.both, share, lift
 
 
-def _exclusion_row(found: Exclusion) -> tuple:
+def _exclusion_row(found: Exclusion) -> tuple[object, ...]:
     counts = (found.kept_out, found.with_another, found.either)
     return found.id, found.clips, *counts, *(f"{found.share(count):.5f}" for count in counts)

@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from ...errors import DownloadError
 from ...storage.files import write_atomically
@@ -39,7 +40,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def _write(path: Path, clips: Iterable[PlannedClip]) -> None:
-    def rows(file) -> None:
+    def rows(file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -50,7 +51,7 @@ def _write(path: Path, clips: Iterable[PlannedClip]) -> None:
     write_atomically(path, rows)
 
 
-def _row(clip: PlannedClip) -> tuple:
+def _row(clip: PlannedClip) -> tuple[object, ...]:
     return (
         clip.video_id,
         f"{clip.start_ms / 1000:.3f}",

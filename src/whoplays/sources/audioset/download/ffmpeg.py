@@ -71,7 +71,7 @@ class Cutter:
     def __init__(self, program: str, *, rate: int, channels: int, timeout_s: float, proxy: str | None = None) -> None:
         """Prepare; nothing runs yet. rate in Hz; timeout_s for one clip; proxy: an http:// URL."""
         self.program, self.rate, self.channels, self.timeout_s, self.proxy = program, rate, channels, timeout_s, proxy
-        self._running: set[subprocess.Popen] = set()
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 

@@ -79,7 +79,7 @@ class Ledger:
             f"{self.path}: the ledger cannot be used ({error}); free some space, or use another folder"
         )
 
-    def _do(self, statement: str, values: Iterable = ()) -> sqlite3.Cursor:
+    def _do(self, statement: str, values: Iterable[object] = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, tuple(values))
         except sqlite3.Error as error:
@@ -198,7 +198,7 @@ class Ledger:
         return iter(self._do("select * from clips where state = ? order by family, rank, id", (state,)))
 
 
-def _plan_row(clip: PlannedClip, among: str, wanted: int) -> tuple:
+def _plan_row(clip: PlannedClip, among: str, wanted: int) -> tuple[object, ...]:
     parts = (";".join(clip.labels), ";".join(clip.families), ";".join(clip.unsure))
     return clip.video_id, clip.start_ms, clip.end_ms, clip.family, *parts, among, clip.rank, wanted
 

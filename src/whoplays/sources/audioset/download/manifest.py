@@ -37,7 +37,7 @@ def write_manifest(folder: Path, rows: Iterable[sqlite3.Row], classes: Iterable[
     return len(lines)
 
 
-def _line(row: sqlite3.Row, classes: list[str]) -> tuple:
+def _line(row: sqlite3.Row, classes: list[str]) -> tuple[object, ...]:
     plays = set(row["families"].split(";"))
     without = set(row["among"].split(";")) - set(row["unsure"].split(";"))
     targets = ["1" if name in plays else "0" if name in without else "" for name in classes]

@@ -101,4 +101,4 @@ def backoff_s(
 
     The chance keeps clips that failed together from coming back together.
     """
-    return min(longest_s, first_s * 2 ** (attempt - 1)) * (0.5 + draw())
+    return min(longest_s, first_s * 2.0 ** (attempt - 1)) * (0.5 + draw())

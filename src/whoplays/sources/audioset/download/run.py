@@ -93,7 +93,9 @@ def download(
 class _Run:
     """One run over the waiting clips of a ledger."""
 
-    def __init__(self, ledger: Ledger, folder: Path, settings: Settings, crew: Crew, show) -> None:
+    def __init__(
+        self, ledger: Ledger, folder: Path, settings: Settings, crew: Crew, show: Callable[[Progress], None]
+    ) -> None:
         self.ledger, self.folder, self.settings, self.crew, self.show = ledger, folder, settings, crew, show
         self.stopped = threading.Event()
         self.source_name = source_name(settings.template)
@@ -220,10 +222,8 @@ class _Run:
         elif tries == 1:
             # Only first tries are evidence: near the end of a plan all that is left may be clips that always fail.
             self.streak.append((clip_id, lost))
-        if (lost.retry_after_s or 0.0) > self.settings.longest_wait_s:
-            self.why_stopped = (
-                f"the site asks to be left alone for {lost.retry_after_s / 60:.0f} minutes: start again then"  # type: ignore[operator]
-            )
+        if (wait_s := lost.retry_after_s or 0.0) > self.settings.longest_wait_s:
+            self.why_stopped = f"the site asks to be left alone for {wait_s / 60:.0f} minutes: start again then"
         elif len(self.streak) >= self.settings.stop_after:
             self.why_stopped = _advice(self.streak)
         if self.why_stopped:
@@ -261,7 +261,7 @@ def _advice(streak: Sequence[tuple[int, Lost]]) -> str:
 def _terminated_as_interrupted() -> Iterator[None]:
     """End on SIGTERM as on Ctrl-C, where signals can be set (the main thread)."""
 
-    def interrupt(*_) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():

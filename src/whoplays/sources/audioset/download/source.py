@@ -188,7 +188,7 @@ class _Notes:
     warning = error = debug
 
 
-def _yt_dlp():
+def _yt_dlp() -> Any:
     try:
         import yt_dlp
     except ImportError:
@@ -244,7 +244,7 @@ def _unwrapped(error: BaseException | None) -> Iterator[BaseException]:
         error = inner if isinstance(inner, BaseException) else error.__cause__
 
 
-def _of_status(error) -> Lost:
+def _of_status(error: Any) -> Lost:
     """Return what a refused request says: its page may tell more than its number."""
     wait = parse_retry_after(error.response.get_header("Retry-After"))
     try:
@@ -257,7 +257,7 @@ def _of_status(error) -> Lost:
     return Lost(told or cause_of_status(error.status), f"HTTP {error.status} {error.reason or ''}", wait)
 
 
-def _length(response) -> int | None:
+def _length(response: Any) -> int | None:
     text = response.get_header("Content-Length") or ""
     return int(text) if text.isascii() and text.isdigit() else None
 
