@@ -36,7 +36,7 @@ def test_every_script_is_a_benchmark_or_used_by_one() -> None:
     used = {
         name
         for name in scripts
-        if re.search(rf"^from bench\.\w+(\.{name} import| import {name}\b)", text, re.MULTILINE)
+        if re.search(rf"^ *from bench\.\w+(\.{name} import| import {name}\b)", text, re.MULTILINE)
     }
     assert scripts - set(benchmarks()) <= used
 

@@ -1,11 +1,12 @@
 """Which families are named in songs and real recordings that no training has seen: our models and peers.
 
-python -m bench recognition DATA [MODEL ...] [--half development|test] [--keep] [--pictures FOLDER]
+python -m bench recognition DATA [MODEL ...] [--half development|test] [--peers FOLDER --class-list FILE --cache FOLDER]
+    [--keep] [--pictures FOLDER]
 
 DATA: a folder of training material with manifest.csv, real/ (see real.py for the tasks) and songs/ (songs.py). MODEL: model
-folders; without any, the one in the package. --keep writes bench/results and docs/default-model.md, with the picture of
-what is taken for what; --pictures draws the worst clips. The test half is for the table alone: choose by the development
-half.
+folders; without any, the one in the package. --peers: a folder with a folder for each teacher of `recipe.teachers`; what
+they say is kept in --cache. --keep writes bench/results and docs/default-model.md, with the picture of what is taken for
+what; --pictures draws the worst clips. The test half is for the table alone: choose by the development half.
 
 Songs are evaluated whole, in cuts of 30 and of 10 seconds, and (ours) twice in a row and in halves; where times are known,
 over time (`whoplays.evaluation.segments`); then each instrument of a song alone.
@@ -24,6 +25,7 @@ from bench.quality.real import FAMILY_IDS, HALVES, Figure, Recording, Tasks
 from bench.quality.recognition_docs import draw_worst, keep_half, keep_songs
 from bench.quality.songs import CUTS_S, Song, song_lines, songs, stems
 from bench.quality.systems import Model, Output, System, named_of, scores_of
+from bench.quality.timeline import MEASURES
 from whoplays.evaluation import metrics, segments, sets
 
 ARGUMENTS = ("DATA --keep",)
@@ -38,15 +40,6 @@ SET_ROWS = {
     "recall": "set_recall",
     "named wrongly": "set_wrong",
     "missed": "set_missed",
-}
-TIME_ROWS = {
-    "F1": "frame_f1",
-    "precision": "frame_precision",
-    "recall": "frame_recall",
-    "onsets F1": "onset_f1",
-    "offsets F1": "offset_f1",
-    "onset and offset F1": "event_f1",
-    "segments for each true one": "segments_per_true",
 }
 
 
@@ -148,7 +141,7 @@ def _time_figures(found: Sequence[Song], system: System) -> dict[str, Figure]:
     values, spread = segments.evaluate(
         [song.timeline() for song in found], estimates, recordings=sources_of(recordings), draws=DRAWS
     )
-    return {f"over time: {row}": (values[metric], *spread[metric]) for row, metric in TIME_ROWS.items()}
+    return {f"over time: {row}": (values[metric], *spread[metric]) for row, metric in MEASURES.items()}
 
 
 def stability(found: Sequence[Song], system: System) -> dict[str, Figure]:
@@ -209,15 +202,25 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path, nargs="*")
     parser.add_argument("--half", choices=HALVES, default="development")
+    parser.add_argument("--peers", type=Path, help="folder with a folder for each teacher")
+    parser.add_argument("--class-list", type=Path, help="AudioSet's class_labels_indices.csv, for --peers")
+    parser.add_argument("--cache", type=Path, help="a folder to keep what the peers say in")
     parser.add_argument("--keep", action="store_true", help="write bench/results and docs/default-model.md")
     parser.add_argument(
         "--pictures", type=Path, help="a folder to draw the worst clips into; keep it out of the project"
     )
     asked = parser.parse_args()
+    if asked.peers and not (asked.class_list and asked.cache):
+        parser.error("--peers needs --class-list and --cache")
 
     found, alone = songs(asked.data), stems(asked.data)
     tasks = Tasks.of(asked.data, asked.half)
     systems: list[System] = [Model(folder) for folder in asked.models or [None]]
+    if asked.peers:
+        from bench.quality.peers import Examples, peers
+
+        development = tasks if asked.half == "development" else Tasks.of(asked.data, "development")
+        systems += peers(asked.peers, asked.class_list, asked.cache, Examples.of(development.all(), found, CUTS_S))
     outputs: dict[str, dict[str, list[Output]]] = {}
     of_songs: dict[str, dict[str, Figure]] = {}
     of_half: dict[str, dict[str, Figure]] = {}

@@ -78,10 +78,9 @@ class Model:
             family: np.array([(s.start, s.end) for s in prediction.segments if s.label == family and s.end > s.start])
             for family in FAMILY_IDS
         }
-        maybe = getattr(prediction, "maybe", ())
         return Output(
             np.array([prediction.scores[family] for family in FAMILY_IDS], dtype=np.float32),
             np.array([family in prediction.playing for family in FAMILY_IDS]),
-            np.array([family in maybe for family in FAMILY_IDS]),
+            np.array([family in prediction.maybe for family in FAMILY_IDS]),
             timeline,
         )

@@ -3,12 +3,10 @@
     python -m bench timeline [--mixtures 40] [--data FOLDER] [--settings]
 
 Materials: recordings made from formulas, of which each family's times are drawn (`synth`); the package's example
-recordings, rendered from notes; and, with a folder of training material (or WHOPLAYS_DATA), real recordings of one family
-each, three in a row with a second of silence or of overlap between them, whose times are those of their sound (40 dB below
-their peak). A family's true stretches are compared with the segments heard: the distance of its
-first onset and its last offset, the share of time (in steps of 0.1 s) that is right, and how many segments there are.
-F1 is that of steps and families, the mean over families: it counts as well what was missed and what was never there.
-Real recordings are those of the development half. With --settings the real ones are judged by other settings instead.
+recordings, rendered from notes; and, with a folder of training material (or WHOPLAYS_DATA), songs of which it is known who
+plays when, and real recordings of one family each (of the development half), three in a row with a second of silence or of
+overlap between them, whose times are those of their sound (40 dB below their peak). Measures: `whoplays.evaluation.segments`,
+families that play and families that do not. With --settings, songs and real recordings by other settings of the timeline.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ import itertools
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,16 +27,16 @@ import soxr
 
 import whoplays
 from bench.measure import keep
+from bench.quality.real import FAMILY_IDS as FAMILIES
 from bench.quality.real import RATE as REAL_RATE
 from bench.quality.real import Recording, real_recordings
+from bench.quality.songs import songs
 from whoplays.audio import reading
+from whoplays.evaluation import segments
+from whoplays.evaluation.segments import Timeline
 from whoplays.examples import demo, synth
-from whoplays.inference.recogniser import Prediction
-from whoplays.inference.segmentation import TimelineSettings
+from whoplays.inference.recogniser import Prediction, Recogniser
 from whoplays.model import folder as model_folder
-from whoplays.taxonomy.catalogue import catalogue
-
-FAMILY_IDS = catalogue().defaults
 
 ARGUMENTS = ("--data DATA",)
 SMALL = "--mixtures 2"
@@ -46,11 +45,25 @@ SETTINGS = [
     {"low": low, "max_gap_s": gap, "min_length_s": length}
     for low, gap, length in itertools.product((0.4, 0.6, 0.8, 1.0), (0.4, 0.8, 1.3, 2.0), (0.5, 0.8))
 ]
-FAMILIES = ("brass", "drums", "guitar", "piano", "strings")
+MEASURES = {
+    "F1": "frame_f1",
+    "precision": "frame_precision",
+    "recall": "frame_recall",
+    "onsets F1": "onset_f1",
+    "offsets F1": "offset_f1",
+    "onset and offset F1": "event_f1",
+    "segments for each true one": "segments_per_true",
+}
+Example = tuple[np.ndarray, Timeline]
 
 
-def mixture(seed: int) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
-    """Return samples of 20 s and (family, start, end) of two families, one of which comes and goes."""
+def timeline(stretches: Sequence[tuple[str, float, float]]) -> Timeline:
+    """Return when each family plays for (family, start, end); those that are not named never do."""
+    return {family: np.array([(a, b) for name, a, b in stretches if name == family]) for family in FAMILIES}
+
+
+def mixture(seed: int) -> Example:
+    """Return 20 s of two families, one of which comes and goes."""
     draw = np.random.default_rng([7, seed])
     first, second = draw.choice(len(FAMILIES), 2, replace=False)
     start = float(np.round(draw.uniform(2, 9), 2))
@@ -60,10 +73,10 @@ def mixture(seed: int) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
     at = round(start * RATE)
     mixed = 0.5 * whole
     mixed[at : at + len(part)] += 0.5 * part[: len(mixed) - at]
-    return mixed, [(FAMILIES[first], 0.0, 20.0), (FAMILIES[second], start, end)]
+    return mixed, timeline([(FAMILIES[first], 0.0, 20.0), (FAMILIES[second], start, end)])
 
 
-def sequence(data: Path, seed: int) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
+def sequence(data: Path, seed: int) -> Example:
     """Return real recordings of three families in a row, and when each sounds."""
     draw = np.random.default_rng([11, seed])
     parts, truth, at = [], [], 0.0
@@ -80,7 +93,7 @@ def sequence(data: Path, seed: int) -> tuple[np.ndarray, list[tuple[str, float, 
     for start, samples in parts:
         first = round(start * RATE)
         mixed[first : first + len(samples)] += samples
-    return mixed, truth
+    return mixed, timeline(truth)
 
 
 @functools.cache
@@ -89,132 +102,94 @@ def _solos(data: Path) -> dict[str, list[Recording]]:
     found: dict[str, list[Recording]] = {family: [] for family in FAMILIES}
     for recording in real_recordings(data, "development"):
         if recording.solo and np.abs(recording.samples).max() > 1e-3:
-            found[FAMILY_IDS[int(recording.targets.argmax())]].append(recording)
+            found[FAMILIES[int(recording.targets.argmax())]].append(recording)
     return found
 
 
-def judge(prediction: Any, truth: list[tuple[str, float, float]]) -> list[dict[str, float]]:
-    """Return, for each true stretch of a family that was found, how far off it is."""
-    rows = []
-    steps = np.arange(0.05, prediction.duration, 0.1)
-    for family, start, end in truth:
-        found = [s for s in prediction.segments if s.label == family]
-        if not found:
-            rows.append({"found": 0.0})
-            continue
-        heard = np.zeros(len(steps), dtype=bool)
-        for s in found:
-            heard |= (steps >= s.start) & (steps < s.end)
-        right = heard == ((steps >= start) & (steps < end))
-        rows.append(
-            {
-                "found": 1.0,
-                "onset": abs(found[0].start - start),
-                "offset": abs(found[-1].end - end),
-                "right": float(right.mean()),
-                "segments": float(len(found)),
-            }
-        )
-    return rows
+def timeline_of(prediction: Prediction) -> Timeline:
+    """Return when each family plays by its segments."""
+    return {
+        family: [(s.start, s.end) for s in prediction.segments if s.label == family and s.end > s.start]
+        for family in FAMILIES
+    }
 
 
-def f1_over_time(answers: list[Prediction], truths: list[list[tuple[str, float, float]]]) -> float:
-    """Return F1 over steps of 0.1 s of all recordings, the mean over families."""
-    counts = {family: np.zeros(3) for family in FAMILIES}  # right, heard, true
-    for prediction, truth in zip(answers, truths, strict=True):
-        steps = np.arange(0.05, prediction.duration, 0.1)
-        for family in FAMILIES:
-            heard = _within(steps, [(s.start, s.end) for s in prediction.segments if s.label == family])
-            true = _within(steps, [(start, end) for name, start, end in truth if name == family])
-            counts[family] += [(heard & true).sum(), heard.sum(), true.sum()]
-    return float(np.mean([2 * right / (heard + true) for right, heard, true in counts.values() if true]))
+def materials(data: Path | None, mixtures: int) -> dict[str, list[Example]]:
+    """Return recordings with the times of their families, by what they are."""
+    examples = json.loads((demo.EXAMPLES / "examples.json").read_text())
+    found = {
+        "formulas, 20 s, one family comes and goes": [mixture(seed) for seed in range(mixtures)],
+        "example recordings": [
+            (reading.load(Path(demo.EXAMPLES, name), sample_rate=RATE), timeline(facts["playing"]))
+            for name, facts in examples.items()
+        ],
+    }
+    return found | real_materials(data, mixtures) if data else found
 
 
-def _within(steps: np.ndarray, stretches: list[tuple[float, float]]) -> np.ndarray:
-    return np.any(
-        [(steps >= start) & (steps < end) for start, end in stretches] or [np.zeros(len(steps), bool)], axis=0
-    )
+def real_materials(data: Path, mixtures: int) -> dict[str, list[Example]]:
+    """Return those of the training material."""
+    timed = [song for song in songs(data) if song.activity]
+    return {
+        "songs": [(soxr.resample(song.recording.samples, REAL_RATE, RATE), song.timeline()) for song in timed],
+        "real recordings, three families in a row": [sequence(data, seed) for seed in range(mixtures)],
+    }
+
+
+def row(material: str, examples: Sequence[Example], recogniser: Recogniser) -> dict[str, Any]:
+    """Return one line of the table."""
+    estimates = [timeline_of(recogniser.predict(samples, sample_rate=RATE)) for samples, _ in examples]
+    figures, _ = segments.evaluate([truth for _, truth in examples], estimates, draws=0)
+    return {"material": material, "recordings": len(examples)} | {
+        name: round(figures[metric], 3) for name, metric in MEASURES.items()
+    }
 
 
 def by_settings(data: Path, mixtures: int) -> list[dict[str, Any]]:
-    """Return a line for each of some settings, on the real recordings."""
-    made = [sequence(data, seed) for seed in range(mixtures)]
-    model = model_folder.read(None)
-    lines = []
+    """Return a line for each material and some settings."""
+    made, model, lines = real_materials(data, mixtures), model_folder.read(None), []
     for settings in SETTINGS:
         with tempfile.TemporaryDirectory() as folder:
-            config = replace(model.config, timeline=TimelineSettings(**settings))
+            config = replace(model.config, timeline=replace(model.config.timeline, **settings))
             other = model_folder.write(
                 Path(folder, "model"), config, model.content(model_folder.NETWORK), "other settings"
             )
             recogniser = whoplays.load(other.folder)
-            answers = [recogniser.predict(samples, sample_rate=RATE) for samples, _ in made]
-        rows = [row for p, (_, truth) in zip(answers, made, strict=True) for row in judge(p, truth)]
-        line = {key: value for key, value in summary("", rows).items() if key not in ("material", "stretches")}
-        lines.append({**settings, "F1 over time": round(f1_over_time(answers, [t for _, t in made]), 3), **line})
+        lines += [{**settings, **row(material, examples, recogniser)} for material, examples in made.items()]
     return lines
 
 
-def summary(material: str, rows: list[dict[str, float]]) -> dict[str, Any]:
-    """Return one line of the table."""
-    found = [r for r in rows if r["found"]]
-    onset, offset = [r["onset"] for r in found], [r["offset"] for r in found]
-    return {
-        "material": material,
-        "stretches": len(rows),
-        "family found": f"{len(found) / len(rows):.0%}",
-        "onset off by (median, s)": float(np.median(onset)),
-        "within 1 s": f"{np.mean(np.array(onset) <= 1):.0%}",
-        "offset off by (median, s)": float(np.median(offset)),
-        "time right": f"{np.mean([r['right'] for r in found]):.0%}",
-        "segments for one stretch": float(np.mean([r["segments"] for r in found])),
-    }
-
-
 def main() -> None:
-    """Hear both materials with the model inside the package."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mixtures", type=int, default=40)
     parser.add_argument("--data", type=Path, default=os.environ.get("WHOPLAYS_DATA"))
-    parser.add_argument("--settings", action="store_true", help="compare settings on real recordings")
+    parser.add_argument("--settings", action="store_true", help="compare settings of the timeline")
     asked = parser.parse_args()
+    data = Path(asked.data) if asked.data else None
+    recogniser = whoplays.load()
+    shipped = recogniser.config.timeline.to_dict()
+    about = (
+        f"Model {recogniser.config.id}. Frames of {segments.FRAME_S:g} s; onsets within {segments.COLLAR_S:g} s, offsets within "
+        f"that or {segments.OFFSET_RATIO:.0%} of the true segment."
+    )
     if asked.settings:
-        if not asked.data:
+        if not data:
             parser.error("--settings needs --data")
-        lines = by_settings(Path(asked.data), asked.mixtures)
         keep(
             "timeline_settings",
             "How scores become segments: other settings",
-            lines,
-            peer="low 0.6, max_gap_s 0.8, min_length_s 0.5 (shipped)",
+            by_settings(data, asked.mixtures),
+            peer=f"{shipped} (shipped)",
             packages=("onnxruntime",),
-            remarks="Real recordings of the development half, three families in a row.",
+            remarks=about,
         )
         return
-    mixtures = asked.mixtures
-    recogniser = whoplays.load()
-    made = [mixture(seed) for seed in range(mixtures)]
-    answers = [recogniser.predict(samples, sample_rate=RATE) for samples, _ in made]
-    formulas = [row for p, (_, truth) in zip(answers, made, strict=True) for row in judge(p, truth)]
-    known = json.loads((demo.EXAMPLES / "examples.json").read_text())
-    rendered = []
-    for name, facts in known.items():
-        samples = reading.load(Path(demo.EXAMPLES, name), sample_rate=RATE)
-        prediction = recogniser.predict(samples, sample_rate=RATE)
-        rendered += judge(prediction, [tuple(stretch) for stretch in facts["playing"]])
-    table = [summary("formulas, 20 s, one family comes and goes", formulas), summary("example recordings", rendered)]
-    if asked.data:
-        real = []
-        for samples, truth in (sequence(Path(asked.data), seed) for seed in range(mixtures)):
-            real += judge(recogniser.predict(samples, sample_rate=RATE), truth)
-        table.append(summary("real recordings, three families in a row", real))
-    step = float(np.diff(answers[0].edges).max())
     keep(
         "timeline",
         "When families play: onsets and offsets",
-        table,
+        [row(material, examples, recogniser) for material, examples in materials(data, asked.mixtures).items()],
         peer="none",
         packages=("onnxruntime",),
-        remarks=f"Model {recogniser.config.id}; one score every {step:.2f} s; settings {recogniser.config.timeline.to_dict()}. "
+        remarks=f"{about} Settings {shipped}. "
         "Formulas are unlike what the model was trained on, so a family is missed more often than in music.",
     )
