@@ -9,6 +9,7 @@ python -m recipe head   MATERIAL TEACHER                    learn what the teach
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m recipe", description="Render material for the model that ships.")
     steps = parser.add_subparsers(required=True)
 
-    def step(name: str, run, text: str, *arguments: tuple[str, str]) -> ArgumentParser:
+    def step(name: str, run: Callable[[Namespace], None], text: str, *arguments: tuple[str, str]) -> ArgumentParser:
         found = steps.add_parser(name, help=text, description=text)
         for argument, what in arguments:
             found.add_argument(argument, type=Path, metavar=argument.upper(), help=what)

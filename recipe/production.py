@@ -182,7 +182,7 @@ def master(rng: np.random.Generator, x: Array) -> Array:
     """Return a mix as loud as records are: a bus compressor, then a limiter that rounds the peaks off."""
     x = compress(rng, x)
     ceiling = float(np.quantile(np.abs(x), 0.999)) or 1.0
-    return np.tanh(x * np.float32(db(rng.uniform(-3, 8)) / ceiling)).astype(np.float32)
+    return np.asarray(np.tanh(x * np.float32(db(rng.uniform(-3, 8)) / ceiling)), dtype=np.float32)
 
 
 _CODECS = (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS"))

@@ -108,4 +108,4 @@ class Singer:
             strength = (1.0, 0.6, 0.3, 0.1 + 0.3 * self._ring)[i]
             gain += strength / np.sqrt(1 + ((f - centre) / width) ** 2)
         gain *= 1 / np.maximum(1.0, f / 800) ** (self._tilt * 0.5)
-        return scipy.fft.irfft(spectrum * gain, size)[:n].astype(np.float32)
+        return np.asarray(scipy.fft.irfft(spectrum * gain, size)[:n], dtype=np.float32)

@@ -128,7 +128,7 @@ class _Musicnn(Teacher):
     def _stretch(self, log_mel: Array, first: int, end: int) -> Array:
         """Return what the filters over bands find in frames `first` to `end` of an input (frames, 96): (408, frames)."""
         before = min(first, _REACH)
-        found = self._timbral(log_mel[None, first - before : end + _REACH])[0]
+        found: Array = self._timbral(log_mel[None, first - before : end + _REACH])[0]
         return found[:, before : before + end - first]
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from ..errors import AudioError, ReadError
 from ..runtime.environment import ONE_THREAD
 from . import quality, reading
-from .reading import Array
+from .readers import Array
 
 STUCK_S = 120.0  # without a block: far more than a block of a second takes on any machine and disk
 MEMORY = 2 << 30  # bytes beyond what starting takes

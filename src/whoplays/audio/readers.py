@@ -506,10 +506,10 @@ def _is_pause(packet: Any, codec: str) -> bool:
 
 def _samples(frame: Any) -> Array:
     """Return the samples (n, channels) of a decoded frame as float32 from -1 to 1."""
-    values = frame.to_ndarray()
+    values: NDArray[Any] = frame.to_ndarray()
     values = values.T if frame.format.is_planar else values.reshape(-1, len(frame.layout.channels))
     if values.dtype.kind == "u":
-        return (values.astype(np.float32) - 128) / np.float32(128)
+        return np.asarray((values.astype(np.float32) - 128) / np.float32(128))
     if values.dtype.kind == "i":
-        return values.astype(np.float32) / np.float32(-float(np.iinfo(values.dtype).min))
+        return np.asarray(values.astype(np.float32) / np.float32(-float(np.iinfo(values.dtype).min)))
     return values.astype(np.float32, copy=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import Namespace, _ArgumentGroup
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,7 @@ def _add_lists(parser: Parser) -> None:
     group.add_argument("--ontology", type=Path, required=True, metavar="ontology.json", help="Ontology of the labels")
 
 
-def _add_family(group) -> None:
+def _add_family(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--family",
         action="append",
@@ -29,7 +29,7 @@ def _add_family(group) -> None:
     )
 
 
-def _add_descendants(group) -> None:
+def _add_descendants(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--no-descendants",
         dest="descendants",

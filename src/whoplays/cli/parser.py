@@ -192,7 +192,7 @@ def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            value = None  # type: ignore[assignment]
+            value = None
         if value is None or value < low or (high is not None and value > high):
             upper = "" if high is None else f" to {high:,}"
             raise ArgumentTypeError(f"{text}: must be a whole number from {low:,}{upper}")

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import reading
-from ..audio.reading import Array, mono
+from ..audio.readers import Array
+from ..audio.reading import mono
 from ..errors import AudioError, UsageError, missing_extra
 from .recogniser import Prediction, Recogniser
 

@@ -136,7 +136,7 @@ def attended(logits: Floats, attention: Floats | None, lengths: Floats, span_s: 
         for x, edge in ((weights, -np.inf), (logits, 0.0))
     )
     shares = np.exp(weights - weights.max(axis=-1, keepdims=True))
-    return (shares * values).sum(axis=-1) / shares.sum(axis=-1)
+    return np.asarray((shares * values).sum(axis=-1) / shares.sum(axis=-1))
 
 
 def top_share_mean(scores: Floats, lengths: Floats, share: float) -> Floats:
@@ -155,22 +155,22 @@ def top_share_mean(scores: Floats, lengths: Floats, share: float) -> Floats:
     ndarray, shape (outputs,)
     """
     if share == 0:
-        return scores.max(axis=0)
+        return np.asarray(scores.max(axis=0))
     order = np.argsort(-scores, axis=0, kind="stable")
     ranked, time = np.take_along_axis(scores, order, axis=0), lengths[order]
     taken = np.clip(share * lengths.sum() - (np.cumsum(time, axis=0) - time), 0, time)
-    return (ranked * taken).sum(axis=0) / taken.sum(axis=0)
+    return np.asarray((ranked * taken).sum(axis=0) / taken.sum(axis=0))
 
 
 def sigmoid(x: Floats) -> Floats:
     """Return 1 / (1 + exp(-x)), without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
 def softmax(x: Floats) -> Floats:
     """Return shares (..., labels) that sum to 1."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
 
 def log_odds(p: Floats) -> Floats:
