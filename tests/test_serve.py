@@ -32,6 +32,7 @@ from whoplays import load
 from whoplays.errors import UsageError
 from whoplays.examples import synth
 from whoplays.results.formats import writer
+from whoplays.serve.pool import check_model
 from whoplays.serve.server import build
 from whoplays.serve.settings import Settings
 
@@ -203,6 +204,20 @@ def test_labels_health_and_counts(server: Running, duet: Path) -> None:
     before = server.counted("whoplays_recordings_total")
     server.post(duet)
     assert server.counted("whoplays_recordings_total") == before + 1
+
+
+def test_thresholds_given_hold_for_uploads_live_and_labels(tiny_model: Path, duet: Path) -> None:
+    given = {"*": 0.0, "drums": 1.0}
+    expected = load(tiny_model, threshold=given).predict(duet)
+    assert "drums" not in expected.playing and len(expected.playing) == 4
+    with serving(tiny_model, threshold=given) as server:
+        assert server.post(duet).json() == expected.to_dict() | {"path": duet.name}
+        samples, rate = soundfile.read(duet, dtype="float32")
+        assert talk(server, samples, rate)[-1]["result"]["playing"] == expected.playing
+        limits = {label["id"]: label["threshold"] for label in server.client.get("/v1/labels").json()["labels"]}
+        assert limits == dict.fromkeys(expected.scores, 0.0) | {"drums": 1.0}
+    with pytest.raises(UsageError, match=r"the model has no label drumms; .* did you mean drums\?"):
+        check_model(Settings(model=tiny_model, threshold={"drumms": 0.5}))
 
 
 def test_the_page_and_its_files_come_from_here_alone(server: Running) -> None:

@@ -1,15 +1,20 @@
 """`whoplays predict` on one 10 s file as a whole process, against a script that does the same with TensorFlow and librosa.
 
-    python -m bench startup [MODEL]     MODEL: a folder that `whoplays train --recipe mfcc-cnn` made; else the one that ships
+    python -m bench startup [MODEL] [--before CHECKOUT]
+
+MODEL: a folder that `whoplays train --recipe mfcc-cnn` made; else the one that ships.
 
 The peer is what the report's author would write: load the trained network with Keras, the file with librosa, compute MFCC,
 predict. A second row compares with a bare Python that imports only what predicting cannot do without.
+
+With --before the same commands of another checkout are the peer, in processor time, which a busy machine hardly changes.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +22,7 @@ from pathlib import Path
 
 import soundfile
 
+import whoplays
 from bench.measure import in_turn, keep, row
 from whoplays.examples import synth
 
@@ -47,10 +53,57 @@ def quiet(*command: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
 
 
+def processor_s(*command: str, source: Path | None = None) -> float:
+    """Run a whole process and return the processor time it took. source: the folder to import whoplays from."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, **({"PYTHONPATH": str(source)} if source else {})}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare(other: Path) -> None:
+    """Compare commands with those of another checkout, and with bare imports."""
+    python, own = (sys.executable, "-P", "-m", "whoplays"), Path(whoplays.__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/ten.wav"
+        soundfile.write(file, synth.recording(["guitar"], duration_s=10, seed=1, sample_rate=44100), 44100)
+        jobs = {
+            "predict, one 10 s file": (*python, "predict", file),
+            "predict --help": (*python, "predict", "--help"),
+            "find --help": (*python, "find", "--help"),
+        }
+        rows = []
+        for what, command in jobs.items():
+            pairs = [
+                (processor_s(*command, source=own), processor_s(*command, source=other / "src")) for _ in range(16)
+            ]
+            rows.append(
+                row(what, [a for a, _ in pairs[1:]], [b for _, b in pairs[1:]], note="peer: the other checkout")
+            )
+        command = jobs["predict, one 10 s file"]
+        pairs = [(processor_s(*command, source=own), processor_s(sys.executable, "-c", BARE)) for _ in range(16)]
+        note = "peer: a bare Python that imports numpy, soundfile and onnxruntime and stops"
+        rows.append(row("predict, one 10 s file", [a for a, _ in pairs[1:]], [b for _, b in pairs[1:]], note=note))
+    keep(
+        "startup_before",
+        "Start-up: processor time, beside an earlier checkout",
+        rows,
+        peer="see rows",
+        packages=("onnxruntime",),
+        remarks="The earlier checkout read its command line with Typer, and plain calls of predict with a second parser.",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?")
-    model = parser.parse_args().model
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT")
+    options = parser.parse_args()
+    if options.before:
+        compare(options.before)
+        return
+    model = options.model
     given = ["--model", model] if model else []
     which = "the report's model" if given else "the model that ships"
     with tempfile.TemporaryDirectory() as folder:
