@@ -109,10 +109,10 @@ def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[st
     for left in done.left_out:
         say(f"left out: {left.name}: {left.cause}")
     for label in done.learnt:
-        judged = f"average precision {done.average_precision[label]:.2f}, each judged without itself"
-        say(f"{label}: {done.recordings[label]} recordings; {judged}")
+        precision = f"average precision {done.average_precision[label]:.2f} (leave-one-out)"
+        say(f"{label}: {done.recordings[label]} recordings; {precision}")
     if not done.background:
-        say(f"{base} carries no background: the labels are told from each other, but not from the rest of the world.")
+        say(f"{base} has no background examples: labels are separated from each other, but not from other sounds.")
     say(f"Model in {out}. Next: whoplays predict FILE --model {out}")
 
 
@@ -120,14 +120,14 @@ def _print_result(done: Any, dataset: str, out: Path) -> None:
     if getattr(done, "already_there", False):
         say(f"{out}: this run is finished; nothing to do.")
     reasons = {
-        "interrupted": "Stopped by you; the best so far was kept. To go on: the same command with --resume.",
-        "early": "Stopped early: the validation loss no longer fell.",
+        "interrupted": "Stopped; the best epoch was kept. The same command with --resume continues.",
+        "early": "Stopped early: the validation loss no longer decreased.",
     }
     if reason := reasons.get(getattr(done, "stopped", "")):
         say(reason)
     if epoch := getattr(done, "best_epoch", 0):
-        judged = ", ".join(f"{name} {value:.3f}" for name, value in getattr(done, "validation", {}).items())
-        say(f"Kept: epoch {epoch}" + (f"; on validation rows: {judged}" if judged else ""))
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in getattr(done, "validation", {}).items())
+        say(f"Kept: epoch {epoch}" + (f"; on validation rows: {metrics}" if metrics else ""))
     say(f"Model in {out}. Next: whoplays evaluate {out} {dataset} --out REPORT, or whoplays predict FILE --model {out}")
 
 
@@ -148,8 +148,8 @@ def _watcher(bar: Progress) -> Any:
                 f"labels: {', '.join(facts['labels'])}; {facts['steps']} steps an epoch{resumed}"
             )
             if unused := {split: n for split, n in facts.get("left_out", {}).items() if n}:
-                told = ", ".join(f"{n} of {split}" for split, n in unused.items())
-                say(f"Left out, for the loss needs other labels (see --loss): rows: {told}")
+                rows = ", ".join(f"{n} of {split}" for split, n in unused.items())
+                say(f"Rows left out, because the loss needs other labels (see --loss): {rows}")
             bar(0, facts["steps"], what="Compiling")
 
         def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
