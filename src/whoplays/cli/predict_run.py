@@ -93,6 +93,7 @@ class Run:
 
         known = set(names)
         done = {n: mark for n, mark in marks(given, self.how).items() if n in known and output.is_done(n, mark)}
+        output.save()
         say("Watching; Ctrl-C stops")
         try:
             for ready in watch(given, done, every_s=self.args.every, how=self.how):

@@ -39,6 +39,10 @@ class Output(ABC):
         """Return the results of `names` for a report. fresh: those of this run."""
         return fresh
 
+    def save(self) -> None:
+        """Complete what is written to before more is waited for."""
+        return
+
     @abstractmethod
     def write(self, results: Iterable[Result]) -> None:
         """Write the results of the run."""

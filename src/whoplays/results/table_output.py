@@ -58,10 +58,14 @@ class Table(Output):
         for result in results:
             self.kept.add(result, resumable_table.mark(result.path, self._how))
 
+    def save(self) -> None:
+        """Write the table."""
+        self.kept.merge(self._labels)
+
     def add(self, results: Iterable[Result]) -> None:
         """Keep further results, and write the table."""
         self.write(results)
-        self.kept.merge(self._labels)
+        self.save()
 
     def reported(self, names: Sequence[str], fresh: Sequence[Result]) -> Sequence[Result]:
         """Return results of this run and earlier ones; fresh ones have scores over time."""
