@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +125,14 @@ class Failure:
     def to_dict(self) -> dict[str, Any]:
         """Return this recording's JSON line."""
         return {"path": self.path, "error": self.error}
+
+
+class NetworkOutputs(NamedTuple):
+    """What a network gives over a recording: logits (steps, outputs), attention like them or None, lengths (steps,) in s."""
+
+    logits: Array
+    attention: NDArray[Any] | None
+    lengths: NDArray[np.float64]
 
 
 class Recogniser:
@@ -284,41 +292,61 @@ class Recogniser:
 
     def _hear(self, sound: reading.Sound, path: str, start: float) -> Prediction:
         rate = self.config.features.sample_rate
+        found, times, repeated = self._network_outputs(sound.blocks())
+        duration = float(times[-1]) / rate
+        if duration < MIN_DURATION:
+            raise AudioError(
+                f"has {duration:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
+            )
+        frames = self._frame_scores(found)
+        scores = self.config.recording_scores(*(repeated or found))
+        answer = self._prediction(path, duration, sound.sample_rate, scores, frames, start + times / rate)
+        return replace(answer, warnings=[*sound.warnings(duration), *_about(answer)])
+
+    def network_outputs(self, samples: Array) -> NetworkOutputs:
+        """Return what the scores of a recording are pooled from, for fitting another pooling.
+
+        Parameters
+        ----------
+        samples : ndarray, shape (n,)
+            Mono, at the model's own rate.
+
+        Returns
+        -------
+        NetworkOutputs
+            Of a recording shorter than a window, all steps of the window that it is repeated to.
+        """
+        found, _, repeated = self._network_outputs([samples])
+        return repeated or found
+
+    def _network_outputs(
+        self, blocks: Iterable[Array]
+    ) -> tuple[NetworkOutputs, NDArray[np.float64], NetworkOutputs | None]:
+        """Return the outputs over time, the borders of their steps in samples, and those of a short recording repeated."""
+        rate = self.config.features.sample_rate
         logits, attention, times = _Rows(np.float32), _Rows(np.float16), _Rows(np.float64)
-        repeated: _Found | None = None
-        n = 0  # samples so far
-        for window in self._windows(sound.blocks()):
+        repeated, n = None, 0
+        for window in self._windows(blocks):
             found, starts, inside = self._run(window)
             logits.add(found["frame_logits"][inside])
             if "attention" in found:
                 attention.add(found["attention"][inside])
-            times.add(start + starts[inside] / rate)
+            times.add(starts[inside])
             n = window.last
             if len(window.samples) < round(self.config.min_window_s * rate) and self.config.padding == "repeat":
-                repeated = found
-        if n / rate < MIN_DURATION:
-            raise AudioError(
-                f"has {n / rate:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
-            )
-        borders = np.append(times.array(), start + n / rate)
-        weights, lengths = attention.array() if self._network.attends else None, np.diff(borders)
-        frames = self._frame_scores(logits.array(), weights, lengths)
-        if repeated is None:
-            scores = self.config.recording_scores(logits.array(), weights, lengths)
-        else:
-            steps = len(repeated["frame_logits"])
-            scores = self.config.recording_scores(
-                repeated["frame_logits"], repeated.get("attention"), np.full(steps, self.config.min_window_s / steps)
-            )
-        answer = self._prediction(path, n / rate, sound.sample_rate, scores, frames, borders)
-        return replace(answer, warnings=[*sound.warnings(n / rate), *_about(answer)])
+                steps = len(found["frame_logits"])
+                lengths = np.full(steps, self.config.min_window_s / steps)
+                repeated = NetworkOutputs(found["frame_logits"], found.get("attention"), lengths)
+        borders = np.append(times.array(), n)
+        weights = attention.array() if n and self._network.attends else None
+        return NetworkOutputs(logits.array(), weights, np.diff(borders) / rate), borders, repeated
 
-    def _frame_scores(self, logits: Array, attention: NDArray[Any] | None, lengths: NDArray[np.float64]) -> Array:
+    def _frame_scores(self, found: NetworkOutputs) -> Array:
         """Return scores over time (steps, labels), averaged as the model's timeline asks for."""
+        logits, n = found.logits, len(self.labels)
         if span_s := self.config.timeline.span_s:
-            n = len(self.labels)
-            weights = None if attention is None else attention[:, :n]
-            logits = attended(logits[:, :n], weights, lengths, span_s).astype(np.float32)
+            weights = None if found.attention is None else found.attention[:, :n]
+            logits = attended(logits[:, :n], weights, found.lengths, span_s).astype(np.float32)
         return self._network.frame_scores(logits)
 
     def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
