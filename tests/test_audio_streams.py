@@ -6,7 +6,10 @@ Each second of the test sound has a pitch of its own, so that a second which is 
 from __future__ import annotations
 
 import io
+import json
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,9 @@ import pytest
 import soundfile
 
 import whoplays
+from conftest import COMMAND_S
+from serving import serving
+from whoplays import dataset
 from whoplays.audio import reading
 from whoplays.errors import AudioError, UsageError
 
@@ -432,3 +438,44 @@ def test_a_damaged_recording_is_predicted_with_a_warning_or_refused(tiny_model: 
     assert recogniser.predict(path).warnings[0].code == "damaged"
     with pytest.raises(AudioError, match="is damaged"):
         recogniser.predict(path, strict=True)
+
+
+def test_command_server_and_data_set_read_it_alike(tiny_model: Path, tmp_path: Path) -> None:
+    """A joined file in full, a damaged one with a warning, or not at all where that is asked for."""
+    for name in ("a", "b"):
+        (tmp_path / "classes" / name).mkdir(parents=True)
+        soundfile.write(tmp_path / "classes" / name / "take.wav", steps(6, first=3), 32000)
+    joined, bad = tmp_path / "classes" / "a" / "joined.mp3", tmp_path / "classes" / "b" / "bad.mp3"
+    joined.write_bytes(mp3(FIRST) + JUNK + mp3(SECOND, 22050))
+    bad.write_bytes(with_bad_bytes(mp3(steps(6))))
+    two = tmp_path / "two.mka"
+    two.write_bytes(encoded([steps(3), steps(3, first=5)], "matroska", "aac"))
+    recogniser = whoplays.load(tiny_model)
+
+    def command(*words: str) -> tuple[int, list[dict[str, Any]]]:
+        call = [sys.executable, "-m", "whoplays", "predict", *words, "--model", str(tiny_model), "--format", "jsonl"]
+        done = subprocess.run(call, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    status, lines = command(str(joined), str(bad))
+    assert status == 0 and [line["scores"] for line in lines] == [
+        recogniser.predict(path).scores for path in (joined, bad)
+    ]
+    assert lines[0]["duration"] == pytest.approx(6, abs=0.1) and lines[1]["warnings"][0]["code"] == "damaged"
+    status, lines = command(str(joined), str(bad), "--strict")
+    assert status == 1 and "scores" in lines[0] and "is damaged" in lines[1]["error"]
+    status, lines = command(str(two), "--track", "2")
+    assert status == 0 and lines[0]["scores"] == recogniser.predict(two, track=2).scores
+
+    settings: dict[str, Any] = {"features": "logmel", "clip_s": 2.0, "per_class": 0, "test": 0.0, "validation": 0.0}
+    whole = dataset.build(tmp_path / "classes", tmp_path / "whole", dataset.BuildSettings(**settings), workers=1)
+    assert whole.rows["training"] == 12 and not whole.left_out
+    strict = dataset.BuildSettings(**settings, strict=True)
+    sound = dataset.build(tmp_path / "classes", tmp_path / "sound", strict, workers=1)
+    assert 1 <= len(sound.left_out) <= 2 and all("is damaged" in item.cause for item in sound.left_out)
+
+    with serving(tiny_model) as running:
+        assert running.post(bad).json()["warnings"][0]["code"] == "damaged"
+        assert "is damaged" in running.post(bad, strict="true").text
+        assert running.post(joined).json()["duration"] == pytest.approx(6, abs=0.1)
+        assert running.post(two, track="2").json()["scores"] == recogniser.predict(two, track=2).scores

@@ -56,6 +56,9 @@ def add(parser: Parser) -> None:
     choice.add_argument(
         "--clip", type=number(), default=10.0, metavar="S", help="Seconds of a clip; longer files are cut"
     )
+    choice.add_argument(
+        "--strict", action="store_true", help="Leave out clips that are damaged instead of using what can be decoded"
+    )
     split = parser.add_argument_group("Split")
     split.add_argument("--test", type=number(), default=0.2, metavar="RATIO", help="Share of the clips for testing")
     split.add_argument(
@@ -93,6 +96,7 @@ def _build(args: Namespace) -> None:
         per_class=args.per_class,
         pitch=args.pitch,
         pitch_method=args.pitch_method,
+        strict=args.strict,
         test=args.test,
         validation=args.validation,
         seed=args.seed,

@@ -41,6 +41,12 @@ def add(parser: Parser) -> None:
     )
     source.add_argument("--end", type=number(), metavar="S", help="Seconds into each recording to stop at")
     source.add_argument(
+        "--track", type=whole(1), metavar="N", help="Track to use of files with several, from 1 [default: theirs]"
+    )
+    source.add_argument(
+        "--strict", action="store_true", help="Refuse damaged recordings instead of using what can be decoded"
+    )
+    source.add_argument(
         "--watch", action="store_true", help="Stay, and predict what is added to the folders (Ctrl-C stops)"
     )
     source.add_argument(
@@ -136,6 +142,8 @@ def _check_flags(args: Namespace) -> None:
         raise UsageError("--why shows its pictures in the report: add --report FILE.html")
     if args.out and args.out_dir:
         raise UsageError("--out and --out-dir do not go together: one file, or one for each recording")
+    if args.track and args.report:
+        raise UsageError("--report shows the default track; leave out --track, or --report")
     if args.write_tags:
         from ..results import tags
 

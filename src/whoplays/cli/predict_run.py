@@ -25,6 +25,7 @@ class Run:
         """Take the model and the command's arguments."""
         self.recogniser, self.args = recogniser, args
         self.duration = None if args.end is None else args.end - args.start
+        self.part: dict[str, Any] = {"start": args.start, "duration": self.duration, "track": args.track}
         self.failed = 0
         self.kept: list[Result] = []  # for the report
 
@@ -33,7 +34,7 @@ class Run:
         """What recordings are marked with: the model, its thresholds, and the part of each recording."""
         from ..results.resumable_table import how
 
-        return how(self.recogniser.fingerprint, self.args.start, self.duration)
+        return how(self.recogniser.fingerprint, **self.part, strict=self.args.strict)
 
     def results(self, names: Sequence[str], *, shown: bool = False) -> Iterator[Result]:
         """Yield a result for each name; print failures, draw, tag. shown: show progress."""
@@ -54,7 +55,7 @@ class Run:
 
     def _predicted(self, names: Sequence[str]) -> Iterator[Result]:
         args = self.args
-        part: dict[str, Any] = {"start": args.start, "duration": self.duration}
+        part = self.part | {"strict": args.strict}
         if not args.cluster:
             from ..inference.batch import hear
 
@@ -75,8 +76,8 @@ class Run:
                 from ..results.plot import draw_recording
             except ImportError:
                 raise missing_extra("matplotlib", "train", "--plot") from None
-            config, part = self.recogniser.config, {"start": args.start, "duration": self.duration}
-            draw_recording(result, config, Path(result.path), args.plot, lang=args.lang, **part)
+            config = self.recogniser.config
+            draw_recording(result, config, Path(result.path), args.plot, lang=args.lang, **self.part)
             say(f"Plot in {args.plot}")
         if args.write_tags and result.path != "-":
             from ..results import tags

@@ -28,8 +28,7 @@ class _Asked:
     """Recordings for one piece of work, and the part of each to hear."""
 
     paths: tuple[str, ...]
-    start: float
-    duration: float | None
+    part: dict[str, Any]  # start, duration, track, strict
     threshold: Threshold | None
 
 
@@ -52,6 +51,8 @@ def hear(
     *,
     start: float = 0.0,
     duration: float | None = None,
+    track: int | None = None,
+    strict: bool = False,
     threshold: Threshold | None = None,
 ) -> Iterator[Result]:
     """Yield a result for each name, in order; predictions have no scores over time.
@@ -63,8 +64,9 @@ def hear(
         raise UsageError("standard input (-) cannot be heard by a cluster; leave out --cluster")
     folder = model_folder.read(model).folder
     sent = _Model((folder / model_folder.CONFIG).read_bytes(), (folder / model_folder.NETWORK).read_bytes())
+    part = {"start": start, "duration": duration, "track": track, "strict": strict}
     groups = [tuple(names[first : first + HEARD_AT_ONCE]) for first in range(0, len(names), HEARD_AT_ONCE)]
-    asked = [_Asked(tuple(map(_everywhere, group)), start, duration, threshold) for group in groups]
+    asked = [_Asked(tuple(map(_everywhere, group)), part, threshold) for group in groups]
     waiting: dict[int, list[dict[str, Any]]] = {}
     following = 0
     for number, told in engine.map(functools.partial(_heard, sent), asked):
@@ -93,7 +95,7 @@ def _heard(model: _Model, asked: _Asked) -> list[dict[str, Any]]:
     recogniser = _recogniser(model.name, model)
     if asked.threshold is not None:
         recogniser = recogniser.with_threshold(asked.threshold)
-    found = batch.hear(recogniser, asked.paths, start=asked.start, duration=asked.duration, jobs=1)
+    found = batch.hear(recogniser, asked.paths, jobs=1, **asked.part)
     return [result.to_dict() for result in found]
 
 

@@ -149,7 +149,13 @@ def variants(
     chosen = settings.settings
     with recording(path or clip.path) as here:
         samples = _patiently(
-            lambda: decoder.load(here, sample_rate=chosen.sample_rate, start=clip.start, duration=clip.duration)
+            lambda: decoder.load(
+                here,
+                sample_rate=chosen.sample_rate,
+                start=clip.start,
+                duration=clip.duration,
+                strict=settings.strict,
+            )
         )
     if len(samples) < settings.shortest_s * chosen.sample_rate:
         raise AudioError(

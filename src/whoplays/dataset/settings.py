@@ -22,7 +22,7 @@ class BuildSettings:
     per_class: clips of each class (None: what the smallest class has; 0: all). pitch: semitones of each variant of a
     training clip; 0 is the clip itself. pitch_method: "spectrum" (ours) or "vocoder" (librosa's, as in the report).
     test, validation: shares of the clips. labels, parents, where, with_none: see `sources.read_source`.
-    shortest_s: a clip with less sound is left out.
+    shortest_s: a clip with less sound is left out. strict: so is one that is damaged.
     shard_mb: 0 for many small .npy files and one table of rows; else Arrow files of about that size, which hold their
     rows themselves: for data sets that no one machine should have to know whole (see `store`).
     clips_per_shard: maximum number of clips in a .npy file.
@@ -42,6 +42,7 @@ class BuildSettings:
     with_none: bool = False
     shortest_s: float = 0.1
     shard_mb: int = 0
+    strict: bool = False
     clips_per_shard: int = CLIPS_PER_SHARD
 
     def __post_init__(self) -> None:
@@ -80,7 +81,7 @@ class BuildSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return what tells one build from another; a setting that is newer is left out where it changes nothing."""
         told = {**asdict(self), "features": self.settings.to_dict()}
-        for name in ("shard_mb", "parents"):
+        for name in ("shard_mb", "parents", "strict"):
             if not told[name]:
                 del told[name]
         if self.clips_per_shard == CLIPS_PER_SHARD:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from ..audio.reading import find_recordings, spool_standard_input
 from ..errors import AudioError, UsageError
@@ -52,26 +52,29 @@ def hear(
     *,
     start: float = 0.0,
     duration: float | None = None,
+    track: int | None = None,
+    strict: bool = False,
     jobs: int = 0,
 ) -> Iterator[Result]:
     """Yield a result for each name, in order, several heard at a time (0: one per core) and only a few waiting.
 
-    One recording is decoded here; several are in processes of their own, so that one cannot end the others.
+    One recording is decoded here; several are in processes of their own, so that one cannot end the others. start,
+    duration, track, strict: as of `Recogniser.predict`.
     """
+    part: dict[str, Any] = {"start": start, "duration": duration, "track": track, "strict": strict}
     workers = jobs or os.cpu_count() or 1
     if isinstance(names, Sized) and len(names) == 1:
         for name in names:
-            yield _hear_one(recogniser, name, start, duration)
+            yield _hear_one(recogniser, name, part)
         return
     with contextlib.ExitStack() as opened:
-        yield from _hear_many(recogniser, names, start, duration, workers, opened)
+        yield from _hear_many(recogniser, names, part, workers, opened)
 
 
 def _hear_many(
     recogniser: Recogniser,
     names: Iterable[str],
-    start: float,
-    duration: float | None,
+    part: dict[str, Any],
     workers: int,
     opened: contextlib.ExitStack,
 ) -> Iterator[Result]:
@@ -83,11 +86,11 @@ def _hear_many(
 
     def one(name: str) -> Result:
         if not decoder.POSSIBLE:
-            return _hear_one(recogniser, name, start, duration)
+            return _hear_one(recogniser, name, part)
         if not hasattr(mine, "decoder"):
             mine.decoder = decoder.Decoder()
             opened.callback(mine.decoder.close)
-        return _hear_one(recogniser, name, start, duration, mine.decoder)
+        return _hear_one(recogniser, name, part, mine.decoder)
 
     if workers == 1:  # threads cost more than they could give
         yield from map(one, names)
@@ -106,23 +109,21 @@ def _hear_many(
             raise
 
 
-def _hear_one(
-    recogniser: Recogniser, name: str, start: float, duration: float | None, decoder: Decoder | None = None
-) -> Result:
+def _hear_one(recogniser: Recogniser, name: str, part: dict[str, Any], decoder: Decoder | None = None) -> Result:
     try:
         if is_address(name):
             from ..storage.cache import recording
 
             with recording(Address.of(name)) as here:
-                return replace(_hear_one(recogniser, str(here), start, duration, decoder), path=name)
+                return replace(_hear_one(recogniser, str(here), part, decoder), path=name)
         if name != "-" and decoder:
             rate = recogniser.config.features.sample_rate
-            decoded = decoder.decode(name, sample_rate=rate, start=start, duration=duration)
-            return recogniser.predict_decoded(decoded, name, start=start)
+            decoded = decoder.decode(name, sample_rate=rate, **part)
+            return recogniser.predict_decoded(decoded, name, start=part["start"])
         if name != "-":
-            return recogniser.predict(name, start=start, duration=duration)
+            return recogniser.predict(name, **part)
         with spool_standard_input() as file:
-            return replace(recogniser.predict(file, start=start, duration=duration), path="-")
+            return replace(recogniser.predict(file, **part), path="-")
     except AudioError as error:
         return Failure(name, str(error))
     except MemoryError:

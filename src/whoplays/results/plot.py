@@ -179,6 +179,7 @@ def draw_recording(
     *,
     start: float = 0.0,
     duration: float | None = None,
+    track: int | None = None,
     lang: str = "en",
 ) -> None:
     """Draw what was heard in a recording, or the part of it from `start` for `duration` seconds, as PNG, SVG or HTML.
@@ -190,9 +191,8 @@ def draw_recording(
         raise UsageError(f"{target}: figures are written as .png, .svg or .html")
     rate = config.features.sample_rate
     envelope = Envelope(round(prediction.duration * rate))
-    with reading.open_audio(source) as reader:
-        for block in reading.stream(reader, sample_rate=rate, start=start, duration=duration):
-            envelope.add(block)
+    for block in reading.stream(source, sample_rate=rate, start=start, duration=duration, track=track):
+        envelope.add(block)
     names = {label.id: label.name(lang) for label in config.labels}
     limits = dict(zip(prediction.scores, config.thresholds, strict=True))
     shown = [label.id for label in config.tree.outline(prediction.playing)]

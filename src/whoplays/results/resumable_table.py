@@ -46,9 +46,10 @@ def mark(path: str, what: str) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}-{what}"
 
 
-def how(fingerprint: str, start: float, duration: float | None) -> str:
-    """Return a short name for a model and the part of recordings it hears. fingerprint: of the model folder."""
-    return hashlib.blake2b(f"{fingerprint} {start} {duration}".encode(), digest_size=6).hexdigest()
+def how(fingerprint: str, start: float, duration: float | None, track: int | None = None, strict: bool = False) -> str:
+    """Return a short name for a model and what it is given of recordings. fingerprint: of the model folder."""
+    told = f"{fingerprint} {start} {duration}{f' {track}' if track else ''}{' strict' if strict else ''}"
+    return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
 
 
 class _Kept(NamedTuple):

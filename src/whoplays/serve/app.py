@@ -34,6 +34,8 @@ Start = Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="S
 End = Annotated[
     float | None, Query(gt=0, le=1e6, allow_inf_nan=False, description="Seconds to stop at; without it, the end.")
 ]
+Track = Annotated[int | None, Query(ge=1, le=1000, description="Track to use of several; without it, the default.")]
+Strict = Annotated[bool, Query(description="Refuse a damaged recording.")]
 Detailed = Annotated[bool, Query(description="Add the outline, scores over time and shares of playing time.")]
 Format = Annotated[
     Literal["json", "jsonl", "csv", "audacity", "jams", "rttm", "text"], Query(description="Of the answer.")
@@ -102,10 +104,10 @@ def _tell_problems(app: FastAPI) -> None:
         return answer(Problem("internal", f"unexpected {type(error).__name__}; please report it"))
 
 
-def _part(start: float, end: float | None, details: bool) -> Job:
+def _part(start: float, end: float | None, details: bool, track: int | None, strict: bool) -> Job:
     if end is not None and end <= start:
         raise Problem("invalid", f"end: {end:g} is not after start {start:g}")
-    return Job(start, None if end is None else end - start, details)
+    return Job(start, None if end is None else end - start, details, track, strict)
 
 
 def _add_predict(app: FastAPI) -> None:
@@ -126,12 +128,14 @@ def _add_predict(app: FastAPI) -> None:
         start: Start = 0.0,
         end: End = None,
         details: Detailed = False,
+        track: Track = None,
+        strict: Strict = False,
         format: Format = "json",
         lang: Lang = "en",
         accept: Annotated[str, Header(description="text/event-stream: progress, then the result.")] = "*/*",
     ) -> Response:
         """Hear one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
-        job = _part(start, end, details)
+        job = _part(start, end, details, track, strict)
         upload = Upload.of(file)
         if "text/event-stream" in accept:
             return StreamingResponse(_events(app, upload, job), media_type="text/event-stream", headers=_NOT_KEPT)
@@ -149,9 +153,11 @@ def _add_predict(app: FastAPI) -> None:
         start: Start = 0.0,
         end: End = None,
         details: Detailed = False,
+        track: Track = None,
+        strict: Strict = False,
     ) -> Response:
         """Hear several recordings: one entry each, in the order given; one that cannot be used says why."""
-        job = _part(start, end, details)
+        job = _part(start, end, details, track, strict)
         if len(files) > settings.max_files:
             raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
         results = await heard_while_connected(request, _all(app, [Upload.of(file) for file in files], job))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..errors import ModelError
@@ -27,11 +27,13 @@ Progress = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to hear of a recording: `duration` seconds from `start`; details: with what a picture needs."""
+    """What to use of a recording: `duration` seconds from `start`, one track; details: with what a picture needs."""
 
     start: float = 0.0
     duration: float | None = None
     details: bool = False
+    track: int | None = None
+    strict: bool = False
 
 
 class Died(Exception):
@@ -102,8 +104,7 @@ class Worker:
 
     async def hear(self, file: int, job: Job, max_duration_s: float, progress: Progress) -> dict[str, Any]:
         """Return the last message about the recording in the open file. Raises `Died`; when cancelled, stops hearing."""
-        order = {"start": job.start, "duration": job.duration, "details": job.details}
-        self._send({**order, "max_duration_s": max_duration_s}, file)
+        self._send({**asdict(job), "max_duration_s": max_duration_s}, file)
         try:
             return await self._answer(progress)
         except asyncio.CancelledError:

@@ -173,7 +173,7 @@ def _hear(listener: Listener, link: socket.socket, file: io.BufferedReader, job:
         _send(link, {"type": "progress", "heard": round(heard, 2), "duration": total})
 
     listener.on_window = watch
-    prediction = listener.predict(file, start=start, duration=duration)
+    prediction = listener.predict(file, start=start, duration=duration, track=job["track"], strict=job["strict"])
     answer = prediction.to_dict()
     if job["details"]:
         answer["details"] = details(prediction, peaks)
