@@ -55,15 +55,21 @@ def windows(blocks: Iterable[Array], length: int, context: int = 0) -> Iterator[
         Their parts `first` to `last` follow each other without a gap and cover the whole recording.
     """
     hop = length - 2 * context
-    held, passed = np.zeros(0, np.float32), np.zeros(0, np.float32)
-    start = done = 0
+    waiting: list[Array] = []
+    passed = np.zeros(0, np.float32)
+    size = start = done = 0
     for block in blocks:
-        held = np.concatenate([held, block]) if held.size else block
+        waiting.append(block)
+        size += len(block)
+        if size <= length:
+            continue
+        held = np.concatenate(waiting)
         while held.size > length:  # more follows, so this window is not the last
             yield Window(held[:length], start, done, start + length - context)
             done, start = start + length - context, start + hop
             passed, held = held[:hop], held[hop:]
-    total = start + held.size
-    if total > done:
-        missing = min(length - held.size, passed.size)
-        yield Window(np.concatenate([passed[passed.size - missing :], held]), start - missing, done, total)
+        waiting, size = [held], held.size
+    if start + size > done:
+        missing = min(length - size, passed.size)
+        samples = np.concatenate([passed[passed.size - missing :], *waiting])
+        yield Window(samples, start - missing, done, start + size)

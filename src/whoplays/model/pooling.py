@@ -127,14 +127,14 @@ def attended(logits: Floats, attention: Floats | None, lengths: Floats, span_s: 
     half = round(span_s / 2 / float(np.median(lengths)))
     if half == 0 or len(logits) == 1:
         return logits
-    around = ((half, half), (0, 0))
-    weights = np.log(np.broadcast_to(lengths[:, None], logits.shape))
+    steps, outputs = logits.shape
+    padded = np.full((2, steps + 2 * half, outputs), -np.inf)
+    padded[0, half:-half] = np.log(lengths)[:, None]
     if attention is not None:
-        weights = weights + attention
-    weights, values = (
-        sliding_window_view(np.pad(x, around, constant_values=edge), 2 * half + 1, axis=0)
-        for x, edge in ((weights, -np.inf), (logits, 0.0))
-    )
+        padded[0, half:-half] += attention
+    padded[1] = 0.0
+    padded[1, half:-half] = logits
+    weights, values = sliding_window_view(padded, 2 * half + 1, axis=1)
     shares = np.exp(weights - weights.max(axis=-1, keepdims=True))
     return np.asarray((shares * values).sum(axis=-1) / shares.sum(axis=-1))
 
