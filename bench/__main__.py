@@ -28,6 +28,7 @@ from bench import command
 
 HERE = Path(__file__).parent
 GROUPS = ("speed", "quality", "robustness")
+FOLDERS = ("DATA", "YAMNET")  # stand for folders in a benchmark's arguments
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def run_one(benchmark: Benchmark, words: list[str]) -> None:
         if benchmark.small is None:
             print(f"{benchmark.name} has no small version", file=sys.stderr)
             sys.exit(2)
-        words = [*benchmark.small.split(), *(word for word in words if word != "--small")]
+        small = [word for word in benchmark.small.split() if word not in FOLDERS]  # those were given
+        words = [*small, *(word for word in words if word != "--small")]
         os.environ.setdefault("WHOPLAYS_BENCH_OUT", tempfile.mkdtemp(prefix="whoplays-bench-"))
     sys.argv = [f"python -m bench {benchmark.name}", *words]
     importlib.import_module(f"bench.{benchmark.group}.{benchmark.name}").main()

@@ -52,6 +52,15 @@ def test_a_benchmark_without_a_small_version_says_so() -> None:
     assert (done.returncode, done.stderr) == (2, "mutation has no small version\n")
 
 
+def test_a_small_run_takes_the_folder_that_is_given(tmp_path: Path) -> None:
+    done = bench("songs", "--small", str(tmp_path))
+    missing = tmp_path / "songs" / "songs.csv"
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"{missing} is missing; give a folder of training material with songs/\n",
+    )
+
+
 def test_a_small_run_leaves_the_kept_results_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHOPLAYS_BENCH_OUT", str(tmp_path))
     before = (ROOT / "bench" / "RESULTS.md").read_bytes()

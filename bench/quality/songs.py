@@ -1,6 +1,6 @@
 """Whole songs: for each, which families play, which are named, and which are named wrongly or missed.
 
-    python -m bench songs DATA [MODEL] [--data FOLDER]
+    python -m bench songs DATA [MODEL]
 
 DATA: a folder of training material with songs/ (songs.csv, stems.csv, activity files). MODEL: a model folder; without it,
 the one in the package.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,7 +123,10 @@ def stems(data: Path) -> list[Recording]:
 
 
 def _rows(data: Path, table: str) -> list[dict[str, str]]:
-    with (data / "songs" / table).open(newline="") as file:
+    path = data / "songs" / table
+    if not path.exists():
+        sys.exit(f"{path} is missing; give a folder of training material with songs/")
+    with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
