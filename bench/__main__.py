@@ -23,6 +23,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import command
 
@@ -60,7 +61,7 @@ def benchmarks() -> dict[str, Benchmark]:
     return found
 
 
-def _constants(tree: ast.Module) -> dict[str, object]:
+def _constants(tree: ast.Module) -> dict[str, Any]:
     return {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in tree.body

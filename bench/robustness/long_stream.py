@@ -60,13 +60,13 @@ class Stream(Source):
 def judge(heard: whoplays.Prediction, live: list[Live], given: int) -> str:
     """What is wrong with the answer: times and scores of each ten minutes against those of the second ten."""
     repeats = given // PATTERN_S
-    steps = len(heard.curve) // repeats
-    curve = heard.curve[: repeats * steps].reshape(repeats, steps, -1)
-    edges = heard.edges[: repeats * steps].reshape(repeats, steps)
-    wanted = edges[0] + PATTERN_S * np.arange(repeats)[:, None]
+    steps = len(heard.frame_scores) // repeats
+    scores = heard.frame_scores[: repeats * steps].reshape(repeats, steps, -1)
+    times = heard.frame_times[: repeats * steps].reshape(repeats, steps)
+    wanted = times[0] + PATTERN_S * np.arange(repeats)[:, None]
     inner = slice(1, repeats - 1)  # the first begins in silence that is longer, the last ends
-    scores_off = float(np.abs(curve[inner] - curve[1]).max())
-    times_off = float(np.abs(edges - wanted).max())
+    scores_off = float(np.abs(scores[inner] - scores[1]).max())
+    times_off = float(np.abs(times - wanted).max())
     by_repeat: dict[int, list[tuple[str, float, float]]] = {}
     for segment in heard.segments:
         number = int(segment.start // PATTERN_S)
@@ -81,12 +81,14 @@ def judge(heard: whoplays.Prediction, live: list[Live], given: int) -> str:
         shift = max(
             [shift, *(abs(a - b) for s, t in zip(one, two, strict=False) for a, b in zip(s[1:], t[1:], strict=True))]
         )
-    finite = bool(np.isfinite(heard.curve).all() and all(np.isfinite(list(one.scores.values())).all() for one in live))
+    finite = bool(
+        np.isfinite(heard.frame_scores).all() and all(np.isfinite(list(one.scores.values())).all() for one in live)
+    )
     return (
-        f"{heard.duration / 3600:.3f} hours heard of {given / 3600:.3f} given; all {len(heard.curve):,} scores over time and "
-        f"{len(live):,} live ones {'finite' if finite else 'NOT FINITE'}; each ten minutes against the second ten: scores differ "
-        f"by {scores_off:.1e} at most, the times of scores by {times_off:.1e} s, starts and ends of {len(heard.segments):,} "
-        f"segments by {shift:.2f} s, {other} times other segments."
+        f"{heard.duration / 3600:.3f} hours heard of {given / 3600:.3f} given; all {len(heard.frame_scores):,} scores over time "
+        f"and {len(live):,} live ones {'finite' if finite else 'NOT FINITE'}; each ten minutes against the second ten: scores "
+        f"differ by {scores_off:.1e} at most, the times of scores by {times_off:.1e} s, starts and ends of "
+        f"{len(heard.segments):,} segments by {shift:.2f} s, {other} times other segments."
     )
 
 

@@ -6,7 +6,7 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Watch:
     """Looks at processes every few seconds. roles: name -> the processes of that role now; done: how much is done."""
 
     def __init__(
-        self, roles: dict[str, Callable[[], Iterable[int]]], done: Callable[[], float], every_s: float = 2
+        self, roles: Mapping[str, Callable[[], Iterable[int]]], done: Callable[[], float], every_s: float = 2
     ) -> None:
         self.found: dict[str, list[Sample]] = {role: [] for role in roles}
         self._roles, self._done, self._every = roles, done, every_s

@@ -227,7 +227,7 @@ def _part_of(source: Path, count: int, manifest: Path) -> Path:
         for clip in chosen:
             cells = ["" if target is None else target for target in clip.targets]
             length = "" if clip.duration is None else clip.duration
-            writer.writerow((str(Path(clip.path).absolute()), clip.recording, clip.start, length, *cells))
+            writer.writerow((str(Path(str(clip.path)).absolute()), clip.recording, clip.start, length, *cells))
     return manifest
 
 

@@ -43,8 +43,8 @@ AUDIO = {
 }
 HEARING = AUDIO | {
     "measuring for warnings": [("audio/quality.py", "measure"), ("audio/quality.py", "warnings")],
-    "network": [("model/folder.py", "logits")],
-    "calibration": [("model/folder.py", "activate")],
+    "network": [("model/folder.py", "run")],
+    "calibration, scores of the recording": [("model/folder.py", "frame_scores"), ("model/pooling.py", "scores")],
     "timeline, segments, the answer": [("inference/recogniser.py", "_prediction")],
 }
 BUILDING = AUDIO | {
