@@ -46,7 +46,7 @@ class Section:
         self.words = words(lang)
         self.ids = [label.id for label in recogniser.labels]
         self.names = {label.id: label.name(lang) for label in recogniser.labels}
-        self.shown = recogniser.config.tree.outline(prediction.playing)
+        self.shown = recogniser.config.tree.outline([*prediction.playing, *prediction.maybe])
         self.colours = {label.id: label.colour for label in recogniser.labels}
         self.title = Path(prediction.path).name or "-"
 
@@ -151,11 +151,12 @@ class Section:
         rows = []
         for label in (one.id for one in self.shown):
             plays = label in self.heard.playing
+            share = say["maybe"] if label in self.heard.maybe else f"{shares[label]:.0%}"
             jumps = "".join(self._jump(label, m) for m in explanation.moments(self.heard, label)) if plays else ""
             rows.append(
                 f'<tr><th scope="row"><span class="chip" style="background:{self.colours[label]}"></span>'
                 f"{escape(self.names[label])}</th><td{' class=plays' if plays else ''}>{self.heard.scores[label]:.3f}</td>"
-                f"<td>{limits[label]:.2f}</td><td>{shares[label]:.0%}</td><td>{jumps}</td></tr>"
+                f"<td>{limits[label]:.2f}</td><td>{share}</td><td>{jumps}</td></tr>"
             )
         head = "".join(
             f'<th scope="col">{escape(say[key])}</th>' for key in ("label", "score", "threshold", "share", "telling")

@@ -39,6 +39,12 @@ function words(result) {
   return el("h2", { class: "headline", tabindex: "-1" }, ...(pieces.length ? pieces : [headline(result)]));
 }
 
+/** Return a line with what may play, apart from what plays; nothing where there is none. */
+function doubtful(result) {
+  const names = mostPrecise([...result.maybe].sort((a, b) => result.scores[b] - result.scores[a])).map(nameOf);
+  return names.length && el("p", { class: "note maybe" }, t("maybeLead", { names: listed(names) }));
+}
+
 function facts(result, name) {
   const rate = (result.sample_rate / 1000).toLocaleString(language(), { maximumFractionDigits: 2 });
   return el("p", { class: "facts" }, el("span", { class: "file-name" }, name), " · ", t("facts", { duration: clock(result.duration), rate }));
@@ -78,12 +84,12 @@ function player(result, sound, picture) {
 
 function scoresTable(result) {
   const marks = Object.fromEntries(everyLabel().map((label) => [label.id, label.threshold]));
-  const rows = outline(result.playing).map((id) => {
+  const rows = outline([...result.playing, ...result.maybe]).map((id) => {
     const share = result.details.shares[id] ?? 0;
     const bar = el("span", { class: "bar", "aria-hidden": "true", css: { "--score": result.scores[id], "--mark": marks[id], "--tint": colourOf(id) } });
     return el("tr", { class: result.playing.includes(id) ? "plays" : "" },
       el("th", { scope: "row", class: isInstrument(id) ? "instrument" : "" }, capital(nameOf(id))), el("td", { class: "bar-cell" }, bar), el("td", {}, number(result.scores[id])),
-      el("td", {}, share ? percent(share) : el("span", { class: "soft" }, t("shareNone"))));
+      el("td", {}, share ? percent(share) : el("span", { class: "soft" }, t(result.maybe.includes(id) ? "maybe" : "shareNone"))));
   });
   const all = [...new Set(everyLabel().map((label) => number(label.threshold)))];
   const note = el("p", { class: "fine" }, t("scoreNote", { mark: all.sort().length > 1 ? `${all[0]}–${all.at(-1)}` : all[0] }));
@@ -160,7 +166,7 @@ export function resultView(result, name, sound, fail) {
   };
   const picture = timeline(result, seek);
   return el("article", { class: "card result" },
-    facts(result, name), words(result), !result.playing.length && likeliest(result), warnings(result),
+    facts(result, name), words(result), doubtful(result), !result.playing.length && likeliest(result), warnings(result),
     player(result, sound, picture), picture.element,
     el("div", { class: "columns" }, scoresTable(result), el("div", { class: "side" }, pieSection(result), momentsSection(result, seek))),
     downloads(result, name, fail));
