@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 import whoplays
-from conftest import RATE, tone
+from conftest import RATE, tone, write_tiny_model
 from whoplays.inference.recogniser import Failure
 from whoplays.results import html
 from whoplays.results.html import pictures
@@ -29,14 +29,15 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--disable-background-
 
 
 @pytest.fixture(scope="module")
-def page_file(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page about three recordings, one of them with a name that would break it, and a failure."""
     folder = tmp_path_factory.mktemp("report")
     low = np.concatenate([tone(200.0, 4.0, level=0.9), np.zeros(4 * RATE, dtype=np.float32)])
     soundfile.write(folder / "low & <b>.wav", low, RATE)
     soundfile.write(folder / "other.aiff", np.concatenate([low[::-1], low]), RATE)
     soundfile.write(folder / "third.flac", np.clip(2 * low, -1, 1), RATE)
-    recogniser = whoplays.load(tiny_model)
+    model = write_tiny_model(tmp_path_factory.mktemp("reporting") / "model", thresholds=(0.01,) * 5)
+    recogniser = whoplays.load(model)
     heard = [recogniser.predict(path) for path in sorted(folder.iterdir())]
     html.write(folder / "r.html", [*heard, Failure("bad.wav", "is <empty>")], recogniser, why=True)
     return folder / "r.html"
