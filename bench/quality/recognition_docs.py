@@ -71,8 +71,9 @@ def draw_worst(outputs: Outputs, tasks: Tasks, model: Path | None, folder: Path)
                 picture.set_title(f"{recording.path}: {FAMILY_IDS[family]} {score:.2f}", fontsize=8)
                 prediction = recogniser.predict(recording.samples, sample_rate=RATE)
                 middle = (prediction.frame_times[1:] + prediction.frame_times[:-1]) / 2
-                for i, name in enumerate(FAMILY_IDS):
-                    curves.plot(middle, prediction.frame_scores[:, i], color=catalogue()[name].colour, label=name)
+                for name in FAMILY_IDS:
+                    scores = prediction.frame_scores[:, recogniser.config.tree.index(name)]
+                    curves.plot(middle, scores, color=catalogue()[name].colour, label=name)
                 curves.axhline(limits[FAMILY_IDS[family]], color=MUTED, linewidth=0.6, linestyle=":")
                 curves.set(ylim=(0, 1), xlim=(0, seconds))
             grid[0, 1].legend(fontsize=7, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
