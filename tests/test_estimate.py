@@ -214,8 +214,8 @@ def test_the_command_prints_json_without_ray(class_folders: Path) -> None:
     ("words", "told"),
     [
         (["nowhere", "--clips", "5"], "nowhere: no such folder or manifest"),
-        ([".", "--clips", "5", "--work", "dance"], "--work dance: build or predict is possible"),
-        ([".", "--clips", "5", "--price", "-1"], "--price -1: 0 and above is possible"),
+        ([".", "--clips", "5", "--work", "dance"], "--work dance: must be one of: build, predict"),
+        ([".", "--clips", "5", "--price", "-1"], "--price -1: must be"),
     ],
 )
 def test_errors_are_one_line(words: list[str], told: str) -> None:

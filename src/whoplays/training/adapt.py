@@ -206,10 +206,7 @@ class _Learner:
             row = _LabelRow(self, label.id, i, examples)
             column, limit, precision[label.id] = row.fit()
             if label.id in self._ids:
-                place = config.tree.index(label.id)
-                weights, bias = head.weights.copy(), head.bias.copy()
-                weights[:, place], bias[place] = column[:-1], column[-1]
-                head = replace(head, weights=weights, bias=bias)
+                head, config = _with_row(head, config, config.tree.index(label.id), column)
                 continue  # its calibration and threshold are of far more recordings than these
             none = np.zeros((len(column) - 1, 1), dtype=np.float32)
             single = heads.Head(column[:-1, None], column[-1:], none, np.zeros(1, dtype=np.float32))
@@ -368,6 +365,25 @@ def _with_label(head: heads.Head, config: ModelConfig, label: Label, limit: floa
         ),
         calibration=calibrated(config.calibration),
         frame_calibration=calibrated(config.frame_calibration),
+    )
+
+
+def _with_row(head: heads.Head, config: ModelConfig, place: int, column: Array) -> tuple[heads.Head, ModelConfig]:
+    """Return head and configuration with another row for a label; where its former row corrects others, it still does."""
+    assert config.pooling
+    weights, bias = head.weights.copy(), head.bias.copy()
+    weights[:, place], bias[place] = column[:-1], column[-1]
+    learnt = replace(head, weights=weights, bias=bias)
+    correction = [
+        (*(0.0 if j == place else value for j, value in enumerate(row)), 0.0 if i == place else row[place])
+        for i, row in enumerate(config.pooling.correction)
+    ]
+    if not any(row[-1] for row in correction):
+        return learnt, config
+    return learnt.joined(head.of([place])), replace(
+        config,
+        context=(*config.context, config.labels[place].id),
+        pooling=replace(config.pooling, correction=tuple(correction)),
     )
 
 
