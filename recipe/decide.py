@@ -163,10 +163,7 @@ def _sequences(parts: Sequence[Example], *, count: int = 60, of: int = 6) -> Ite
         known = np.array([one.targets for one in chosen])
         some = (known == 1).any(axis=0)
         targets = np.where(some, 1.0, np.where(np.isnan(known).any(axis=0), np.nan, 0.0)).astype(np.float32)
-        logits, attention, lengths = (
-            np.concatenate([one.outputs[i] for one in chosen])
-            for i in range(3)  # type: ignore[misc]
-        )
+        logits, attention, lengths = (np.concatenate([one.outputs[i] for one in chosen]) for i in range(3))
         sources = tuple(source for one in chosen for source in one.sources)
         yield Example("sequences", NetworkOutputs(logits, attention, lengths), targets, sources)
 
