@@ -355,6 +355,17 @@ def test_thresholds_given_decide_what_plays(tiny_model: Path, duet: Path, monkey
             recogniser.predict(duet, threshold=wrong)
 
 
+def test_thresholds_given_go_to_the_workers_of_a_cluster(tiny_model: Path, duet: Path) -> None:
+    from whoplays.cluster.predict import hear
+
+    class Here:
+        def map(self, work, items):
+            return ((number, work(item)) for number, item in enumerate(items))
+
+    [found] = hear(Here(), tiny_model, [str(duet)], threshold={"*": 0.0, "drums": 1.0})
+    assert found == whoplays.load(tiny_model, threshold={"*": 0.0, "drums": 1.0}).predict(duet)
+
+
 def test_a_model_that_is_none_is_one_line(tmp_path: Path, duet: Path) -> None:
     done = invoke("predict", duet, "--model", tmp_path / "none")
     assert done.status == 1
