@@ -1,83 +1,95 @@
-"""Render material: `python -m recipe {notes,scenes,music,head} ...`; each can be stopped and run again.
+"""Make material to train on: `python -m recipe {notes,scenes,music,label} ...`; each can be stopped and run again.
 
 python -m recipe notes  DATA MATERIAL                       pack the recorded notes once
-python -m recipe scenes DATA MATERIAL --first 0 --last 100  draw shards of made-up scenes (256 rows each)
-python -m recipe music  FOLDER MATERIAL                     cut unlabelled recordings, for a teacher to label
-python -m recipe head   MATERIAL TEACHER                    learn what the teacher hears, and label that music
+python -m recipe scenes DATA MATERIAL --first 0 --last 41   draw shards of made-up scenes (256 rows each)
+python -m recipe music  DATA MATERIAL --repositories CLONES fetch the music that DATA lists, and cut it into clips
+python -m recipe label  DATA MATERIAL PEERS --classes FILE  label that music softly by teachers, and by a --model
 """
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+from whoplays.errors import WhoplaysError
+from whoplays.storage.files import write_atomically
+
 
 def main() -> None:
     """Run the step that the command line names."""
-    parser = ArgumentParser(prog="python -m recipe", description="Render material for the model that ships.")
+    parser = ArgumentParser(prog="python -m recipe", description="Make material for the model that ships.")
     steps = parser.add_subparsers(required=True)
 
-    def step(name: str, run: Callable[[Namespace], None], text: str, *arguments: tuple[str, str]) -> ArgumentParser:
+    def step(name: str, run: Callable[[Namespace], None], text: str) -> ArgumentParser:
         found = steps.add_parser(name, help=text, description=text)
-        for argument, what in arguments:
-            found.add_argument(argument, type=Path, metavar=argument.upper(), help=what)
+        found.add_argument("data", type=Path, metavar="DATA", help="Folder of training material with a manifest.csv.")
+        found.add_argument("material", type=Path, metavar="MATERIAL", help="Folder that material is kept in.")
         found.set_defaults(run=run)
         return found
 
-    data = ("data", "Folder of training material with a manifest.csv.")
-    material = ("material", "Folder that rendered material is kept in.")
-    step("notes", _notes, "Pack the recorded notes, noises and impulse responses of DATA.", data, material)
-    scenes = step("scenes", _scenes, "Draw shards of made-up scenes. Shards that exist are kept.", data, material)
-    scenes.add_argument("--font", type=Path, action="append", default=[], help="A soundfont to play on; repeatable.")
+    step("notes", _notes, "Pack the recorded notes, noises and impulse responses of DATA.")
+    scenes = step("scenes", _scenes, "Draw shards of made-up scenes. Shards that exist are kept.")
     scenes.add_argument("--first", type=int, default=0, help="First shard.")
-    scenes.add_argument("--last", type=int, default=100, help="Shard to stop before.")
+    scenes.add_argument("--last", type=int, default=41, help="Shard to stop before.")
+    scenes.add_argument("--rows", type=int, default=256, help="Scenes in a shard.")
     scenes.add_argument("--held-out", action="store_true", help="Draw from the sources kept for validation.")
-    folder = ("folder", "Folder of recordings, searched with its sub-folders.")
-    music = step("music", _music, "Cut clips of recordings without labels; targets are unknown.", folder, material)
-    music.add_argument("--per-recording", type=int, default=12, help="Maximum number of clips of one recording.")
-    for cutting in (scenes, music):
-        cutting.add_argument("--teacher", type=Path, help="Folder of the teacher's weights.")
-    teacher = ("teacher", "Folder of the teacher's weights.")
-    text = "Fit a head on the teacher's embedding of the scenes (unless it is there), and label the music with it."
-    head = step("head", _head, text, material, teacher)
-    head.add_argument("--student", type=Path, help="A model trained before, to label together with it.")
+    music = step("music", _music, "Fetch the music that DATA lists and that of games, and cut it into clips.")
+    music.add_argument("--repositories", type=Path, help="Folder of bare clones, OWNER/NAME in it.")
+    music.add_argument("--game", action="append", default=[], help="A Debian package of a game; repeatable.")
+    music.add_argument("--at-most", type=int, help="Maximum number of tracks of DATA/music.csv.")
+    label = step("label", _label, "Label the clips of music by all teachers together.")
+    label.add_argument("peers", type=Path, metavar="PEERS", help="Folder with the teachers' folders.")
+    label.add_argument("--classes", type=Path, required=True, help="AudioSet's class_labels_indices.csv.")
+    label.add_argument("--model", type=Path, help="A model trained before, as one more teacher.")
+    label.add_argument("--scenes", type=int, default=300, help="Scenes of held-out sources to calibrate on.")
+    label.add_argument("--recordings", type=int, help="Maximum number of recordings of real/ to calibrate on.")
+    for drawing in (scenes, label):
+        drawing.add_argument(
+            "--font", type=Path, action="append", default=[], help="A soundfont to play on; repeatable."
+        )
     args = parser.parse_args()
-    args.run(args)
+    try:
+        args.run(args)
+    except (WhoplaysError, FileNotFoundError) as error:
+        sys.exit(f"python -m recipe: {error}")
 
 
 def _notes(args: Namespace) -> None:
     from .notes import pack
 
-    library = pack(args.data, args.material / "notes")
-    print(f"packed {len(library.clips)} clips")
+    print(f"packed {len(pack(args.data, args.material / 'notes').clips)} clips")
 
 
 def _scenes(args: Namespace) -> None:
-    from .jobs import render_scenes
+    from .jobs import render_scenes, studio_of
 
-    shards = range(args.first, args.last)
-    render_scenes(args.data, args.material, tuple(args.font), args.teacher, shards, held_out=args.held_out)
+    folder = args.material / ("validation" if args.held_out else "training")
+    studio = studio_of(args.data, args.material, args.font, held_out=args.held_out)
+    render_scenes(studio, folder, range(args.first, args.last), rows=args.rows)
 
 
 def _music(args: Namespace) -> None:
-    from .jobs import cut_music
+    from .music import credits, cut
 
-    cut_music(args.folder, args.material, args.teacher, per_recording=args.per_recording)
+    tracks = cut(args.data, args.material, args.repositories, games=args.game, at_most=args.at_most)
+    path = args.material / "clips" / "credits.md"
+    write_atomically(path, credits(tracks).encode())
+    print(f"{len(tracks)} tracks; their licences are in {path}")
 
 
-def _head(args: Namespace) -> None:
-    from whoplays.training import material as store
-    from whoplays.training.material import HEAD, Head
+def _label(args: Namespace) -> None:
+    from . import soft_labels
+    from .jobs import studio_of
 
-    from .head import fit, label
-    from .teacher import Teacher
-
-    network = Teacher(args.teacher)
-    if not (args.material / HEAD).exists():
-        training, validation = (store.read(store.shards(args.material / name)) for name in ("training", "validation"))
-        fit(training, validation, network).write(args.material)
-    print(f"labelled {label(args.material / 'music', Head.read(args.material), network, args.student)} recordings")
+    labeller = soft_labels.Labeller(args.peers, args.classes, args.model)
+    soft_labels.listen(args.material, labeller)
+    studio = studio_of(args.data, args.material, args.font, held_out=True)
+    known = soft_labels.known_examples(args.data, studio, scenes=args.scenes, recordings=args.recordings)
+    soft_labels.listen_to_known(args.material, known, labeller)
+    rows = soft_labels.label(args.material, soft_labels.fit(args.material)) + soft_labels.label_guitars(args.material)
+    print(f"labelled {rows} clips")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,25 @@
 """What each part of the material and of the training is worth: the same short training on more and more of it.
 
-python -m recipe.ablation DATA MATERIAL OUT [--teacher FOLDER] [--font FILE ...] [--rows NAME ...] [--scenes 3072]
-    [--epochs 10] [--steps 100] [--seeds 3] [--keep]
+python -m recipe.ablation DATA MATERIAL OUT [--font FILE ...] [--from MODEL] [--rows NAME ...] [--scenes 3072]
+    [--epochs 10] [--steps 100] [--seeds 3] [--small] [--keep]
 
-MATERIAL: rendered material with notes/ packed, validation/ and, for distillation, head.npz and music/. OUT: a folder that may
-grow to 2 GB. Each row has as many scenes, drawn from the same seeds (those that a row leaves out are replaced by the next):
+MATERIAL: rendered material with notes/ packed and validation/, and, for rows with music, what `python -m recipe label`
+leaves. OUT: a folder that may grow to 3 GB (an estimate).
+Each row adds to the one before it; all have as many scenes, drawn from the same seeds:
 
-    notes         recorded notes, parts made up, dry; no other instruments, voices or noises
-    midi          and parts from MIDI files, and soundfonts
-    production    and rooms, amplifiers, equalisers, noise, codecs
-    others        and what is none of the five: other instruments, voices, noises
-    distillation  and the teacher's embedding beside the labels, and game music that the teacher labelled
-    report        the report's recipe (20 x 20 MFCC, softmax) on the scenes of `others` that hold exactly one family
+    notes     recorded notes, parts made up, dry
+    midi      and parts from MIDI files, and soundfonts
+    produced  and rooms, amplifiers, equalisers, compression, noise, codecs
+    mn04      and music that one teacher, mn04, labelled
+    ensemble  the same music, labelled by all teachers together
+    base      and the network begins as the model --from
+    families  as base, but only the five families are known: what the other labels give
+    report    the recipe mfcc-cnn (20 x 20 MFCC, softmax) on the scenes of `produced` that hold exactly one family
 
 Every shard, model and score is a file: stopped at any time, the same command goes on, and the table holds all that is done
-(so the rows that decide may have more seeds than others). All rows get a first seed before any gets a second. Judged on the
-development half of real/ and, but for the report's recipe, on validation scenes of held-out sources. With --keep it
-writes the table.
+(so the rows that decide may have more seeds than others). All rows get a first seed before any gets a second. Evaluated on
+the development half of real/ and, but for mfcc-cnn, on validation scenes of held-out sources. With --keep it
+writes the table; --small goes through all rows in minutes, for what it is worth.
 """
 
 from __future__ import annotations
@@ -24,19 +27,16 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from bench import measure
-from bench.quality.real import Tasks
+from bench.quality.real import FAMILY_IDS, Tasks
 from bench.quality.recognition import evaluate_model
 from whoplays import dataset
 from whoplays.dataset.store import INDEX
@@ -44,18 +44,18 @@ from whoplays.evaluation import metrics
 from whoplays.model import folder as model_folder
 from whoplays.storage.files import write_atomically
 from whoplays.training import material as store
-from whoplays.training.material import HEAD, clip_targets
+from whoplays.training.material import clip_targets
 from whoplays.training.recipes import Watcher, train
 
-from .jobs import log_mel, songs_of
-from .labels import LABELS
+from . import soft_labels
+from .jobs import render_scenes, songs_of
 from .notes import SAMPLE_RATE, Library
-from .scenes import STEPS, Scene, Studio
-from .teacher import WIDTH, Teacher
+from .scenes import Studio
+from .train import SETTINGS
 
 SHARD = 256
-SHIPPED_SCENES = 23_040  # of the shipped model's training
-TOLD = ("mAP", "clips: F1", "duets: all found %", "duets: highest scores %", "false alarms: clips %")
+TOLD = ("mAP", "F1 at its thresholds", "duets: all found %", "duets: highest scores %", "false alarms: clips %")
+SMALL = {"scenes": 16, "epochs": 1, "steps": 2, "seeds": 1}
 
 
 @dataclass(frozen=True)
@@ -66,39 +66,23 @@ class Row:
     scenes: str
     songs: bool = True
     produced: bool = True
-    others: bool = True
-    distilled: bool = False
+    teachers: tuple[str, ...] = ()
+    based: bool = False
+    families: bool = False
     recipe: str = "default"
 
 
+ALL = ("jamendo_musicnn", "mn04", "mtt_musicnn", "yamnet", "model")
 ROWS = (
-    Row("notes", "notes", songs=False, produced=False, others=False),
-    Row("midi", "midi", produced=False, others=False),
-    Row("production", "production", others=False),
-    Row("others", "others"),
-    Row("distillation", "others", distilled=True),
-    Row("report", "others", recipe="mfcc-cnn"),
+    Row("notes", "notes", songs=False, produced=False),
+    Row("midi", "midi", produced=False),
+    Row("produced", "produced"),
+    Row("mn04", "produced", teachers=("mn04",)),
+    Row("ensemble", "produced", teachers=ALL),
+    Row("base", "produced", teachers=ALL, based=True),
+    Row("families", "produced", teachers=ALL, based=True, families=True),
+    Row("report", "produced", recipe="mfcc-cnn"),
 )
-
-
-def is_of_families(about: str) -> bool:
-    """Return whether a scene holds families, bass and silence alone."""
-    if about.startswith("noise"):
-        return False
-    if about.startswith("single"):
-        return "/other/" not in about
-    return not {"other", "voice"} & set(about.split(":")[0].split("+"))
-
-
-def drawn(studio: Studio, row: Row, count: int) -> Iterator[tuple[int, Scene]]:
-    """Yield `count` scenes with their seeds."""
-    seed = found = 0
-    while found < count:
-        scene = studio.draw(seed)
-        if row.others or is_of_families(scene.about):
-            found += 1
-            yield seed, scene
-        seed += 1
 
 
 def studio_of(row: Row, asked: argparse.Namespace) -> Studio:
@@ -109,69 +93,52 @@ def studio_of(row: Row, asked: argparse.Namespace) -> Studio:
 
 
 def render(row: Row, asked: argparse.Namespace) -> Path:
-    """Write the row's scenes, shard by shard, with the teacher's embedding where a row will need it; return their folder."""
+    """Write the row's scenes, shard by shard; return their folder."""
     folder: Path = asked.out / "scenes" / row.scenes
     size = min(SHARD, asked.scenes)
-    names = [f"scenes-{number:05d}" for number in range(asked.scenes // size)]
-    if all((folder / f"{name}.npz").exists() for name in names):
-        return folder
-    teacher = Teacher(asked.teacher) if asked.teacher and row.others else None
-    waiting: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], str]] = []
-    begun, number = time.monotonic(), 0
-    for done, (_, scene) in enumerate(drawn(studio_of(row, asked), row, len(names) * size), start=1):
-        if not (folder / f"{names[number]}.npz").exists():
-            waiting.append((log_mel(scene.samples), scene.targets, _embedded(teacher, scene), scene.about))
-        if done % size == 0:
-            if waiting:
-                features, targets, embedding, about = zip(*waiting, strict=True)
-                rows = (np.stack(features), np.stack(targets).astype(np.float16), np.stack(embedding), np.array(about))
-                store.write_shard(folder, names[number], store.Rows(*rows))
-                each = 1e3 * (time.monotonic() - begun) / done
-                print(f"{row.scenes}: {names[number]}, {each:.0f} ms a scene", flush=True)
-            waiting, number = [], number + 1
+    render_scenes(studio_of(row, asked), folder, range(asked.scenes // size), rows=size)
     return folder
-
-
-def _embedded(teacher: Teacher | None, scene: Scene) -> np.ndarray:
-    if teacher is None:
-        return np.full((STEPS, WIDTH), np.nan, dtype=np.float16)
-    return teacher.embed(scene.samples[None])[0, :STEPS].astype(np.float16)
 
 
 def material_of(row: Row, scenes: Path, asked: argparse.Namespace) -> Path:
-    """Return a folder of material with the row's parts: links to scenes, validation and, distilled, the head and music.
-
-    Of the music there is as much for each scene as in the shipped model's training.
-    """
+    """Return a folder of material with the row's parts and the labels that it knows."""
     folder: Path = asked.out / "material" / row.name
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {"training": scenes, "validation": asked.material / "validation"}
-    if row.distilled:
-        music = sorted((asked.material / "music").glob("*.npz"))
-        kept = music[: max(1, round(len(music) * asked.scenes / SHIPPED_SCENES))]
-        parts |= {HEAD: asked.material / HEAD, **{f"music/{path.name}": path for path in kept}}
-    for name, target in parts.items():
-        link = folder / name
-        link.parent.mkdir(exist_ok=True)
-        if not link.exists():
-            link.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()))
+    for name, source in (("training", scenes), ("validation", asked.material / "validation")):
+        for path in store.shards(source):
+            if not (folder / name / path.name).exists():
+                store.write_shard(folder / name, path.stem, known(row, store.read([path])))
+    if row.teachers:
+        ensemble = soft_labels.fit(asked.material, row.teachers)
+        for track in soft_labels.heard_tracks(asked.material):
+            if not (folder / "music" / f"{track.name}.npz").exists():
+                rows = soft_labels.labelled(asked.material, track, ensemble)
+                store.write_shard(folder / "music", track.name, known(row, rows))
     return folder
 
 
+def known(row: Row, rows: store.Rows) -> store.Rows:
+    """Return the rows with all their labels, or with the five families alone."""
+    if not row.families:
+        return rows
+    kept = [rows.labels.index(family) for family in FAMILY_IDS]
+    return replace(rows, targets=rows.targets[..., kept], labels=FAMILY_IDS)
+
+
 def solos(row: Row, asked: argparse.Namespace) -> Path:
-    """Write the row's scenes with exactly one family as recordings, with a manifest, for the report's recipe."""
+    """Write the row's scenes with exactly one family as recordings, with a manifest, for the recipe mfcc-cnn."""
     folder: Path = asked.out / "solos"
     manifest = folder / "manifest.csv"
     if manifest.exists():
         return manifest
     folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for seed, scene in drawn(studio_of(row, asked), row, asked.scenes):
-        targets = clip_targets(scene.targets[None].astype(np.float32))
+    studio, lines = studio_of(row, asked), []
+    for seed in range(asked.scenes):
+        scene = studio.draw(seed)
+        targets = clip_targets(scene.targets[None].astype(np.float32))[:, : len(FAMILY_IDS)]
         if metrics.single(targets)[0]:
             name = f"{seed:06d}.flac"
             soundfile.write(folder / name, np.clip(scene.samples, -1, 1), SAMPLE_RATE)
-            lines.append([name, LABELS[int(targets[0].argmax())]])
+            lines.append([name, FAMILY_IDS[int(targets[0].argmax())]])
     with manifest.open("w", newline="") as file:
         csv.writer(file).writerows([["path", "family"], *lines])
     print(f"report: {len(lines)} scenes with one family", flush=True)
@@ -198,7 +165,9 @@ def trained(row: Row, seed: int, asked: argparse.Namespace) -> Path:
             dataset.build(manifest, built, dataset.BuildSettings(pitch=pitch, test=0.0, validation=0.1, per_class=0))
         train(built, recipe="mfcc-cnn", out=out, resume=True, seed=seed, watcher=Quiet())
         return out
-    settings = {"epochs": asked.epochs, "steps_per_epoch": asked.steps}
+    settings: dict[str, Any] = {"epochs": asked.epochs, "steps_per_epoch": asked.steps}
+    if row.based:
+        settings |= {"start_from": str(asked.base), "hidden": SETTINGS["hidden"]}
     material = material_of(row, render(row, asked), asked)
     train(material, recipe="default", out=out, resume=True, seed=seed, watcher=Quiet(), **settings)
     return out
@@ -224,11 +193,12 @@ def scored(row: Row, seed: int, asked: argparse.Namespace, tasks: Tasks) -> dict
 
 
 def on_scenes(model: Path, material: Path) -> float:
-    """Return the mean average precision on the scenes of held-out sources."""
+    """Return the mean average precision of the five families on the scenes of held-out sources."""
     network, rows = model_folder.Network(model_folder.read(model)), store.read(store.shards(material / "validation"))
     parts = np.array_split(rows.features, -(-len(rows) // 32))
     scores = np.concatenate([network.scores(part.astype(np.float32)) for part in parts])
-    return float(np.mean(metrics.average_precision(clip_targets(rows.targets.astype(np.float32)), scores)))
+    targets = clip_targets(rows.targets.astype(np.float32))[:, : len(FAMILY_IDS)]
+    return float(np.nanmean(metrics.average_precision(targets, scores[:, : len(FAMILY_IDS)])))
 
 
 def done(out: Path) -> dict[str, list[dict[str, float]]]:
@@ -256,17 +226,22 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("material", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--teacher", type=Path, help="folder of the teacher's weights; needed for distillation")
+    parser.add_argument(
+        "--from", dest="base", type=Path, help="model to begin as; needed for the rows base and families"
+    )
     parser.add_argument("--font", type=Path, action="append", default=[], help="a soundfont; repeat for more")
     parser.add_argument("--rows", nargs="*", choices=[row.name for row in ROWS], default=[row.name for row in ROWS])
     parser.add_argument("--scenes", type=int, default=3072)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--small", action="store_true", help=f"as {SMALL}")
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
-    if asked.teacher is None and "distillation" in asked.rows:
-        parser.error("the row distillation needs --teacher")
+    if asked.small:
+        vars(asked).update(SMALL)
+    if asked.base is None and any(row.based for row in ROWS if row.name in asked.rows):
+        parser.error("the rows base and families need --from")
     tasks = Tasks.of(asked.data, "development")
     for seed in range(asked.seeds):
         for row in (row for row in ROWS if row.name in asked.rows):
@@ -282,7 +257,7 @@ def main() -> None:
             peer="the row above",
             packages=("keras", "tensorflow"),
             remarks=f"{asked.scenes} scenes a row, {crops:,} crops; the mean over seeds and its range. Development half of "
-            "real/; shares from 0 to 1. Validation scenes are of held-out sources and hold all that `others` has.",
+            "real/; shares from 0 to 1. Validation scenes are of held-out sources.",
         )
 
 

@@ -18,13 +18,13 @@ from whoplays.training import heads
 from whoplays.training import material as store
 from whoplays.training.adapt import BACKGROUND, write_background
 
+from .labels import LABELS, TREE
 
-def is_free(about: str) -> bool:
-    """Return whether a scene holds none but the first five families, bass, noise and silence."""
-    if about.startswith(("single", "noise")):
-        return "/other/" not in about and "voice" not in about
-    roles = about.split(":")[0].split("+")
-    return set(roles) <= {"brass", "drums", "guitar", "piano", "strings", "bass", "silence"}
+
+def is_free(targets: np.ndarray) -> np.ndarray:
+    """Return which scenes (n,) hold none but the five families, bass, noise and silence, from targets over time."""
+    others = [i for i, label in enumerate(LABELS) if TREE.family_of(label) not in (*TREE.defaults, "bass")]
+    return np.asarray((targets[..., others] == 0).all(axis=(1, 2)))
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     per_shard = -(-asked.scenes // len(shards))
     for path in shards:
         rows = store.read([path])
-        free = [i for i, about in enumerate(rows.about) if is_free(str(about))][:per_shard]
+        free = np.flatnonzero(is_free(rows.targets))[:per_shard]
         found += [hidden.mean(axis=1) for hidden in body.hidden(rows.features[free].astype(np.float32))]
     hidden = np.concatenate(found)[: asked.scenes]
     write_background(asked.model, hidden)

@@ -1,66 +1,57 @@
 #!/bin/sh
-# Rebuild the model that ships, from recorded notes, Debian packages and a teacher's weights.
+# Rebuild the model that ships, from recorded notes, Debian packages, listed music, teachers' weights and the model before.
 #
-#   recipe/rebuild.sh DATA TEACHER MATERIAL [small]
+#   recipe/rebuild.sh DATA PEERS CLASSES CLONES BASE MATERIAL [small]
 #
-# DATA: a folder of training material with manifest.csv. TEACHER: the folder of mn04's weights. MATERIAL: a folder that
-# may grow to 6 GB. Every step skips what is there, so the script can be stopped and run again. On two cores: rendering
-# takes about an hour and a half, cutting the music 10 minutes, training two hours; 6 GB of memory.
-# With `small` it goes through every step with as little as will do, to show that they fit together: 1 GB, a model that hears
-# next to nothing.
-# Needs: pip install -e '.[train]' mido pyfluidsynth scipy torch safetensors; apt-get install fluidsynth unzip.
+# DATA: a folder of training material with manifest.csv, music.csv, midi/, real/ and songs/. PEERS: the folders of the four
+# teachers (recipe/teachers). CLASSES: AudioSet's class_labels_indices.csv. CLONES: bare clones of the repositories that
+# music.csv names, OWNER/NAME. BASE: the model folder to begin as; default@3 made default@4. MATERIAL: a folder that may grow
+# to 15 GB (an estimate). Every step skips what is there, so the script can be stopped and run again.
+# On two cores default@4 took an hour to render, another hour to label (both shared the machine), and 38 minutes to train at
+# 0.75 s a step (measured); memory under 6 GB is an estimate. A GPU that TensorFlow sees is used for training.
+# With `small` it goes through every step with as little as will do, to show that they fit together: a model that is of no use.
+# Needs: pip install -e '.[train,render,distil]'; apt-get install fluidsynth.
 set -eu
-data=$(realpath "$1") teacher=$(realpath "$2") material=$(realpath -m "$3")
-validation=3 half=45 scenes=90 epochs=121 restart=61 steps=150
-[ "${4:-}" = small ] && validation=1 half=1 scenes=2 epochs=4 restart=3 steps=10
-here=$(dirname "$(dirname "$(realpath "$0")")")
-fonts=$material/packages/usr/share/sounds
-game_music="0ad-data asc-music boswars-data colobot-common-sounds cube2-data drascula-music endless-sky-data extremetuxracer-data
-  fillets-ng-data flare-game freedroidrpg-data freeorion-data fretsonfire-songs-muldjord fretsonfire-songs-sectoid
-  frozen-bubble-data hedgewars-data hyperrogue-music lincity-ng-data lordsawar-data lugaru-data marsshooter-data
-  megaglest-data naev-data pushover-data scorched3d-data singularity-music starfighter-data supertuxkart-data
-  torus-trooper-data tuxmath-data unknown-horizons warzone2100-music wesnoth-1.16-music widelands-data"
-soundfonts="fluid-soundfont-gm musescore-general-soundfont csound-soundfont timgm6mb-soundfont"
-[ "${4:-}" = small ] && game_music="pushover-data tuxmath-data"
-
-mkdir -p "$material/packages"
-cd "$material/packages"
-for package in $soundfonts $game_music; do
-    [ -e "$package.done" ] && continue
-    apt-get download -qq "$package"
-    # sound alone: the rest of a game is not needed
-    dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x --wildcards '*.sf2' '*.sf3' '*.ogg' '*.mp3' '*.opus' '*.flac' '*.wav' '*/public.zip' || true
-    find . -name public.zip -exec unzip -q -o {} 'audio/music/*' -d 0ad-music ';' -delete # 0ad keeps its music in an archive
-    rm -f "$package"_*.deb
-    touch "$package.done"
-done
-
-cd "$here"
+data=$(realpath "$1") peers=$(realpath "$2") classes=$(realpath "$3") clones=$(realpath "$4") base=$(realpath "$5")
+material=$(realpath -m "$6")
+small=${7:-}
+cd "$(dirname "$(dirname "$(realpath "$0")")")"
 export OMP_NUM_THREADS=1
-[ -e "$material/notes/clips.json" ] || python -m recipe notes "$data" "$material"
-python -m recipe scenes "$data" "$material" --teacher "$teacher" --held-out --last $validation \
-    --font "$fonts/sf2/TimGM6mb.sf2"
-train_on="--font $fonts/sf2/FluidR3_GM.sf2 --font $fonts/sf3/MuseScore_General_Full.sf3 --font $fonts/sf2/sf_GMbank.sf2"
-# shellcheck disable=SC2086 # one word for each font
-python -m recipe scenes "$data" "$material" --teacher "$teacher" --first 0 --last $half $train_on &
-other=$!
-# shellcheck disable=SC2086
-python -m recipe scenes "$data" "$material" --teacher "$teacher" --first $half --last $scenes $train_on
-wait $other
-python -m recipe music "$material/packages" "$material" --teacher "$teacher"
-python -m recipe head "$material" "$teacher"
-unset OMP_NUM_THREADS
-training="--epochs $epochs --restart $restart --steps $steps"
-# Half the training, then the music is labelled by the teacher and this student together, then the other half.
-# shellcheck disable=SC2086
-python -m recipe.train "$material" "$material/model" $training --until $restart
-if [ ! -e "$material/labelled-twice" ]; then
-    OMP_NUM_THREADS=1 python -m recipe head "$material" "$teacher" --student "$material/model"
-    touch "$material/labelled-twice"
+
+soundfonts="fluid-soundfont-gm musescore-general-soundfont csound-soundfont timgm6mb-soundfont"
+guitars="fretsonfire-songs-muldjord fretsonfire-songs-sectoid"
+games="0ad-data asc-music boswars-data colobot-common-sounds cube2-data drascula-music endless-sky-data extremetuxracer-data
+  fillets-ng-data flare-game freedroidrpg-data freeorion-data frozen-bubble-data hedgewars-data hyperrogue-music
+  lincity-ng-data lordsawar-data lugaru-data marsshooter-data megaglest-data naev-data pushover-data scorched3d-data
+  singularity-music starfighter-data supertuxkart-data torus-trooper-data tuxmath-data unknown-horizons warzone2100-music
+  wesnoth-1.16-music"
+validation="--last 3" training="--last 41" music="" label="" steps=""
+if [ "$small" = small ]; then
+    games="pushover-data" guitars="fretsonfire-songs-sectoid"
+    validation="--last 1 --rows 16" training="--last 2 --rows 16" music="--at-most 3" label="--scenes 8 --recordings 20"
+    steps="--epochs 2 --steps 4"
 fi
+
+[ -e "$material/notes/clips.json" ] || python -m recipe notes "$data" "$material"
+fetch="" # shellcheck disable=SC2086 # one word for each option, here and below
+for package in $soundfonts $guitars $games; do fetch="$fetch --game $package"; done
 # shellcheck disable=SC2086
-python -m recipe.train "$material" "$material/model" $training
-python -m recipe.calibrate "$material/model" "$data" "$material"
+python -m recipe music "$data" "$material" --repositories "$clones" $fetch $music
+packages=$material/packages
+held_out="--font $packages/timgm6mb-soundfont/usr/share/sounds/sf2/TimGM6mb.sf2"
+fonts="--font $packages/fluid-soundfont-gm/usr/share/sounds/sf2/FluidR3_GM.sf2
+  --font $packages/musescore-general-soundfont/usr/share/sounds/sf3/MuseScore_General_Full.sf3
+  --font $packages/csound-soundfont/usr/share/sounds/sf2/sf_GMbank.sf2"
+# shellcheck disable=SC2086
+python -m recipe scenes "$data" "$material" --held-out $validation $held_out
+# shellcheck disable=SC2086
+python -m recipe scenes "$data" "$material" $training $fonts
+# shellcheck disable=SC2086
+python -m recipe label "$data" "$material" "$peers" --classes "$classes" --model "$base" $held_out $label
+unset OMP_NUM_THREADS
+# shellcheck disable=SC2086
+python -m recipe.train "$material" "$material/model" --from "$base" $steps
+python -m recipe.decide "$material/model" "$data" "$material" --keep
 python -m recipe.background "$material/model" "$material"
-python -m bench recognition "$data" "$material/model"
-echo "The model is in $material/model; swap it in when its table is better, with a card, and run tests/test_default_model.py."
+[ "$small" = small ] || python -m bench recognition "$data" "$material/model"
+echo "The model is in $material/model; swap it in when its table is better, with a card that lists $material/clips/credits.md."

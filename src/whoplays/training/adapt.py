@@ -220,7 +220,7 @@ class _Learner:
         rng = np.random.default_rng(self._seed)
         n, frames, bands = rows.features.shape
         over_time = np.zeros((n, frames // FRAMES_PER_STEP, rows.targets.shape[1]), dtype=np.float32)
-        plain = Examples(rows.features, rows.targets, over_time, np.zeros((n, 0, 0), dtype=np.float32))
+        plain = Examples(rows.features, rows.targets, over_time)
         parts = [(self._pooled(rows.features), rows.targets, np.arange(n), np.full(n, -1))]
         for _ in range(VARIANTS):
             drawn = augment.draw(rng, n, frames=frames, bands=bands, mix=0.5 if n > 2 else 0.0)

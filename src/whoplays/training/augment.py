@@ -23,14 +23,12 @@ class Examples:
     """Crops to train on.
 
     features: (n, frames, bands) natural logarithm of mel power. clip: (n, labels) for the whole crop; steps:
-    (n, frames / 16, labels) over time: 0 to 1, NaN unknown. embedding: (n, frames / 64, width) of a teacher, NaN where
-    there is none.
+    (n, frames / 16, labels) over time: 0 to 1, NaN unknown.
     """
 
     features: Array
     clip: Array
     steps: Array
-    embedding: Array
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,9 @@ def _spans(rng: np.random.Generator, n: int, size: int, *, longest: int) -> NDAr
 
 
 def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Examples:
-    """Return the examples as `parameters` say. log_offset: the features' own, below which there is nothing to hear.
-
-    Where something was mixed in, the teacher's embedding no longer holds and becomes NaN.
-    """
+    """Return the examples as `parameters` say. log_offset: the features' own, below which there is nothing to hear."""
     power = np.maximum(np.exp(examples.features) - np.float32(log_offset), 0)
-    clip, steps, embedding = examples.clip.copy(), examples.steps.copy(), examples.embedding.copy()
+    clip, steps = examples.clip.copy(), examples.steps.copy()
     mixed = np.flatnonzero(parameters.partner >= 0)
     if mixed.size:
         others = parameters.partner[mixed]
@@ -102,7 +97,6 @@ def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Example
         power[mixed] = power[mixed] + factor[:, None, None] * power[others]
         clip[mixed] = either(examples.clip[mixed], examples.clip[others])
         steps[mixed] = either(examples.steps[mixed], examples.steps[others])
-        embedding[mixed] = np.nan
     for row in np.flatnonzero(parameters.shift):
         power[row] = _shifted(power[row], int(parameters.shift[row]))
     tone = np.exp(parameters.tilt + parameters.gain_db[:, None] * np.float32(np.log(10) / 10))
@@ -112,7 +106,7 @@ def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Example
     for i, ((t0, t1), (b0, b1)) in enumerate(zip(parameters.hidden_frames, parameters.hidden_bands, strict=True)):
         power[i, t0:t1] = 0
         power[i, :, b0:b1] = 0
-    return Examples(np.log(power + np.float32(log_offset)), clip, steps, embedding)
+    return Examples(np.log(power + np.float32(log_offset)), clip, steps)
 
 
 def either(a: Array, b: Array) -> Array:

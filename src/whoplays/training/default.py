@@ -1,8 +1,8 @@
 """The recipe `default`: the network that ships, on crops that are mixed anew for every step.
 
 It trains on a data set that `whoplays dataset build --features logmel` made, or on a folder of rendered material
-(recipe/ in a checkout), where a teacher's embedding is matched besides. An epoch is a number of steps, not a pass through
-the rows: no two crops are alike.
+(recipe/ in a checkout), whose targets may be soft: probabilities that teachers gave. An epoch is a number of steps, not a
+pass through the rows: no two crops are alike.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ..model.pooling import sigmoid
 from ..storage.address import Place, place
 from ..storage.files import only_writer
 from ..taxonomy.tree import Tree
-from . import augment, calibrate, checkpoint, export, together
+from . import augment, calibrate, checkpoint, export, together, warmstart
 from .augment import FRAMES_PER_STEP, Examples
 from .checkpoint import Checkpoint
 from .default_settings import DefaultSettings
 from .history import History, Row
-from .losses import masked_crossentropy, masked_distance
+from .losses import masked_crossentropy
 from .pools import MaterialPool, Pool, open_pools, training_shards
 from .steps import MeanOfSteps
 from .together import Alone, Exchange, check_progress, of_first, total
@@ -147,16 +147,27 @@ class _Run:
         self.crop_steps -= self.crop_steps % 4
         wanted = -(-self.rows // settings.batch_size)
         self.steps = settings.steps_per_epoch or min(200, max(20, wanted))
+        self.base = warmstart.read(Path(settings.start_from)) if settings.start_from else None
+        if self.base is not None and self.base.features != training.settings:
+            raise UsageError(
+                f"{settings.start_from}: reads other features than the material has; start from another model"
+            )
         self.history = History()
         self.stopped = "epochs"
 
     def _measured(self) -> tuple[Array, Array]:
         """Return mean and variance of each band over some crops. Resumed runs take those of their checkpoint."""
-        sample = _crops(self.training, np.random.default_rng(self.settings.seed), 512, self.crop_steps).features
+        if self.base is not None:
+            return self.base.mean, self.base.variance
+        sample = self._sample()
         mean, variance = sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)
         return of_first(self.exchange, mean).astype(np.float32), of_first(self.exchange, variance).astype(np.float32)
 
-    def _build(self, mean: Array, variance: Array) -> None:
+    def _sample(self) -> Array:
+        """Return features (512, frames, bands) of some crops for training."""
+        return _crops(self.training, np.random.default_rng(self.settings.seed), 512, self.crop_steps).features
+
+    def _build(self, mean: Array, variance: Array, *, resumed: bool) -> None:
         from .framework import load_keras
         from .networks import default_network, drop_apart
 
@@ -171,9 +182,10 @@ class _Run:
             filters=settings.filters,
             blocks=settings.blocks,
             hidden=settings.hidden,
-            embedding=self.training.embedding,
             seed=settings.seed,
         )
+        if self.base is not None and not resumed:
+            warmstart.transfer(model, self.base, self.training.labels, self._sample())
         drop_apart(model, self.exchange.rank)
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
@@ -182,10 +194,9 @@ class _Run:
             ema_momentum=settings.ema,
             clipnorm=2.0,
         )
-        losses: dict[str, Any] = {"logits": masked_crossentropy, "frame_logits": masked_crossentropy}
+        loss = masked_crossentropy([settings.label_weights.get(label.id, 1.0) for label in self.training.labels])
+        losses: dict[str, Any] = {"logits": loss, "frame_logits": loss}
         weights = {"logits": 1.0, "frame_logits": settings.over_time}
-        if self.training.embedding:
-            losses["embedding"], weights["embedding"] = masked_distance, settings.teacher
         self.model, self.optimizer = model, optimizer
         if self.exchange.workers > 1:
             learner = together.Learner(model, optimizer, self.exchange, losses, weights)
@@ -207,18 +218,15 @@ class _Run:
             for k, v in asdict(self.settings).items()
             if k not in ("epochs", "name", "version", "steps_per_epoch", "learning_rate", "restart")
         }
-        return {
-            "recipe": "default",
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in told.items()},
-            "embedding": self.training.embedding,
-        }
+        told |= {"label_weights": dict(self.settings.label_weights), "start_from": self.base.id if self.base else ""}
+        return {"recipe": "default", **{k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}}
 
     def begin(self, resume: bool) -> None:
         """Start, or go on from the folder's checkpoint. Raises `UsageError` when the folder holds something else."""
         check_folder(self.folder, resume)
         found = checkpoint.read(self.folder)
         check_progress(self.exchange, len(found.facts["history"]) if found else 0)
-        self._build(*(found.groups["bands"] if found else self._measured()))
+        self._build(*(found.groups["bands"] if found else self._measured()), resumed=found is not None)
         if found is not None:
             if differs := checkpoint.difference(self._identity, found.identity):
                 raise UsageError(f"{self.folder}: holds another run ({differs}); name another folder, or remove it")
@@ -306,10 +314,7 @@ class _Run:
         return augment.apply(examples, parameters, log_offset=self.training.settings.log_offset)
 
     def _targets(self, examples: Examples) -> dict[str, Array]:
-        targets = {"logits": examples.clip, "frame_logits": examples.steps}
-        if self.training.embedding:
-            targets["embedding"] = examples.embedding
-        return targets
+        return {"logits": examples.clip, "frame_logits": examples.steps}
 
     def judge(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, dict[str, Array]]:
         """Return what the network makes of validation crops, half of them mixed, not otherwise changed.
@@ -417,7 +422,7 @@ class _AveragedWeights:
 
 
 def _crops(pool: Pool, rng: np.random.Generator, n: int, steps: int) -> Examples:
-    rows = rng.integers(len(pool), size=n)
+    rows = pool.draw(rng, n)
     starts = rng.integers(pool.frames // FRAMES_PER_STEP - steps + 1, size=n)
     return pool.crops(rows, starts, steps)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,8 +18,9 @@ class DefaultSettings:
     epochs: of `steps_per_epoch` steps (0: as many as rows need, at most 200) of `batch_size` crops of `crop_steps` x 0.32 s.
     learning_rate: the highest, reached in the first epoch, then lowered along half a cosine. restart: the epoch after
     which it starts again, at half that height (Loshchilov 2017; 0: never). ema: how slowly the averaged weights, which are
-    what is judged and shipped, follow. mix: share of crops mixed with another. teacher, over_time: weights of the
-    teacher's and of the step-by-step loss beside the recording's.
+    what is judged and shipped, follow. mix: share of crops mixed with another. over_time: weight of the step-by-step loss
+    beside the recording's. label_weights: how much a label counts in both, by its id; 1 where it is not named.
+    start_from: a model folder whose network this one begins as (see `warmstart`); "" for none.
     """
 
     epochs: int = 30
@@ -30,8 +32,9 @@ class DefaultSettings:
     weight_decay: float = 1e-2
     ema: float = 0.997
     mix: float = 0.5
-    teacher: float = 0.5
     over_time: float = 0.5
+    label_weights: Mapping[str, float] = field(default_factory=dict)
+    start_from: str = ""
     filters: tuple[int, ...] = (16, 32, 64, 128)
     blocks: tuple[int, ...] = (0, 1, 2, 2)
     hidden: int = 256

@@ -122,6 +122,13 @@ def put_on(body: bytes, head: Head) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def initializers(network: bytes) -> tuple[list[Any], dict[str, Array]]:
+    """Return the nodes of an ONNX network in order, and its constants by name."""
+    onnx = _onnx()
+    graph = onnx.load_model_from_string(network).graph
+    return list(graph.node), {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
 def _onnx() -> Any:
     try:
         import onnx

@@ -1,28 +1,35 @@
-"""The default recipe's losses: unknown targets (NaN) count neither way."""
+"""The default recipe's loss: unknown targets (NaN) count neither way."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from .framework import load_keras
 
 
-def masked_crossentropy(targets: Any, logits: Any) -> Any:
-    """Return the mean binary cross-entropy of the known targets (NaN is unknown; between 0 and 1 is a chance)."""
-    ops = load_keras().ops
-    known = ops.equal(targets, targets)
-    truth = ops.where(known, targets, ops.zeros_like(targets))
-    each = ops.maximum(logits, 0) - logits * truth + ops.log1p(ops.exp(-ops.absolute(logits)))
-    weight = ops.cast(known, logits.dtype)
-    return ops.sum(each * weight) / ops.maximum(ops.sum(weight), 1.0)
+def masked_crossentropy(weights: Any = 1.0) -> Callable[[Any, Any], Any]:
+    """Return a loss of (targets, logits): the mean binary cross-entropy of the known targets.
 
+    Parameters
+    ----------
+    weights : float or sequence of float, shape (labels,)
+        How much each label counts in the mean.
 
-def masked_distance(targets: Any, embedding: Any) -> Any:
-    """Return the mean squared distance to a teacher's embedding, averaged over as many steps as its targets are."""
-    ops = load_keras().ops
-    steps, width = targets.shape[1], targets.shape[2]
-    pooled = ops.mean(ops.reshape(embedding, (-1, steps, 4, width)), axis=2)
-    known = ops.equal(targets, targets)
-    truth = ops.where(known, targets, ops.zeros_like(targets))
-    weight = ops.cast(known, embedding.dtype)
-    return ops.sum(ops.square(pooled - truth) * weight) / ops.maximum(ops.sum(weight), 1.0)
+    Returns
+    -------
+    callable
+        Targets (..., labels) may lie between 0 and 1: a probability; NaN is unknown.
+    """
+    ops, weights = load_keras().ops, np.asarray(weights, dtype=np.float32)
+
+    def loss(targets: Any, logits: Any) -> Any:
+        known = ops.equal(targets, targets)
+        truth = ops.where(known, targets, ops.zeros_like(targets))
+        each = ops.maximum(logits, 0) - logits * truth + ops.log1p(ops.exp(-ops.absolute(logits)))
+        weight = ops.cast(known, logits.dtype) * weights
+        return ops.sum(each * weight) / ops.maximum(ops.sum(weight), 1.0)
+
+    return loss

@@ -1,19 +1,19 @@
-"""Rows of material on disk: log-mel, targets over time, and a teacher's embedding where there is one.
+"""Rows of material on disk: log-mel and targets over time, hard ones of made-up scenes or soft ones of music.
 
-A store is a folder of shards, each written whole or not at all, so that rendering can be stopped, resumed and read while
-it goes on. A shard is one .npz of equally long arrays:
+A store is a folder of shards, each written whole or not at all, so that it can be read while it is still being made. A
+shard is one .npz:
 
-    features  (rows, 512, 64) float16   log-mel of `features.LOGMEL`, 10.24 s
-    targets   (rows, 32, 5)   float16   1 heard, 0 absent, NaN unknown, for each step of 0.32 s
-    teacher   (rows, 32, 384) float16   the teacher's embedding over time
-    about     (rows,)         str
+    features  (rows, 512, 64) float16      log-mel of `features.LOGMEL`, 10.24 s
+    targets   (rows, 32, labels) float16   for each step of 0.32 s the probability that the label plays, NaN unknown
+    weight    (rows,) float32              how often a row is drawn, relative to the others of its folder
+    about     (rows,) str                  what the row is
+    labels    (labels,) str                ids of the targets' columns
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +24,19 @@ from ..storage.files import write_atomically
 Array = NDArray[np.float32]
 Half = NDArray[np.float16]
 FRAMES_PER_STEP = 16
-HEAD = "head.npz"
+#: Steps whose mean says how likely a label is in a whole clip of soft targets.
+SOFT_STEPS = 4
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Equally long arrays of material; see the module's text."""
+    """Equally long arrays of material, and the labels of the targets; see the module's text."""
 
     features: Half
     targets: Half
-    teacher: Half
+    weight: Array
     about: NDArray[np.str_]
+    labels: tuple[str, ...]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -44,13 +46,8 @@ class Rows:
 def write_shard(folder: Path, name: str, rows: Rows) -> None:
     """Write `rows` as the shard `name`."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        folder / f"{name}.npz",
-        lambda file: np.savez(
-            file, features=rows.features, targets=rows.targets, teacher=rows.teacher, about=rows.about
-        ),
-        durable=False,
-    )
+    arrays = {**vars(rows), "labels": np.array(rows.labels)}
+    write_atomically(folder / f"{name}.npz", lambda file: np.savez(file, **arrays), durable=False)
 
 
 def shards(folder: Path) -> list[Path]:
@@ -59,50 +56,53 @@ def shards(folder: Path) -> list[Path]:
 
 
 def read(paths: list[Path]) -> Rows:
-    """Read shards into memory, one after the other. Raises `RenderError` when there is none."""
+    """Read shards into memory, one after the other.
+
+    Raises
+    ------
+    RenderError
+        When there is none, one lacks an array, or their labels differ.
+    """
     if not paths:
         raise RenderError("no shard of material was found; render some first")
-    loaded = [np.load(path, allow_pickle=False) for path in paths]
+    parts = []
+    for path in paths:
+        with np.load(path, allow_pickle=False) as shard:
+            if missing := {"features", "targets", "weight", "about", "labels"} - set(shard.files):
+                raise RenderError(f"{path}: has no {', '.join(sorted(missing))}; remove it and make it anew")
+            labels = tuple(str(label) for label in shard["labels"])
+            parts.append(Rows(shard["features"], shard["targets"], shard["weight"], shard["about"], labels))
+        if labels != parts[0].labels:
+            raise RenderError(f"{path}: has other labels than {paths[0]}; remove one of them and make it anew")
     return Rows(
-        *(np.concatenate([shard[name] for shard in loaded]) for name in ("features", "targets", "teacher", "about"))
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.targets for part in parts]),
+        np.concatenate([part.weight for part in parts]),
+        np.concatenate([part.about for part in parts]),
+        parts[0].labels,
     )
 
 
 def clip_targets(steps: Array) -> Array:
-    """Return what holds for whole clips (n, labels) from targets over time (n, steps, labels): heard at some time."""
-    known = np.where(np.isnan(steps), 0, steps).max(axis=1)
-    return np.where((known < 1) & np.isnan(steps).any(axis=1), np.float32(np.nan), known).astype(np.float32)
+    """Return what holds for whole clips.
 
+    Parameters
+    ----------
+    steps : ndarray, shape (n, steps, labels)
+        Targets over time, NaN where unknown.
 
-@dataclass(frozen=True)
-class Head:
-    """Logistic regressions on standardised embeddings: logits = (x - mean) / deviation @ weights + bias.
-
-    scale, offset: (labels,), turn the head's logits plus a share of the teacher's own into calibrated ones.
+    Returns
+    -------
+    ndarray, shape (n, labels)
+        Of hard targets (0 and 1) the maximum, NaN where it may be higher than what is known. Of soft ones the mean of the
+        four greatest that are known, since the greatest of many guesses is too high; NaN where none is known.
     """
-
-    mean: Array
-    deviation: Array
-    weights: Array
-    bias: Array
-    scale: Array
-    offset: Array
-
-    def logits(self, embedding: Array) -> Array:
-        """Return the head's own logits (..., labels) for embeddings (..., 384)."""
-        standard = (np.asarray(embedding, np.float32) - self.mean) / self.deviation
-        return (standard @ self.weights + self.bias).astype(np.float32)
-
-    def write(self, folder: Path) -> None:
-        """Write the head into a folder of material."""
-        write_atomically(folder / HEAD, lambda file: np.savez(file, **vars(self)))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read the head of a folder of material. Raises `RenderError` when there is none."""
-        try:
-            with np.load(folder / HEAD, allow_pickle=False) as file:
-                return cls(**{name: file[name] for name in cls.__dataclass_fields__})
-        except FileNotFoundError:
-            command = f"python -m recipe head {folder} TEACHER"
-            raise RenderError(f"{folder} has no {HEAD}; in a checkout of whoplays this makes it: {command}") from None
+    unknown = np.isnan(steps)
+    known = np.where(unknown, np.float32(-1), steps)
+    hard = np.where((known.max(axis=1) < 1) & unknown.any(axis=1), np.float32(np.nan), known.max(axis=1))
+    greatest = np.sort(known, axis=1)[:, -SOFT_STEPS:]
+    counted = greatest >= 0
+    number = np.where(counted.any(axis=1), counted.sum(axis=1), np.nan)
+    mean = np.where(counted, greatest, 0).sum(axis=1) / number
+    soft = ((known > 0) & (known < 1)).any(axis=1)
+    return np.where(soft, mean, hard).astype(np.float32)

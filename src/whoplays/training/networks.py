@@ -119,16 +119,14 @@ def default_network(
     filters: tuple[int, ...] = (16, 32, 64, 128),
     blocks: tuple[int, ...] = (0, 1, 2, 2),
     hidden: int = 256,
-    embedding: int = 0,
     dropout: float = 0.2,
     seed: int = 0,
 ) -> Any:
     """Return the network that ships: log-mel (batch, frames, bands), any number of frames -> logits, over time and in all.
 
     Outputs, by name: "logits" (batch, n_labels); "frame_logits" (batch, steps, n_labels), a step for every 16 frames, and
-    "attention", their log weights in "logits", of the same shape;
-    with `embedding`, also "embedding" (batch, steps, embedding), which training matches to a teacher's and which is
-    left out of what ships. mean, variance: (bands,) of the features, taken out first. seed: of dropout.
+    "attention", their log weights in "logits", of the same shape. mean, variance: (bands,) of the features, taken out
+    first. seed: of dropout.
 
     Each entry of `filters` halves time and frequency by a 3 x 3 convolution with stride 2, and is followed by `blocks`
     residual blocks (He 2015). Dense convolutions: they train twenty times faster than depthwise ones on a processor.
@@ -157,7 +155,4 @@ def default_network(
     attention = layers.Dense(n_labels, name="attention")(x)
     weights = layers.Softmax(axis=1)(attention)
     logits = layers.Identity(name="logits")(ops.sum(weights * over_time, axis=1))
-    outputs = {"logits": logits, "frame_logits": over_time, "attention": attention}
-    if embedding:
-        outputs["embedding"] = layers.Dense(embedding, name="embedding")(x)
-    return keras.Model(features, outputs, name="default")
+    return keras.Model(features, {"logits": logits, "frame_logits": over_time, "attention": attention}, name="default")

@@ -17,26 +17,25 @@ from ..taxonomy.catalogue import catalogue
 from ..taxonomy.tree import Label
 from . import material as store
 from .augment import FRAMES_PER_STEP, Examples
-from .material import HEAD, Head, clip_targets
+from .material import clip_targets
 
 Array = NDArray[np.float32]
 
 #: The folders of material that are trained on.
 MUSIC_TOO = ("training", "music")
 
-#: Steps whose embeddings are averaged before they are compared with a teacher's: 1.28 s.
-STEPS_PER_EMBEDDING = 4
-
 
 class Pool(Protocol):
-    """Rows that crops are drawn from. frames: of a row. embedding: width of the teacher's, 0 without one."""
+    """Rows that crops are drawn from. frames: of a row."""
 
     labels: tuple[Label, ...]
     settings: FeatureSettings
     frames: int
-    embedding: int
 
     def __len__(self) -> int: ...
+
+    def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+        """Return the numbers of `n` rows, drawn with replacement."""
 
     def crops(self, rows: NDArray[np.int64], starts: NDArray[np.int64], steps: int) -> Examples:
         """Return crops of `steps` steps, each from its own step `starts` of its row."""
@@ -67,8 +66,6 @@ def _is_material(source: Path) -> bool:
 class DatasetPool:
     """The rows of one split of a built log-mel data set; labels hold for whole rows, when they are heard is unknown."""
 
-    embedding = 0
-
     def __init__(self, dataset: Dataset, split: str, *, part: tuple[int, int] = (0, 1)) -> None:
         """Open a split. Raises `DatasetError` for features that the recipe cannot train on."""
         if dataset.settings.kind != "logmel" or dataset.settings.steps is not None:
@@ -83,6 +80,10 @@ class DatasetPool:
     def __len__(self) -> int:
         return len(self._split)
 
+    def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+        """Return the numbers of `n` rows, each as likely as any."""
+        return rng.integers(len(self), size=n)
+
     def crops(self, rows: NDArray[np.int64], starts: NDArray[np.int64], steps: int) -> Examples:
         """Return crops; a row's label is taken to hold for any part of it, but not for every moment."""
         frames = steps * FRAMES_PER_STEP
@@ -90,13 +91,14 @@ class DatasetPool:
         features = np.stack([row[at * FRAMES_PER_STEP :][:frames] for row, at in zip(whole, starts, strict=True)])
         clip = self._split.targets[rows]
         over_time = np.repeat(np.where(clip == 0, clip, np.nan)[:, None], steps, axis=1)
-        return Examples(features, clip, over_time.astype(np.float32), np.zeros((len(rows), 0, 0), np.float32))
+        return Examples(features, clip, over_time.astype(np.float32))
 
 
 class MaterialPool:
-    """Rendered scenes with labels over time, and music that a teacher has labelled softly.
+    """Rendered scenes with labels over time, and music that teachers have labelled softly.
 
-    All of it is kept in memory, in half precision: 92 KB a row. `refresh` takes in shards written since.
+    Each folder gives as many of the crops as any other, however many rows it has; within a folder rows are drawn by their
+    weights. All of it is kept in memory, in half precision: 68 KB a row. `refresh` takes in shards written since.
     """
 
     settings = LOGMEL
@@ -106,56 +108,55 @@ class MaterialPool:
         """Read the shards of some of its folders, or every n-th of them. Raises `DatasetError` when there is none."""
         self._part = part
         self._folders = tuple(material / name for name in folders)
-        self._head = Head.read(material) if (material / HEAD).exists() else None
         self._known: set[Path] = set()
         self._features: list[NDArray[np.float16]] = []
         self._targets: list[NDArray[np.float16]] = []
-        self._teacher: list[NDArray[np.float16]] = []
+        self._weights: list[Array] = []
+        self._folder: list[int] = []
+        self._ids: tuple[str, ...] = ()
         self.refresh()
         if not self._features:
             raise DatasetError(f"{material}: holds no rendered shard in {', '.join(folders)}; render some first")
-        self.labels = catalogue().labels_for(catalogue().defaults)
-        self.embedding = int(self._teacher[0].shape[-1]) if self._head is not None else 0
+        self.labels = catalogue().labels_for(self._ids)
 
     def refresh(self) -> None:
-        """Read the shards that are new since the last call."""
+        """Read the shards that are new since the last call. Raises `DatasetError` where labels differ."""
         number, workers = self._part
-        found = [path for folder in self._folders for path in store.shards(folder)][number::workers]
-        for path in (path for path in found if path not in self._known):
+        found = [(i, path) for i, folder in enumerate(self._folders) for path in store.shards(folder)][number::workers]
+        for i, path in ((i, path) for i, path in found if path not in self._known):
             rows = store.read([path])
+            self._ids = self._ids or rows.labels
+            if rows.labels != self._ids:
+                raise DatasetError(f"{path}: has other labels than the shards before it; remove it and make it anew")
             self._known.add(path)
             self._features.append(rows.features)
-            self._teacher.append(rows.teacher)
             self._targets.append(rows.targets)
+            self._weights.append(rows.weight)
+            self._folder.append(i)
         lengths = [len(part) for part in self._features]
         self._shard = np.repeat(np.arange(len(lengths)), lengths)
         self._row = np.concatenate([np.arange(n) for n in lengths]) if lengths else np.zeros(0, dtype=np.int64)
+        folder_of = np.repeat(self._folder, lengths)
+        weights = np.concatenate(self._weights) if lengths else np.zeros(0)
+        members = [np.flatnonzero((folder_of == i) & (weights > 0)) for i in range(len(self._folders))]
+        self._draws = [(rows, np.cumsum(weights[rows].astype(np.float64))) for rows in members if rows.size]
 
     def __len__(self) -> int:
         return len(self._row)
 
+    def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+        """Return the numbers of `n` rows: from each folder as many, within a folder by weight."""
+        parts = []
+        for (rows, summed), drawn in zip(self._draws, np.array_split(np.arange(n), len(self._draws)), strict=True):
+            parts.append(rows[np.searchsorted(summed, rng.random(drawn.size) * summed[-1], side="right")])
+        return rng.permutation(np.concatenate(parts))
+
     def crops(self, rows: NDArray[np.int64], starts: NDArray[np.int64], steps: int) -> Examples:
-        """Return crops with labels over time, and the teacher's embedding, standardised, every 1.28 s."""
-        features, over_time, teacher = [], [], []
+        """Return crops with labels over time."""
+        features, over_time = [], []
         for row, at in zip(rows, starts, strict=True):
             shard, i = self._shard[row], self._row[row]
-            span = slice(at, at + steps)
             features.append(self._features[shard][i, at * FRAMES_PER_STEP : (at + steps) * FRAMES_PER_STEP])
-            over_time.append(self._targets[shard][i, span])
-            teacher.append(self._teacher[shard][i, span])
-        steps_targets = np.stack(over_time).astype(np.float32)
-        return Examples(
-            np.stack(features).astype(np.float32),
-            clip_targets(steps_targets),
-            steps_targets,
-            self._standard(np.stack(teacher)),
-        )
-
-    def _standard(self, teacher: NDArray[np.float16]) -> Array:
-        if self._head is None:
-            return np.zeros((len(teacher), 0, 0), np.float32)
-        n, steps, width = teacher.shape
-        pooled = (
-            teacher.astype(np.float32).reshape(n, steps // STEPS_PER_EMBEDDING, STEPS_PER_EMBEDDING, width).mean(axis=2)
-        )
-        return np.asarray(np.clip((pooled - self._head.mean) / self._head.deviation, -5, 5))
+            over_time.append(self._targets[shard][i, at : at + steps])
+        targets = np.stack(over_time).astype(np.float32)
+        return Examples(np.stack(features).astype(np.float32), clip_targets(targets), targets)
