@@ -198,9 +198,9 @@ def test_the_default_recipe_trains_together(
     settings |= {"epochs": 3, "steps_per_epoch": 6, "crop_steps": 4, "mix": 0.0}
     out, told, one_at_a_time, build = tmp_path / "model", [Rows(), Rows()], threading.Lock(), default._Run._build
 
-    def build_alone(run: Any, *bands: Any) -> None:
+    def build_alone(run: Any, *bands: Any, resumed: bool) -> None:
         with one_at_a_time:  # threads share Keras' random numbers; processes do not
-            build(run, *bands)
+            build(run, *bands, resumed=resumed)
 
     monkeypatch.setattr(default._Run, "_build", build_alone)
 

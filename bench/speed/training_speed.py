@@ -126,7 +126,7 @@ def default_run(found: dataset.Dataset, folder: Path, steps: int) -> Any:
 def of_default(found: dataset.Dataset, folder: Path, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `default`: batch 64 of 5.12 s, AdamW with averaged weights."""
     run, peer, timed = default_run(found, folder / "a", steps), default_run(found, folder / "b", steps).model, Timed()
-    losses = {"logits": masked_crossentropy, "frame_logits": masked_crossentropy}
+    losses = {"logits": masked_crossentropy(), "frame_logits": masked_crossentropy()}
     peer.compile(keras.optimizers.AdamW(2e-3, clipnorm=2.0), losses)  # averaged weights break a second `fit` on JAX
     held = [(e.features, run._targets(e)) for e in run._batches(1)]
     x = np.concatenate([features for features, _ in held])

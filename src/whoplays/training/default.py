@@ -185,7 +185,8 @@ class _Run:
             seed=settings.seed,
         )
         if self.base is not None and not resumed:
-            warmstart.transfer(model, self.base, self.training.labels, self._sample())
+            sample = of_first(self.exchange, self._sample()).astype(np.float32)  # alike in all processes
+            warmstart.transfer(model, self.base, self.training.labels, sample)
         drop_apart(model, self.exchange.rank)
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
