@@ -1,0 +1,265 @@
+"""Edits that set one field in a recording's tags: which bytes of the file change, and to what. All others stay.
+
+A function for each kind of container takes an open file and returns edits, or raises `ValueError` in words for people.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, NamedTuple
+
+from . import id3
+
+_COPY_BYTES = 1 << 20
+
+
+class Edit(NamedTuple):
+    """Replace `length` bytes of the file from `at` on by `content`."""
+
+    at: int
+    length: int
+    content: bytes
+
+
+Edits = list[Edit]
+
+
+def edits(file: IO[bytes], field: str, text: str) -> Edits | None:
+    """Return the edits that set `field`, None for a container that is not known here. Raises `ValueError`."""
+    start = _bytes(file, 0, 16)
+    for magic, of in _CONTAINERS.items():
+        if start.startswith(magic) and (found := of(file, field, text)) is not None:
+            return found
+    prefix = id3.length(start)
+    after = _bytes(file, prefix, 4)
+    if after == b"fLaC":
+        return _flac(file, field, text, prefix)
+    if (
+        prefix
+        or after == b"TTA1"
+        or (len(after) == 4 and after[0] == 0xFF and after[1] & 0xE0 == 0xE0 and _is_mpeg(after))
+    ):
+        tag = _bytes(file, 0, prefix)
+        return [Edit(0, prefix, id3.with_field(tag, field, text) if tag else id3.new(field, text))]
+    return None
+
+
+def apply(source: IO[bytes], target: IO[bytes], changes: Sequence[Edit]) -> None:
+    """Copy a file with the edits applied."""
+    source.seek(0)
+    at = 0
+    for edit in sorted(changes):
+        _copy(source, target, edit.at - at)
+        target.write(edit.content)
+        at = source.seek(edit.at + edit.length)
+    _copy(source, target, None)
+
+
+def _copy(source: IO[bytes], target: IO[bytes], count: int | None) -> None:
+    while count is None or count > 0:
+        block = source.read(_COPY_BYTES if count is None else min(count, _COPY_BYTES))
+        if not block:
+            return
+        target.write(block)
+        count = None if count is None else count - len(block)
+
+
+def _bytes(file: IO[bytes], at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count)
+
+
+def _size(file: IO[bytes]) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def _is_mpeg(header: bytes) -> bool:
+    """Tell whether these are the first bytes of an MPEG audio frame; layer 0 would be ADTS AAC, which has no such tags."""
+    return header[1] & 0x06 != 0 and header[2] & 0xF0 != 0xF0 and header[2] & 0x0C != 0x0C
+
+
+# -- chunks: WAV, AIFF, DSDIFF
+
+
+def _chunks(number: str, name: bytes) -> Callable[[IO[bytes], str, str], Edits]:
+    """Return the function for files of chunks. number: struct's format of sizes; name: of a new chunk with an ID3 tag."""
+    width = struct.calcsize(number)
+
+    def found(file: IO[bytes], field: str, text: str) -> Edits:
+        whole = struct.unpack(number, _bytes(file, 4, width))[0]
+        end = 4 + width + whole
+        if end > _size(file):
+            raise ValueError("its header says that it is longer than the file")
+        at, old = 8 + width, None
+        while at + 4 + width <= end:
+            header = _bytes(file, at, 4 + width)
+            size = struct.unpack(number, header[4:])[0]
+            if at + len(header) + size > end:
+                raise ValueError("a chunk of it is longer than the file")
+            next_at = at + len(header) + size + size % 2
+            if header[:4] in (b"id3 ", b"ID3 "):
+                old = (at, min(next_at, end) - at, header[:4], _bytes(file, at + len(header), size))
+            at = next_at
+        place, length, chunk_name, tag = old or (min(at, end), 0, name, b"")
+        new = id3.with_field(tag, field, text) if tag else id3.new(field, text)
+        missing = b"" if old or at <= end else b"\0"  # of an odd last chunk
+        content = missing + chunk_name + struct.pack(number, len(new)) + new + bytes(len(new) % 2)
+        return [Edit(4, width, struct.pack(number, whole + len(content) - length)), Edit(place, length, content)]
+
+    return found
+
+
+def _dsf(file: IO[bytes], field: str, text: str) -> Edits:
+    """DSF: the tag is the end of the file, and the header points to it (Sony, DSF file format 1.01)."""
+    pointer = struct.unpack("<Q", _bytes(file, 20, 8))[0]
+    end = _size(file)
+    tag = _bytes(file, pointer, end - pointer) if 0 < pointer < end else b""
+    new = id3.with_field(tag, field, text) if tag else id3.new(field, text)
+    place = end - len(tag)
+    return [Edit(12, 16, struct.pack("<QQ", place + len(new), place)), Edit(place, len(tag), new)]
+
+
+# -- Vorbis comments: FLAC, Ogg
+
+
+def with_comment(content: bytes, field: str, text: str) -> bytes:
+    """Return Vorbis comments (vendor, entries, what follows) with one field set. Raises `ValueError` when damaged."""
+
+    def text_at(at: int) -> tuple[bytes, int]:
+        if at + 4 > len(content) or at + 4 + (size := int.from_bytes(content[at : at + 4], "little")) > len(content):
+            raise ValueError("its comments are damaged")
+        return content[at + 4 : at + 4 + size], at + 4 + size
+
+    _, at = text_at(0)
+    first, count, at = at, int.from_bytes(content[at : at + 4], "little"), at + 4
+    entries = []
+    for _ in range(count):
+        entry, at = text_at(at)
+        entries.append(entry)
+    start = f"{field}=".encode()
+    ours = [i for i, entry in enumerate(entries) if entry[: len(start)].upper() == start]
+    place = ours[0] if ours else len(entries)
+    kept = [entry for i, entry in enumerate(entries) if i not in ours]
+    kept.insert(place, start + text.encode())
+    packed = b"".join(len(entry).to_bytes(4, "little") + entry for entry in kept)
+    return content[:first] + len(kept).to_bytes(4, "little") + packed + content[at:]
+
+
+_STREAMINFO, _PADDING, _COMMENTS = 0, 1, 4
+
+
+def _flac(file: IO[bytes], field: str, text: str, start: int) -> Edits:
+    """FLAC: a block of comments among the others (RFC 9639); padding gives and takes the difference where it can."""
+    blocks = list(_flac_blocks(file, start + 4))
+    by_kind = {kind: (at, size) for kind, at, size in reversed(blocks)}
+    last = blocks[-1][1]
+
+    def header(kind: int, at: int, size: int) -> bytes:
+        if size >= 1 << 24:
+            raise ValueError("its comments are full")
+        return bytes([kind | (0x80 if at == last else 0)]) + size.to_bytes(3)
+
+    changes = []
+    if _COMMENTS in by_kind:
+        at, size = by_kind[_COMMENTS]
+        new = with_comment(_bytes(file, at + 4, size), field, text)
+        changes.append(Edit(at, 4 + size, header(_COMMENTS, at, len(new)) + new))
+        growth = len(new) - size
+    else:
+        at, size = by_kind[_STREAMINFO]
+        new = with_comment(bytes(8), field, text)
+        changes.append(Edit(at, 1, bytes([_STREAMINFO])))
+        changes.append(Edit(at + 4 + size, 0, header(_COMMENTS, at, len(new)) + new))
+        growth = 4 + len(new)
+    if _PADDING in by_kind and by_kind[_PADDING][1] >= growth:
+        at, size = by_kind[_PADDING]
+        cut = max(0, growth)
+        changes.append(Edit(at, 4 + cut, header(_PADDING, at, size - growth) + bytes(max(0, -growth))))
+    return changes
+
+
+def _flac_blocks(file: IO[bytes], at: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (kind, place, size without the header) of each metadata block."""
+    end = _size(file)
+    while True:
+        header = _bytes(file, at, 4)
+        size = int.from_bytes(header[1:])
+        if len(header) < 4 or at + 4 + size > end:
+            raise ValueError("its metadata are damaged")
+        yield header[0] & 0x7F, at, size
+        at += 4 + size
+        if header[0] & 0x80:
+            return
+
+
+# -- APEv2: Monkey's Audio, Musepack, WavPack
+
+_APE_FOOTER = struct.Struct("<8sIIII8x")
+_APE_HAS_HEADER, _APE_IS_HEADER = 1 << 31, 1 << 29
+
+
+def _ape(file: IO[bytes], field: str, text: str) -> Edits:
+    """APEv2 at the end, before an ID3v1 tag where there is one."""
+    end = _size(file)
+    end -= 128 if _bytes(file, max(0, end - 128), 3) == b"TAG" else 0
+    footer = _bytes(file, max(0, end - 32), 32)
+    if footer[:8] != b"APETAGEX":
+        return [Edit(end, 0, _ape_tag([_ape_item(field, text)], _APE_HAS_HEADER))]
+    _, version, size, count, flags = _APE_FOOTER.unpack(footer)
+    has_header = 32 if flags & _APE_HAS_HEADER else 0
+    start = end - size - has_header
+    if version != 2000 or start < 0:
+        raise ValueError("its APE tag is damaged, or not of version 2")
+    items = list(_ape_items(_bytes(file, end - size, size - 32), count))
+    ours = [i for i, item in enumerate(items) if item[8 : 8 + len(field) + 1].upper() == field.encode() + b"\0"]
+    place = ours[0] if ours else len(items)
+    kept = [item for i, item in enumerate(items) if i not in ours]
+    kept.insert(place, _ape_item(field, text))
+    return [Edit(start, end - start, _ape_tag(kept, flags))]
+
+
+def _ape_item(field: str, text: str) -> bytes:
+    value = text.encode()
+    return struct.pack("<II", len(value), 0) + field.encode() + b"\0" + value
+
+
+def _ape_items(content: bytes, count: int) -> Iterator[bytes]:
+    at = 0
+    for _ in range(count):
+        key_end = content.find(b"\0", at + 8)
+        end = key_end + 1 + int.from_bytes(content[at : at + 4], "little")
+        if key_end < 0 or end > len(content):
+            raise ValueError("its APE tag is damaged")
+        yield content[at:end]
+        at = end
+    if at != len(content):
+        raise ValueError("its APE tag is damaged")
+
+
+def _ape_tag(items: Sequence[bytes], flags: int) -> bytes:
+    content = b"".join(items)
+
+    def frame(more: int) -> bytes:
+        return _APE_FOOTER.pack(b"APETAGEX", 2000, len(content) + 32, len(items), flags | more)
+
+    head = frame(_APE_IS_HEADER) if flags & _APE_HAS_HEADER else b""
+    return head + content + frame(0)
+
+
+def _of_form(form: bytes, of: Callable[[IO[bytes], str, str], Edits]) -> Callable[[IO[bytes], str, str], Edits | None]:
+    """Return the function for files of chunks, for those of one form alone."""
+    return lambda file, field, text: of(file, field, text) if form in _bytes(file, 8, 8) else None
+
+
+_CONTAINERS: dict[bytes, Callable[[IO[bytes], str, str], Edits | None]] = {
+    b"RIFF": _of_form(b"WAVE", _chunks("<I", b"id3 ")),
+    b"FORM": _of_form(b"AIF", _chunks(">I", b"ID3 ")),
+    b"FRM8": _of_form(b"DSD ", _chunks(">Q", b"ID3 ")),
+    b"DSD ": _dsf,
+    b"MAC ": _ape,
+    b"MP+": _ape,
+    b"MPCK": _ape,
+    b"wvpk": _ape,
+}
