@@ -179,18 +179,6 @@ def test_integers_are_scaled() -> None:
     np.testing.assert_allclose(reading.mono(np.array([0, 16384, -32768], dtype=np.int16)), [0, 0.5, -1])
 
 
-def test_a_folder_is_searched_in_order_and_hidden_files_are_not_seen(tmp_path: Path) -> None:
-    for name in ("b/2.flac", "b/1.WAV", "a.mp3", ".hidden.wav", "b/notes.txt", ".git/x.wav"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_bytes(b"x")
-    assert [p.relative_to(tmp_path).as_posix() for p in reading.find_recordings(tmp_path)] == [
-        "a.mp3",
-        "b/1.WAV",
-        "b/2.flac",
-    ]
-
-
 class FailsOnce(io.BytesIO):
     """A file on a disk that fails at one read, and goes on as if nothing had been."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import os
@@ -571,3 +572,104 @@ def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
 def test_an_unfinished_data_set_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="whoplays dataset build"):
         Dataset.open(tmp_path)
+
+
+# --- causes before consequences; the same content twice
+
+
+def test_what_was_left_out_is_said_before_what_follows_from_it(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    recordings(source, "a/1.wav", "a/2.wav", "a/3.wav")
+    (source / "list.csv").write_text(
+        "path,label\n" + "".join(f"a/{i}.wav,guitar\n" for i in (1, 2, 3)) + "x1.wav,banjo\nx2.wav,banjo\n"
+    )
+    (source / "x2.wav").write_bytes(b"")
+    with pytest.raises(DatasetError) as caught:
+        dataset.build(source / "list.csv", tmp_path / "set", BuildSettings(labels=("guitar", "banjo"), **THIRDS))
+    words = str(caught.value)
+    for part in (
+        "1 x no such file (x1.wav)",
+        "1 x is empty (0 bytes) (x2.wav)",
+        "left-out.csv",
+        "no recording of banjo",
+    ):
+        assert part in words
+    assert words.index("no such file") < words.index("no recording of banjo")
+    listed = list(csv.reader((tmp_path / "set" / "left-out.csv").open()))
+    assert listed == [["path", "cause"], ["x1.wav", "no such file"], ["x2.wav", "is empty (0 bytes)"]]
+    recordings(source, "b/1.wav", "b/2.wav", "b/3.wav", seconds=0.6)
+    (source / "list.csv").write_text(
+        "path,label\n" + "".join(f"a/{i}.wav,guitar\nb/{i}.wav,banjo\n" for i in (1, 2, 3))
+    )
+    settings = BuildSettings(labels=("guitar", "banjo"), **THIRDS)
+    assert dataset.build(source / "list.csv", tmp_path / "set", settings).rows[
+        "training"
+    ]  # corrected, in the same folder
+
+
+def test_a_class_whose_recordings_cannot_be_decoded_is_reported_with_the_causes(tmp_path: Path) -> None:
+    recordings(tmp_path / "source", "a/1.wav", "a/2.wav", "a/3.wav", "b/1.wav")
+    for name in ("1", "2", "3"):
+        soundfile.write(
+            tmp_path / "source" / "b" / f"{name}.wav", np.zeros(RATE) + 1e-9 * int(name), RATE, subtype="FLOAT"
+        )
+    with pytest.raises(DatasetError, match=r"3 x is silent .*no recording of b can be used"):
+        dataset.build(tmp_path / "source", tmp_path / "set", BuildSettings(**THIRDS), workers=1)
+
+
+def test_copies_stay_on_one_side_and_contradictions_are_reported(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    recordings(source, *(f"{label}/{i}.wav" for label in ("drums", "guitar") for i in range(8)))
+    for i in range(4):
+        shutil.copy(source / "drums" / f"{i}.wav", source / "drums" / f"other name {i} (1).wav")
+    shutil.copy(source / "drums" / "7.wav", source / "guitar" / "solo.wav")
+    for seed in range(3):
+        summary = dataset.build(
+            source, tmp_path / f"set{seed}", BuildSettings(seed=seed, per_class=0, **THIRDS), workers=1
+        )
+        rows = list(csv.DictReader((tmp_path / f"set{seed}" / "rows.csv").open()))
+        sides = {row["path"]: row["split"] for row in rows}
+        for i in range(4):
+            assert sides[f"drums/{i}.wav"] == sides[f"drums/other name {i} (1).wav"]
+        assert sides["drums/7.wav"] == sides["guitar/solo.wav"]
+        assert summary.remarks[0].startswith("5 files are copies of others")
+        assert (
+            "drums/7.wav (drums) and guitar/solo.wav (guitar) are the same file under different labels"
+            in summary.remarks
+        )
+
+
+def test_a_given_split_with_a_copy_on_each_side_is_reported(tmp_path: Path) -> None:
+    from whoplays.dataset.content import grouped
+
+    recordings(tmp_path, "a.wav")
+    shutil.copy(tmp_path / "a.wav", tmp_path / "b.wav")
+    both = [
+        sources.Clip(tmp_path, name, name, (1, 0, 0), split=split)
+        for name, split in (("a.wav", "test"), ("b.wav", "training"))
+    ]
+    found, remarks = grouped(both, THREE)
+    assert found == both and "two sides of the given split" in remarks[1]
+
+
+def test_files_that_only_begin_and_end_alike_are_no_copies(tmp_path: Path) -> None:
+    from whoplays.dataset.content import grouped
+
+    for name, middle in (("a", b"1"), ("b", b"2")):
+        (tmp_path / name).write_bytes(bytes(40_000) + middle + bytes(40_000))
+    clips = [sources.Clip(tmp_path, name, name, (1, 0, 0)) for name in ("a", "b", "missing", "missing too")]
+    assert grouped(clips, THREE) == (clips, [])
+
+
+@pytest.mark.parametrize("error", [None, DatasetError])
+def test_processes_are_waited_for_whatever_ends_the_work(error: type[Exception] | None) -> None:
+    """A pool that is left while its processes end may print a traceback of its own: "Bad file descriptor"."""
+    from whoplays.runtime.processes import Processes
+
+    told: list[bool] = []
+    with pytest.raises(error) if error else contextlib.nullcontext(), Processes(1) as processes:
+        real = processes._pool.shutdown
+        processes._pool.shutdown = lambda wait, cancel_futures: told.append(wait) or real(wait, cancel_futures=True)
+        if error:
+            raise error("refused")
+    assert told == [True]

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import itertools
 import os
 import random
@@ -606,6 +607,21 @@ def test_verify_says_what_changed(tmp_path):
     assert len(told) == 5
     done = invoke("audioset", "verify", tmp_path)
     assert done.status == 1 and len(done.stdout.splitlines()) == 5
+
+
+def test_verify_reports_equal_checksums_of_different_videos(tmp_path):
+    (tmp_path / "piano").mkdir()
+    names = ("abcdefghijk_0.flac", "lmnopqrstuv_0.flac", "lmnopqrstuv_9000.flac", "wxyzwxyzwxy_0.flac")
+    rows = []
+    for name in names:
+        content = b"other" if name.startswith("w") else b"same"
+        (tmp_path / "piano" / name).write_bytes(content)
+        rows.append(f"piano/{name},{name[:11]},{hashlib.sha256(content).hexdigest()},{len(content)}\n")
+    (tmp_path / "manifest.csv").write_text("path,video_id,sha256,bytes\n" + "".join(rows))
+    done = CliRunner().invoke(app, ["audioset", "verify", str(tmp_path)])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("piano/abcdefghijk_0.flac, piano/lmnopqrstuv_0.flac: equal checksums")
+    assert len(done.stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize("content", [None, "", "a,b\n1,2\n", "path,sha256,bytes\n../../etc/passwd,0,0\n"])

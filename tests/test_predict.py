@@ -269,3 +269,67 @@ def test_configuration_survives_the_way_through_json(tiny_model: Path, tmp_path:
     assert model_folder.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     changed = model_folder.update(write_tiny_model(tmp_path / "m"), thresholds=(0.1,) * 5)
     assert model_folder.read(changed.folder).config.thresholds == (0.1,) * 5
+
+
+def test_an_error_carries_the_path_and_a_missing_file_is_one_for_python_too(tiny_model: Path, tmp_path: Path) -> None:
+    import errno
+
+    recogniser = whoplays.load(tiny_model)
+    (tmp_path / "text.wav").write_text("no sound")
+    for path, kind in ((tmp_path / "missing.wav", FileNotFoundError), (tmp_path / "text.wav", AudioError)):
+        with pytest.raises(kind) as caught:
+            recogniser.predict(path)
+        assert isinstance(caught.value, AudioError) and caught.value.path == str(path)
+        assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError) as missing:
+        recogniser.predict("missing.wav")
+    assert missing.value.errno == errno.ENOENT and missing.value.problem == "no such file"
+    with pytest.raises(AudioError) as nameless:
+        recogniser.predict(np.zeros(3, dtype=np.float32), sample_rate=44100)
+    assert nameless.value.path == ""
+
+
+def test_several_paths_are_refused_in_words_and_predictions_are_members_of_sets(tiny_model: Path, duet: Path) -> None:
+    recogniser = whoplays.load(tiny_model)
+    for several in ([str(duet), "b.wav"], (duet, duet)):
+        with pytest.raises(UsageError, match="2 paths were given"):
+            recogniser.predict(several)
+    once, again = recogniser.predict(duet), recogniser.predict(duet)
+    assert once == again and len({once, again}) == 1
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.mp3", "http://x/y.wav", "FTP://x/y.wav", "rtsp://x/y"])
+def test_an_address_is_not_fetched_and_that_is_said(address: str, tiny_model: Path) -> None:
+    from whoplays.inference.batch import hear
+
+    [failure] = hear(whoplays.load(tiny_model), [address])
+    assert failure.path == address
+    assert failure.error == "addresses are not fetched; download the recording and give the file"
+
+
+def test_the_command_that_adds_an_extra_is_that_of_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+    import sys
+    from importlib import metadata
+
+    from whoplays.errors import install_command
+
+    python = tmp_path / "bin" / "python"
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / "bin" / "pip"))
+    assert install_command("train") == "pip install 'whoplays[train]'"
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/pip")
+    assert install_command("train") == f"{python} -m pip install 'whoplays[train]'"
+
+    class ByUv:
+        def read_text(self, name: str) -> str:
+            return "uv\n"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "distribution", lambda name: ByUv())
+        assert install_command("train") == f"uv pip install --python {python} 'whoplays[train]'"
+    (tmp_path / "pipx_metadata.json").write_text("{}")
+    assert install_command("train") == "pipx runpip whoplays install 'whoplays[train]'"

@@ -5,6 +5,7 @@ Every message is one line that says what was seen, what the limit is and what to
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 
 
@@ -34,7 +35,35 @@ class MissingExtraError(UsageError):
 
 
 class AudioError(WhoplaysError):
-    """A recording cannot be used: missing, empty, unreadable, not audio, not finite, too short."""
+    """A recording cannot be used: missing, empty, unreadable, not audio, not finite, too short.
+
+    Attributes
+    ----------
+    path : str
+        The recording, as it was given; "" where it has no name, as samples.
+    problem : str
+        What is wrong, in one line without the path.
+    """
+
+    path: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, without the path."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        """Return the path, where there is one, and what is wrong."""
+        return f"{printable(self.path)}: {self.problem}" if self.path else self.problem
+
+
+class MissingFileError(AudioError, FileNotFoundError):
+    """There is no such recording."""
+
+    def __init__(self, problem: str) -> None:
+        """problem: in one line."""
+        super().__init__(problem)
+        self.errno = errno.ENOENT
 
 
 class ReadError(AudioError):
@@ -92,4 +121,27 @@ def did_you_mean(word: str, known: Iterable[str], renamed: Mapping[str, str] | N
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     """Return the error for `package` not being installed: which extra brings it, and how to install that."""
-    return MissingExtraError(f"{purpose} needs {package}, which is not installed; run: pip install 'whoplays[{extra}]'")
+    return MissingExtraError(f"{purpose} needs {package}, which is not installed; run: {install_command(extra)}")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that adds an extra to this installation, made by pipx, uv or pip."""
+    import shutil
+    import sys
+    from importlib.metadata import PackageNotFoundError, distribution
+    from pathlib import Path
+
+    what = f"'whoplays[{extra}]'"
+    python = Path(sys.executable)
+    if Path(sys.prefix, "pipx_metadata.json").exists():
+        return f"pipx runpip whoplays install {what}"
+    try:
+        installer = (distribution("whoplays").read_text("INSTALLER") or "").strip()
+    except PackageNotFoundError:
+        installer = ""
+    if installer == "uv":
+        return f"uv pip install --python {python} {what}"
+    pip = shutil.which("pip")
+    if pip and Path(pip).parent == python.parent:
+        return f"pip install {what}"
+    return f"{python} -m pip install {what}"

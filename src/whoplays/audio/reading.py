@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AudioError
-from ..storage.address import Address, Place
+from ..errors import AudioError, MissingFileError
 from . import quality
 from .content import Content, View
 from .parts import Gap, Part
@@ -44,17 +44,6 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 64
 SILENCE = 1e-5  # peak (-100 dBFS) below which a recording counts as silent
 _MEASURED_PARTS = 256  # of a file, opened to learn how long it is
-
-#: Names taken for recordings when a folder is searched.
-EXTENSIONS = frozenset(
-    f".{name}"
-    for names in (
-        "wav wave rf64 w64 flac ogg oga opus mp3 mp2 mpc aif aiff aifc au snd caf",
-        "m4a m4b aac ac3 wma wv ape tta amr mka",
-        "mp4 m4v mov mkv webm avi 3gp ts mpg mpeg flv wmv",
-    )
-    for name in names.split()
-)
 
 
 class _Parts(Reader):
@@ -220,7 +209,9 @@ def _check_path(path: Path) -> None:
         with path.open("rb"):
             pass
     except FileNotFoundError:
-        raise AudioError("no such file") from None
+        if re.match(r"[a-z]+:/", str(path), re.IGNORECASE):
+            raise AudioError("addresses are not fetched; download the recording and give the file") from None
+        raise MissingFileError("no such file") from None
     except (OSError, ValueError) as error:
         raise AudioError(f"cannot be opened ({getattr(error, 'strerror', None) or error})") from None
     if size == 0 and path.is_file():
@@ -517,27 +508,14 @@ def is_silent(samples: Array) -> bool:
     return not samples.size or float(np.abs(samples).max()) < SILENCE
 
 
-def find_recordings(folder: Place) -> list[Any]:
-    """Return the files below `folder` whose names end as recordings' do, sorted by path; hidden ones are passed over."""
-    if isinstance(folder, Address):
-        return [one for one in folder.files() if _is_recording(one.relative_to(folder))]
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in names if _is_recording(PurePath(name))]
-    return sorted(found)
-
-
-def _is_recording(path: PurePath) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in path.parts)
-
-
 def spool_standard_input(limit_bytes: int = 8 << 30) -> IO[bytes]:
     """Return standard input as a file that can seek (in memory while small, then on disk). Raises `AudioError` if empty."""
     import tempfile
 
     spool = tempfile.SpooledTemporaryFile(max_size=64 << 20)  # noqa: SIM115 - the caller closes it
     size = 0
+    if sys.stdin is None:
+        raise AudioError("standard input is closed")
     while chunk := sys.stdin.buffer.read(1 << 20):
         size += len(chunk)
         if size > limit_bytes:

@@ -108,6 +108,8 @@ def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[st
     done = adapt(source, out, base=None if base == "default" else base, only_mine=only_mine, **settings)
     for left in done.left_out:
         say(f"left out: {left.name}: {left.cause}")
+    for remark in done.remarks:
+        say(f"remark: {remark}")
     for label in done.learnt:
         precision = f"average precision {done.average_precision[label]:.2f} (leave-one-out)"
         say(f"{label}: {done.recordings[label]} recordings; {precision}")

@@ -18,15 +18,15 @@ from ..runtime.processes import Engine, Processes
 from ..storage.address import Address, Place, place
 from ..storage.files import only_writer, write_csv, write_json
 from ..taxonomy.tree import Label
-from . import make, shards, store
+from . import content, make, shards, store
+from .content import Files
 from .make import Job, Shard
 from .settings import BuildSettings
-from .sources import SPLITS, Clip, LeftOut, read_source
+from .sources import SPLITS, Clip, LeftOut, causes, read_source
 from .split import divide, drawn, pick
 
 JOURNAL = "building.json"
 MAX_SHARD_BYTES = 64 << 20
-PROBED_AT_ONCE = 64  # files whose headers are read by one piece of work
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,17 @@ def build(
                         "put them back and run the same command again: what is done is kept"
                     )
 
-            cut, unreadable = _cut(clips, settings, at_work)
+            alone, remarks = content.grouped(clips, labels, at_work.map)
+            cut, unreadable = _cut(alone, settings, at_work)
+            del alone
             check()  # before anything is made by a plan without them
-            planned, remarks = _plan(cut, labels, settings)
+            left_out += unreadable
+            try:
+                planned, more = _plan(cut, labels, settings)
+            except DatasetError as error:
+                _remove(out / JOURNAL)  # nothing was made, so a corrected source may be built here
+                raise _with_causes(out, error, left_out) from None
+            remarks += more
             del cut  # of millions of clips every generation counts
             made = _make_all(out, planned, settings, labels, at_work, on_progress)
             try:
@@ -95,7 +103,19 @@ def build(
             except DatasetError:
                 _forget_left_out(out, made)
                 raise
-        return _finish(out, identity, settings, labels, planned, made, [*left_out, *unreadable], remarks)
+        return _finish(out, identity, settings, labels, planned, made, left_out, remarks)
+
+
+def _with_causes(out: Place, error: DatasetError, left_out: Sequence[LeftOut]) -> DatasetError:
+    """Return the error with what was left out, and why, before it; the whole list is written to the folder."""
+    if not left_out:
+        return error
+    _write_left_out(out, left_out)
+    return DatasetError(f"{causes(left_out)} (all are listed in {out / store.LEFT_OUT}); {error}")
+
+
+def _write_left_out(out: Place, left_out: Sequence[LeftOut]) -> None:
+    write_csv(out / store.LEFT_OUT, ("path", "cause"), [(item.name, item.cause) for item in left_out])
 
 
 def _identity(
@@ -104,7 +124,7 @@ def _identity(
     """Return what makes two builds the same: the settings, and the clips with their files' sizes."""
     digest = hashlib.sha256()
     ordered = sorted(clips, key=lambda c: (c.name, c.start))
-    groups = _Groups(ordered)
+    groups = Files(ordered)
     found = engine.map(make.sizes, groups) if engine else enumerate(map(make.sizes, groups))
     sizes = [size for _, group in sorted(found, key=_first) for size in group]
     for clip, size in zip(ordered, sizes, strict=True):
@@ -123,20 +143,6 @@ def _forget_left_out(out: Place, made: dict[str, dict[str, Any]]) -> None:
     for name, record in made.items():
         if record["left_out"]:
             _remove(out / f"{name}.json")
-
-
-class _Groups(Sequence[list[Place]]):
-    """The clips' files, some to a piece of work: one alone is too little. Paths are made when they are asked for."""
-
-    def __init__(self, clips: Sequence[Clip]) -> None:
-        self._clips = clips
-
-    def __len__(self) -> int:
-        return -(-len(self._clips) // PROBED_AT_ONCE)
-
-    def __getitem__(self, number: Any) -> Any:
-        first = range(len(self))[number] * PROBED_AT_ONCE
-        return [clip.path for clip in self._clips[first : first + PROBED_AT_ONCE]]
 
 
 def _finished(out: Place, identity: dict[str, Any], engine: Engine | None) -> BuildSummary | None:
@@ -174,7 +180,7 @@ def _remove(path: Place) -> None:
 def _claim(out: Place, identity: dict[str, Any]) -> None:
     journal = out / JOURNAL
     if not journal.exists():
-        if others := sorted(p.name for p in out.iterdir() if p.name != ".whoplays.lock"):
+        if others := sorted(p.name for p in out.iterdir() if p.name not in (".whoplays.lock", store.LEFT_OUT)):
             raise DatasetError(f"{out}: is not empty ({', '.join(others[:3])} ...); name a new folder")
         if not isinstance(journal, Address):
             write_json(journal, identity)
@@ -194,7 +200,7 @@ def _claim(out: Place, identity: dict[str, Any]) -> None:
 
 def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[LeftOut]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
-    told = [one for _, group in sorted(engine.map(make.durations, _Groups(clips)), key=_first) for one in group]
+    told = [one for _, group in sorted(engine.map(make.durations, Files(clips)), key=_first) for one in group]
     found: list[Clip] = []
     left_out: list[LeftOut] = []
     for clip, (seconds, cause) in zip(clips, told, strict=True):
@@ -282,12 +288,12 @@ def _finish(
         record = made[shard.name]
         left_out += [LeftOut(shard.clips[i].name, cause) for i, cause in record["left_out"]]
         used += [shard.clips[i] for i in record["used"]]
-    if not used:
-        cause = f" ({left_out[0].name}: {left_out[0].cause})" if left_out else ""
-        raise DatasetError(f"none of the recordings can be used{cause}")
+    held = {i for clip in used for i in clip.labels}
+    if lost := [label.id for i, label in enumerate(labels) if i not in held]:
+        raise _with_causes(out, DatasetError(f"no recording of {', '.join(lost)} can be used"), left_out)
     if not settings.shard_mb:
         write_csv(out / store.ROWS, store.ROW_HEADER, _rows(planned, made, [label.id for label in labels]))
-    write_csv(out / store.LEFT_OUT, ("path", "cause"), [(item.name, item.cause) for item in left_out])
+    _write_left_out(out, left_out)
     index = {
         "format": store.format_of(settings),
         "features": settings.settings.to_dict(),

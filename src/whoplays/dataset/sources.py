@@ -23,12 +23,13 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..audio import reading
+from ..audio.search import search
 from ..errors import DatasetError
 from ..storage.address import Place, join
 from ..taxonomy.catalogue import catalogue
@@ -56,6 +57,12 @@ class Clip:
     start: float = 0.0
     duration: float | None = None
     split: str | None = None
+    group: str = ""  # of recordings that have the same content, where there are such
+
+    @property
+    def together(self) -> str:
+        """What must stay on one side of a split: the group, or the recording."""
+        return self.group or self.recording
 
     @property
     def path(self) -> Place:
@@ -74,6 +81,14 @@ class LeftOut:
 
     name: str
     cause: str
+
+
+def causes(left_out: Sequence[LeftOut], most: int = 3) -> str:
+    """Return why files were left out, in one line: the most frequent causes, with counts and an example of each."""
+    counts = Counter(item.cause for item in left_out)
+    examples = {item.cause: item.name for item in reversed(left_out)}
+    told = [f"{count} x {cause} ({examples[cause]})" for cause, count in counts.most_common(most)]
+    return f"left out: {', '.join(told)}" + (f" and {len(counts) - most} more causes" if len(counts) > most else "")
 
 
 def recording_of(name: str) -> str:
@@ -127,7 +142,10 @@ def _tree(ids: Sequence[str], parents: Sequence[str]) -> Tree:
 def _read_folder(
     source: Place, wanted: Sequence[str], parents: Sequence[str]
 ) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
-    classes = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+    try:
+        classes = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise DatasetError(f"{source}: cannot be entered ({error.strerror or error})") from None
     if not classes:
         raise DatasetError(
             f"{source}: has no sub-folders; one per class is needed, named as the class, or a CSV manifest"
@@ -136,15 +154,19 @@ def _read_folder(
         raise DatasetError(f"{source}: has no sub-folder {', '.join(missing)}")
     tree = _tree(tuple(wanted) or [folder.name for folder in classes], parents)
     clips: list[Clip] = []
+    left_out: list[LeftOut] = []
     for folder in (source / label_id for label_id in tree.ids):
         targets = tree.targets([folder.name])
-        found = reading.find_recordings(folder)
-        if not found:
-            raise DatasetError(f"{folder}: has no recordings ({', '.join(sorted(reading.EXTENSIONS)[:6])} ...)")
-        for path in found:
+        found = search(folder)
+        for path in found.recordings:
             name = path.relative_to(source).as_posix()
             clips.append(Clip(source, name, recording_of(name), targets))
-    return tree.labels, clips, []
+        left_out += [LeftOut(path, cause) for path, cause in (*found.problems, *found.links)]
+        if found.ignored:
+            left_out.append(LeftOut(folder.name, f"{found.ignored} files in it are not recordings"))
+        if not found.recordings:
+            raise DatasetError("; ".join([*([causes(left_out)] if left_out else []), f"{folder}: has no recordings"]))
+    return tree.labels, clips, left_out
 
 
 def _read_manifest(

@@ -69,7 +69,7 @@ def divide(
         )
     wanted = [name for name in SPLITS if shares[name] > 1e-9]
     dealt = _dealt(clips, labels, shares, wanted, seed)
-    divided = [replace(clip, split=dealt[clip.recording]) for clip in clips]
+    divided = [replace(clip, split=dealt[clip.together]) for clip in clips]
     return divided, _remarks(divided, labels, wanted)
 
 
@@ -79,7 +79,7 @@ def _dealt(
     """Return the split of each recording."""
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
-        groups[clip.recording].append(clip)
+        groups[clip.together].append(clip)
     fixed = {name: split for name, group in groups.items() if (split := _fixed_split(name, group))}
     if not fixed:
         _check_recordings(groups, labels, wanted)

@@ -6,12 +6,12 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..audio.reading import find_recordings, spool_standard_input
+from ..audio.reading import spool_standard_input
 from ..errors import AudioError, UsageError
 from ..results.formats import Result
 from ..storage.address import Address, is_address
@@ -21,14 +21,28 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..audio.decoder import Decoder
+    from ..audio.search import Search
 
 
-def recordings(paths: Iterable[str]) -> Iterator[str]:
-    """Yield what to hear in the order given; a folder's recordings sorted by path; - as it is."""
+def recordings(
+    paths: Iterable[str], on_search: Callable[[str, Search], None] = lambda path, found: None
+) -> Iterator[str]:
+    """Yield the recordings to read, in the order given.
+
+    Parameters
+    ----------
+    paths
+        Recordings, folders, whose recordings are sorted by path, and addresses; - is given back as it is.
+    on_search
+        Called for each folder with what was found in it, before its recordings.
+    """
     for path in paths:
-        folder = Address.of(path) if is_address(path) else Path(path)
-        if path != "-" and folder.is_dir():
-            yield from map(str, find_recordings(folder))
+        if path != "-" and (Address.of(path).is_dir() if is_address(path) else os.path.isdir(path)):  # noqa: PTH112
+            from ..audio.search import search
+
+            found = search(Address.of(path) if is_address(path) else Path(path))
+            on_search(path, found)
+            yield from map(str, found.recordings)
         else:
             yield path
 
@@ -125,6 +139,6 @@ def _hear_one(recogniser: Recogniser, name: str, part: dict[str, Any], decoder: 
         with spool_standard_input() as file:
             return replace(recogniser.predict(file, **part), path="-")
     except AudioError as error:
-        return Failure(name, str(error))
+        return Failure(name, error.problem)
     except MemoryError:
         return Failure(name, "needs more memory than there is")

@@ -76,6 +76,10 @@ class Prediction:
     warnings: list[quality.QualityWarning] = field(default_factory=list)
     maybe: list[str] = field(default_factory=list)
 
+    def __hash__(self) -> int:
+        """Return the same for equal predictions, so that they can be members of sets."""
+        return hash((self.path, self.duration, self.model, frozenset(self.scores.items()), tuple(self.playing)))
+
     def shares(self) -> dict[str, float]:
         """Return, for each label, the share of the recording's time in which it plays (0 to 1)."""
         played = dict.fromkeys(self.scores, 0.0)
@@ -242,10 +246,14 @@ class Recogniser:
         Raises
         ------
         AudioError
-            For a recording that cannot be used.
+            For a recording that cannot be used, with its path in `path`; a missing file is a `FileNotFoundError` as well.
         UsageError
             For a call that cannot be meant.
         """
+        if isinstance(source, (list, tuple)) and source and all(isinstance(one, (str, os.PathLike)) for one in source):
+            raise UsageError(
+                f"predict reads one recording, and {len(source)} paths were given; call it for each of them"
+            )
         if not 0 <= start < float("inf") or not (duration is None or 0 < duration < float("inf")):
             raise UsageError(
                 f"a part from {start} s for {duration} s cannot be cut out; give 0 or more, and more than 0"
@@ -260,10 +268,15 @@ class Recogniser:
             return self._predict_samples(np.asarray(source), sample_rate, start, duration)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
         rate = self.config.features.sample_rate
-        with reading.open_recording(
-            source, sample_rate=rate, start=start, duration=duration, track=track, strict=strict
-        ) as recording:
-            return self._hear(recording, path, start)
+        try:
+            with reading.open_recording(
+                source, sample_rate=rate, start=start, duration=duration, track=track, strict=strict
+            ) as recording:
+                return self._hear(recording, path, start)
+        except AudioError as error:
+            if isinstance(source, (str, os.PathLike)):
+                error.path = path
+            raise
 
     def _predict_samples(
         self, samples: NDArray[Any], sample_rate: int | None, start: float, duration: float | None

@@ -56,8 +56,8 @@ class Processes:
         self._pool = ProcessPoolExecutor(max_workers=self._workers, mp_context=context)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Wait for what is under way, unless there was an error."""
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        """Wait for what is under way: a pool that is left to itself may end with a traceback of its own."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
         self._held.close()
 
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -95,7 +95,7 @@ class Processes:
         return []
 
     def _restart(self) -> None:
-        self._pool.shutdown(wait=False)
+        self._pool.shutdown(wait=True)
         if self._restarted == MOST_RESTARTS:
             raise WhoplaysError(
                 "worker processes died again and again (out of memory?); run the same command again: what is done is kept"

@@ -198,9 +198,11 @@ def shade(colour: str, place: int) -> str:
 
 def check_id(label_id: str) -> None:
     """Raise `UsageError` for what cannot be the id of a label."""
-    if not label_id or any(character in label_id for character in ';,\n\r"') or label_id != label_id.strip():
+    shown = label_id.isprintable() and not any(character in label_id for character in ';,="')
+    if not label_id or not shown or label_id != label_id.strip():
         raise UsageError(
-            f"{label_id!r} cannot be a label id: it is empty or holds , ; a quote or white space at an end"
+            f"{label_id!r} cannot be a label id: it is empty or holds , ; = a double quote, a character that cannot be "
+            "printed, or white space at an end"
         )
 
 

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from .. import features
 from ..audio import reading
-from ..dataset.sources import LeftOut, read_source
+from ..dataset.content import grouped
+from ..dataset.sources import LeftOut, causes, read_source
 from ..errors import AudioError, DatasetError, ModelError, UsageError
 from ..evaluation import metrics
 from ..model import folder as model_folder
@@ -50,7 +51,10 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Adapted:
-    """What was made: the model folder, the labels learnt, examples of each, average precision on parts left out in turn."""
+    """What was made: the model folder, the labels learnt, examples of each, average precision on parts left out in turn.
+
+    left_out: files that were not used, and why. remarks: on copies, and on the same file under different labels.
+    """
 
     folder: Path
     learnt: tuple[str, ...]
@@ -58,6 +62,7 @@ class Adapted:
     average_precision: dict[str, float]
     background: int
     left_out: list[LeftOut]
+    remarks: list[str]
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def adapt(
         body, head = heads.taken_off(found.content(model_folder.NETWORK))
     except ModelError as error:
         raise ModelError(f"{found.folder}: {error}") from None
-    labels, rows, left_out = _read(source, found.config)
+    labels, rows, left_out, remarks = _read(source, found.config)
     learner = _Learner(found.config, heads.Body(body), head, _background(found), seed)
     with only_writer(out):
         new_head, config, precision = learner.learn(labels, rows, only_mine=only_mine, name=name)
@@ -103,13 +108,16 @@ def adapt(
         config = replace(config, training={"recipe": "adapted", **facts, "base": dict(found.config.training)})
         model_folder.write(out, config, network, _card(config, found.config, counts, precision))
         _pass_on_background(found, out)
-    return Adapted(out, tuple(label.id for label in labels), counts, precision, learner.known.shape[0], left_out)
+    return Adapted(
+        out, tuple(label.id for label in labels), counts, precision, learner.known.shape[0], left_out, remarks
+    )
 
 
-def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, list[LeftOut]]:
+def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, list[LeftOut], list[str]]:
     labels, clips, left_out = read_source(source, with_none=True)
     if not clips:
-        raise DatasetError(f"{source}: names no recordings of a label")
+        raise DatasetError(_caused(left_out, f"{source}: names no recordings of a label"))
+    clips, remarks = grouped(clips, labels)
     found, targets, recordings = [], [], []
     numbers: dict[str, int] = {}
     for clip in clips:
@@ -125,15 +133,18 @@ def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows,
         for i in np.unique(np.linspace(0, len(windows) - 1, WINDOWS).astype(int)) if windows else ():
             found.append(features.compute(windows[i], config.features))
             targets.append([np.nan if target is None else float(target) for target in clip.targets])
-            recordings.append(numbers.setdefault(clip.recording, len(numbers)))
+            recordings.append(numbers.setdefault(clip.together, len(numbers)))
     table = np.array(targets, dtype=np.float32).reshape(-1, len(labels))
     for i, label in enumerate(labels):
         if len({r for r, target in zip(recordings, table[:, i], strict=True) if target == 1}) < 2:
-            raise DatasetError(
-                f"{source}: {label.id} has fewer than 2 recordings that can be read; 10 are a good start"
-            )
+            few = f"{source}: {label.id} has fewer than 2 recordings that can be read; 10 are a good start"
+            raise DatasetError(_caused(left_out, few))
     frames = min(len(one) for one in found) // FRAMES_PER_STEP * FRAMES_PER_STEP
-    return labels, _Rows(np.stack([one[:frames] for one in found]), table, np.array(recordings)), left_out
+    return labels, _Rows(np.stack([one[:frames] for one in found]), table, np.array(recordings)), left_out, remarks
+
+
+def _caused(left_out: list[LeftOut], problem: str) -> str:
+    return f"{causes(left_out)}; {problem}" if left_out else problem
 
 
 def _windows(samples: Array, config: ModelConfig) -> Iterator[Array]:

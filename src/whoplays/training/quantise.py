@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .. import features
 from ..audio import reading
+from ..audio.search import search
 from ..errors import AudioError, DatasetError, ModelError, UsageError, missing_extra
 from ..examples import synth
 from ..model import folder as model_folder
@@ -78,7 +79,7 @@ def _refuse(network: bytes) -> None:
 def _recorded(folder: Path, config: model_folder.ModelConfig) -> Iterator[Array]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: is no folder; name one with recordings")
-    for path in reading.find_recordings(folder):
+    for path in search(folder).recordings:
         try:
             samples = reading.load(path, sample_rate=config.features.sample_rate, duration=config.window_s)
         except AudioError:

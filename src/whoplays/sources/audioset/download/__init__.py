@@ -11,7 +11,7 @@ listed, differences = verify(Path("clips"))
 from __future__ import annotations
 
 from .causes import MAY_RECOVER, MEANING, Cause, Lost
-from .manifest import Difference, verify
+from .manifest import Difference, copies, verify
 from .run import Outcome, Progress, download, dry_run, may_recover
 from .settings import Settings
 from .source import Access, Template, read_cookies
@@ -27,6 +27,7 @@ __all__ = [
     "Progress",
     "Settings",
     "Template",
+    "copies",
     "download",
     "dry_run",
     "may_recover",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,17 @@ def verify(folder: Path) -> tuple[int, list[Difference]]:
             what = "left over from a download that was ended" if path.endswith(".part") else "is not in the manifest"
             differences.append(Difference(path, what))
     return len(listed), differences
+
+
+def copies(folder: Path) -> list[list[str]]:
+    """Return files that have the same checksum although they are of different videos: a list for each checksum.
+
+    Raises `DownloadError` when there is no manifest, or it is not one of ours.
+    """
+    found: dict[str, dict[str, str]] = defaultdict(dict)  # checksum -> video -> file
+    for row in _read(folder / NAME):
+        found[row["sha256"] or ""].setdefault(row.get("video_id") or row["path"] or "", row["path"] or "")
+    return [sorted(files.values()) for checksum, files in found.items() if checksum and len(files) > 1]
 
 
 def _read(path: Path) -> Iterator[dict[str, str]]:

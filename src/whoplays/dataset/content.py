@@ -1,0 +1,127 @@
+"""Clips come in; they go out with one group for all files of the same bytes, so that no copy is on two sides of a split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+
+from ..storage.address import Place
+from ..taxonomy.tree import Label
+from . import make
+from .sources import Clip
+
+AT_ONCE = 64  # files to a piece of work
+MOST_NAMED = 5  # conflicts that are named
+
+#: `Engine.map`, or its like: yields (number of the item, result), in any order.
+Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]]
+
+
+class Files(Sequence[list[Place]]):
+    """The clips' files, some to a piece of work: one alone is too little. Paths are made when they are asked for."""
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        """clips: whose files are wanted, in this order."""
+        self._clips = clips
+
+    def __len__(self) -> int:
+        return -(-len(self._clips) // AT_ONCE)
+
+    def __getitem__(self, number: Any) -> Any:
+        first = range(len(self))[number] * AT_ONCE
+        return [clip.path for clip in self._clips[first : first + AT_ONCE]]
+
+
+def here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Do the work in this process."""
+    return enumerate(map(work, items))
+
+
+def grouped(clips: Sequence[Clip], labels: Sequence[Label], each: Map = here) -> tuple[list[Clip], list[str]]:
+    """Return the clips, with a group for recordings that have a file in common, and remarks for people.
+
+    Parameters
+    ----------
+    clips
+        Before long files are cut.
+    labels
+        In the order of the clips' targets.
+    each
+        Where files are read.
+
+    Returns
+    -------
+    clips, remarks
+        Remarks tell of copies, and of the same content under labels that contradict each other or on two sides of a
+        split that the source gives; these are left as they are.
+    """
+    copies = _copies(clips, each)
+    sides: dict[str, set[str]] = defaultdict(set)
+    for clip in clips:
+        if clip.split:
+            sides[clip.recording].add(clip.split)
+    same: dict[str, str] = {}  # recording -> another one with the same content
+
+    def first(recording: str) -> str:
+        while recording in same:
+            recording = same[recording]
+        return recording
+
+    remarks = []
+    for group in copies:
+        for one, other in pairwise(group):
+            a, b = sorted((first(one[0].recording), first(other[0].recording)))
+            if len(sides[a] | sides[b]) > 1:
+                remarks.append(f"{one[0].name} and {other[0].name} are the same file on two sides of the given split")
+            elif a != b:
+                same[b] = a
+                sides[a] |= sides[b]
+    if copies:
+        count = sum(len(group) - 1 for group in copies)
+        remarks.insert(
+            0, f"{count} files are copies of others; each is kept on one side of the split with its original"
+        )
+    conflicts = [text for group in copies for text in _conflicts(group, labels)]
+    remarks += conflicts[:MOST_NAMED]
+    if len(conflicts) > MOST_NAMED:
+        remarks.append(f"{len(conflicts) - MOST_NAMED} more pairs of files are the same under different labels")
+    tied = {*same, *same.values()}
+    return [replace(clip, group=first(clip.recording)) if clip.recording in tied else clip for clip in clips], remarks
+
+
+def _copies(clips: Sequence[Clip], each: Map) -> list[list[list[Clip]]]:
+    """Return groups of files with the same content, each file as the list of its clips."""
+    found = np.array(_of_each(make.prints, clips, each), dtype=np.uint64)
+    values, place, counts = np.unique(found, return_inverse=True, return_counts=True)
+    alike = np.flatnonzero((counts[place] > 1) & (values[place] > 0)).tolist() if len(found) else []
+    by_name: dict[str, list[Clip]] = defaultdict(list)
+    for i in alike:
+        by_name[clips[i].name].append(clips[i])
+    if len(by_name) < 2:
+        return []
+    groups: dict[str, list[list[Clip]]] = defaultdict(list)
+    for file, digest in zip(
+        by_name.values(), _of_each(make.digests, [file[0] for file in by_name.values()], each), strict=True
+    ):
+        if digest:
+            groups[digest].append(file)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _of_each(work: Callable[[Sequence[Place]], list[Any]], clips: Sequence[Clip], each: Map) -> list[Any]:
+    return [one for _, results in sorted(each(work, Files(clips)), key=lambda pair: pair[0]) for one in results]
+
+
+def _conflicts(group: Sequence[Sequence[Clip]], labels: Sequence[Label]) -> Iterator[str]:
+    """Yield a remark for each two files of which one has a label that the other is known not to have, at the same time."""
+    for one, other in combinations((clip for file in group for clip in file), 2):
+        if one.name == other.name or (one.start, one.duration) != (other.start, other.duration):
+            continue
+        if any({a, b} == {0, 1} for a, b in zip(one.targets, other.targets, strict=True)):
+            told = [", ".join(labels[i].id for i in clip.labels) or "none of the labels" for clip in (one, other)]
+            yield f"{one.name} ({told[0]}) and {other.name} ({told[1]}) are the same file under different labels"
