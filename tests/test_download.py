@@ -618,8 +618,8 @@ def test_verify_reports_equal_checksums_of_different_videos(tmp_path):
         (tmp_path / "piano" / name).write_bytes(content)
         rows.append(f"piano/{name},{name[:11]},{hashlib.sha256(content).hexdigest()},{len(content)}\n")
     (tmp_path / "manifest.csv").write_text("path,video_id,sha256,bytes\n" + "".join(rows))
-    done = CliRunner().invoke(app, ["audioset", "verify", str(tmp_path)])
-    assert done.exit_code == 0
+    done = invoke("audioset", "verify", tmp_path)
+    assert done.status == 0
     assert done.stdout.startswith("piano/abcdefghijk_0.flac, piano/lmnopqrstuv_0.flac: equal checksums")
     assert len(done.stdout.splitlines()) == 1
 

@@ -671,3 +671,18 @@ def test_a_system_without_what_workers_need_is_told_so(monkeypatch: pytest.Monke
     monkeypatch.delattr(socket, "send_fds")
     with pytest.raises(UsageError, match="needs Linux or macOS"):
         run(Settings(model=tiny_model), lambda address: None)
+
+
+def test_a_body_without_a_file_is_answered_in_our_words(server: Running, duet: Path) -> None:
+    raw = server.client.post("/v1/predict", content=duet.read_bytes(), headers={"Content-Type": "audio/flac"})
+    text = server.client.post("/v1/predict", data={"file": "duet.flac"}, files={"other": b"x"})
+    none = server.client.post("/v1/predict")
+    for answer, words in (
+        (raw, "no field 'file' came"),
+        (text, "the field 'file' holds text"),
+        (none, "no field 'file' came"),
+    ):
+        assert answer.status_code in (415, 422), answer.text
+        assert words in answer.json()["detail"] and "curl -F file=@" in answer.json()["detail"], answer.text
+    batch = server.client.post("/v1/predict/batch", data={"files": "a"}, files={"other": b"x"})
+    assert "curl -F files=@" in batch.json()["detail"]

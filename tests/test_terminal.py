@@ -162,3 +162,35 @@ def test_a_progress_bar_leaves_standard_output_alone(tiny_model: Path, duet: Pat
     os.close(leader)
     assert process.wait() == 0
     assert [json.loads(line)["path"] for line in (tmp_path / "out").read_text().splitlines()] == [str(duet)] * 2
+
+
+@pytest.mark.parametrize("with_curve", [True, False])
+def test_a_stretch_is_drawn_however_short_beside_a_cell(with_curve: bool) -> None:
+    """Eighteen notes of two seconds in ten minutes, where a cell is 17 seconds wide."""
+    from dataclasses import replace
+
+    edges = np.arange(0.0, 600.5, 0.5)
+    starts = 5.0 + 33.3 * np.arange(18)
+    curve = np.zeros((1200, 5), dtype=np.float32)
+    segments = []
+    for start in starts:
+        segments.append(Segment("guitar", float(start), float(start) + 2.0, 0.9))
+        curve[(edges[:-1] >= start - 0.5) & (edges[:-1] < start + 2.0), 2] = 0.9
+    long = replace(PREDICTION, duration=600.0, segments=segments, playing=["guitar"])
+    long = replace(long, frame_scores=curve, frame_times=edges) if with_curve else Prediction.from_dict(long.to_dict())
+    levels = levels_over(long, FAMILIES, 36)[2]
+    cells = {int(time // (600 / 36)) for start in starts for time in (start, start + 1.99)}
+    assert set(np.flatnonzero(levels)) == cells and len(cells) >= 18
+    assert 0 < levels[levels > 0].max() < 0.3  # shaded by how much of the cell is played
+    whole = replace(long, segments=[Segment("guitar", 0.0, 600.0, 0.9)])
+    if not with_curve:
+        np.testing.assert_allclose(levels_over(whole, FAMILIES, 36)[2], 0.9)
+
+
+def test_a_short_stretch_has_a_beginning_and_an_end() -> None:
+    from whoplays.results.formats.base import span
+
+    assert span(75.4, 80.2) == "1:15-1:20"
+    assert span(2.6, 3.4) == "0:02.6-0:03.4"
+    assert span(3.96, 4.04) == "0:03.96-0:04.04"
+    assert span(3599.96, 3600.2) == "1:00:00.0-1:00:00.2"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from ..errors import printable
+from ..errors import DownloadError, printable
 from .output import INTERRUPTED, Progress, say, warn
 from .parser import Parser, number, whole
 
@@ -91,11 +91,13 @@ def _plan(args: Namespace) -> None:
     lists = [SegmentList(path) for path in args.segments]
     families = choose_classes(known, **rules)
     made = plan_from_lists(lists, classes, draw, judged=families)
-    make_folder(args.out.parent)
-    write_plan(args.out, made)
     _say_all(describe_classes(classes, known))
     _say_all(describe_plan(made, known, args.per_class))
     _say_all(chain.from_iterable(map(describe_malformed, lists)))
+    if not made.clips:
+        raise DownloadError(f"no clip of the lists is to be fetched; {args.out} was not written")
+    make_folder(args.out.parent)
+    write_plan(args.out, made)
     more = f", {len(made.stand_ins):,} stand-ins: {reserve_path(args.out)}" if made.stand_ins else ""
     say(f"{len(made.clips):,} clips: {args.out}{more}")
 
@@ -121,22 +123,23 @@ def _inspect(args: Namespace) -> None:
     from ..errors import missing_extra
     from ..sources.audioset import Ontology, SegmentList, choose_classes, find_dependencies
     from ..sources.audioset.summary import describe_dependencies, describe_malformed
-    from ..storage.files import make_folder
+    from ..storage.files import make_folder, together
 
+    try:
+        from ..results.drawing import write_figure
+        from ..sources.audioset.cooccurrence_plot import cooccurrence_figure
+    except ImportError:
+        raise missing_extra("matplotlib", "audioset", "audioset inspect") from None
     known = Ontology.open(args.ontology)
     classes = choose_classes(known, families=args.family, include=args.label, descendants=args.descendants)
     lists = [SegmentList(path) for path in args.segments]
     found = find_dependencies(chain.from_iterable(lists), classes, known, companions=args.companions)
     make_folder(args.out)
-    found.write(args.out)
-    try:
-        from ..results.drawing import write_figure
-        from ..sources.audioset.cooccurrence_plot import cooccurrence_figure
-    except ImportError:
-        raise missing_extra("matplotlib", "audioset", "the figure (the tables are written)") from None
-    figure = cooccurrence_figure(found)
-    for ending in ("png", "svg"):
-        write_figure(figure, args.out / f"cooccurrence.{ending}")
+    with together():
+        found.write(args.out)
+        figure = cooccurrence_figure(found)
+        for ending in ("png", "svg"):
+            write_figure(figure, args.out / f"cooccurrence.{ending}")
     for line in describe_dependencies(found):
         print(line)
     _say_all(chain.from_iterable(map(describe_malformed, lists)))
@@ -255,11 +258,13 @@ def add_verify(parser: Parser) -> None:
 
 
 def _verify(args: Namespace) -> int:
-    from ..sources.audioset.download import verify
+    from ..sources.audioset.download import copies, verify
 
     listed, differences = verify(args.folder)
     for difference in differences:
         print(printable(f"{difference.path}: {difference.what}"))
+    for files in copies(args.folder):
+        print(printable(f"{', '.join(files)}: equal checksums, so the same sound under {len(files)} video ids"))
     if not differences:
         say(f"{args.folder}: all {listed:,} files are as the manifest says")
         return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument("expression", metavar="EXPRESSION", help="What to search for")
     parser.add_argument("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the playlist even if nothing is found")
     parser.add_argument("--paths", action="store_true", help="Print paths only, one a line")
     parser.add_argument("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
 
@@ -33,6 +32,7 @@ def _find(args: Namespace) -> None:
     from ..inference.recogniser import Prediction
     from ..results import query, table
     from ..storage.files import write_atomically
+    from ..storage.streams import standard_output
     from ..taxonomy.catalogue import catalogue
 
     results, playlist = args.results, args.playlist
@@ -47,8 +47,7 @@ def _find(args: Namespace) -> None:
         raise UsageError(f"{results}: a .csv table holds no times, so no shares; write .parquet or .jsonl")
     found = query.find(predictions, wanted)
     shown = found[: args.limit] if args.limit else found
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+    standard_output()
     for rank, prediction in shown:
         if args.paths:
             print(prediction.path)
@@ -56,7 +55,9 @@ def _find(args: Namespace) -> None:
         by_score = sorted(prediction.playing, key=lambda label: -prediction.scores[label])
         who = ", ".join(f"{label} {prediction.scores[label]:.2f}" for label in by_score)
         print(f"{rank:.2f}  {printable(prediction.path)}  {who or 'none'}")
-    if playlist:
+    if playlist and not shown and playlist.exists() and not args.overwrite:
+        say(f"{playlist} is unchanged, because nothing was found; --overwrite empties it")
+    elif playlist:
         write_atomically(playlist, query.playlist(shown, playlist.parent).encode("utf-8", "surrogateescape"))
         say(f"Written to {playlist}")
     say(f"{len(found)} of {len(predictions)} recordings")

@@ -41,6 +41,7 @@ def _listen(args: Namespace) -> None:
     from ..results.formats.data import JsonLines
     from ..results.formats.text import Text
     from ..results.terminal import Look
+    from ..storage.streams import write
 
     if args.devices:
         found = listening.devices()
@@ -55,7 +56,7 @@ def _listen(args: Namespace) -> None:
         sys.stderr.write("\n")
     labels = recogniser.labels
     writer = JsonLines(labels) if args.format == "jsonl" else Text(labels, args.lang, Look.of(sys.stdout))
-    sys.stdout.write(writer.item(answer))
+    write(writer.item(answer))
 
 
 def _shower(labels: tuple[Label, ...], lang: str) -> Callable[[Live], None]:

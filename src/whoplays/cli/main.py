@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
 from collections.abc import Sequence
 
 from ..errors import WhoplaysError
+from ..storage import streams
 from . import output
 from .commands import parse
 from .output import INTERRUPTED, say, warn
 
 BROKEN_PIPE = 141
 
+#: Of what standard output leads to, as a disk. Errors of files that are written by name are reported where that is done.
+_STREAM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
 
 def main() -> None:
     """Run the command of this process, and end it with the exit status."""
+    streams.prepare()
     if not os.environ.get("WHOPLAYS_DEBUG") and sys.argv[1:2] == ["predict"]:
         _silence_decoders()
     sys.exit(run(sys.argv[1:]))
@@ -42,6 +48,8 @@ def run(words: Sequence[str]) -> int:
         output.quiet = arguments.quiet
         verbose = arguments.verbose
         status = int(arguments.run(arguments) or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         if verbose:
             say(f"{time.monotonic() - begun:.2f} s")
         return status
@@ -56,11 +64,15 @@ def run(words: Sequence[str]) -> int:
         warn("stopped")
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.abandon_output()
         return BROKEN_PIPE
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in _STREAM_ERRORS and not error.filename:
+            warn(f"standard output cannot be written ({error.strerror}); what was written is not complete")
+            streams.abandon_output()
+            return 1
         what = " ".join(str(error).split())[:300]
         if verbose:
             import traceback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -32,7 +33,8 @@ def warn(message: str) -> None:
 def _print(message: str) -> None:
     if _shown is not None:
         _shown.clear()
-    print(printable(message), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # who closed it, or whose disk is full, does not read it
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 class Progress:

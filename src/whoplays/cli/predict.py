@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import UsageError, WhoplaysError
 from .options import add_device, add_language, add_model, add_threshold, threshold_of
 from .output import say, warn
 from .parser import Parser, number, whole
 from .predict_run import Run
 
 if TYPE_CHECKING:
+    from ..audio.search import Search
     from ..results.formats import Writer
     from ..results.output import Output
 
@@ -70,6 +71,9 @@ def add(parser: Parser) -> None:
     )
     output.add_argument("--frames", action="store_true", help="Add the scores of each frame (json, jsonl, csv)")
     output.add_argument("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
+    output.add_argument(
+        "--overwrite", action="store_true", help="Replace the file in --out once the new one is complete"
+    )
     output.add_argument("--retry", action="store_true", help="With --resume: retry recordings that failed")
     output.add_argument(
         "--report", type=Path, metavar="FILE.html", help="Page with player, plots and times, for offline use"
@@ -99,11 +103,13 @@ def _predict(args: Namespace) -> int:
             "no recording is given: name recordings or folders, or --list FILE (see whoplays predict --help)"
         )
     kind = _kind(args)
-    found = {path: list(batch.recordings([path])) for path in given}
-    for path in (path for path, recordings in found.items() if not recordings):
-        warn(f"{path}: the folder holds no recordings")
-    names = [name for path in given for name in found[path]]
+    searches: list[tuple[str, Search]] = []
+    names = list(batch.recordings(given, lambda path, found: searches.append((path, found))))
+    problems = _report_searches(searches, args.watch)
+    if not names and not args.watch:
+        raise WhoplaysError("there is no recording to read")
     _check_names(names, kind, args)
+    _check_outputs(kind, args)
     with _undisturbed():
         from ..inference.recogniser import Recogniser
 
@@ -115,12 +121,32 @@ def _predict(args: Namespace) -> int:
         todo = output.todo(names)
         if skipped := len(set(names) - set(todo)):
             say(f"{skipped} of {len(set(names))} recordings are done and unchanged")
+            if args.write_tags:
+                waiting = set(todo)
+                earlier = dict.fromkeys(name for name in names if name not in waiting)
+                if tagged := output.update(earlier, run.tag_earlier):
+                    say(f"{tagged} recordings tagged from the table")
         output.write(run.results(todo, shown=bool(args.out or args.out_dir or not sys.stdout.isatty())))
         if args.watch:
             run.watch(output, given, names)
         reported = output.reported(names, run.kept)
     run.finish(len(names), reported)
-    return 1 if run.failed else 0
+    return 1 if run.failed or problems else 0
+
+
+def _report_searches(searches: list[tuple[str, Search]], watch: bool) -> int:
+    """Report what folders hold beside recordings; return the number of problems. watch: an empty folder is none."""
+    problems = 0
+    for folder, found in searches:
+        lines = [f"{path}: {why}" for path, why in found.problems]
+        if not found.recordings and not watch:
+            lines.append(f"{folder}: the folder holds no recordings")
+        for line in [*lines, *(f"{path}: {why}" for path, why in found.links)]:
+            warn(line)
+        if found.ignored:
+            say(f"{folder}: ignored {found.ignored} files that are not recordings")
+        problems += len(lines)
+    return problems
 
 
 @contextlib.contextmanager
@@ -140,6 +166,12 @@ def _check_flags(args: Namespace) -> None:
         raise UsageError(f"--end {args.end:g} is not after --start {args.start:g}")
     if args.why and not args.report:
         raise UsageError("--why shows its pictures in the report: add --report FILE.html")
+    if args.report and args.report.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--report {args.report}: the page is named *.html")
+    if args.resume and args.overwrite:
+        raise UsageError("--resume keeps what is in the table, and --overwrite does not; give one of them")
+    if args.overwrite and not args.out:
+        raise UsageError("--overwrite goes with --out FILE")
     if args.out and args.out_dir:
         raise UsageError("--out and --out-dir do not go together: one file, or one for each recording")
     if args.track and args.report:
@@ -148,17 +180,42 @@ def _check_flags(args: Namespace) -> None:
         from ..results import tags
 
         tags.check()
+    if args.plot:
+        from ..errors import missing_extra
+
+        try:
+            from ..results import plot  # noqa: F401 - before anything is read
+        except ImportError:
+            raise missing_extra("matplotlib", "train", "--plot") from None
     if args.cluster:
         here = {"--watch": args.watch, "--report": args.report, "--plot": args.plot, "--frames": args.frames}
         here["--device"] = args.device != "cpu"
         if alone := [flag for flag, given in here.items() if given]:
             raise UsageError(f"{alone[0]} works on this machine alone; leave out --cluster, or {alone[0]}")
+        from ..cluster.engine import load_ray
+
+        load_ray()
+
+
+def _check_outputs(kind: type[Writer] | None, args: Namespace) -> None:
+    """Check, before anything is read, that what will be written can be, and that no finished results are lost by it."""
+    from ..storage.files import check_output
+    from ..storage.streams import standard_output
+
+    if not args.out and not args.out_dir:
+        standard_output()
+    instead = "" if kind else "--resume adds to it"
+    check_output(args.out, overwrite=args.overwrite or args.resume, instead=instead)
+    for path in (args.report, args.plot):
+        check_output(path, overwrite=True)
 
 
 def _listed(source: str) -> list[str]:
     from ..inference.batch import read_list
 
     if source == "-":
+        if sys.stdin is None:
+            raise UsageError("--list -: standard input is closed")
         return read_list(sys.stdin.buffer, "-")
     try:
         with open(source, "rb") as file:  # noqa: PTH123 - a name, not a path of ours
@@ -220,7 +277,7 @@ def _output(kind: type[Writer] | None, run: Run, given: list[str]) -> Output:
         from ..results.table_output import Table
 
         ids = [label.id for label in labels]
-        return Table(args.out, run.how, ids, resume=args.resume, retry=args.retry, tell=say)
+        return Table(args.out, run.how, ids, resume=args.resume, overwrite=args.overwrite, retry=args.retry, tell=say)
 
     def writer() -> Writer:
         look = {}

@@ -70,23 +70,35 @@ class Run:
     def _beside(self, result: Prediction) -> None:
         args = self.args
         if args.plot:
-            from ..errors import missing_extra
+            from ..results.plot import draw_recording
 
-            try:
-                from ..results.plot import draw_recording
-            except ImportError:
-                raise missing_extra("matplotlib", "train", "--plot") from None
             config = self.recogniser.config
             draw_recording(result, config, Path(result.path), args.plot, lang=args.lang, **self.part)
             say(f"Plot in {args.plot}")
         if args.write_tags and result.path != "-":
-            from ..results import tags
+            self._tag(result)
 
-            try:
-                tags.write(Path(result.path), result)
-            except WhoplaysError as error:
-                self.failed += 1
-                warn(str(error))
+    def _tag(self, result: Prediction) -> bool:
+        """Write the result into the recording's tags; return whether that could be done."""
+        from ..results import tags
+
+        try:
+            if note := tags.write(Path(result.path), result):
+                warn(note)
+        except WhoplaysError as error:
+            self.failed += 1
+            warn(str(error))
+            return False
+        return True
+
+    def tag_earlier(self, result: Result) -> bool:
+        """Tag a recording with a result of an earlier run, if its tags do not have it yet; return whether it was tagged."""
+        from ..inference.recogniser import Failure
+        from ..results import tags
+
+        if isinstance(result, Failure) or tags.is_written(Path(result.path), result):
+            return False
+        return self._tag(result)
 
     def watch(self, output: Output, given: list[str], names: list[str]) -> None:
         """Predict what is added to the folders, until Ctrl-C."""
@@ -105,7 +117,9 @@ class Run:
     def finish(self, total: int, reported: Sequence[Result]) -> None:
         """Write the report, and sum failures up."""
         args = self.args
-        if args.report:
+        if args.report and total and self.failed == total:
+            warn(f"{args.report}: not written, because no recording could be used")
+        elif args.report:
             from ..results.html import write
 
             write(args.report, reported, self.recogniser, lang=args.lang, start=args.start, why=args.why)

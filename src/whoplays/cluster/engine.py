@@ -77,15 +77,15 @@ class Cluster:
     def __init__(self, address: str = LOCAL, *, workers: int = 0) -> None:
         """address: "local" starts Ray on this machine; else that of a cluster ("auto", "host:6379", "ray://host:10001").
 
-        workers: processes at a time; 0: as many as there are cores. Nothing is started yet.
+        workers: processes at a time; 0: as many as there are cores. Nothing is started yet. Raises `MissingExtraError`.
         """
         self.address, self.workers = address, workers
-        self._ray: Any = None
+        self._ray: Any = load_ray()
         self._asked, self._found = -_CORES_ASKED_S, 1
 
     def __enter__(self) -> Self:
-        """Start Ray, or connect. Raises `MissingExtraError`, and `UsageError` when there is no cluster at the address."""
-        ray = self._ray = load_ray()
+        """Start Ray, or connect. Raises `UsageError` when there is no cluster at the address."""
+        ray = self._ray
         for _ in range(_STARTS if self.address == LOCAL else 1):
             try:
                 self._start()

@@ -20,7 +20,7 @@ from ..errors import DatasetError, ModelError, UsageError, missing_extra
 from ..model.folder import Bundle, ModelConfig, Network
 from ..model.folder import read as read_model
 from ..storage.address import Place
-from ..storage.files import make_folder, only_writer, write_atomically, write_json
+from ..storage.files import make_folder, only_writer, together, write_atomically, write_json
 from . import metrics, sets
 
 METRICS, REPORT = "metrics.json", "report.html"
@@ -189,7 +189,7 @@ def _write(out: Path, facts: dict[str, Any], found: Bundle) -> Evaluation:
     from .page import evaluation_page
 
     make_folder(out)
-    with only_writer(out):
+    with only_writer(out), together():
         write_json(out / METRICS, facts)
         write_atomically(out / REPORT, evaluation_page(facts, found.config, _figures(facts, found.config)))
     return Evaluation(out, facts)

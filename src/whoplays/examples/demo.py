@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import WhoplaysError
+from ..errors import WhoplaysError, missing_extra
 from ..storage.files import make_folder, write_atomically
 from . import synth
 
@@ -40,13 +40,17 @@ def run(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda lin
     Raises `MissingExtraError` without the extra `train`, `WhoplaysError` when the folder holds something else.
     """
     from .. import dataset
-    from ..evaluation import evaluate
     from ..inference.recogniser import Recogniser
-    from ..results.plot import draw_recording
     from ..training.framework import load_keras
-    from ..training.recipes import train
 
-    load_keras()  # says at once when it is missing
+    load_keras()  # reports at once that it is missing
+    try:
+        from ..evaluation import evaluate
+        from ..results.plot import draw_recording
+        from ..training.recipes import train
+    except ImportError as error:
+        raise missing_extra((error.name or "matplotlib").split(".")[0], "train", "demo") from None
+
     _claim(folder)
     tell(f"1. Recordings: {RECORDINGS_PER_CLASS} of each family, made from formulas")
     _record(folder / "recordings", seed)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from ..inference.recogniser import Failure
+from ..storage import streams
 from ..storage.address import is_address
 from ..storage.files import make_folder, write_atomically
 from .formats import Result, Writer
@@ -34,6 +33,10 @@ class Output(ABC):
     def is_done(self, name: str, mark: str) -> bool:
         """Return whether a recording that `todo` was asked for needs no further result. mark: as it is now."""
         return True
+
+    def update(self, names: Iterable[str], change: Callable[[Result], bool]) -> int:
+        """Call `change` with the earlier results of these recordings; return for how many it said that it changed the file."""
+        return 0
 
     def reported(self, names: Sequence[str], fresh: Sequence[Result]) -> Sequence[Result]:
         """Return the results of `names` for a report. fresh: those of this run."""
@@ -74,11 +77,8 @@ class Stream(Output):
             )
             self._tell(f"Written to {self._path}")
             return
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")  # names that are no UTF-8 keep their bytes
         for text in texts:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            streams.write(text)
 
 
 class Folder(Output):

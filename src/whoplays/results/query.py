@@ -9,6 +9,9 @@ instruments are nothing else (`only strings` matches a violin alone, `only violi
 `drums > 0.8` compares the score; `strings.share > 0.5` the share of playing time; `duration < 60` seconds. Words in any
 case.
 
+A label that is no plain word, or a word of the language, is quoted: "Steel drum", 'not', "duration" > 0.5. Capitals matter
+where labels differ by them alone.
+
 The rank of a match follows Zadeh (1965): a label's is its score, not x has 1 - x, and has the least, or the greatest;
 a comparison's is 1 or 0.
 """
@@ -22,11 +25,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NoReturn
 
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from ..inference.recogniser import Prediction
 
-_TOKEN = re.compile(r"\s*(?:(<=|>=|<|>|\(|\))|([^\s<>()=!&|]+)|(\S))")
+_TOKEN = re.compile(
+    r"\s*(?:(<=|>=|<|>|\(|\))"
+    r"""|(?P<quote>["'])(?P<quoted>.*?)(?P=quote)(?P<share>\.share\b)?"""
+    r"|([^\s<>()=!&|]+)|(\S))",
+    re.IGNORECASE,
+)
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -34,6 +43,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 _WORDS = ("and", "or", "not", "only")
+_SHARE = ".share"
 MAX_LENGTH = 2_000  # characters
 MAX_DEPTH = 40  # of parentheses and not
 
@@ -76,18 +86,19 @@ class Plays(Expression):
 
 @dataclass(frozen=True)
 class Compare(Expression):
-    """A number of the recording against a limit. what: a label, a label with .share, or duration."""
+    """A number of the recording against a limit: its duration, or the score or share of time of the label `what`."""
 
     what: str
     sign: str
     limit: float
+    number: Literal["duration", "score", "share"]
 
     def value(self, prediction: Prediction) -> float:
         """Return the recording's number."""
-        if self.what == "duration":
+        if self.number == "duration":
             return prediction.duration
-        label, _, share = self.what.partition(".")
-        return prediction.shares().get(label, 0.0) if share else prediction.scores.get(label, 0.0)
+        numbers = prediction.shares() if self.number == "share" else prediction.scores
+        return numbers.get(self.what, 0.0)
 
     def matches(self, prediction: Prediction) -> bool:
         """See above."""
@@ -143,6 +154,12 @@ class Either(Expression):
         return max((part.rank(prediction) for part in self.parts if part.matches(prediction)), default=0.0)
 
 
+def quoted(label: str) -> str:
+    """Return a label as an expression names it: in quotes where it is no plain word, or a word of the language."""
+    plain = re.fullmatch(r"""[^\s<>()=!&|"'.]+""", label) and label.lower() not in (*_WORDS, "duration")
+    return label if plain else f'"{label}"'
+
+
 def parse(text: str, labels: Sequence[str], parents: Mapping[str, str] | None = None) -> Expression:
     """Return the expression. labels: the ids it may name. parents: of instruments, label id -> id of its family.
 
@@ -153,27 +170,43 @@ def parse(text: str, labels: Sequence[str], parents: Mapping[str, str] | None = 
     return _Parser(text, labels, parents or {}).whole()
 
 
+@dataclass(frozen=True)
+class _Token:
+    """A word or a sign. word: in small letters, "" for what was quoted; name: as written; share: whether .share follows."""
+
+    word: str
+    name: str
+    place: int
+    share: bool = False
+
+    @classmethod
+    def of(cls, match: re.Match[str]) -> _Token:
+        text = match.group().strip()
+        place = match.end() - len(text)
+        if match["quote"]:
+            return cls("", match["quoted"], place, bool(match["share"]))
+        return cls(text.lower(), text, place)
+
+
 class _Parser:
     def __init__(self, text: str, labels: Sequence[str], parents: Mapping[str, str]) -> None:
         self._text = text
         self._parents = parents
-        self._labels = {label.lower(): label for label in labels}
-        self._tokens = [(m.group().strip(), m.end() - len(m.group().strip())) for m in _TOKEN.finditer(text)]
+        self._labels = labels
+        self._tokens = [_Token.of(match) for match in _TOKEN.finditer(text)]
         self._at = 0
         self._depth = 0
 
     def whole(self) -> Expression:
         if not self._tokens:
-            raise UsageError(
-                f"the expression is empty; for example: {' and not '.join(list(self._labels.values())[:2])}"
-            )
+            raise UsageError(f"the expression is empty; for example: {' and not '.join(map(quoted, self._labels[:2]))}")
         found = self._either()
-        if self._peek():
+        if self._at < len(self._tokens):
             self._fail("and, or, or the end was expected")
         return found
 
     def _peek(self) -> str:
-        return self._tokens[self._at][0].lower() if self._at < len(self._tokens) else ""
+        return self._tokens[self._at].word if self._at < len(self._tokens) else ""
 
     def _take(self, word: str) -> bool:
         if self._peek() != word:
@@ -181,10 +214,10 @@ class _Parser:
         self._at += 1
         return True
 
-    def _fail(self, expected: str) -> None:
+    def _fail(self, expected: str) -> NoReturn:
         if self._at < len(self._tokens):
-            token, place = self._tokens[self._at]
-            raise UsageError(f"in {self._text!r}, at {token!r} (character {place + 1}): {expected}")
+            token = self._tokens[self._at]
+            raise UsageError(f"in {self._text!r}, at {token.name!r} (character {token.place + 1}): {expected}")
         raise UsageError(f"{self._text!r} ends too early: {expected}")
 
     def _either(self) -> Expression:
@@ -222,38 +255,58 @@ class _Parser:
         return self._label_or_comparison()
 
     def _label(self) -> str:
-        label = self._labels.get(self._peek())
-        if label is None:
-            self._fail(f"one of {', '.join(self._labels.values())} was expected")
+        token = self._tokens[self._at] if self._at < len(self._tokens) else _Token("", "", 0)
+        if token.share or token.word in _WORDS:
+            self._fail_for_label()
+        return self._take_label(token.name)
+
+    def _take_label(self, name: str) -> str:
+        """Take the label of that name, in any capitals where these are not all that labels differ by."""
+        alike = [name] if name in self._labels else [label for label in self._labels if label.lower() == name.lower()]
+        if len(alike) > 1:
+            self._fail(f"write {' or '.join(map(quoted, alike))}, with these capitals")
+        if not alike:
+            self._fail_for_label()
         self._at += 1
-        return str(label)
+        return alike[0]
+
+    def _fail_for_label(self) -> NoReturn:
+        self._fail(f"one of {', '.join(map(quoted, self._labels))} was expected")
 
     def _label_or_comparison(self) -> Expression:
-        word = self._peek()
-        name, dot, share = word.partition(".")
-        if word == "duration" or (dot and share == "share" and name in self._labels):
+        token = self._tokens[self._at] if self._at < len(self._tokens) else _Token("", "", 0)
+        if token.word == "duration":
             self._at += 1
-            what = word if word == "duration" else f"{self._labels[name]}.share"
-            if self._peek() not in _COMPARE:
-                self._fail(f"{what} needs < <= > or >= and a number")
-            return self._comparison(what)
+            return self._comparison("duration", "duration")
+        if token.share or (token.word.endswith(_SHARE) and token.name not in self._labels):
+            label = self._take_label(token.name if token.share else token.name[: -len(_SHARE)])
+            return self._comparison(label, "share")
         label = self._label()
-        return self._comparison(label) if self._peek() in _COMPARE else Plays(label)
+        return self._comparison(label, "score") if self._peek() in _COMPARE else Plays(label)
 
-    def _comparison(self, what: str) -> Compare:
+    def _comparison(self, what: str, number: Literal["duration", "score", "share"]) -> Compare:
         sign = self._peek()
+        if sign not in _COMPARE:
+            self._fail(f"{what}{_SHARE if number == 'share' else ''} needs < <= > or >= and a number")
         self._at += 1
         if not re.fullmatch(r"\d+(\.\d+)?", self._peek()):
             self._fail("a number was expected")
         limit = float(self._peek())
         self._at += 1
-        return Compare(what, sign, limit)
+        return Compare(what, sign, limit, number)
 
 
 def find(predictions: Iterable[Prediction], expression: Expression) -> list[tuple[float, Prediction]]:
     """Return (rank, recording) of all that match, the best first, then by path."""
     found = [(expression.rank(p), p) for p in predictions if expression.matches(p)]
     return sorted(found, key=lambda pair: (-round(pair[0], 6), pair[1].path))
+
+
+def _entry(name: str, path: str) -> str:
+    """Return a name as a line of a playlist; as an address where a line cannot hold it, because it would be cut there."""
+    if len(name.splitlines()) != 1 or name != name.strip():
+        return Path(path).as_uri()
+    return f"./{name}" if name.startswith("#") else name
 
 
 def playlist(found: Sequence[tuple[float, Prediction]], folder: Path) -> str:
@@ -263,7 +316,6 @@ def playlist(found: Sequence[tuple[float, Prediction]], folder: Path) -> str:
         path = os.path.abspath(prediction.path)  # noqa: PTH100 - links are not followed
         base = os.path.abspath(folder)  # noqa: PTH100
         inside = os.path.commonpath([path, base]) == base
-        title = re.sub(r"[\r\n]+", " ", Path(prediction.path).stem)
-        lines.append(f"#EXTINF:{round(prediction.duration)},{title} ({rank:.2f})")
-        lines.append(re.sub(r"[\r\n]", "?", os.path.relpath(path, base) if inside else path))
+        lines.append(f"#EXTINF:{round(prediction.duration)},{printable(Path(prediction.path).stem)} ({rank:.2f})")
+        lines.append(_entry(os.path.relpath(path, base) if inside else path, path))
     return "\n".join(lines) + "\n"

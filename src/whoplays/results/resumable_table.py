@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple, Self
 from ..errors import UsageError, WhoplaysError
 from ..inference.recogniser import Failure, Prediction
 from ..storage.address import Address, is_address
-from ..storage.files import hold, remove_leftovers
+from ..storage.files import check_output, hold, remove_leftovers
 from . import table
 from .formats import Result
 from .table_row import check as check_row
@@ -63,23 +63,39 @@ class _Kept(NamedTuple):
 class Collection:
     """An open table of results; to be used in a `with` statement. One process at a time has it open."""
 
-    def __init__(self, table_path: Path, *, resume: bool) -> None:
+    def __init__(self, table_path: Path, *, resume: bool, overwrite: bool = False) -> None:
         """Open the table and its journal.
 
-        resume: keep what is there; otherwise the table begins anew. Raises `UsageError` when a journal is there that
-        would be lost, `WhoplaysError` when another process writes, or a file cannot be read.
+        Parameters
+        ----------
+        table_path
+            The table, of the kind that its name ends in.
+        resume
+            Keep what is there.
+        overwrite
+            Begin anew, and replace what is there with `merge`; until then the table stays as it is.
+
+        Raises
+        ------
+        UsageError
+            A table or a journal is there, and neither `resume` nor `overwrite` says what to do with it.
+        WhoplaysError
+            Another process writes the table, or a file cannot be read.
         """
         table.check(table_path)
+        check_output(table_path, overwrite=resume or overwrite, instead="--resume adds to it")
+        #: whether `merge` will put new results in the place of others, for which a run should be complete
+        self.replaces = not resume and table_path.exists() and table_path.stat().st_size > 0
         self.path = table_path
         self.journal = table_path.with_name(table_path.name + ".journal")
         self._kept: dict[str, _Kept] = {}
-        self._file = self._open_journal(resume)
+        self._file = self._open_journal(resume, overwrite)
         self._synced = time.monotonic()
         remove_leftovers(table_path)
         try:
             with self._told():
                 self._rows = tempfile.TemporaryFile(dir=table_path.parent)  # noqa: SIM115 - open as long as this is
-            if resume and table_path.exists():
+            if resume and table_path.exists() and table_path.stat().st_size:
                 for row in table.read(table_path):
                     self._keep(row)
             with self._told():
@@ -98,13 +114,16 @@ class Collection:
         except OSError as error:
             raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
 
-    def _open_journal(self, resume: bool) -> IO[bytes]:
+    def _open_journal(self, resume: bool, overwrite: bool) -> IO[bytes]:
         file = hold(self.journal, taken=f"{self.path}: another whoplays is writing it; wait, or name another")
         if not resume and file.seek(0, os.SEEK_END):
-            file.close()
-            raise UsageError(
-                f"{self.journal} holds results of a run that was stopped: --resume goes on with it; or delete it"
-            )
+            if not overwrite:
+                file.close()
+                raise UsageError(
+                    f"{self.journal}: holds the results of a run that was stopped; --resume continues it, --overwrite "
+                    "starts again"
+                )
+            file.truncate(0)
         return file
 
     def _keep(self, row: dict[str, Any]) -> None:
@@ -165,6 +184,7 @@ class Collection:
         self._sync()
         more = [label for row in self.rows() for label in row.get("scores", {})]
         table.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
+        self.replaces = False
         with self._told():
             self._file.truncate(0)
         self._sync()

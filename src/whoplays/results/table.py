@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import UsageError, WhoplaysError, missing_extra
-from ..storage.files import write_atomically
-from .formats.data import CSV_AFTER, CSV_BEFORE, csv_cells, csv_line, to_json
+from ..storage.files import csv_line, write_atomically
+from .formats.data import CSV_AFTER, CSV_BEFORE, column_of, csv_cells, label_of, to_json
 from .table_row import OldTableError
 from .table_row import check as check_row
 
 Row = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
-_FIXED = (*CSV_BEFORE, *CSV_AFTER, "segments", "seen")
 _BATCH = 5_000  # rows of Parquet held at a time
 
 
@@ -37,9 +36,6 @@ def check(path: Path) -> None:
 def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) -> None:
     """Write a table as its name ends, whole or not at all. rows: called for an iterable, once."""
     check(path)
-    taken = sorted(set(labels) & set(_FIXED))
-    if taken:
-        raise UsageError(f"{path}: a label is called {taken[0]!r}, like a column of the table; write .jsonl instead")
     writers = {".jsonl": _write_lines, ".csv": _write_csv, ".parquet": _write_parquet}
     write_atomically(path, lambda file: writers[path.suffix.lower()](file, rows(), labels))
 
@@ -82,7 +78,7 @@ def _read_lines(path: Path) -> Iterator[Row]:
 
 
 def _write_csv(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
-    file.write(csv_line([*CSV_BEFORE, *labels, *CSV_AFTER, "seen"]).encode())
+    file.write(csv_line([*CSV_BEFORE, *map(column_of, labels), *CSV_AFTER, "seen"]).encode())
     for row in rows:
         file.write(csv_line([*csv_cells(row, labels), row.get("seen", "")]).encode("utf-8", "surrogateescape"))
 
@@ -93,10 +89,10 @@ def _read_csv(path: Path) -> Iterator[Row]:
         missing = set(CSV_BEFORE) - set(reader.fieldnames or ())
         if missing:
             raise ValueError(f"no column {', '.join(sorted(missing))}")
-        labels = [name for name in reader.fieldnames or () if name not in _FIXED]
+        columns = {name: label for name in reader.fieldnames or () if (label := label_of(name)) is not None}
         for cells in reader:
             yield _row(
-                {name: cells[name] or None for name in labels},
+                {label: cells[name] or None for name, label in columns.items()},
                 path=cells["path"],
                 error=cells.get("error"),
                 duration=float(cells["duration"] or 0),
@@ -151,7 +147,7 @@ def _schema(labels: Sequence[str]) -> Any:
         ("model", text),
         ("playing", pa.list_(text)),
         ("maybe", pa.list_(text)),
-        *((label, pa.float64()) for label in labels),
+        *((column_of(label), pa.float64()) for label in labels),
         ("segments", pa.list_(segment)),
         ("error", text),
         ("warnings", pa.list_(caution)),
@@ -165,8 +161,12 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) 
     schema = _schema(labels)
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in _batched(rows):
-            flat = [{**row, **row.get("scores", {}), "path": storable(row["path"])} for row in batch]
+            flat = [{**_columns(row), **row, "path": storable(row["path"])} for row in batch]
             writer.write_table(pa.Table.from_pylist(flat, schema=schema))
+
+
+def _columns(row: Row) -> Row:
+    return {column_of(label): score for label, score in row.get("scores", {}).items()}
 
 
 def _batched(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
@@ -192,10 +192,10 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     with path.open("rb") as raw, pa.parquet.ParquetFile(raw) as file:
         stored = (file.schema_arrow.metadata or {}).get(b"whoplays.labels")
         names = file.schema_arrow.names
-        labels = json.loads(stored) if stored else [name for name in names if name not in _FIXED]
+        labels = json.loads(stored) if stored else list(filter(None, map(label_of, names)))
         for batch in file.iter_batches(batch_size=_BATCH):
             for cells in batch.to_pylist():
                 heard = {name: cells[name] for name in ("duration", "sample_rate", "model")}
                 lists = {name: cells[name] or [] for name in ("playing", "maybe", "segments", "warnings")}
-                scores = {label: cells[label] for label in labels}
+                scores = {label: cells[column_of(label)] for label in labels}
                 yield _row(scores, path=cells["path"], error=cells["error"], seen=cells["seen"], **heard, **lists)

@@ -21,26 +21,31 @@ class Table(Output):
         labels: Sequence[str],
         *,
         resume: bool,
+        overwrite: bool,
         retry: bool,
         tell: Callable[[str], None],
     ) -> None:
         """Take the table's path, what recordings are marked with (`resumable_table.how`), and the model's label ids.
 
-        resume: keep what is in the table. retry: but not its failures. tell: called with what was written.
+        resume: keep what is in the table. retry: but not its failures. overwrite: replace it at the end. tell: called with
+        what was written.
         """
         self._path, self._how, self._labels, self._tell = path, how, labels, tell
-        self._resume, self._retry = resume, retry
+        self._resume, self._overwrite, self._retry = resume, overwrite, retry
 
     def __enter__(self) -> Self:
         """Open the table for this process alone. Raises as `Collection`."""
-        self.kept = resumable_table.Collection(self._path, resume=self._resume)
+        self.kept = resumable_table.Collection(self._path, resume=self._resume, overwrite=self._overwrite)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Write the table with everything that is known, also when the run was stopped."""
+        """Write the table with everything that is known, also when the run was stopped, unless it would replace another."""
         try:
-            self.kept.merge(self._labels)
-            self._tell(f"Written to {self._path}: {len(self.kept)} recordings")
+            if kind is None or (len(self.kept) and not self.kept.replaces):
+                self.kept.merge(self._labels)
+                self._tell(f"Written to {self._path}: {len(self.kept)} recordings")
+            elif self.kept.replaces:
+                self._tell(f"{self._path} is unchanged; --resume adds the {len(self.kept)} results of this run to it")
         finally:
             self.kept.__exit__(kind)
 
@@ -52,6 +57,15 @@ class Table(Output):
         """Return the recordings that are not in the table, each once."""
         once = dict.fromkeys(names)
         return [name for name in once if not self.is_done(name, resumable_table.mark(name, self._how))]
+
+    def update(self, names: Iterable[str], change: Callable[[Result], bool]) -> int:
+        """Call `change` with the results of these recordings, and mark those anew whose file it changed; return how many."""
+        changed = 0
+        for result in self.kept.results(names):
+            if change(result):
+                changed += 1
+                self.kept.add(result, resumable_table.mark(result.path, self._how))
+        return changed
 
     def write(self, results: Iterable[Result]) -> None:
         """Keep each result on disk as it comes."""

@@ -1,6 +1,7 @@
 """A recording on a terminal: a row for each label, its score, its share of the time, and a strip of when it plays.
 
-The strip is read without colour: where a label plays a block as high as its score, elsewhere a dot.
+The strip is read without colour: where a label plays a block, as high as its score and its part of the cell's time;
+elsewhere a dot.
 """
 
 from __future__ import annotations
@@ -62,19 +63,25 @@ def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str
 
 
 def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> NDArray[np.float64]:
-    """Return (labels, cells): the mean score in each cell of time in which the label plays, 0 in others."""
+    """Return (labels, cells): the mean score in each cell of time in which the label plays, 0 in others.
+
+    Where it plays in a part of the cell, that is the score times this part: above 0 however short it is.
+    """
     start = float(prediction.frame_times[0]) if len(prediction.frame_times) > 1 else 0.0
     borders = np.linspace(start, start + prediction.duration, cells + 1)
     known = len(prediction.frame_scores) > 0
     scores = over_cells(prediction.frame_scores, prediction.frame_times, borders) if known else None
-    levels = np.zeros((len(labels), cells))
+    levels, played = np.zeros((len(labels), cells)), np.zeros((len(labels), cells))
     places = {label.id: i for i, label in enumerate(labels)}
     for segment in prediction.segments:
         i = places[segment.label]
         overlap = np.minimum(borders[1:], segment.end) - np.maximum(borders[:-1], segment.start)
-        inside = overlap >= 0.5 * np.diff(borders)
-        levels[i, inside] = np.maximum(1e-6, scores[inside, i]) if scores is not None else segment.score
-    return levels
+        part = np.maximum(0.0, overlap) / np.diff(borders)
+        played[i] += part
+        levels[i] += part * segment.score
+    if scores is not None:
+        levels = np.where(played > 0.999, scores.T, levels)
+    return np.where(played > 0, np.maximum(1e-6, levels), 0.0)
 
 
 def live_line(

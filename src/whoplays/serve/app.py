@@ -96,6 +96,14 @@ def _tell_problems(app: FastAPI) -> None:
         found = error.errors()[0]
         if found.get("type") == "json_invalid":
             return answer(Problem("bad-request", "the body is not JSON"))
+        if found["loc"][:2] in (("body", "file"), ("body", "files")):
+            name = found["loc"][1]
+            missing = found.get("type") == "missing"
+            what = f"no field {name!r} came" if missing else f"the field {name!r} holds text"
+            detail = (
+                f"{what}; send the recording as a file in a form (multipart/form-data): curl -F {name}=@recording.wav"
+            )
+            return answer(Problem("invalid", detail))
         where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
         return answer(Problem("invalid", f"{where}: {found['msg']}"[:300]))
 

@@ -9,24 +9,29 @@ import contextlib
 import glob
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import WhoplaysError
+from ..errors import UsageError, WhoplaysError
 from .address import Address, Place
+
+#: Within `together`: (temporary file, where it goes) of what has been written and is not in place yet.
+_pending: ContextVar[list[tuple[str, Path]] | None] = ContextVar("pending", default=None)
 
 
 def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part.
 
     content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given.
-    durable: flush to the disk before the rename. Raises `WhoplaysError` with the system's reason (no space, no
-    permission); the temporary file is removed then.
+    durable: flush to the disk before the rename, which within `together` comes at its end. Raises `WhoplaysError` with
+    the system's reason (no space, no permission); the temporary file is removed then.
     """
     if isinstance(path, Address):
         path.write(content)
@@ -46,7 +51,10 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
             if durable:
                 os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        if (pending := _pending.get()) is None:
+            os.replace(temporary, path)
+        else:
+            pending.append((temporary, path))
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -55,6 +63,60 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
                 f"{path}: cannot be written ({_reason(error, path)}); what was there is unchanged"
             ) from error
         raise
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Put the local files that are written within in place at the end, so that a failure before it replaces none of them.
+
+    Raises `WhoplaysError` when a file cannot be put in place.
+    """
+    pending: list[tuple[str, Path]] = []
+    token = _pending.set(pending)
+    try:
+        yield
+        for temporary, path in pending:
+            try:
+                os.replace(temporary, path)
+            except OSError as error:
+                raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        _pending.reset(token)
+        for temporary, _ in pending:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def check_output(path: Path | None, *, overwrite: bool, instead: str = "") -> None:
+    """Check, before the work begins, that a file can be written at its end without losing what is there.
+
+    Parameters
+    ----------
+    path
+        The file to write; with None, nothing is checked.
+    overwrite
+        Whether what is there may be replaced. An empty file always may.
+    instead
+        What the user can do other than overwrite, such as "--resume adds to it".
+
+    Raises
+    ------
+    UsageError
+        A file of that name exists, or the name is a folder's.
+    WhoplaysError
+        The folder that it belongs in does not exist or cannot be written in.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise WhoplaysError(f"{path}: cannot be written (there is no folder {path.parent})")
+    if not os.access(path.parent, os.W_OK):
+        raise WhoplaysError(f"{path}: cannot be written (no permission to write in {path.parent})")
+    if not overwrite and path.exists() and path.stat().st_size:
+        options = f"{instead}, --overwrite replaces it" if instead else "--overwrite replaces it"
+        raise UsageError(f"{path}: exists already; {options}")
 
 
 def remove_leftovers(path: Path) -> None:
@@ -87,15 +149,19 @@ def write_json(path: Place, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_csv(path: Place, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV table (RFC 4180, \\n line ends, UTF-8), atomically."""
+def csv_line(cells: Sequence[Any]) -> str:
+    """Return one line of CSV (RFC 4180), with \\n at its end; cells that hold any line end, \\r alone as well, are quoted."""
     import csv
 
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue()[:-2] + "\n"
+
+
+def write_csv(path: Place, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV table (RFC 4180, \\n line ends, UTF-8), atomically. Bytes of names that are no UTF-8 are kept."""
+    text = "".join(map(csv_line, itertools.chain([header], rows)))
+    write_atomically(path, text.encode("utf-8", "surrogateescape"))
 
 
 def sha256_of(path: Place) -> str:

@@ -204,6 +204,8 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
     out = Path(out)
     if out.is_dir():
         raise UsageError(f"{out}: is a folder; name a file to write, such as {out / 'model.onnx'}")
+    if out.suffix.lower() != ".onnx":
+        raise UsageError(f"{out}: the file is named *.onnx")
     network = Network(found)
     model = onnx.load_model_from_string(found.content(NETWORK))
     _append_probabilities(model, found.config)

@@ -48,6 +48,15 @@ class Writer(ABC):
         return self.head() + self.item(result) + self.tail()
 
 
+def span(start: float, end: float) -> str:
+    """Return 75.4 to 80.2 s as "1:15-1:20"; what would begin and end at one second as "1:15.2-1:15.4"."""
+    if clock(start) != clock(end):
+        return f"{clock(start)}-{clock(end)}"
+    digits = 1 if round(end, 1) > round(start, 1) else 2
+    times = (round(start, digits), round(end, digits))
+    return "-".join(clock(int(time)) + f"{time % 1:.{digits}f}"[1:] for time in times)
+
+
 def clock(seconds: float) -> str:
     """Return 75.4 as "1:15" and 4000 as "1:06:40"."""
     whole = int(seconds + 0.5)

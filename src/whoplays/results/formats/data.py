@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...inference.recogniser import Prediction
+from ...storage.files import csv_line
 from .base import Result, Writer
+
+#: What some readers take for the end of a line and JSON does not escape: next line, line and paragraph separator.
+_LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """Return JSON that can be encoded: letters as they are, unless a file's name holds bytes that are no UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    text = json.dumps(value, ensure_ascii=False, indent=indent).translate(_LINE_ENDS)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -63,7 +65,7 @@ class Json(Writer):
         """Return one object, indented."""
         comma, self._first = ("" if self._first else ","), False
         body = to_json(values_of(result, self.frames), indent=2)
-        return f"{comma}\n" + "\n".join(f"  {line}" for line in body.splitlines())
+        return f"{comma}\n" + "\n".join(f"  {line}" for line in body.split("\n"))
 
     def tail(self) -> str:
         """Close the array."""
@@ -76,6 +78,18 @@ class Json(Writer):
 
 CSV_BEFORE = ("path", "duration", "sample_rate", "model", "playing", "maybe")
 CSV_AFTER = ("error", "warnings")
+_RESERVED = frozenset((*CSV_BEFORE, *CSV_AFTER, "segments", "seen"))
+_SCORE = "score="  # no label holds =
+
+
+def column_of(label: str) -> str:
+    """Return the name of a label's column in a table: its id, or `score=ID` where another column has that name."""
+    return _SCORE + label if label in _RESERVED else label
+
+
+def label_of(column: str) -> str | None:
+    """Return the label whose scores a column holds, None for a column of something else."""
+    return None if column in _RESERVED else column.removeprefix(_SCORE)
 
 
 class Csv(Writer):
@@ -89,7 +103,7 @@ class Csv(Writer):
 
     def head(self) -> str:
         """Return the header."""
-        labels = [label.id for label in self.labels]
+        labels = [column_of(label.id) for label in self.labels]
         return csv_line(["path", "start", "end", *labels] if self.frames else [*CSV_BEFORE, *labels, *CSV_AFTER])
 
     def item(self, result: Result) -> str:
@@ -114,10 +128,3 @@ def csv_cells(line: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         line.get("error", ""),
         ";".join(caution["code"] for caution in line.get("warnings", ())),
     ]
-
-
-def csv_line(cells: Sequence[Any]) -> str:
-    """Return one line of CSV (RFC 4180, \\n at its end)."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ... import __version__
 from ...inference.recogniser import Failure, Prediction
 from .base import Result, Writer
+from .data import to_json
 
 
 class Audacity(Writer):
@@ -33,12 +33,12 @@ class Rttm(Writer):
     shows_failures = False
 
     def item(self, result: Result) -> str:
-        """Return a line for each segment; white space in the recording's name becomes _."""
+        """Return a line for each segment; white space in names becomes _."""
         if isinstance(result, Failure):
             return ""
         name = "_".join(result.path.split()) or "-"
         return "".join(
-            f"SPEAKER {name} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {s.label} {s.score:.4f} <NA>\n"
+            f"SPEAKER {name} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {'_'.join(s.label.split())} {s.score:.4f} <NA>\n"
             for s in result.segments
         )
 
@@ -72,7 +72,7 @@ class Jams(Writer):
             },
             "sandbox": {},
         }
-        return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        return to_json(document, indent=2) + "\n"
 
     @staticmethod
     def _observation(start: float, duration: float, value: str, confidence: float) -> dict[str, Any]:

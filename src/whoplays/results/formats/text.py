@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import printable
 from ...inference.recogniser import Failure, Prediction
 from ...taxonomy.tree import Label
-from .base import Result, Writer, clock
+from .base import Result, Writer, clock, span
 
 if TYPE_CHECKING:
     from ..terminal import Look
@@ -48,7 +48,7 @@ class Text(Writer):
             lines.append(f"  {none} (highest: {names[best]} {result.scores[best]:.2f})")
         width = max((len(names[label]) for label in result.playing), default=0)
         for label in sorted(result.playing, key=lambda label: -result.scores[label]):
-            times = [f"{clock(s.start)}-{clock(s.end)}" for s in result.segments if s.label == label]
+            times = [span(s.start, s.end) for s in result.segments if s.label == label]
             shown = ", ".join(times[:6]) + (f" and {len(times) - 6} more" if len(times) > 6 else "")
             lines.append(f"  {names[label]:<{width}}  {result.scores[label]:.2f}  {shown}")
         if result.maybe:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import DownloadError
-from ...storage.files import write_atomically
+from ...storage.files import together, write_atomically
 from .classes import CLASS_ID
 from .lists import LABEL_ID, MAX_SECONDS, VIDEO_ID, Malformed
 from .plan import Plan, PlannedClip
@@ -32,11 +32,12 @@ def reserve_path(plan: Path) -> Path:
 def write_plan(path: Path, plan: Plan) -> None:
     """Write the plan, and its stand-ins beside it. Stand-ins of an earlier plan of that name go when there are none."""
     reserve = reserve_path(path)
-    # The old stand-ins go first: a plan must never be seen with those of another.
-    reserve.unlink(missing_ok=True)
-    _write(path, plan.clips)
-    if plan.stand_ins:
-        _write(reserve, plan.stand_ins)
+    with together():
+        _write(path, plan.clips)
+        if plan.stand_ins:
+            _write(reserve, plan.stand_ins)
+        # Both are written, and not yet in place. A plan must never be seen with the stand-ins of another.
+        reserve.unlink(missing_ok=True)
 
 
 def _write(path: Path, clips: Iterable[PlannedClip]) -> None:

@@ -1,0 +1,60 @@
+"""The standard streams: they may be closed, lack letters, or lead to a disk that is full."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from ..errors import WhoplaysError
+
+
+def prepare() -> None:
+    """Make the standard streams safe to use, before anything else is opened.
+
+    The numbers of those that are closed are taken, or else the next file that is opened would be written to as if it
+    were one. Names that are no UTF-8 keep their bytes; where the output is in another encoding, letters that it lacks are
+    escaped.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+    if sys.stderr is None:  # print would take standard output instead
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape" if _is_utf8(sys.stdout) else "backslashreplace")
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").replace("_", "") in ("utf8", "utf16", "utf32")
+
+
+def standard_output() -> TextIO:
+    """Return standard output. Raises `WhoplaysError` when it is closed."""
+    if sys.stdout is None:
+        raise WhoplaysError("standard output is closed; give --out FILE, or open it")
+    return sys.stdout
+
+
+def write(text: str) -> None:
+    """Write data to standard output, at once; letters that its encoding lacks as JSON escapes them (\\u0119)."""
+    stream = standard_output()
+    if not _is_utf8(stream):
+        try:
+            text.encode(stream.encoding or "ascii", "surrogateescape")
+        except UnicodeEncodeError:
+            text = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
+    stream.write(text)
+    stream.flush()
+
+
+def abandon_output() -> None:
+    """Send what is still to be written to standard output nowhere: it leads nowhere any more."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
