@@ -495,7 +495,7 @@ def test_a_terminated_download_ends_orderly_and_leaves_a_manifest(tmp_path):
             time.sleep(0.01)
         running.terminate()
         _, told = running.communicate(timeout=30)
-    assert running.returncode == 130 and "start again" in told
+    assert running.returncode == 130 and "run the same command to continue" in told
     listed, differences = verify(out)
     assert 0 < listed < 60 and not [one for one in differences if "not in the manifest" not in one.what]
 

@@ -271,7 +271,7 @@ def evaluated(trained_model: Path, small_dataset: Path, tmp_path_factory: pytest
 
 def test_metrics_json_tells_what_was_measured_on_what(evaluated: Path) -> None:
     facts = json.loads((evaluated / METRICS).read_text())
-    assert facts["model"] == "report@1"
+    assert facts["model"] == "mfcc-cnn@1"
     assert facts["data_set"]["split"] == "test" and facts["data_set"]["rows"] == facts["data_set"]["recordings"] == 6
     assert facts["metrics"]["accuracy"] >= 0.6
     low, high = facts["intervals"]["accuracy"]

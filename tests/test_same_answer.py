@@ -16,7 +16,7 @@ from variants import drift
 
 import whoplays
 
-LOSSLESS, LOSSY = 0.02, 0.05  # of a score, which runs from 0 to 1
+LOSSLESS, LOSSY = 0.02, 0.1  # of a score, which runs from 0 to 1
 SAME = 1e-4
 
 Scores = dict[str, dict[str, float]]

@@ -26,7 +26,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 import httpx
 
-from conftest import RATE, tone
+from conftest import RATE, tone, write_tiny_model
 from serving import Running, serving
 from whoplays import load
 from whoplays.errors import UsageError
@@ -123,13 +123,14 @@ def test_a_part_of_a_recording(server: Running, tiny_model: Path, duet: Path) ->
     problem(server.post(duet, start=99), 422, "not-a-recording")
 
 
-def test_details_draw_the_recording(server: Running, duet: Path) -> None:
-    answer = server.post(duet, details=True).json()
+def test_details_draw_the_recording(duet: Path, tmp_path: Path) -> None:
+    with serving(write_tiny_model(tmp_path / "model", thresholds=(0.01,) * 5), workers=1, rate=0) as server:
+        answer = server.post(duet, details=True).json()
     details = answer["details"]
     assert (details["start"], details["end"]) == (0, pytest.approx(12, abs=0.01))
     samples, _ = soundfile.read(duet)
     assert max(details["peaks"]) == pytest.approx(np.abs(samples).max(), rel=0.05)
-    assert {len(curve) for curve in details["curve"].values()} == {13}  # a score a second, and the begun one
+    assert {len(curve) for curve in details["curve"].values()} == {12}  # a score a second
     played = sum(s["end"] - s["start"] for s in answer["segments"] if s["label"] == answer["playing"][0])
     assert details["shares"][answer["playing"][0]] == pytest.approx(played / 12, abs=0.01)
 
@@ -141,9 +142,10 @@ def test_progress_comes_before_the_result(server: Running, duet: Path) -> None:
     ) as answer:
         events = [block.split("\n", 1) for block in "".join(answer.iter_text()).strip().split("\n\n")]
     names = [name.removeprefix("event: ") for name, _ in events]
-    assert names == ["progress", "result"]
-    assert json.loads(events[0][1].removeprefix("data: ")) == {"heard": 12.0, "duration": 12.0}
-    assert json.loads(events[1][1].removeprefix("data: ")) == server.post(duet, name="d.flac").json()
+    assert names == ["progress", "progress", "result"]  # a message for each window
+    heard = [json.loads(told.removeprefix("data: ")) for _, told in events[:-1]]
+    assert [one["duration"] for one in heard] == [12.0, 12.0] and heard[0]["heard"] < heard[1]["heard"] == 12.0
+    assert json.loads(events[-1][1].removeprefix("data: ")) == server.post(duet, name="d.flac").json()
 
 
 def test_events_tell_problems_too(server: Running) -> None:

@@ -184,7 +184,7 @@ def test_training_learns_and_leaves_a_model_that_predicts(trained_model: Path, c
         right += max(prediction.scores, key=prediction.scores.get) == path.parent.name
     assert right >= 20  # of 24
     card = (trained_model / "card.md").read_text()
-    assert "report@1" in card and "drums, guitar, strings" in card
+    assert "mfcc-cnn@1" in card and "drums, guitar, strings" in card
 
 
 class Killed(BaseException):
