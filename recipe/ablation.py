@@ -54,7 +54,7 @@ from .scenes import Studio
 from .train import SETTINGS
 
 SHARD = 256
-TOLD = ("mAP", "F1 at its thresholds", "duets: all found %", "duets: highest scores %", "false alarms: clips %")
+TOLD = ("mAP", "clips: F1", "mixes: F1", "duets: exactly right %", "false alarms: clips %")
 SMALL = {"scenes": 16, "epochs": 1, "steps": 2, "seeds": 1}
 
 
