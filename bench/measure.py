@@ -115,7 +115,8 @@ def _command() -> str:
     words = [Path(word).name if word.startswith(("/", "../")) else word for word in sys.argv[1:]]
     program = sys.argv[0]  # of `python -m bench NAME`
     if not program.startswith("python -m"):
-        program = f"python -m {sys.modules['__main__'].__spec__.name}"
+        spec = sys.modules["__main__"].__spec__
+        program = f"python -m {spec.name}" if spec else Path(program).name
     return " ".join([program, *words])
 
 

@@ -87,7 +87,7 @@ def _read(path: Path) -> Logits | None:
 def _write(path: Path, arrays: Logits) -> None:
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
     os.replace(partial, path)
 
 

@@ -68,7 +68,7 @@ def evaluate_songs(system: System, found: Sequence[Song], alone: Sequence[Record
     figures |= _set_figures("one instrument alone", alone, outputs)
     rows = [i for i, stem in enumerate(alone) if stem.instrument in BASS_AND_VOICE]
     named = named_of(outputs)[rows]
-    figures["bass or voice alone: anything named %"] = _ratio([alone[i] for i in rows], named.any(axis=1))
+    figures["bass or voice alone: anything named %"] = _ratio([alone[i] for i in rows], np.asarray(named.any(axis=1)))
     for i, family in enumerate(FAMILY_IDS):
         figures[f"bass or voice alone: {family} named, of {len(rows)}"] = _plain(named[:, i].sum())
     return figures
@@ -88,7 +88,7 @@ def evaluate_half(outputs: Mapping[str, Sequence[Output]], tasks: Tasks) -> dict
     for name in ("clips", *sums):
         figures |= _set_figures(name, named_tasks[name], outputs[name])
     playing = named_of(outputs["silent"])
-    figures["false alarms: clips %"] = _ratio(tasks.silent, playing.any(axis=1))
+    figures["false alarms: clips %"] = _ratio(tasks.silent, np.asarray(playing.any(axis=1)))
     figures["false alarms: scores %"] = _ratio(tasks.silent, playing.mean(axis=1))
 
     solo = [i for i, clip in enumerate(tasks.clips) if clip.solo]
@@ -159,7 +159,7 @@ def stability(found: Sequence[Song], system: System) -> dict[str, Figure]:
     return {
         "twice in a row: largest change of a score": _plain(np.abs(twice - whole).max()),
         "half of a song: largest change of a score": _plain(max(moved)),
-        "half of a song: mean change of a score": _plain(np.mean(moved)),
+        "half of a song: mean change of a score": _plain(float(np.mean(moved))),
     }
 
 

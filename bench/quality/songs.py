@@ -102,7 +102,7 @@ class Song:
 def intervals(active: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return (n, 2): where runs of active frames of `FRAME_S` begin and end, in seconds."""
     steps = np.diff(np.concatenate([[0], active.astype(int), [0]]))
-    return FRAME_S * np.column_stack([np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)])
+    return np.asarray(FRAME_S * np.column_stack([np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)]), np.float64)
 
 
 def songs(data: Path) -> list[Song]:
@@ -149,7 +149,7 @@ def _activity(path: Path, row: Mapping[str, str]) -> dict[str, NDArray[np.bool_]
     """Return, for each family that is known, whether it plays in each frame."""
     table = np.genfromtxt(path, delimiter=",", names=True, deletechars="")
     active = {family: np.zeros(len(table), dtype=bool) for family in FAMILY_IDS if row[family] == "0"}
-    for instrument in table.dtype.names[1:]:
+    for instrument in (table.dtype.names or ())[1:]:
         if family := FAMILY_OF.get(instrument):
             active[family] = active.get(family, np.zeros(len(table), dtype=bool)) | (table[instrument] == 1)
     return active

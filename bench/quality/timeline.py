@@ -79,7 +79,8 @@ def mixture(seed: int) -> Example:
 def sequence(data: Path, seed: int) -> Example:
     """Return real recordings of three families in a row, and when each sounds."""
     draw = np.random.default_rng([11, seed])
-    parts, truth, at = [], [], 0.0
+    parts: list[tuple[float, Any]] = []
+    truth, at = [], 0.0
     for family in draw.permutation([f for f in FAMILIES if _solos(data)[f]])[:3]:
         drawn = _solos(data)[family][draw.integers(len(_solos(data)[family]))]
         samples = soxr.resample(drawn.samples[: 8 * REAL_RATE], REAL_RATE, RATE)
@@ -109,7 +110,7 @@ def _solos(data: Path) -> dict[str, list[Recording]]:
 def timeline_of(prediction: Prediction) -> Timeline:
     """Return when each family plays by its segments."""
     return {
-        family: [(s.start, s.end) for s in prediction.segments if s.label == family and s.end > s.start]
+        family: np.array([(s.start, s.end) for s in prediction.segments if s.label == family and s.end > s.start])
         for family in FAMILIES
     }
 

@@ -48,7 +48,7 @@ def evaluate(
     *,
     exclusive: bool,
     named: NDArray[np.bool_] | None = None,
-    recordings: NDArray[np.integer] | None = None,
+    recordings: NDArray[Any] | None = None,
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
