@@ -25,7 +25,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
     while at < content.size:
         head = content.at(at, 7)
         if head[:3] == b"ID3":
-            at = end_of_tag(content, at)
+            at = max(end_of_tag(content, at), at + 3)  # a tag may be cut short
         elif head[:3] == b"TAG" and content.size - at >= 128:
             at += 128
         elif not is_frame(content, at):

@@ -121,7 +121,7 @@ def _runs(content: Content, at: int) -> Iterator[_Run]:
     while at < content.size:
         head = content.at(at, 3)
         if head == b"ID3":
-            at, after_tag = end_of_tag(content, at), True
+            at, after_tag = max(end_of_tag(content, at), at + 3), True  # a tag may be cut short
             continue
         if head == b"TAG" and content.size - at >= 128:
             at, after_tag = at + 128, True
