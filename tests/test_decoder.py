@@ -24,8 +24,13 @@ pytestmark = pytest.mark.skipif(not decoder.POSSIBLE, reason="decoding processes
 #: What happens when a file of such a name is opened: Python loads this in every process before anything else.
 EVIL = """
 import os, signal, sys, time
+def decoding():  # bytes alone, as for a checksum, harm nobody
+    frame = sys._getframe(1)
+    while frame and os.path.join("whoplays", "audio") not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None
 def watch(event, arguments):
-    if event != "open" or not isinstance(arguments[0], (str, bytes)):
+    if event != "open" or not isinstance(arguments[0], (str, bytes)) or not decoding():
         return
     name = os.path.basename(os.fsdecode(arguments[0])).partition(".wav")[0]
     if name == "crash": os.kill(os.getpid(), signal.SIGSEGV)

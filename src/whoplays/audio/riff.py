@@ -60,7 +60,7 @@ def walk_wav(content: Content, begin: int) -> tuple[list[Part], int]:
     if wide is None and left >= LIMIT and 0 < size < LIMIT - 1:
         claimed = size + (left - size) // LIMIT * LIMIT
     plain = struct.unpack_from(f"{order}H", form)[0] in (1, 3, 0xFFFE)
-    unknown = wide is None and (size == 0 or size >= _UNKNOWN and size > left)
+    unknown = wide is None and (size in (0, LIMIT - 1) or size >= _UNKNOWN and size > left)
     rate = rate if plain else second / max(align, 1)  # blocks of several samples
     samples = _Samples(at, claimed, rate, align, unknown, form)
 
