@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from .base import Analysis, Array, Scores, Teacher, filled
 from .graph import Graph
@@ -60,6 +59,8 @@ class Mn04(Teacher):
         files = sorted(Path(folder).glob("*.safetensors"))
         if len(files) != 1:
             raise FileNotFoundError(f"{folder} holds {len(files)} .safetensors files; mn04's folder holds one")
+        from safetensors.numpy import load_file  # only those who train the packaged model need it
+
         weights: Weights = load_file(files[0])
         with Path(class_list).open(newline="", encoding="utf-8") as table:
             self.classes = tuple(row["display_name"] for row in csv.DictReader(table))

@@ -20,7 +20,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from .base import Analysis, Array, Scores, Teacher, filled, mean_score
 from .graph import Graph
@@ -164,6 +163,8 @@ class JamendoMusicnn(_Musicnn):
     def __init__(self, folder: Path, *, hop_s: float = 1.0) -> None:
         """Read the weights. Raises `FileNotFoundError` when the folder does not hold them."""
         super().__init__(hop_s=hop_s)
+        from safetensors.numpy import load_file  # only those who train the packaged model need it
+
         weights: Weights = load_file(Path(folder) / "jamendo_musicnn.safetensors")
         self._filters = weights["spec.mel_scale.fb"]
         self._window = weights["spec.spectrogram.window"]

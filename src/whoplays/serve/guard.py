@@ -161,7 +161,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008, "reason": problem.detail[:120]})
             return
         response = answer(problem)
-        if not await _drained(receive, self.settings.max_upload_bytes):
+        if not await _drained(receive, 2 * self.settings.max_upload_bytes):  # as much as a body told by no length
             response.headers["Connection"] = "close"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         await response(scope, receive, self._dressed(scope, headers, send, counted=False))
