@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,53 +31,40 @@ from recipe.teachers.spectra import kaldi_filters, mel_power, slaney_filters
 from whoplays.taxonomy.catalogue import catalogue
 
 
-def _shared(name: str) -> Path:
-    root = os.environ.get("WHOPLAYS_SHARED")
-    return (Path(root) if root else Path(__file__).resolve().parents[2] / "shared") / name
-
-
-def _material(name: str, marker: str) -> Path:
-    folder = _shared(name)
-    if not (folder / marker).exists():
-        pytest.skip(f"the {name} material is not on this machine (set WHOPLAYS_SHARED to where it lies)")
-    return folder
-
-
 @pytest.fixture(scope="module")
-def peers() -> Path:
-    return _material("peers", "mtt_musicnn")
+def panel(shared_peers: Path, shared_audioset: Path) -> Panel:
+    return Panel.load(shared_peers, shared_audioset / "class_labels_indices.csv")
 
 
-@pytest.fixture(scope="module")
-def panel(peers: Path) -> Panel:
-    return Panel.load(peers, _material("audioset", "class_labels_indices.csv") / "class_labels_indices.csv")
+def _of(panel: Panel, kind: type) -> Any:
+    return next(teacher for teacher in panel.teachers if isinstance(teacher, kind))
 
 
 @pytest.fixture(scope="module")
 def mn04(panel: Panel) -> Mn04:
-    return next(teacher for teacher in panel.teachers if isinstance(teacher, Mn04))
+    return _of(panel, Mn04)
 
 
 @pytest.fixture(scope="module")
 def yamnet(panel: Panel) -> Yamnet:
-    return next(teacher for teacher in panel.teachers if isinstance(teacher, Yamnet))
+    return _of(panel, Yamnet)
 
 
 @pytest.fixture(scope="module")
 def jamendo(panel: Panel) -> JamendoMusicnn:
-    return next(teacher for teacher in panel.teachers if isinstance(teacher, JamendoMusicnn))
+    return _of(panel, JamendoMusicnn)
 
 
 @pytest.fixture(scope="module")
 def mtt(panel: Panel) -> MttMusicnn:
-    return next(teacher for teacher in panel.teachers if isinstance(teacher, MttMusicnn))
+    return _of(panel, MttMusicnn)
 
 
 @pytest.fixture(scope="module")
-def references(peers: Path) -> dict[str, dict[str, np.ndarray]]:
+def references(shared_peers: Path) -> dict[str, dict[str, np.ndarray]]:
     """The reference of each teacher that has one, by the teacher's name."""
     found = {}
-    for path in sorted(peers.glob("*/reference.npz")):
+    for path in sorted(shared_peers.glob("*/reference.npz")):
         with np.load(path, allow_pickle=False) as file:
             found[path.parent.name] = {name: file[name] for name in file.files}
     return found
@@ -99,14 +86,13 @@ def test_mn04_embeds_and_classifies_as_its_reference(mn04, references, clip):
 
 
 @pytest.mark.parametrize("clip", [0, 1])
-def test_mn04_hears_a_recording_as_its_reference(mn04, references, clip):
+def test_mn04_hears_a_recording_as_its_reference(mn04, references, shared_data, clip):
     import soundfile
     import soxr
 
     reference = references["mn04"]
-    samples, rate = soundfile.read(
-        _material("data", "real") / str(reference[f"path{clip}"]), dtype="float32", always_2d=True
-    )
+    recording = shared_data / str(reference[f"path{clip}"])
+    samples, rate = soundfile.read(recording, dtype="float32", always_2d=True)
     samples = soxr.resample(samples.mean(axis=1), rate, mn04.SAMPLE_RATE)[: 10 * mn04.SAMPLE_RATE]
     np.testing.assert_allclose(mn04.log_mel(np.resize(samples, 320000)), reference[f"logmel{clip}"], atol=1e-4)
     np.testing.assert_allclose(mn04.clip(samples), reference[f"logits{clip}"], atol=1e-3)
@@ -149,11 +135,11 @@ def test_mn04_says_when_its_folder_is_empty(tmp_path):
 # --- YAMNet
 
 
-def test_yamnet_agrees_with_its_own_file_in_tensorflow_lite(yamnet, references, peers):
+def test_yamnet_agrees_with_its_own_file_in_tensorflow_lite(yamnet, references, shared_peers):
     """That one rounds to 8 bits after each layer, and its logits come in steps of 0.35."""
     lite = pytest.importorskip("tensorflow", reason="TensorFlow runs the .tflite file to compare with").lite
     interpreter = lite.Interpreter(
-        str(peers / "yamnet" / "yamnet.tflite"),
+        str(shared_peers / "yamnet" / "yamnet.tflite"),
         num_threads=1,
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -241,12 +227,12 @@ def test_mtts_windows_are_as_patches_of_the_recordings_log_mel(mtt):
     np.testing.assert_allclose(logits, mtt.window_logits(patches), atol=1e-3)
 
 
-def test_musicnns_windows_can_be_further_apart(peers):
+def test_musicnns_windows_can_be_further_apart(shared_peers):
     samples = noise(10, 16000)
-    teacher = JamendoMusicnn(peers / "jamendo_musicnn", hop_s=3.0)
+    teacher = JamendoMusicnn(shared_peers / "jamendo_musicnn", hop_s=3.0)
     np.testing.assert_allclose(teacher.scores(samples).frame_times, [1.5, 3.828, 6.164, 8.492], atol=0.01)
     with pytest.raises(ValueError, match="hop_s"):
-        JamendoMusicnn(peers / "jamendo_musicnn", hop_s=0.0)
+        JamendoMusicnn(shared_peers / "jamendo_musicnn", hop_s=0.0)
 
 
 def test_musicnn_repeats_a_short_recording(jamendo, mtt):
@@ -286,8 +272,8 @@ def test_a_panel_brings_all_teachers_to_one_grid(panel):
         assert (np.isfinite(whole[name]) == known).all()
 
 
-def test_a_panel_of_some_teachers(peers):
-    panel = Panel.load(peers, Path("unused.csv"), names=["yamnet"], reduction="logsumexp")
+def test_a_panel_of_some_teachers(shared_peers):
+    panel = Panel.load(shared_peers, Path("unused.csv"), names=["yamnet"], reduction="logsumexp")
     assert [teacher.NAME for teacher in panel.teachers] == ["yamnet"]
     analysis = panel.label_clip(noise(1, 32000))["yamnet"]
     logits = panel.label_logits("yamnet", analysis.clip)

@@ -20,7 +20,6 @@ from .base import Analysis, Array, Scores, Teacher, filled
 from .graph import Graph
 from .spectra import kaldi_filters, mel_power
 
-WIDTH = 384
 #: Seconds from one step of the embedding to the next: 32 mel frames.
 STEP_S = 0.32
 

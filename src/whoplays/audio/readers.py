@@ -244,7 +244,7 @@ class FFmpegReader(Reader):
             with contextlib.suppress(av.FFmpegError):
                 self._container.seek(round((start - _PREROLL_S + self._zero) * 1e6), backward=True)
         codec = self._stream.codec_context.name
-        lost = _Lost() if self._name in _BARE else None
+        lost = _LostFrames() if self._name in _BARE else None
         for packet in self._packets(clock):
             time = self._time(packet)
             if lost and time is not None:
@@ -302,7 +302,7 @@ class FFmpegReader(Reader):
         self._container.close()
 
 
-class _Lost:
+class _LostFrames:
     """What is lost in a format without a clock, by the bytes that its parser could make nothing of.
 
     They come as a packet that is too large: these formats have frames of one size.

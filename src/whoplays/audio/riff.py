@@ -67,7 +67,7 @@ def walk_wav(content: Content, begin: int) -> tuple[list[Part], int]:
     def header(length: int) -> bytes:
         return _wav_header(form, length, align, order)
 
-    return _found(content, begin, samples, header, changed=claimed != size and wide is None, even=True)
+    return _part_of(content, begin, samples, header, changed=claimed != size and wide is None, even=True)
 
 
 def _wav_header(form: bytes, length: int, align: int, order: str) -> bytes:
@@ -101,7 +101,7 @@ def walk_w64(content: Content, begin: int) -> tuple[list[Part], int]:
     claimed = max(0, size - 24)
     unknown = claimed == 0 or size >= 1 << 62
     samples = _Samples(at + 24, claimed, rate, align, unknown, form)
-    return _found(content, begin, samples, lambda length: _wav_header(form, length, align, "<"), even=False)
+    return _part_of(content, begin, samples, lambda length: _wav_header(form, length, align, "<"), even=False)
 
 
 def walk_aiff(content: Content, begin: int) -> tuple[list[Part], int]:
@@ -135,7 +135,7 @@ def walk_aiff(content: Content, begin: int) -> tuple[list[Part], int]:
         head[data + 4 - begin : data + 8 - begin] = struct.pack(">I", min(length + 8, LIMIT - 1))
         return bytes(head)
 
-    return _found(content, begin, samples, header, changed=frames * align < claimed - align, even=True)
+    return _part_of(content, begin, samples, header, changed=frames * align < claimed - align, even=True)
 
 
 def walk_caf(content: Content, begin: int) -> tuple[list[Part], int]:
@@ -163,7 +163,7 @@ def walk_caf(content: Content, begin: int) -> tuple[list[Part], int]:
         kept = content.read(begin, data - begin)
         return kept + struct.pack(">4sq", b"data", length + 4) + content.at(data + 12, 4)
 
-    return _found(content, begin, samples, header, even=False)
+    return _part_of(content, begin, samples, header, even=False)
 
 
 def walk_au(content: Content, begin: int) -> tuple[list[Part], int]:
@@ -181,10 +181,10 @@ def walk_au(content: Content, begin: int) -> tuple[list[Part], int]:
         told = struct.pack(">I", min(length, LIMIT - 1))
         return head[:8] + told + content.read(begin + 12, offset - 12)
 
-    return _found(content, begin, samples, header, even=False)
+    return _part_of(content, begin, samples, header, even=False)
 
 
-def _found(
+def _part_of(
     content: Content,
     begin: int,
     samples: _Samples,

@@ -94,7 +94,7 @@ class Pace:
         self._pacer.wake()
 
 
-class _Turns:
+class _RemotePacer:
     """In a worker: asks the actor that holds the pacer."""
 
     def __init__(self, pace: Any, worker: str) -> None:
@@ -103,19 +103,19 @@ class _Turns:
     @contextlib.contextmanager
     def visit(self, host: str) -> Iterator[None]:
         """Wait for a turn. Raises `Stopped`, and `DownloadError` when the actor is lost."""
-        number = self._asked(self._pace.enter, self._worker, host)
+        number = self._call(self._pace.enter, self._worker, host)
         if number is None:
             raise Stopped
         try:
             yield
         finally:
-            self._asked(self._pace.leave, self._worker, number)
+            self._call(self._pace.leave, self._worker, number)
 
     def hold(self, host: str, seconds: float) -> None:
         """Leave a host alone: all do."""
-        self._asked(self._pace.hold, host, seconds)
+        self._call(self._pace.hold, host, seconds)
 
-    def _asked(self, method: Any, *words: Any) -> Any:
+    def _call(self, method: Any, *words: Any) -> Any:
         ray = load_ray()
         try:
             return ray.get(method.remote(*words))
@@ -148,7 +148,7 @@ class Worker:
     def _fetcher(self) -> Fetcher:
         with self._lock:
             if not self._made:
-                self._made = fetcher(self._folder, self._settings, _Turns(self._pace, self._name))
+                self._made = fetcher(self._folder, self._settings, _RemotePacer(self._pace, self._name))
             return self._made
 
     def fetch(self, clip: PlannedClip) -> Fetched | tuple[Any, ...]:

@@ -120,7 +120,7 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
         where=settings.where,
         with_none=settings.with_none,
     )
-    chosen = _drawn(clips, recordings, seed)
+    chosen = _sample(clips, recordings, seed)
     shards.kind(settings)
     share = 1.0 - settings.test - settings.validation
     found: list[tuple[float, float, float, int]] = []  # seconds, processor seconds, bytes of the file, clips in it
@@ -168,7 +168,7 @@ def hear_sample(source: Place | str, model: Path | None = None, *, recordings: i
     from ..inference.recogniser import Recogniser
 
     _, clips, _ = read_source(place(source), with_none=True)
-    chosen = _drawn(list({clip.name: clip for clip in clips}.values()), recordings, seed)
+    chosen = _sample(list({clip.name: clip for clip in clips}.values()), recordings, seed)
     recogniser = Recogniser(model)
     found: list[tuple[float, float, float, float, int]] = []
     causes: list[str] = []
@@ -198,7 +198,7 @@ def hear_sample(source: Place | str, model: Path | None = None, *, recordings: i
     )
 
 
-def _drawn(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
+def _sample(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
     if not 2 <= count <= MOST_SAMPLED:
         raise UsageError(f"--sample {count}: 2 to {MOST_SAMPLED:,} recordings is possible")
     if not clips:

@@ -27,11 +27,6 @@ class History:
         """Return one column, by epoch."""
         return [row[name] for row in self.rows]
 
-    @property
-    def has_validation(self) -> bool:
-        """Whether the epochs were judged on rows kept aside."""
-        return bool(self.rows) and "val_loss" in self.rows[0]
-
 
 def _text(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))

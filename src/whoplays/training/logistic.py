@@ -31,10 +31,3 @@ def fit(
         if np.abs(step).max() < 1e-6:
             break
     return w
-
-
-def fit_each(x: NDArray[np.floating], targets: NDArray[np.floating], *, penalty: float = 1e-3) -> NDArray[np.float32]:
-    """Return weights (width + 1, labels), the bias last: a regression for each label on the rows where it is known."""
-    known = ~np.isnan(targets)
-    columns = [fit(x[known[:, i]], targets[known[:, i], i], penalty=penalty) for i in range(targets.shape[1])]
-    return np.array(columns, dtype=np.float32).T
