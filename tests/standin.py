@@ -50,6 +50,7 @@ OUTCOMES = {
     "wav": "done",
     "clip": "done",
     "clip ogg": "done",
+    "inverted": "done",
     "m4a": "done",
     "plain": "done",
     "wrong type": "done",
@@ -94,12 +95,18 @@ OUTCOMES = {
 
 
 @functools.cache
-def recording(seconds: float = SECONDS, container: str = "FLAC", level: float = 0.3) -> bytes:
-    """The bytes of a recording: one steady tone for each second, half a step sharper than the second before."""
+def recording(
+    seconds: float = SECONDS, container: str = "FLAC", level: float = 0.3, *, inverted: bool = False
+) -> bytes:
+    """The bytes of a recording: one steady tone for each second, half a step sharper than the second before.
+
+    inverted: with a second channel that is the first one turned round.
+    """
     second = np.arange(int(seconds * RATE)) // RATE
     phase = 2 * np.pi * np.cumsum(TONE_HZ + STEP_HZ * second) / RATE
     file = io.BytesIO()
-    soundfile.write(file, (level * np.sin(phase)).astype(np.float32), RATE, format=container)
+    samples = (level * np.sin(phase)).astype(np.float32)
+    soundfile.write(file, np.stack([samples, -samples], axis=1) if inverted else samples, RATE, format=container)
     return file.getvalue()
 
 
@@ -284,6 +291,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def rule_silence(self, _) -> None:
         self.send(200, recording(level=0.0), "audio/flac", ranges=True)
+
+    def rule_inverted(self, _) -> None:
+        """Stereo of which one channel is wired the wrong way."""
+        self.send(200, recording(inverted=True), "audio/flac", ranges=True)
 
     def rule_empty_audio(self, _) -> None:
         self.send(200, recording(0.0, "WAV"), "audio/wav")

@@ -43,6 +43,7 @@ from whoplays.sources.audioset.download import (
 )
 from whoplays.sources.audioset.download import fetch as fetch_module
 from whoplays.sources.audioset.download.causes import cause_of_words, parse_retry_after
+from whoplays.sources.audioset.download.display import summary
 from whoplays.sources.audioset.download.ffmpeg import Cutter, Media, find_ffmpeg
 from whoplays.sources.audioset.download.ledger import Ledger
 from whoplays.sources.audioset.download.pacing import Pacer, Stopped, backoff_s
@@ -261,6 +262,23 @@ def test_a_certificate_that_the_environment_trusts_is_trusted_by_both(tmp_path, 
     with Site(certificate=certificate) as site:
         outcome = download(clips(1), [], tmp_path, settings(site, timeout_s=10))
     assert outcome.fetched == 1, dict(rows(tmp_path)[video(0)])
+
+
+# ---------------------------------------------------------------- channels
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_channels_that_cancel_each_other_are_not_silence(tmp_path, channels):
+    with Site({video(0): "inverted"}) as site:
+        outcome = download(clips(2), [], tmp_path, settings(site, channels=channels))
+    assert outcome.fetched == 2
+    with (tmp_path / "manifest.csv").open(newline="") as file:
+        told = {row["video_id"]: row for row in csv.DictReader(file)}
+    levels = {name: float(row["rms_dbfs"]) for name, row in told.items()}
+    spread_db = 10 * np.log10(channels)  # ffmpeg spreads one channel over two, 3 dB lower in each
+    assert levels[video(0)] == pytest.approx(levels[video(1)] + spread_db, abs=0.05)
+    assert bool(told[video(0)]["note"]) == (channels == 1) and not told[video(1)]["note"]
+    assert any("1 x its channels cancel" in line for line in summary(outcome)) == (channels == 1)
 
 
 # ---------------------------------------------------------------- how many, and when to stop

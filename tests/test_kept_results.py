@@ -86,6 +86,21 @@ def test_an_interrupt_leaves_a_finished_table(how: str, tiny_model: Path, record
     assert resumed.returncode == 0 and len(list(table.read(out))) == 403
 
 
+def test_files_in_a_folder_of_results_are_kept(tiny_model: Path, recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", recordings, "-m", tiny_model, "--out-dir", out, "-j", "1"]
+    assert run(*arguments).returncode == 0
+    kept = sorted(out.rglob("*.json"))[-1]
+    kept.write_text("mine")
+    for other in sorted(out.rglob("*.json"))[:-1]:
+        other.unlink()
+    refused = run(*arguments)
+    assert refused.returncode == 2 and str(kept) in refused.stderr and "--overwrite" in refused.stderr
+    assert [path.read_text() for path in out.rglob("*.json")] == ["mine"]
+    assert run(*arguments, "--overwrite").returncode == 0
+    assert kept.read_text() != "mine"
+
+
 def test_a_missing_extra_is_reported_before_anything_is_written(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "keep.jsonl"
     for flags in (["--cluster", "local"], ["--plot", str(tmp_path / "a.png")]):

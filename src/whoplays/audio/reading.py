@@ -286,6 +286,11 @@ class Recording:
         found = self._meter.warnings(duration) if self._meter else []
         return [*quality.about_gaps(self._gaps()), *quality.about_tracks(info.track, info.tracks), *found]
 
+    @property
+    def channels_cancel(self) -> bool:
+        """Whether, in what was read, channels cancel each other in their mean, so that one was taken alone."""
+        return self._meter is not None and self._meter.cancelled_s > 0
+
     def _gaps(self) -> list[Gap]:
         end = None if self._duration is None else self._start + self._duration
         return [gap for gap in self._reader.gaps if end is None or gap.start < end]

@@ -72,7 +72,9 @@ def add(parser: Parser) -> None:
     output.add_argument("--frames", action="store_true", help="Add the scores of each frame (json, jsonl, csv)")
     output.add_argument("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
     output.add_argument(
-        "--overwrite", action="store_true", help="Replace the file in --out once the new one is complete"
+        "--overwrite",
+        action="store_true",
+        help="Replace what exists in --out or --out-dir, once its new file is complete",
     )
     output.add_argument("--retry", action="store_true", help="With --resume: retry recordings that failed")
     output.add_argument(
@@ -170,8 +172,8 @@ def _check_flags(args: Namespace) -> None:
         raise UsageError(f"--report {args.report}: the page is named *.html")
     if args.resume and args.overwrite:
         raise UsageError("--resume keeps what is in the table, and --overwrite does not; give one of them")
-    if args.overwrite and not args.out:
-        raise UsageError("--overwrite goes with --out FILE")
+    if args.overwrite and not (args.out or args.out_dir):
+        raise UsageError("--overwrite goes with --out FILE or --out-dir FOLDER")
     if args.out and args.out_dir:
         raise UsageError("--out and --out-dir do not go together: one file, or one for each recording")
     if args.track and args.report:
@@ -289,4 +291,6 @@ def _output(kind: type[Writer] | None, run: Run, given: list[str]) -> Output:
         made.frames = args.frames
         return made
 
-    return Folder(args.out_dir, writer, given, tell=say) if args.out_dir else Stream(writer(), args.out, tell=say)
+    if args.out_dir:
+        return Folder(args.out_dir, writer, given, overwrite=args.overwrite, tell=say)
+    return Stream(writer(), args.out, tell=say)

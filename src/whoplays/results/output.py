@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from ..errors import UsageError
 from ..inference.recogniser import Failure
 from ..storage import streams
 from ..storage.address import is_address
@@ -85,18 +86,32 @@ class Folder(Output):
     """A file for each recording, in the same tree of folders as the recordings; none for a failure."""
 
     def __init__(
-        self, folder: Path, writer: Callable[[], Writer], given: Sequence[str], *, tell: Callable[[str], None]
+        self,
+        folder: Path,
+        writer: Callable[[], Writer],
+        given: Sequence[str],
+        *,
+        overwrite: bool = False,
+        tell: Callable[[str], None],
     ) -> None:
         """Take the results' folder, and what was asked for: recordings and folders.
 
         A result is named after its recording, relative to the folder that all of `given` share. Where two recordings
         differ only in their ending, the second keeps its whole name: a.flac and a.wav become a.json and a.wav.json.
-        tell: called with what was written.
+        overwrite: replace files that are there before the run. tell: called with what was written.
         """
-        self._folder, self._writer, self._tell = folder, writer, tell
+        self._folder, self._writer, self._tell, self._overwrite = folder, writer, tell, overwrite
         places = [_absolute(path) for path in given]
         self._root = os.path.commonpath([path if Path(path).is_dir() else str(Path(path).parent) for path in places])
         self._taken: dict[Path, str] = {}
+
+    def todo(self, names: Sequence[str]) -> list[str]:
+        """Return the recordings. Raises `UsageError` when a file of results is there that may not be replaced."""
+        there = [] if self._overwrite else [path for path in dict.fromkeys(map(self.path_of, names)) if path.exists()]
+        if there:
+            more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+            raise UsageError(f"{there[0]}{more}: exists already; --overwrite replaces it, or name another --out-dir")
+        return list(names)
 
     def path_of(self, name: str) -> Path:
         """Return the file that a recording's result is written to."""

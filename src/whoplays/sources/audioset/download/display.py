@@ -40,5 +40,7 @@ def summary(outcome: Outcome) -> Iterator[str]:
             ("lost", "clips", "why", "--retry"),
             [(cause, n, MEANING[cause], "may help" if cause in MAY_RECOVER else "no") for cause, n in named],
         )
+    for note, n in outcome.notes.most_common():
+        yield f"{n:,} x {note} (see note in manifest.csv)"
     if outcome.missing and (recoverable := may_recover(outcome.states)):
         yield f"{outcome.missing:,} clips are missing; to try again: --retry {','.join(sorted(recoverable))}"

@@ -23,10 +23,11 @@ class DiskError(WhoplaysError):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A clip whose file is there: its path relative to the folder, and what was measured."""
+    """A clip whose file is there: its path relative to the folder, what was measured, what is to be said of it."""
 
     file: str
     measured: Measured
+    note: str = ""
 
 
 class Turns(Protocol):
@@ -76,7 +77,7 @@ class Fetcher:
             write_atomically(path, content)
         except (OSError, WhoplaysError) as error:
             raise DiskError(str(error)) from error
-        return Fetched(file, measured)
+        return Fetched(file, measured, cut.note)
 
     def _cut(self, clip: PlannedClip, wanted_s: float) -> Cut:
         host = host_of(self.template.url(clip))

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....audio import reading
 from ....errors import UsageError, missing_extra
 from .causes import Cause, Lost, cause_of_status
 
@@ -23,6 +25,8 @@ _PROTOCOLS = "http,https,tcp,tls,httpproxy,crypto,data"
 _STALL_S = 15.0
 #: A recording up to this size is read from its beginning: looking for the place to jump to takes up to ten requests.
 _SMALL_BYTES = 2 << 20
+_AU = struct.Struct(">4s5I")  # mark, place of the samples, bytes of them, encoding, rate, channels
+CANCELLED = "its channels cancel each other; the louder one is used where they do"
 _HTTP_ERROR = re.compile(r"HTTP error (\d{3})")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -39,11 +43,15 @@ class Media:
 
 @dataclass(frozen=True)
 class Cut:
-    """What ffmpeg made of a recording. samples (frames, channels) int16; duration_s of the whole, where it tells."""
+    """What ffmpeg made of a recording.
+
+    samples: (frames, channels) int16. duration_s: of the whole, where it tells. note: what was done to it, for people.
+    """
 
     samples: np.ndarray
     duration_s: float | None
     broken_off: bool
+    note: str = ""
 
 
 @functools.cache
@@ -101,10 +109,22 @@ class Cutter:
         self, media: Media, start_s: float, length_s: float, *, jump: bool, seekable: bool = True
     ) -> tuple[Cut, str]:
         output, log = self._call(self._words(media, start_s, length_s, jump, seekable))
-        width = 2 * self.channels
-        samples = np.frombuffer(output[: len(output) // width * width], dtype="<i2").reshape(-1, self.channels)
-        limit = round(length_s * self.rate)
-        return Cut(samples[:limit], _duration(log), "Stream ends prematurely" in log), log
+        samples, note = self._samples(output, round(length_s * self.rate))
+        return Cut(samples, _duration(log), "Stream ends prematurely" in log, note), log
+
+    def _samples(self, output: bytes, limit: int) -> tuple[np.ndarray, str]:
+        """Return the first samples of what ffmpeg gave (AU), in as many channels as wanted, and what is to be said of them."""
+        if len(output) < _AU.size:
+            return np.zeros((0, self.channels), dtype=np.int16), ""
+        _, begin, *_, channels = _AU.unpack_from(output)
+        count = min(limit, (len(output) - begin) // (2 * channels))
+        samples = np.frombuffer(output, dtype=">i2", count=count * channels, offset=begin).reshape(-1, channels)
+        samples = samples.astype(np.int16)
+        if channels == self.channels or not count:
+            return samples.reshape(-1, self.channels), ""
+        sound = reading.from_samples(samples, self.rate, sample_rate=self.rate)
+        mixed = np.concatenate(list(sound.blocks()))
+        return np.rint(mixed * 32768).astype(np.int16)[:, None], CANCELLED if sound.channels_cancel else ""
 
     def _call(self, words: list[str]) -> tuple[bytes, str]:
         with self._lock:
@@ -146,8 +166,9 @@ class Cutter:
         span = ["-ss", f"{start_s:.3f}", "-t", f"{length_s + 0.05:.3f}"]
         words += [] if seekable else ["-seekable", "0"]
         words += [*span, "-i", media.url] if jump else ["-i", media.url, *span]
-        words += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", str(self.channels), "-ar", str(self.rate)]
-        return [*words, "-c:a", "pcm_s16le", "-f", "s16le", "-"]
+        words += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ar", str(self.rate)]
+        words += ["-ac", str(self.channels)] if self.channels > 1 else []  # one is mixed here, as recordings are
+        return [*words, "-c:a", "pcm_s16be", "-f", "au", "-"]
 
 
 def _authorities() -> str | None:

@@ -156,14 +156,14 @@ class Ledger:
             row["rank"],
         )
 
-    def done(self, clip_id: int, file: str, found: Measured, source: str) -> None:
-        """Record a clip whose file is there."""
+    def done(self, clip_id: int, file: str, found: Measured, source: str, note: str = "") -> None:
+        """Record a clip whose file is there. note: what is to be said of it."""
         self._do(
-            "update clips set state = 'done', cause = null, detail = null, attempts = attempts + 1, file = ?,"
+            "update clips set state = 'done', cause = null, detail = ?, attempts = attempts + 1, file = ?,"
             " sha256 = ?, bytes = ?, duration_s = ?, sample_rate = ?, channels = ?, rms_dbfs = ?, peak_dbfs = ?,"
             " source = ?, at = ? where id = ?",
             (
-                *(file, found.sha256, found.bytes, found.duration_s, found.sample_rate, found.channels),
+                *(note or None, file, found.sha256, found.bytes, found.duration_s, found.sample_rate, found.channels),
                 *(found.rms_dbfs, found.peak_dbfs, source, _now(), clip_id),
             ),
         )

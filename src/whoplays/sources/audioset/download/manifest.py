@@ -23,7 +23,7 @@ NAME = "manifest.csv"
 _FIRST = ("path", "recording", "family")
 _LAST = (
     *("video_id", "start_s", "end_s", "audioset_labels"),
-    *("sha256", "bytes", "duration_s", "sample_rate", "channels", "rms_dbfs", "peak_dbfs", "origin"),
+    *("sha256", "bytes", "duration_s", "sample_rate", "channels", "rms_dbfs", "peak_dbfs", "origin", "note"),
 )
 #: A clip's file, or one that was being written: nothing else in a folder is ever touched.
 CLIP_FILE = re.compile(rf"[A-Za-z0-9_-]{{11}}_\d{{1,9}}\.(?:{'|'.join(FORMATS)})")
@@ -46,7 +46,7 @@ def _line(row: sqlite3.Row, classes: list[str]) -> tuple[object, ...]:
         *(row["file"], row["video_id"], row["family"], *targets),
         *(row["video_id"], f"{row['start_ms'] / 1000:.3f}", f"{row['end_ms'] / 1000:.3f}", row["labels"]),
         *(row["sha256"], row["bytes"], f"{row['duration_s']:.3f}", row["sample_rate"], row["channels"]),
-        *(f"{row['rms_dbfs']:.2f}", f"{row['peak_dbfs']:.2f}", row["source"]),
+        *(f"{row['rms_dbfs']:.2f}", f"{row['peak_dbfs']:.2f}", row["source"], row["detail"] or ""),
     )
 
 

@@ -43,7 +43,11 @@ class Progress:
 
 @dataclass
 class Outcome:
-    """How a run ended. states: class -> state or cause -> clips of the plan. why_stopped: advice, when it gave up."""
+    """How a run ended.
+
+    states: class -> state or cause -> clips of the plan. why_stopped: advice, when it gave up. notes: what is to be said of
+    clips that were fetched in this run -> how many.
+    """
 
     wanted: dict[str, int]
     states: dict[str, Counter[str]]
@@ -53,6 +57,7 @@ class Outcome:
     why_stopped: str | None = None
     interrupted: bool = False
     out_of_space: bool = False
+    notes: Counter[str] = field(default_factory=Counter)
 
     @property
     def missing(self) -> int:
@@ -108,6 +113,7 @@ class _Run:
         self.streak: list[tuple[int, Lost]] = []  # refusals since the site last answered as it should
         self.why_stopped: str | None = None
         self.out_of_space = False
+        self.notes = Counter[str]()
         self.progress = Progress(sum(self.wanted.values()), self._counted())
         self._manifest_at = time.monotonic() + _MANIFEST_EVERY_S
 
@@ -137,6 +143,7 @@ class _Run:
             self.why_stopped,
             interrupted,
             self.out_of_space,
+            self.notes,
         )
 
     def _loop(self) -> None:
@@ -193,7 +200,8 @@ class _Run:
             self.out_of_space = True
             self.why_stopped = f"{error}; free some space and start again: it goes on where it was"
         else:
-            self.ledger.done(clip_id, fetched.file, fetched.measured, self.source_name)
+            self.ledger.done(clip_id, fetched.file, fetched.measured, self.source_name, fetched.note)
+            self.notes.update([fetched.note] if fetched.note else [])
             self.taken[clip.family] -= 1
             self.had[clip.family] = self.had.get(clip.family, 0) + 1
             self.progress.fetched += 1
