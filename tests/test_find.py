@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from test_formats import LABELS, PREDICTION
@@ -15,7 +19,7 @@ from test_formats import PREDICTION as TWO  # drums (72 %) and guitar (100 %) pl
 from conftest import invoke
 from whoplays.errors import UsageError
 from whoplays.inference.recogniser import Prediction, Segment
-from whoplays.results import query, table
+from whoplays.results import expressions, query, spans, table
 
 
 @pytest.mark.parametrize(
@@ -58,9 +62,186 @@ def test_the_precedence_is_that_of_logic() -> None:
             assert expression.matches(heard) == eval(text, {}, names), (text, names)
 
 
+#: 60 s: guitar 0-30, drums 10-20 and 40-60, an acoustic guitar 0-10, perhaps brass
+BAND = Prediction(
+    "Live/band.wav",
+    60.0,
+    44100,
+    "m@1",
+    {"brass": 0.3, "drums": 0.9, "guitar": 0.8, "piano": 0.0, "acoustic-guitar": 0.8},
+    ["drums", "guitar", "acoustic-guitar"],
+    [
+        Segment("acoustic-guitar", 0, 10, 0.8),
+        Segment("guitar", 0, 30, 0.8),
+        Segment("drums", 10, 20, 0.9),
+        Segment("drums", 40, 60, 0.9),
+    ],
+    PREDICTION.frame_scores,
+    PREDICTION.frame_times,
+    maybe=["brass"],
+)
+PARENTS = {"acoustic-guitar": "guitar"}
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("drums", [(10, 20), (40, 60)]),
+        ("guitar and drums", [(10, 20)]),
+        ("guitar or drums", [(0, 30), (40, 60)]),
+        ("guitar and not drums", None),
+        ("drums.seconds >= 30", [(10, 20), (40, 60)]),
+        ("drums.seconds > 30", None),
+        ("drums.longest >= 20", [(40, 60)]),
+        ("drums.longest > 20", None),
+        ("drums.share >= 0.5", [(10, 20), (40, 60)]),
+        ("guitar alone >= 20", [(0, 10), (20, 30)]),
+        ("guitar alone > 20", None),
+        ("drums and guitar alone < 30", []),
+        ("acoustic-guitar alone", [(0, 10)]),
+        ("guitar and drums together >= 10", [(10, 20)]),
+        ("drums and guitar TOGETHER > 10", None),
+        ("guitar and drums together < 20 and path live", [(10, 20)]),
+        ("acoustic-guitar and drums together", None),
+        ("maybe(brass)", [(0, 60)]),
+        ("maybe(drums)", None),
+        ("maybe ( brass ) and drums", [(10, 20), (40, 60)]),
+        ("piano.seconds < 1", [(0, 60)]),
+        ("duration >= 60", [(0, 60)]),
+        ('path "live/*.WAV"', [(0, 60)]),
+        ("path band", [(0, 60)]),
+        ("path *.flac", None),
+        ("not path *.flac and drums", [(10, 20), (40, 60)]),
+        ("only (drums and guitar)", [(10, 20)]),
+        ("only (drums and acoustic-guitar)", []),
+        ("not piano", [(0, 60)]),
+    ],
+)
+def test_questions_about_time(text: str, times: list[tuple[float, float]] | None) -> None:
+    expression = query.parse(text, list(BAND.scores), PARENTS)
+    assert expression.matches(BAND) is (times is not None)
+    if times is not None:
+        assert expression.spans(BAND) == times
+
+
+_SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)).map(lambda t: (t[0], t[0] + t[1])), max_size=8)
+
+
+@given(_SPANS, _SPANS)
+def test_spans_are_sets_of_moments(first: list[tuple[float, float]], second: list[tuple[float, float]]) -> None:
+    def moments(found: list[tuple[float, float]]) -> set[int]:
+        return {moment for start, end in found for moment in range(int(start), int(end))}
+
+    one, two = spans.union(first), spans.union(second)
+    assert moments(one) == moments(first) and spans.seconds(one) == len(moments(first))
+    assert moments(spans.common(one, two)) == moments(first) & moments(second)
+    assert moments(spans.without(one, two)) == moments(first) - moments(second)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("only drums and guitar", "only \\(drums and guitar\\)"),
+        ("guitar and (only drums and duration > 5)", "only"),
+        ("only drums and only guitar", "only"),
+        ("drums and not drums", "must not"),
+        ("acoustic-guitar and not guitar", "family"),
+        ("drums > 0.8 and drums < 0.5", "no score"),
+        ("drums > 1", "no score"),
+        ("piano.share >= 1.5", "no share"),
+        ("duration < 0", "no duration"),
+        ("drums.seconds > 5 and only guitar", "only"),
+        ("only guitar and acoustic-guitar", ""),
+        ("only (drums and guitar) and drums.seconds > 5", ""),
+        ("drums and not drums or guitar", ""),
+        ("not (drums and not drums)", ""),
+        ("duration > 60 and duration <= 60", "no duration"),
+        ("duration >= 60 and duration <= 60", ""),
+        ("drums.seconds >= 0 and not drums", ""),
+    ],
+)
+def test_what_can_never_match_is_seen(text: str, why: str) -> None:
+    said = expressions.never(query.parse(text, list(BAND.scores), PARENTS), PARENTS)
+    assert re.search(why, said) if why else said == ""
+
+
+_WORDS = [*BAND.scores, "and", "or", "not", "only", "(", ")", ">", "0.5"]
+
+
+@given(st.lists(st.sampled_from(_WORDS), max_size=8))
+def test_what_can_never_match_does_not(words: list[str]) -> None:
+    try:
+        expression = query.parse(" ".join(words), list(BAND.scores), PARENTS)
+    except UsageError:
+        return
+    if expressions.never(expression, PARENTS):
+        for playing in itertools.product([False, True], repeat=4):
+            heard = {name for name, plays in zip(("drums", "piano", "brass", "guitar"), playing, strict=True) if plays}
+            for more in ((), ("acoustic-guitar",) if "guitar" in heard else ()):
+                assert not expression.matches(replace(BAND, playing=[*heard, *more]))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_what_is_found_is_cut_out_sample_by_sample(subtype: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "a").mkdir(parents=True)
+    samples = np.random.default_rng(0).integers(-(1 << 31), 1 << 31, (60 * 8000, 2)).astype(np.int32)
+    for name in ("a/x.wav", "a/x.aiff", "y.wav"):
+        soundfile.write(folder / name, samples, 8000, subtype)
+    held = soundfile.read(folder / "y.wav", dtype="int32")[0]
+    rows = [{**replace(BAND, path=str(path)).to_dict(), "seen": ""} for path in sorted(folder.rglob("*.*"))]
+    results, out = tmp_path / "r.jsonl", tmp_path / "out"
+    table.write(results, lambda: rows, list(BAND.scores))
+    done = invoke("find", results, "drums and guitar together >= 10", "--times", "--cut", out)
+    assert done.status == 0 and done.stdout.count("0:10-0:20") == 3, done.stderr
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.flac"))
+    times = "00010.00-00020.00.flac"
+    assert files == [f"a/x.wav_{times}", f"a/x_{times}", f"y_{times}"]
+    for name in files:
+        cut, rate = soundfile.read(out / name, dtype="int32")
+        assert rate == 8000 and np.array_equal(cut, held[80_000:160_000])
+    again = invoke("find", results, "drums.longest >= 20", "--cut", out)
+    assert again.status == 0 and len(list(out.rglob("*.flac"))) == 6
+    refused = invoke("find", results, "drums", "--cut", out)
+    assert refused.status == 2 and not refused.stdout and "--overwrite" in refused.stderr
+    faded = invoke("find", results, "drums and guitar", "--cut", out, "--overwrite", "--fade", "0.5")
+    assert faded.status == 0
+    cut, _ = soundfile.read(out / f"y_{times}", dtype="int32")
+    assert np.abs(cut[:40]).max() < np.abs(held).max() / 100 > np.abs(cut[-40:]).max()
+    assert np.array_equal(cut[4000:-4000], held[84_000:156_000])
+    (folder / "y.wav").unlink()
+    missing = invoke("find", results, "drums", "--cut", tmp_path / "new")
+    assert missing.status == 1 and "no such file" in missing.stderr
+    assert len(list((tmp_path / "new").rglob("*.flac"))) == 4
+
+
+def test_times_as_json_and_in_playlists(tmp_path: Path) -> None:
+    results = tmp_path / "r.jsonl"
+    table.write(results, lambda: [{**BAND.to_dict(), "seen": ""}], list(BAND.scores))
+    done = invoke("find", results, "drums", "--json", "--times", "--playlist", tmp_path / "p.m3u8")
+    assert json.loads(done.stdout)["times"] == [{"start": 10, "end": 20}, {"start": 40, "end": 60}]
+    lines = (tmp_path / "p.m3u8").read_text().splitlines()
+    assert lines[1:4] == [
+        "#EXTINF:10,band (0.90) 0:10-0:20",
+        "#EXTVLCOPT:start-time=10.000",
+        "#EXTVLCOPT:stop-time=20.000",
+    ]
+    assert len(lines) == 9
+    told = invoke("find", results, "only drums and guitar")
+    assert told.status == 0 and "can never match" in told.stderr
+    table.write(tmp_path / "r.csv", lambda: [{**BAND.to_dict(), "seen": ""}], list(BAND.scores))
+    for question in (["drums alone"], ["drums.longest > 5"], ["drums", "--times"]):
+        assert "holds no times" in invoke("find", tmp_path / "r.csv", *question).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("maybe(drums", "\\) was expected"),
+        ("path", "a pattern"),
+        ("drums together", "and, or, or the end"),
+        ("drums.seconds", "drums.seconds needs"),
+        ("only (drums or guitar)", "and or \\)"),
         ("", "is empty; for example: brass and not drums"),
         ("flute", "one of brass, drums, guitar, piano, strings was expected"),
         ("drums and", "ends too early"),
@@ -124,7 +305,7 @@ def test_the_command(suffix: str, tmp_path: Path) -> None:
     assert "b.wav" in (tmp_path / "p.m3u8").read_text()
     assert invoke("find", results, "drums or strings", "--paths", "--limit", 1).stdout == "b.wav\n"
     if suffix == ".csv":
-        assert "no shares" in invoke("find", results, "drums.share > 0.1").stderr
+        assert "no times" in invoke("find", results, "drums.share > 0.1").stderr
 
 
 def test_the_prediction_read_back_is_the_one_searched() -> None:

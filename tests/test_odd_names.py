@@ -40,7 +40,7 @@ LABELS = [
 ]
 LABELS += ["maybe", "jew's harp", "a.share", "strings.x", "ąę", "(odd)", "<b>", "score", "x & y"]
 
-PLAIN = ("maybe", "error", "playing", "path", "seen", "segments", "banjo", "Banjo", "ąę", "score")
+PLAIN = ("error", "playing", "seen", "segments", "banjo", "Banjo", "ąę", "score")
 
 
 def prediction(path: str) -> Prediction:

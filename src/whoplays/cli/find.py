@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError, printable
-from .output import say
-from .parser import Parser, whole
+from ..errors import AudioError, UsageError, printable
+from .output import say, warn
+from .parser import Parser, number, whole
+
+if TYPE_CHECKING:
+    from ..inference.recogniser import Prediction
+    from ..results.spans import Spans
 
 
 def add(parser: Parser) -> None:
@@ -15,7 +20,8 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_find)
     parser.example = 'whoplays find results.parquet "strings and not drums" --playlist strings.m3u8'
     parser.more = (
-        'An expression names labels with and, or, not and parentheses; "only piano"; "drums > 0.8"; "guitar.share > 0.5".'
+        'An expression names labels with and, or, not and parentheses; "only piano"; "drums > 0.8"; "guitar.share > 0.5"; '
+        '"guitar alone >= 10" and "guitar and drums together >= 20" (seconds); "maybe(brass)"; \'path "live*"\'.'
         " The best match comes first."
     )
     parser.add_argument(
@@ -23,41 +29,107 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument("expression", metavar="EXPRESSION", help="What to search for")
     parser.add_argument("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
-    parser.add_argument("--overwrite", action="store_true", help="Replace the playlist even if nothing is found")
-    parser.add_argument("--paths", action="store_true", help="Print paths only, one a line")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="Replace the playlist even if nothing is found, and files in --cut"
+    )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--paths", action="store_true", help="Print paths only, one a line")
+    shown.add_argument("--json", action="store_true", help="Print a JSON object a line, with times")
+    parser.add_argument(
+        "--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone"
+    )
+    parser.add_argument(
+        "--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample"
+    )
+    parser.add_argument(
+        "--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut"
+    )
     parser.add_argument("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
 
 
-def _find(args: Namespace) -> None:
+def _find(args: Namespace) -> int:
+    """Return the exit status: 1 when a recording could not be cut."""
     from ..inference.recogniser import Prediction
     from ..results import query, table
-    from ..storage.files import write_atomically
+    from ..results.expressions import never
     from ..storage.streams import standard_output
     from ..taxonomy.catalogue import catalogue
 
     results, playlist = args.results, args.playlist
     if playlist and playlist.suffix.lower() not in (".m3u8", ".m3u"):
         raise UsageError(f"--playlist {playlist}: name it *.m3u8")
+    if args.fade and not args.cut:
+        raise UsageError("--fade goes with --cut FOLDER")
     predictions = [Prediction.from_dict(row) for row in table.read(results) if "error" not in row]
     labels = list(dict.fromkeys(label for p in predictions for label in p.scores))
     if not predictions:
         raise UsageError(f"{results}: has no recording with scores")
-    wanted = query.parse(args.expression, labels, catalogue().parents(labels))
-    if results.suffix.lower() == ".csv" and ".share" in args.expression.lower():
-        raise UsageError(f"{results}: a .csv table holds no times, so no shares; write .parquet or .jsonl")
+    parents = catalogue().parents(labels)
+    wanted = query.parse(args.expression, labels, parents)
+    with_times = args.times or args.cut or any(part.timed for part in wanted.parts_within())
+    if results.suffix.lower() == ".csv" and (with_times or args.json):
+        raise UsageError(f"{results}: a .csv table holds no times; write .parquet or .jsonl")
+    if why := never(wanted, parents):
+        warn(f"{args.expression!r} can never match: {why}")
     found = query.find(predictions, wanted)
     shown = found[: args.limit] if args.limit else found
+    planned = []
+    if args.cut:
+        from ..results import cut
+
+        planned = cut.plan(args.cut, [(p.path, wanted.spans(p)) for _, p in shown], overwrite=args.overwrite)
     standard_output()
     for rank, prediction in shown:
-        if args.paths:
-            print(prediction.path)
-            continue
+        _print(rank, prediction, wanted.spans(prediction) if args.times or args.json else [], args)
+    if playlist:
+        _write_playlist(playlist, query.playlist(shown, playlist.parent, wanted.spans if args.times else None), args)
+    say(f"{len(found)} of {len(predictions)} recordings")
+    return _cut(planned, args) if args.cut else 0
+
+
+def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace) -> None:
+    from ..results.formats.base import span
+    from ..results.formats.data import to_json
+
+    if args.json:
+        values: dict[str, Any] = {"path": prediction.path, "rank": round(rank, 6), "playing": list(prediction.playing)}
+        times = [{"start": round(start, 3), "end": round(end, 3)} for start, end in spans]
+        print(to_json({**values, "duration": prediction.duration, "times": times}))
+        return
+    if args.paths:
+        print(prediction.path)
+    else:
         by_score = sorted(prediction.playing, key=lambda label: -prediction.scores[label])
         who = ", ".join(f"{label} {prediction.scores[label]:.2f}" for label in by_score)
         print(f"{rank:.2f}  {printable(prediction.path)}  {who or 'none'}")
-    if playlist and not shown and playlist.exists() and not args.overwrite:
-        say(f"{playlist} is unchanged, because nothing was found; --overwrite empties it")
-    elif playlist:
-        write_atomically(playlist, query.playlist(shown, playlist.parent).encode("utf-8", "surrogateescape"))
-        say(f"Written to {playlist}")
-    say(f"{len(found)} of {len(predictions)} recordings")
+    if args.times:
+        print(f"      {', '.join(span(start, end) for start, end in spans) or 'at no time all at once'}")
+
+
+def _write_playlist(path: Path, content: str, args: Namespace) -> None:
+    from ..storage.files import write_atomically
+
+    if content.count("\n") == 1 and path.exists() and not args.overwrite:
+        say(f"{path} is unchanged, because nothing was found; --overwrite empties it")
+        return
+    write_atomically(path, content.encode("utf-8", "surrogateescape"))
+    say(f"Written to {path}")
+
+
+def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace) -> int:
+    from ..results import cut
+
+    failed: set[str] = set()
+    written = 0
+    for path, start, end, file in planned:
+        if path in failed:
+            continue
+        try:
+            cut.write(path, start, end, file, fade_s=args.fade)
+        except AudioError as error:
+            failed.add(path)
+            warn(f"{path}: {error}")
+            continue
+        written += 1
+    say(f"Written to {args.cut}: {written} files")
+    return 1 if failed else 0

@@ -1,162 +1,53 @@
-"""Expressions over results: "strings and not drums". Parsed here, never run as code.
+"""Expressions over results: "strings and not drums". Parsed here, never run as code; their meaning is in expressions.py.
 
     expression = term { "or" term }            term = factor { "and" factor }
-    factor     = "not" factor | "(" expression ")" | "only" label | label [ "." share ] [ comparison ]
+    factor     = "not" factor | "(" expression ")" | "only" ( label | "(" label { "and" label } ")" )
+               | "maybe" "(" label ")" | "path" pattern | label { "and" label } "together" [ comparison ]
+               | label "alone" [ comparison ] | label [ "." measure ] [ comparison ]
+    measure    = "share" | "seconds" | "longest"
     comparison = ( "<" | "<=" | ">" | ">=" ) number
 
 A label alone is true where it plays. `only LABEL`: it plays and nothing else does; its own family and its own
 instruments are nothing else (`only strings` matches a violin alone, `only violin` not violin and cello).
-`drums > 0.8` compares the score; `strings.share > 0.5` the share of playing time; `duration < 60` seconds. Words in any
-case.
+`drums > 0.8` compares the score; `strings.share > 0.5` the share of playing time, `.seconds` that time, `.longest` the longest
+segment; `guitar alone >= 10` the seconds in which nothing else plays, `guitar and drums together >= 20` those in which both
+do; `duration < 60` seconds; `path "live*"` the path. Words in any case.
 
 A label that is no plain word, or a word of the language, is quoted: "Steel drum", 'not', "duration" > 0.5. Capitals matter
 where labels differ by them alone.
-
-The rank of a match follows Zadeh (1965): a label's is its score, not x has 1 - x, and has the least, or the greatest;
-a comparison's is 1 or 0.
 """
 
 from __future__ import annotations
 
-import operator
 import os
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from ..errors import UsageError, printable
 from ..inference.recogniser import Prediction
+from . import expressions
+from .expressions import COMPARE, MEASURES, Both, Compare, Either, Expression, Maybe, Not, Number, Plays, Together
+from .formats.base import span
+from .spans import Spans
 
 _TOKEN = re.compile(
     r"\s*(?:(<=|>=|<|>|\(|\))"
-    r"""|(?P<quote>["'])(?P<quoted>.*?)(?P=quote)(?P<share>\.share\b)?"""
+    r"""|(?P<quote>["'])(?P<quoted>.*?)(?P=quote)(?:\.(?P<measure>share|seconds|longest)\b)?"""
     r"|([^\s<>()=!&|]+)|(\S))",
     re.IGNORECASE,
 )
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _WORDS = ("and", "or", "not", "only")
-_SHARE = ".share"
+_ALSO_QUOTED = ("duration", "path", "maybe", "alone", "together")
 MAX_LENGTH = 2_000  # characters
 MAX_DEPTH = 40  # of parentheses and not
 
 
-class Expression(ABC):
-    """Something that a recording matches or not, and how well."""
-
-    @abstractmethod
-    def matches(self, prediction: Prediction) -> bool:
-        """Tell whether it is true of the recording."""
-
-    @abstractmethod
-    def rank(self, prediction: Prediction) -> float:
-        """Return how well it fits, 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Plays(Expression):
-    """The label plays; with `only`, nothing else does.
-
-    related: the label's family, and the instruments below it; those are nothing else.
-    """
-
-    label: str
-    only: bool = False
-    related: frozenset[str] = frozenset()
-
-    def matches(self, prediction: Prediction) -> bool:
-        """See above."""
-        playing = set(prediction.playing)
-        return self.label in playing and not (self.only and playing - self.related - {self.label})
-
-    def rank(self, prediction: Prediction) -> float:
-        """Return the score; with `only`, no more than what the others leave."""
-        own = prediction.scores.get(self.label, 0.0)
-        apart = {self.label, *self.related}
-        others = [score for label, score in prediction.scores.items() if label not in apart]
-        return min(own, 1 - max(others, default=0.0)) if self.only else own
-
-
-@dataclass(frozen=True)
-class Compare(Expression):
-    """A number of the recording against a limit: its duration, or the score or share of time of the label `what`."""
-
-    what: str
-    sign: str
-    limit: float
-    number: Literal["duration", "score", "share"]
-
-    def value(self, prediction: Prediction) -> float:
-        """Return the recording's number."""
-        if self.number == "duration":
-            return prediction.duration
-        numbers = prediction.shares() if self.number == "share" else prediction.scores
-        return numbers.get(self.what, 0.0)
-
-    def matches(self, prediction: Prediction) -> bool:
-        """See above."""
-        return _COMPARE[self.sign](self.value(prediction), self.limit)
-
-    def rank(self, prediction: Prediction) -> float:
-        """Return 1 or 0."""
-        return float(self.matches(prediction))
-
-
-@dataclass(frozen=True)
-class Not(Expression):
-    """The opposite."""
-
-    part: Expression
-
-    def matches(self, prediction: Prediction) -> bool:
-        """See above."""
-        return not self.part.matches(prediction)
-
-    def rank(self, prediction: Prediction) -> float:
-        """Return the complement."""
-        return 1 - self.part.rank(prediction)
-
-
-@dataclass(frozen=True)
-class Both(Expression):
-    """All parts."""
-
-    parts: tuple[Expression, ...]
-
-    def matches(self, prediction: Prediction) -> bool:
-        """See above."""
-        return all(part.matches(prediction) for part in self.parts)
-
-    def rank(self, prediction: Prediction) -> float:
-        """Return the least."""
-        return min(part.rank(prediction) for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Either(Expression):
-    """Any part."""
-
-    parts: tuple[Expression, ...]
-
-    def matches(self, prediction: Prediction) -> bool:
-        """See above."""
-        return any(part.matches(prediction) for part in self.parts)
-
-    def rank(self, prediction: Prediction) -> float:
-        """Return the greatest of those that match."""
-        return max((part.rank(prediction) for part in self.parts if part.matches(prediction)), default=0.0)
-
-
 def quoted(label: str) -> str:
     """Return a label as an expression names it: in quotes where it is no plain word, or a word of the language."""
-    plain = re.fullmatch(r"""[^\s<>()=!&|"'.]+""", label) and label.lower() not in (*_WORDS, "duration")
+    plain = re.fullmatch(r"""[^\s<>()=!&|"'.]+""", label) and label.lower() not in (*_WORDS, *_ALSO_QUOTED)
     return label if plain else f'"{label}"'
 
 
@@ -172,19 +63,19 @@ def parse(text: str, labels: Sequence[str], parents: Mapping[str, str] | None = 
 
 @dataclass(frozen=True)
 class _Token:
-    """A word or a sign. word: in small letters, "" for what was quoted; name: as written; share: whether .share follows."""
+    """A word or a sign. word: in small letters, "" for what was quoted; name: as written; measure: of .share and such."""
 
     word: str
     name: str
     place: int
-    share: bool = False
+    measure: str = ""
 
     @classmethod
     def of(cls, match: re.Match[str]) -> _Token:
         text = match.group().strip()
         place = match.end() - len(text)
         if match["quote"]:
-            return cls("", match["quoted"], place, bool(match["share"]))
+            return cls("", match["quoted"], place, (match["measure"] or "").lower())
         return cls(text.lower(), text, place)
 
 
@@ -205,8 +96,11 @@ class _Parser:
             self._fail("and, or, or the end was expected")
         return found
 
-    def _peek(self) -> str:
-        return self._tokens[self._at].word if self._at < len(self._tokens) else ""
+    def _peek(self, ahead: int = 0) -> str:
+        return self._word_at(self._at + ahead)
+
+    def _word_at(self, at: int) -> str:
+        return self._tokens[at].word if at < len(self._tokens) else ""
 
     def _take(self, word: str) -> bool:
         if self._peek() != word:
@@ -249,14 +143,63 @@ class _Parser:
                 self._fail(") was expected")
             return found
         if self._take("only"):
+            return self._only()
+        if self._peek() == "maybe" and self._peek(1) == "(":
+            self._at += 2
+            found = Maybe(self._label())
+            if not self._take(")"):
+                self._fail(") was expected")
+            return found
+        if self._peek() == "path":
+            return self._path()
+        return self._together() or self._label_or_comparison()
+
+    def _only(self) -> Expression:
+        if not self._take("("):
             label = self._label()
-            related = {self._parents.get(label), *(one for one, family in self._parents.items() if family == label)}
-            return Plays(label, only=True, related=frozenset(one for one in related if one))
-        return self._label_or_comparison()
+            return Plays(label, only=True, related=self._related(label))
+        labels = [self._label()]
+        while self._take("and"):
+            labels.append(self._label())
+        if not self._take(")"):
+            self._fail("and or ) was expected")
+        related = frozenset(labels).union(*map(self._related, labels))
+        return Both(tuple(Plays(label, only=True, related=related) for label in labels))
+
+    def _related(self, label: str) -> frozenset[str]:
+        related = {self._parents.get(label), *(one for one, family in self._parents.items() if family == label)}
+        return frozenset(one for one in related if one)
+
+    def _path(self) -> Expression:
+        self._at += 1
+        if self._at >= len(self._tokens) or (token := self._tokens[self._at]).word in (*_WORDS, *COMPARE, "(", ")"):
+            self._fail('a pattern such as path "live*" was expected')
+        self._at += 1
+        return expressions.Path(token.name)
+
+    def _together(self) -> Expression | None:
+        """Return `a and b together >= 20` or `a alone >= 10`; None where none of them begins here."""
+        last = self._at
+        while self._word_at(last + 1) == "and" and not self._is_word(last + 2):
+            last += 2
+        word = self._word_at(last + 1)
+        if word not in ("together", "alone") or (word == "together") != (last > self._at) or self._is_word(self._at):
+            return None
+        labels = [self._label()]
+        while self._take("and"):
+            labels.append(self._label())
+        self._at += 1
+        sign, limit = self._limit(word) if self._peek() in COMPARE else (">", 0.0)
+        related = frozenset[str]().union(*map(self._related, labels)) if word == "alone" else frozenset[str]()
+        return Together(tuple(labels), sign, limit, word == "alone", related)
+
+    def _is_word(self, at: int) -> bool:
+        """Tell whether what is there cannot be a label."""
+        return self._word_at(at) in (*_WORDS, *COMPARE, "(", ")") or at >= len(self._tokens)
 
     def _label(self) -> str:
         token = self._tokens[self._at] if self._at < len(self._tokens) else _Token("", "", 0)
-        if token.share or token.word in _WORDS:
+        if token.measure or token.word in _WORDS:
             self._fail_for_label()
         return self._take_label(token.name)
 
@@ -278,22 +221,27 @@ class _Parser:
         if token.word == "duration":
             self._at += 1
             return self._comparison("duration", "duration")
-        if token.share or (token.word.endswith(_SHARE) and token.name not in self._labels):
-            label = self._take_label(token.name if token.share else token.name[: -len(_SHARE)])
-            return self._comparison(label, "share")
+        name, _, measure = token.name.rpartition(".")
+        if token.measure or (name and token.name not in self._labels and measure.lower() in MEASURES):
+            label = self._take_label(token.name if token.measure else name)
+            return self._comparison(label, token.measure or measure.lower())
         label = self._label()
-        return self._comparison(label, "score") if self._peek() in _COMPARE else Plays(label)
+        return self._comparison(label, "score") if self._peek() in COMPARE else Plays(label)
 
-    def _comparison(self, what: str, number: Literal["duration", "score", "share"]) -> Compare:
+    def _comparison(self, what: str, number: str) -> Compare:
+        known: dict[str, Number] = {name: name for name in ("duration", "score", *MEASURES)}
+        sign, limit = self._limit(f"{what}.{number}" if number in MEASURES else what)
+        return Compare(what, sign, limit, known[number])
+
+    def _limit(self, what: str) -> tuple[str, float]:
         sign = self._peek()
-        if sign not in _COMPARE:
-            self._fail(f"{what}{_SHARE if number == 'share' else ''} needs < <= > or >= and a number")
+        if sign not in COMPARE:
+            self._fail(f"{what} needs < <= > or >= and a number")
         self._at += 1
         if not re.fullmatch(r"\d+(\.\d+)?", self._peek()):
             self._fail("a number was expected")
-        limit = float(self._peek())
         self._at += 1
-        return Compare(what, sign, limit, number)
+        return sign, float(self._tokens[self._at - 1].word)
 
 
 def find(predictions: Iterable[Prediction], expression: Expression) -> list[tuple[float, Prediction]]:
@@ -309,13 +257,31 @@ def _entry(name: str, path: str) -> str:
     return f"./{name}" if name.startswith("#") else name
 
 
-def playlist(found: Sequence[tuple[float, Prediction]], folder: Path) -> str:
-    """Return an extended M3U playlist (UTF-8). folder: where it will lie; recordings below it are named relative to it."""
+def playlist(
+    found: Sequence[tuple[float, Prediction]], folder: Path, spans: Callable[[Prediction], Spans] | None = None
+) -> str:
+    """Return an extended M3U playlist (UTF-8).
+
+    Parameters
+    ----------
+    found
+        Ranks and recordings.
+    folder
+        Where it will lie; recordings below it are named relative to it.
+    spans
+        When to play each recording: an entry for each span, with its start and stop as VLC reads them. None: as a whole.
+    """
     lines = ["#EXTM3U"]
     for rank, prediction in found:
         path = os.path.abspath(prediction.path)  # noqa: PTH100 - links are not followed
         base = os.path.abspath(folder)  # noqa: PTH100
         inside = os.path.commonpath([path, base]) == base
-        lines.append(f"#EXTINF:{round(prediction.duration)},{printable(Path(prediction.path).stem)} ({rank:.2f})")
-        lines.append(_entry(os.path.relpath(path, base) if inside else path, path))
+        entry = _entry(os.path.relpath(path, base) if inside else path, path)
+        title = f"{printable(Path(prediction.path).stem)} ({rank:.2f})"
+        if spans is None:
+            lines += [f"#EXTINF:{round(prediction.duration)},{title}", entry]
+            continue
+        for start, end in spans(prediction):
+            times = [f"#EXTVLCOPT:start-time={start:.3f}", f"#EXTVLCOPT:stop-time={end:.3f}"]
+            lines += [f"#EXTINF:{round(end - start)},{title} {span(start, end)}", *times, entry]
     return "\n".join(lines) + "\n"
