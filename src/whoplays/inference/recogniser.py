@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -424,21 +424,40 @@ class Recogniser:
         times: NDArray[np.float64],
     ) -> Prediction:
         scores = {label.id: round(float(score), 5) for label, score in zip(self.labels, pooled, strict=True)}
-        limits = {label.id: limit for label, limit in zip(self.labels, self.config.thresholds, strict=True)}
+        limits = dict(zip(scores, self.config.thresholds, strict=True))
         lower = {label.id: limit for label, limit in zip(self.labels, self.config.maybe, strict=True)}
         playing = list(self.config.tree.expand(label for label, score in scores.items() if score >= limits[label]))
         likely = self.config.tree.expand(label for label, score in scores.items() if score >= lower[label])
         maybe = [label for label in likely if label not in playing]
-        segments = [
-            Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
-            for i, label in enumerate(self.labels)
-            if label.id in playing
-            for s in self._stretches(frames[:, i], times, limits[label.id])
-        ]
-        segments.sort(key=lambda segment: segment.start)  # stable: at one start in the model's order
+        segments = self.segments(frames, times, playing)
         return Prediction(
             path, round(duration, 3), sample_rate, self.config.id, scores, playing, segments, frames, times, maybe=maybe
         )
+
+    def segments(self, frames: Array, times: NDArray[np.float64], labels: Collection[str]) -> list[Segment]:
+        """Return when labels play that are known, or assumed, to play in the recording.
+
+        Parameters
+        ----------
+        frames : ndarray, shape (steps, labels)
+            Scores over time: `Prediction.frame_scores`.
+        times : ndarray, shape (steps + 1,)
+            The borders of the steps in seconds: `Prediction.frame_times`.
+        labels : collection of str
+            Their ids.
+
+        Returns
+        -------
+        list of Segment
+            Sorted by start, at one start in the model's order; each label has at least one.
+        """
+        found = [
+            Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
+            for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True))
+            if label.id in labels
+            for s in self._stretches(frames[:, i], times, limit)
+        ]
+        return sorted(found, key=lambda segment: segment.start)
 
     def _stretches(self, scores: Array, edges: NDArray[np.float64], threshold: float) -> list[Any]:
         # What plays, plays somewhere: where no moment reaches the threshold alone, the likeliest ones are taken.

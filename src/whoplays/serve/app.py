@@ -233,9 +233,10 @@ def _add_facts(app: FastAPI) -> None:
     @app.get("/v1/labels", response_model=schemas.Labels, responses=documented(*COMMON[:-1]), tags=["facts"])
     async def labels() -> dict[str, Any]:
         """Tell what the model can hear."""
-        pairs = zip(config.labels, config.thresholds, strict=True)
-        named = [{**label.to_dict(), "threshold": limit} for label, limit in pairs]
-        return {"model": config.id, "labels": named, "limits": limits}
+        rows = zip(config.labels, config.thresholds, config.maybe, strict=True)
+        named = [{**label.to_dict(), "threshold": limit, "maybe": lower} for label, limit, lower in rows]
+        points = schemas.operating_points(config.training)
+        return {"model": config.id, "labels": named, "limits": limits, "operating_points": points}
 
     told: dict[int | str, dict[str, Any]] = {200: {"description": "The text.", "content": _texts()}}
     kinds = (*COMMON, "too-slow-upload", "too-large")

@@ -12,7 +12,9 @@ from ..inference.recogniser import Array, Prediction, Recogniser
 from ..inference.windows import Window
 
 PEAK_SAMPLES = 256
-COLUMNS = 1200  # of a waveform or curve that goes to a page
+MOST_PEAKS = 700_000  # more than two hours of them at 22,050 Hz
+MOST_STEPS = 30_000  # of a curve; more than two hours of the default model's
+LEAST_SCORE = 0.02  # of a label whose segments a page gets, to show it where someone lowers the thresholds
 
 
 class Listener(Recogniser):
@@ -51,34 +53,53 @@ class Peaks:
             self._found.append(np.maximum.reduceat(np.abs(samples), starts))
 
     def columns(self) -> list[float]:
-        """Return at most `COLUMNS` levels (0 and up) for the whole."""
+        """Return at most `MOST_PEAKS` levels (0 and up) for the whole."""
         return np.round(_reduced(np.concatenate(self._found)), 3).tolist() if self._found else []
 
 
 def _reduced(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the largest of each of at most `COLUMNS` even parts of values (n, ...)."""
-    if len(values) <= COLUMNS:
+    """Return the largest of each of at most `MOST_PEAKS` even parts of values (n, ...)."""
+    if len(values) <= MOST_PEAKS:
         return values
-    starts = np.linspace(0, len(values), COLUMNS, endpoint=False).astype(int)
+    starts = np.linspace(0, len(values), MOST_PEAKS, endpoint=False).astype(int)
     return np.maximum.reduceat(values, starts, axis=0)
 
 
-def details(prediction: Prediction, peaks: Peaks) -> dict[str, Any]:
-    """Return what a picture of the recording needs beside the scores: outline, curve over time, shares of playing time.
+def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks) -> dict[str, Any]:
+    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold.
 
-    The curve is on an even grid of at most `COLUMNS` steps from `start` to `end` seconds.
+    Parameters
+    ----------
+    recogniser : Recogniser
+        What made the prediction.
+    prediction : Prediction
+    peaks : Peaks
+        Its outline.
+
+    Returns
+    -------
+    dict
+        "start", "end" in seconds; "peaks": levels (n,) of even parts; "curve": for each label its scores over time
+        (steps,) on an even grid; "shares" of playing time; "segments" of all labels that score `LEAST_SCORE`, as if they
+        played.
     """
     first, last = float(prediction.frame_times[0]), float(prediction.frame_times[-1])
-    steps = min(COLUMNS, len(prediction.frame_scores))
+    steps = min(MOST_STEPS, len(prediction.frame_scores))
     middles = first + (np.arange(steps) + 0.5) * (last - first) / steps
     at = np.clip(
         np.searchsorted(prediction.frame_times, middles, side="right") - 1, 0, len(prediction.frame_scores) - 1
     )
     curve = np.round(prediction.frame_scores[at], 3)
+    possible = [label for label, score in prediction.scores.items() if score >= LEAST_SCORE]
+    possible += [label for label in prediction.playing if label not in possible]
     return {
         "start": round(first, 3),
         "end": round(last, 3),
         "peaks": peaks.columns(),
         "curve": {label: curve[:, i].tolist() for i, label in enumerate(prediction.scores)},
         "shares": {label: round(share, 4) for label, share in prediction.shares().items()},
+        "segments": [
+            segment.to_dict()
+            for segment in recogniser.segments(prediction.frame_scores, prediction.frame_times, possible)
+        ],
     }

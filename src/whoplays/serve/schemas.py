@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,6 +47,7 @@ class Details(BaseModel):
     end: Seconds
     peaks: Annotated[list[float], Field(description="Outline: largest levels of even parts of the time heard.")]
     curve: Annotated[dict[str, list[Score]], Field(description="Scores over time, on an even grid.")]
+    segments: Annotated[list[Segment], Field(description="Of all labels that lower thresholds could show.")] = []
     shares: Annotated[dict[str, Score], Field(description="Share of the time in which each label plays.")]
 
 
@@ -92,6 +94,7 @@ class LabelName(BaseModel):
     pl: str
     colour: Annotated[str, Field(description="#rrggbb; instruments have shades of their family's.")]
     threshold: Annotated[float, Field(description="The score from which on it counts as playing.")]
+    maybe: Annotated[float, Field(description="The lower one, from which on it may play.")]
 
 
 class Limits(BaseModel):
@@ -102,12 +105,31 @@ class Limits(BaseModel):
     max_files: int
 
 
+class OperatingPoint(BaseModel):
+    """What moving all thresholds costs, as measured on real songs (see `model/thresholds.py`)."""
+
+    position: Annotated[
+        float, Field(ge=-1, le=1, description="-1: fewer mistakes; 0: the model's own; 1: misses nothing.")
+    ]
+    precision: Annotated[float, Field(ge=0, le=1, description="Of what is named, the ratio that plays.")]
+    recall: Annotated[float, Field(ge=0, le=1, description="Of what plays, the ratio that is named.")]
+
+
+def operating_points(training: Mapping[str, Any]) -> list[OperatingPoint]:
+    """Return those that a model's facts about its training hold; none where they are missing or malformed."""
+    try:
+        return [OperatingPoint(**point) for point in training.get("operating_points", ())]
+    except (TypeError, ValueError):
+        return []
+
+
 class Labels(BaseModel):
     """What the model can hear, in its order."""
 
     model: str
     labels: list[LabelName]
     limits: Limits
+    operating_points: list[OperatingPoint] = []
 
 
 class Health(BaseModel):

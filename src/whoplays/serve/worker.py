@@ -88,7 +88,7 @@ def _warm_up(listener: Listener) -> None:
         file = io.BytesIO()
         soundfile.write(file, noise, 8000, format=form)
         file.seek(0)
-        details(listener.predict(file), Peaks())
+        details(listener, listener.predict(file), Peaks())
     listener.predict(_video_like(noise))
     try:
         listener.predict(io.BytesIO(b"no recording"))
@@ -176,7 +176,7 @@ def _hear(listener: Listener, link: socket.socket, file: io.BufferedReader, job:
     prediction = listener.predict(file, start=start, duration=duration, track=job["track"], strict=job["strict"])
     answer = prediction.to_dict()
     if job["details"]:
-        answer["details"] = details(prediction, peaks)
+        answer["details"] = details(listener, prediction, peaks)
     return answer
 
 

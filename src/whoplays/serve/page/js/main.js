@@ -4,10 +4,12 @@ import { $, el } from "./dom.js";
 import { colourOf, families, nameOf, setLabels } from "./labels.js";
 import { startRecording } from "./recorder.js";
 import { headline, named, playing, resultView } from "./result.js";
-import { Trouble, call, hear, setToken } from "./server.js";
+import { Trouble } from "./recogniser.js";
 import { capital, clock, listed, megabytes, number, percent, setLanguage, t, translate } from "./words.js";
 
 const AT_ONCE = 2;
+/** @type {import("./recogniser.js").Recogniser} */
+let recogniser;
 const limits = { mb: 200, minutes: 60 };
 const items = []; // {name, file, state, sent, heard, duration, result, trouble, sound, stop}
 let shown = null;
@@ -55,7 +57,7 @@ async function work(item) {
 async function heardInTime(item) {
   for (;;) {
     try {
-      return await hear(item.file, item.name, (told) => { Object.assign(item, { note: "" }, told); drawProgress(item); }, item.stop.signal);
+      return await recogniser.predict(item.file, { onProgress: (told) => { Object.assign(item, { note: "" }, told); drawProgress(item); }, signal: item.stop.signal });
     } catch (trouble) {
       if (!["busy", "too-many"].includes(trouble.kind) || item.stop.signal.aborted) throw trouble;
       const seconds = Math.max(1, trouble.retryAfter ?? 5);
@@ -117,10 +119,7 @@ function resultOf(item) {
     item.sound = new Audio(item.address);
     item.sound.preload = "metadata";
   }
-  const told = el("p", { class: "note trouble", role: "alert", hidden: true });
-  const view = resultView(item.result, item.name, item.sound, (trouble) => { told.hidden = false; told.textContent = whyOf(trouble); });
-  view.append(told);
-  return view;
+  return resultView(item.result, item.name, item.sound);
 }
 
 function progress(item) {
@@ -155,7 +154,7 @@ function askToken() {
   if (ask.open) return;
   ask.onclose = () => {
     if (ask.returnValue !== "yes" || !$("token").value) return;
-    setToken($("token").value.trim());
+    recogniser.authorise?.($("token").value.trim());
     $("token").value = "";
     begin();
     for (const item of items.filter((one) => one.trouble?.kind === "unauthorised")) again(item);
@@ -170,7 +169,7 @@ async function record() {
   const name = t("recordingName", { n: 1 + items.filter((item) => item.recorded).length });
   try {
     recording = { stop: async () => null };
-    recording.stop = await startRecording(name, liveHeard);
+    recording.stop = await startRecording(recogniser, name, { onScores: (scores) => liveHeard({ scores }), onLevel: (level) => liveHeard({ level }) });
   } catch (error) {
     recording = null;
     $("limits").textContent = t("noMic", { why: error.name === "NotAllowedError" ? "permission" : error.message });
@@ -226,8 +225,7 @@ function drawExamples(found) {
 
 async function tryExample(name) {
   try {
-    const answer = await fetch(`/examples/${name}`);
-    add([new File([await answer.blob()], name, { type: "audio/ogg" })]);
+    add([new File([await recogniser.example(name)], name, { type: "audio/ogg" })]);
   } catch {
     add([new File([], name)]);
   }
@@ -246,12 +244,12 @@ function redraw() {
 
 async function begin() {
   try {
-    const [told, health] = [await call("/v1/labels"), await call("/healthz")];
+    const told = await recogniser.labels();
     setLabels(told.labels);
-    Object.assign(limits, { mb: told.limits.max_upload_mb, minutes: Math.floor(told.limits.max_duration_s / 60) });
+    Object.assign(limits, told.limits);
     document.documentElement.dataset.model = told.model;
-    document.documentElement.dataset.version = health.version;
-    redraw.examples = await call("/examples/index.json");
+    document.documentElement.dataset.version = told.version;
+    redraw.examples = await recogniser.examples();
   } catch (trouble) {
     if (trouble.kind === "unauthorised") askToken();
     else say(whyOf(trouble));
@@ -284,10 +282,14 @@ function listenForKeys() {
   });
 }
 
-for (const button of document.querySelectorAll("[data-lang]")) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
-$("record").addEventListener("click", record);
-$("stop").addEventListener("click", stopRecording);
-listenForFiles();
-listenForKeys();
-translate();
-begin();
+/** Start the page. @param {import("./recogniser.js").Recogniser} chosen what recognises */
+export function start(chosen) {
+  recogniser = chosen;
+  for (const button of document.querySelectorAll("[data-lang]")) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
+  $("record").addEventListener("click", record);
+  $("stop").addEventListener("click", stopRecording);
+  listenForFiles();
+  listenForKeys();
+  translate();
+  begin();
+}

@@ -1,18 +1,24 @@
-// The microphone: kept as a file by MediaRecorder, and meanwhile sent as plain samples for scores as they come.
+// The microphone: kept as a file by MediaRecorder, and meanwhile given to the recogniser as plain samples for scores as they come.
 
-import { currentToken } from "./server.js";
-
-/** Start. live({scores}) about once a second, live({level}) often. Returns stop() -> File. Throws what getUserMedia throws. */
-export async function startRecording(name, live) {
+/**
+ * Start. Throws what getUserMedia throws.
+ * @param {import("./recogniser.js").Recogniser} recogniser
+ * @param {string} name of the file, without its ending
+ * @param {{onScores: (scores: Record<string, number>, at: number) => void, onLevel: (level: number) => void}} live
+ *   onScores: about once a second; onLevel: ten times a second, 0 to 1.
+ * @returns {Promise<() => Promise<File>>} stop
+ */
+export async function startRecording(recogniser, name, live) {
   if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) throw new Error("MediaRecorder");
   // What makes speech clear makes music unclear.
   const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   const stream = await navigator.mediaDevices.getUserMedia({ audio });
   const recorder = new MediaRecorder(stream);
+  /** @type {Blob[]} */
   const parts = [];
   recorder.ondataavailable = (event) => event.data.size && parts.push(event.data);
   recorder.start(1000);
-  const end = await startLive(stream, live).catch(() => () => {});
+  const end = await startLive(recogniser, stream, live).catch(() => () => {});
   return () => new Promise((resolve) => {
     recorder.onstop = () => {
       for (const track of stream.getTracks()) track.stop();
@@ -25,28 +31,20 @@ export async function startRecording(name, live) {
   });
 }
 
-async function startLive(stream, live) {
+/** @param {import("./recogniser.js").Recogniser} recogniser @param {MediaStream} microphone @param {{onScores: (scores: Record<string, number>, at: number) => void, onLevel: (level: number) => void}} live */
+async function startLive(recogniser, microphone, { onScores, onLevel }) {
   const context = new AudioContext();
-  await context.audioWorklet.addModule("/page/js/pcm.js");
-  const source = context.createMediaStreamSource(stream);
+  await context.audioWorklet.addModule(new URL("./pcm.js", import.meta.url));
+  const source = context.createMediaStreamSource(microphone);
   const node = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 0 });
-  const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/v1/live`);
-  let ready = false;
-  socket.onopen = () => socket.send(JSON.stringify({ sample_rate: context.sampleRate, token: currentToken() || undefined }));
-  socket.onmessage = (event) => {
-    const message = JSON.parse(event.data);
-    if (message.type === "ready") ready = true;
-    if (message.type === "scores") live({ scores: message.scores });
-  };
-  socket.onclose = () => { ready = false; };
+  const scorer = await recogniser.stream(context.sampleRate, onScores);
   node.port.onmessage = ({ data }) => {
-    live({ level: data.reduce((most, x) => Math.max(most, Math.abs(x)), 0) });
-    // A slow connection loses live scores, never the recording.
-    if (ready && socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 1 << 20) socket.send(data.buffer);
+    onLevel(data.reduce((/** @type {number} */ most, /** @type {number} */ x) => Math.max(most, Math.abs(x)), 0));
+    scorer.push(data);
   };
   source.connect(node);
   return () => {
-    socket.close();
+    scorer.close();
     context.close();
   };
 }

@@ -2,7 +2,7 @@
 
 import { caution } from "./cautions.js";
 import { colourOf, isInstrument, nameOf, outline } from "./labels.js";
-import { headline, moments } from "./result.js";
+import { headline, moments, sharesOf } from "./result.js";
 import { spacing, wavePath } from "./timeline.js";
 import { capital, clock, language, number, percent, t } from "./words.js";
 
@@ -37,7 +37,7 @@ function picture(result) {
 /** Return the HTML of the report. */
 export function reportOf(result, name) {
   const best = Object.fromEntries(moments(result).map((moment) => [moment.id, clock(moment.at)]));
-  const rows = outline(result.playing).map((id) => `<tr><th scope="row"${isInstrument(id) ? ' class="below"' : ""}><i style="background:${colourOf(id)}"></i>${escape(capital(nameOf(id)))}</th><td>${number(result.scores[id])}</td><td>${result.maybe.includes(id) ? escape(t("maybe")) : percent(result.details.shares[id] ?? 0)}</td><td>${best[id] ?? ""}</td></tr>`);
+  const rows = outline(result.playing).map((id) => `<tr><th scope="row"${isInstrument(id) ? ' class="below"' : ""}><i style="background:${colourOf(id)}"></i>${escape(capital(nameOf(id)))}</th><td>${number(result.scores[id])}</td><td>${result.maybe.includes(id) ? escape(t("maybe")) : percent(sharesOf(result)[id] ?? 0)}</td><td>${best[id] ?? ""}</td></tr>`);
   const cautions = (result.warnings ?? []).map((w) => `<li>${escape(caution(w))}</li>`);
   const [model] = String(result.model).split(" ");
   return `<!doctype html>

@@ -2,9 +2,9 @@
 
 import { caution } from "./cautions.js";
 import { el, save, svg } from "./dom.js";
+import { audacity, csv, jsonOf } from "./exports.js";
 import { colourOf, everyLabel, families, isInstrument, mostPrecise, nameOf, outline } from "./labels.js";
 import { reportOf } from "./report.js";
-import { call } from "./server.js";
 import { timeline } from "./timeline.js";
 import { capital, clock, language, listed, number, percent, t } from "./words.js";
 
@@ -18,6 +18,13 @@ export function headline(result) {
   return result.playing.length ? capital(listed(named(result).map(nameOf))) : t("none", { n: families().length });
 }
 
+/** Return the share of the time in which each label plays. */
+export function sharesOf(result) {
+  const shares = Object.fromEntries(Object.keys(result.scores).map((id) => [id, 0]));
+  for (const s of result.segments) shares[s.label] += (s.end - s.start) / result.duration;
+  return shares;
+}
+
 /** Return, for each label that plays, the time at which its score over time is highest. */
 export function moments(result) {
   const { curve, start, end } = result.details;
@@ -25,7 +32,7 @@ export function moments(result) {
     const best = curve[id].indexOf(Math.max(...curve[id]));
     const stretch = result.segments.find((s) => s.label === id);
     const at = start + (best * (end - start)) / curve[id].length;
-    return { id, at: curve[id].length > 1 ? at : stretch?.start ?? start, score: curve[id][best] };
+    return { id, at: curve[id].length > 1 ? at : stretch?.start ?? start, score: curve[id][best] / 255 };
   });
 }
 
@@ -85,7 +92,7 @@ function player(result, sound, picture) {
 function scoresTable(result) {
   const marks = Object.fromEntries(everyLabel().map((label) => [label.id, label.threshold]));
   const rows = outline([...result.playing, ...result.maybe]).map((id) => {
-    const share = result.details.shares[id] ?? 0;
+    const share = sharesOf(result)[id] ?? 0;
     const bar = el("span", { class: "bar", "aria-hidden": "true", css: { "--score": result.scores[id], "--mark": marks[id], "--tint": colourOf(id) } });
     return el("tr", { class: result.playing.includes(id) ? "plays" : "" },
       el("th", { scope: "row", class: isInstrument(id) ? "instrument" : "" }, capital(nameOf(id))), el("td", { class: "bar-cell" }, bar), el("td", {}, number(result.scores[id])),
@@ -101,7 +108,7 @@ const familyTime = (shares) => families().reduce((sum, id) => sum + (shares[id] 
 
 /** Return a ring whose parts are the families' shares of all playing time. */
 export function pie(result) {
-  const shares = result.details.shares;
+  const shares = sharesOf(result);
   const whole = familyTime(shares);
   const ring = svg("svg", { viewBox: "0 0 120 120", role: "img", "aria-label": `${t("pie")}: ${families().filter((id) => shares[id]).map((id) => `${nameOf(id)} ${percent(shares[id] / whole)}`).join(", ") || t("shareNone")}` });
   const around = 2 * Math.PI * 46;
@@ -118,7 +125,7 @@ export function pie(result) {
 }
 
 function pieSection(result) {
-  const shares = result.details.shares;
+  const shares = sharesOf(result);
   const whole = familyTime(shares);
   const legend = families().filter((id) => shares[id] > 0).map((id) => el("li", { css: { "--tint": colourOf(id) } }, el("span", { class: "swatch", "aria-hidden": "true" }), el("span", {}, capital(nameOf(id))), el("b", {}, percent(shares[id] / whole))));
   return el("section", { class: "pie" }, el("h3", {}, t("pie")), el("div", { class: "pie-body" }, pie(result), el("ul", { class: "legend" }, ...legend)));
@@ -138,27 +145,20 @@ function warnings(result) {
   return el("section", { class: "warnings" }, el("h3", {}, t("warnings")), el("ul", {}, ...items));
 }
 
-function downloads(result, name, fail) {
+function downloads(result, name) {
   const stem = name.replace(/\.[^.]*$/, "") || "recording";
-  const plain = { ...result };
-  delete plain.details;
-  const written = (form, suffix, type) => async () => {
-    try {
-      save(new Blob([await call(`/v1/write?format=${form}&lang=${language()}`, { results: [plain] })], { type }), `${stem}.${suffix}`);
-    } catch (trouble) { fail(trouble); }
-  };
   const kinds = [
-    ["json", () => save(new Blob([`${JSON.stringify(plain, null, 2)}\n`], { type: "application/json" }), `${stem}.json`)],
-    ["csv", written("csv", "csv", "text/csv")],
-    ["audacity", written("audacity", "txt", "text/plain")],
+    ["json", () => save(new Blob([jsonOf(result)], { type: "application/json" }), `${stem}.json`)],
+    ["csv", () => save(new Blob([csv([result])], { type: "text/csv" }), `${stem}.csv`)],
+    ["audacity", () => save(new Blob([audacity(result)], { type: "text/plain" }), `${stem}.txt`)],
     ["report", () => save(new Blob([reportOf(result, name)], { type: "text/html" }), `${stem}.html`)],
   ];
   const buttons = kinds.map(([kind, act]) => el("li", {}, el("button", { type: "button", class: "plain", "data-download": kind, onclick: act }, t(kind))));
   return el("section", { class: "downloads" }, el("h3", {}, t("downloads")), el("ul", {}, ...buttons));
 }
 
-/** Return the whole view of a result. sound: an audio element. fail(trouble): tells what went wrong with a download. */
-export function resultView(result, name, sound, fail) {
+/** Return the whole view of a result. sound: an audio element. */
+export function resultView(result, name, sound) {
   const seek = (seconds, play = false) => {
     sound.currentTime = seconds;
     picture.setTime(seconds);
@@ -169,5 +169,5 @@ export function resultView(result, name, sound, fail) {
     facts(result, name), words(result), doubtful(result), !result.playing.length && likeliest(result), warnings(result),
     player(result, sound, picture), picture.element,
     el("div", { class: "columns" }, scoresTable(result), el("div", { class: "side" }, pieSection(result), momentsSection(result, seek))),
-    downloads(result, name, fail));
+    downloads(result, name));
 }

@@ -1,21 +1,19 @@
-// Talking to the server this page came from.
+// The recogniser that is a server: the one this page came from. See recogniser.js for the interface.
 
-/** What went wrong. kind: "away", "stopped", or the server's own word ("busy", "too-large", "not-a-recording" ...). */
-export class Trouble extends Error {
-  constructor(kind, detail, retryAfter = 0) {
-    super(detail);
-    this.kind = kind;
-    this.retryAfter = retryAfter;
-  }
-}
+import { Trouble } from "./recogniser.js";
+
+/** @typedef {import("./recogniser.js").Recogniser} Recogniser */
+/** @typedef {import("./recogniser.js").Prediction} Prediction */
 
 let token = (() => { try { return sessionStorage.getItem("token") ?? ""; } catch { return ""; } })();
-export const currentToken = () => token;
-export function setToken(given) {
+
+/** @param {string} given */
+function authorise(given) {
   token = given;
   try { sessionStorage.setItem("token", given); } catch { /* kept for this view only */ }
 }
 
+/** @param {number} status @param {string} body */
 function troubleOf(status, body) {
   try {
     const told = JSON.parse(body);
@@ -25,23 +23,32 @@ function troubleOf(status, body) {
   }
 }
 
-/** Get JSON, or post it and get the answer as text. */
-export async function call(path, body) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  let answer;
-  try {
-    answer = await fetch(path, { method: body === undefined ? "GET" : "POST", headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  } catch {
-    throw new Trouble("away", "");
-  }
-  const text = await answer.text();
-  if (!answer.ok) throw troubleOf(answer.status, text);
-  return body === undefined ? JSON.parse(text) : text;
+/** @param {string} path */
+async function get(path) {
+  const answer = await fetch(path, { headers: token ? { Authorization: `Bearer ${token}` } : {} }).catch(() => { throw new Trouble("away"); });
+  if (!answer.ok) throw troubleOf(answer.status, await answer.text());
+  return answer;
 }
 
-/** Send a recording. tell({sent}) from 0 to 1 while it uploads, tell({heard, duration}) while it is heard. */
-export function hear(file, name, tell, signal) {
+async function labels() {
+  const [told, health] = [await (await get("v1/labels")).json(), await (await get("healthz")).json()];
+  return {
+    model: told.model, version: health.version, labels: told.labels, points: told.operating_points ?? [],
+    limits: { mb: told.limits.max_upload_mb, minutes: Math.floor(told.limits.max_duration_s / 60) },
+  };
+}
+
+/** Numbers from 0 to 1 as bytes: lists of them would take many times the memory. @param {number[]} values */
+const bytes = (values) => Uint8Array.from(values, (value) => Math.round(255 * Math.min(1, value)));
+
+/** @param {any} answer @returns {Prediction} */
+function unpacked({ details, ...result }) {
+  const curve = Object.fromEntries(Object.entries(details.curve).map(([id, scores]) => [id, bytes(scores)]));
+  return { ...result, details: { start: details.start, end: details.end, peaks: bytes(details.peaks), curve, segments: details.segments ?? result.segments } };
+}
+
+/** @type {Recogniser["predict"]} */
+function predict(file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch cannot tell how much was sent
     let read = 0;
@@ -52,29 +59,60 @@ export function hear(file, name, tell, signal) {
         const [first, second] = text.slice(read, end).split("\n");
         if (!second) continue;
         const data = JSON.parse(second.replace("data: ", ""));
-        if (first === "event: progress") tell(data);
+        if (first === "event: progress") onProgress(data);
         settled = true;
-        if (first === "event: result") resolve(data);
+        if (first === "event: result") resolve(unpacked(data));
         else if (first === "event: problem") reject(troubleOf(data.status, JSON.stringify(data)));
         else settled = false;
       }
     };
-    request.open("POST", "/v1/predict?details=true");
+    request.open("POST", "v1/predict?details=true");
     request.setRequestHeader("Accept", "text/event-stream");
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
-    request.upload.onprogress = (e) => e.lengthComputable && tell({ sent: e.loaded / e.total });
-    request.upload.onload = () => tell({ sent: 1 });
+    request.upload.onprogress = (e) => e.lengthComputable && onProgress({ sent: e.loaded / e.total });
+    request.upload.onload = () => onProgress({ sent: 1 });
     request.onprogress = () => request.status === 200 && events();
     request.onload = () => {
       if (request.status !== 200) reject(troubleOf(request.status, request.responseText));
       else events();
-      if (!settled) reject(new Trouble("away", ""));
+      if (!settled) reject(new Trouble("away"));
     };
-    request.onerror = () => reject(new Trouble("away", ""));
-    request.onabort = () => reject(new Trouble("stopped", ""));
+    request.onerror = () => reject(new Trouble("away"));
+    request.onabort = () => reject(new Trouble("stopped"));
     signal.addEventListener("abort", () => request.abort());
     const form = new FormData();
-    form.append("file", file, name);
+    form.append("file", file, file.name);
     request.send(form);
   });
 }
+
+/** @type {Recogniser["stream"]} */
+async function stream(sampleRate, onScores) {
+  const address = new URL("v1/live", location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  const socket = new WebSocket(address);
+  let ready = false;
+  socket.onopen = () => socket.send(JSON.stringify({ sample_rate: sampleRate, token: token || undefined }));
+  socket.onmessage = (event) => {
+    const message = JSON.parse(event.data);
+    if (message.type === "ready") ready = true;
+    if (message.type === "scores") onScores(message.scores, message.at);
+  };
+  socket.onclose = () => { ready = false; };
+  return {
+    // A slow connection loses live scores, never the recording.
+    push: (samples) => { if (ready && socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 1 << 20) socket.send(samples); },
+    close: () => socket.close(),
+  };
+}
+
+/** @type {Recogniser} */
+export const server = {
+  local: false,
+  labels,
+  predict,
+  stream,
+  examples: async () => (await get("examples/index.json")).json(),
+  example: async (name) => (await get(`examples/${name}`)).blob(),
+  authorise,
+};

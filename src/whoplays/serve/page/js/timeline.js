@@ -22,7 +22,7 @@ export function wavePath(peaks) {
 
 function curvePath(curve) {
   const step = WIDTH / curve.length;
-  const points = curve.map((score, i) => `L${(i * step).toFixed(1)} ${(100 - 100 * score).toFixed(1)}H${((i + 1) * step).toFixed(1)}`);
+  const points = Array.from(curve, (score, i) => `L${(i * step).toFixed(1)} ${(100 - score / 2.55).toFixed(1)}H${((i + 1) * step).toFixed(1)}`);
   return `M0 100${points.join("")}V100Z`;
 }
 
