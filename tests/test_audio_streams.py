@@ -5,6 +5,7 @@ Each second of the test sound has a pitch of its own, so that a second which is 
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import struct
@@ -470,6 +471,12 @@ def test_command_server_and_data_set_read_it_alike(tiny_model: Path, tmp_path: P
     settings: dict[str, Any] = {"features": "logmel", "clip_s": 2.0, "per_class": 0, "test": 0.0, "validation": 0.0}
     whole = dataset.build(tmp_path / "classes", tmp_path / "whole", dataset.BuildSettings(**settings), workers=1)
     assert whole.rows["training"] == 12 and not whole.left_out
+    with (tmp_path / "whole" / "damaged.csv").open(newline="") as file:
+        told = list(csv.DictReader(file))
+    assert {row["path"] for row in told} == {"b/bad.mp3"} and all(
+        "could not be decoded" in row["damage"] for row in told
+    )
+    assert any(f"{len(told)} damaged clips are used" in remark for remark in whole.remarks)
     strict = dataset.BuildSettings(**settings, strict=True)
     sound = dataset.build(tmp_path / "classes", tmp_path / "sound", strict, workers=1)
     assert 1 <= len(sound.left_out) <= 2 and all("is damaged" in item.cause for item in sound.left_out)

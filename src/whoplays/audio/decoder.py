@@ -61,10 +61,11 @@ def load(
     start: float = 0.0,
     duration: float | None = None,
     strict: bool = False,
+    damage: list[quality.QualityWarning] | None = None,
 ) -> Array:
     """Return what `reading.load` returns, decoded here, or elsewhere in a process that inherited `WALLED`."""
     read = wall.load if (wall := _wall()) else reading.load
-    return read(path, sample_rate=sample_rate, start=start, duration=duration, strict=strict)
+    return read(path, sample_rate=sample_rate, start=start, duration=duration, strict=strict, damage=damage)
 
 
 def duration_of(path: Path) -> float | None:
@@ -116,11 +117,11 @@ class Decoder:
         start: float = 0.0,
         duration: float | None = None,
         strict: bool = False,
+        damage: list[quality.QualityWarning] | None = None,
     ) -> Array:
         """Return what `reading.load` returns. Raises `AudioError`."""
         decoded = self.decode(os.fspath(path), sample_rate=sample_rate, start=start, duration=duration, strict=strict)
-        blocks = list(decoded.blocks())
-        return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
+        return reading.whole(decoded, damage)
 
     def duration_of(self, path: Path) -> float | None:
         """Return what `reading.duration_of` returns. Raises `AudioError`."""

@@ -29,6 +29,7 @@ CANCELLED = 0.01  # of the channels' power is left in their mean: -20 dB
 CLIFF = 10**4.5  # 45 dB between what lies below and above an inner cut-off
 UNHEARD_SHARE = 0.8
 ENDS = "the file ends there"  # the cause of a gap at the end of a file that was cut short
+DAMAGE = ("damaged", "cut_short")  # codes of warnings about what could not be decoded
 _MOST_NAMED = 5  # gaps
 
 #: Rates that recorders, discs and codecs use. Another one was mostly typed by hand or taken for raw samples.

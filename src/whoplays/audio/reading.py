@@ -502,10 +502,25 @@ def load(
     duration: float | None = None,
     track: int | None = None,
     strict: bool = False,
+    damage: list[quality.QualityWarning] | None = None,
 ) -> Array:
-    """Return the whole recording, or a part of it, as mono float32 (n,) at `sample_rate`. Raises `AudioError`."""
-    blocks = list(stream(source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict))
-    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
+    """Return the whole recording, or a part of it, as mono float32 (n,) at `sample_rate`. Raises `AudioError`.
+
+    damage: gets the warnings about what could not be decoded.
+    """
+    with open_audio(source, track=track) as reader:
+        read = Recording(reader, sample_rate=sample_rate, start=start, duration=duration, strict=strict, measured=False)
+        return whole(read, damage)
+
+
+def whole(sound: Sound, damage: list[quality.QualityWarning] | None = None) -> Array:
+    """Return all of a sound (n,); add to `damage` the warnings about what could not be decoded. Raises `AudioError`."""
+    blocks = list(sound.blocks())
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
+    if damage is not None:
+        found = sound.warnings(len(samples) / sound.sample_rate)
+        damage += [warning for warning in found if warning.code in quality.DAMAGE]
+    return samples
 
 
 def is_silent(samples: Array) -> bool:

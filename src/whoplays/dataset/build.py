@@ -284,8 +284,10 @@ def _finish(
 ) -> BuildSummary:
     """Write the tables, then the index that makes the data set valid; then the journal is not needed any more."""
     used: list[Clip] = []
+    damaged: list[tuple[str, str]] = []
     for shard in planned:
         record = made[shard.name]
+        damaged += [(shard.clips[i].name, what) for i, what in record.get("damaged", ())]
         left_out += [LeftOut(shard.clips[i].name, cause) for i, cause in record["left_out"]]
         used += [shard.clips[i] for i in record["used"]]
     held = {i for clip in used for i in clip.labels}
@@ -294,6 +296,14 @@ def _finish(
     if not settings.shard_mb:
         write_csv(out / store.ROWS, store.ROW_HEADER, _rows(planned, made, [label.id for label in labels]))
     _write_left_out(out, left_out)
+    if damaged:
+        write_csv(out / store.DAMAGED, ("path", "damage"), damaged)
+        first, others = damaged[0], f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        remarks = [
+            *remarks,
+            f"{len(damaged)} damaged clips are used, with silence for what is missing ({first[0]}: {first[1]}{others}; "
+            f"listed in {store.DAMAGED}); --strict leaves them out",
+        ]
     index = {
         "format": store.format_of(settings),
         "features": settings.settings.to_dict(),

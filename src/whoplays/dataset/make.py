@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from .. import features
 from ..audio import decoder, reading
+from ..audio.quality import QualityWarning
 from ..errors import AudioError, ReadError, missing_extra
 from ..storage.address import Address, Place
 from ..storage.cache import one_by_one, recording
@@ -149,16 +150,19 @@ def _made(job: Job) -> dict[str, Any]:
     shard, kind = job.shard, shards.kind(job.settings)
     used: list[int] = []
     left_out: list[tuple[int, str]] = []
+    damaged: list[tuple[int, str]] = []
 
     def rows() -> Iterator[shards.Rows]:
         with one_by_one() as here:
             for i, clip in enumerate(shard.clips):
+                damage: list[QualityWarning] = []
                 try:
-                    found = variants(clip, shard.pitch, job.settings, path=here(clip.path))
+                    found = variants(clip, shard.pitch, job.settings, path=here(clip.path), damage=damage)
                 except AudioError as error:
                     left_out.append((i, str(error)))
                     continue
                 used.append(i)
+                damaged.extend((i, warning.message) for warning in damage)
                 yield shards.Rows(clip, shard.pitch, found)
 
     file = f"{shard.name}{kind.suffix}"
@@ -168,6 +172,7 @@ def _made(job: Job) -> dict[str, Any]:
         "split": shard.split,
         "used": used,
         "left_out": left_out,
+        "damaged": damaged,
         "rows": len(used) * len(shard.pitch),
         "sha256": written,
     }
@@ -176,11 +181,17 @@ def _made(job: Job) -> dict[str, Any]:
 
 
 def variants(
-    clip: Clip, pitch: tuple[float, ...], settings: BuildSettings, *, path: Path | None = None
+    clip: Clip,
+    pitch: tuple[float, ...],
+    settings: BuildSettings,
+    *,
+    path: Path | None = None,
+    damage: list[QualityWarning] | None = None,
 ) -> NDArray[np.float32]:
     """Return features (variants, frames, width) of one clip. Raises `AudioError` for one that cannot be used.
 
-    path: its recording on this machine, where that has been fetched already.
+    path: its recording on this machine, where that has been fetched already. damage: gets the warnings about what could not
+    be decoded.
     """
     chosen = settings.settings
     with recording(path or clip.path) as here:
@@ -191,6 +202,7 @@ def variants(
                 start=clip.start,
                 duration=clip.duration,
                 strict=settings.strict,
+                damage=damage,
             )
         )
     if len(samples) < settings.shortest_s * chosen.sample_rate:

@@ -3,6 +3,7 @@
     dataset.json            settings, labels, counts, the shards with their checksums; written last, it makes the rest valid
     rows.csv                one line a row: split, path, start_s, duration_s, recording, labels, semitones
     left-out.csv            what was not used, and why
+    damaged.csv             what was used though a part of it could not be decoded, if any
     training-00000.npy ...  features (rows, frames, width), float32, in the order of rows.csv
 
 Shards are read memory-mapped, so a data set may be larger than memory; those of one in an object store are first brought
@@ -36,7 +37,7 @@ from .settings import BuildSettings
 from .sources import SPLITS
 
 FORMAT = 2
-INDEX, ROWS, LEFT_OUT = "dataset.json", "rows.csv", "left-out.csv"
+INDEX, ROWS, LEFT_OUT, DAMAGED = "dataset.json", "rows.csv", "left-out.csv", "damaged.csv"
 ROW_HEADER = ("split", "path", "start_s", "duration_s", "recording", "labels", "semitones")
 
 
