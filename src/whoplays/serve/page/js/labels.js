@@ -19,9 +19,18 @@ export function nameOf(id) {
   return label ? label[language()] ?? label.en : id;
 }
 
-/** Return every family, each followed by those of its instruments that play. */
-export const outline = (playing) => families().flatMap((family) =>
-  [family, ...labels.filter((label) => label.parent === family && playing.includes(label.id)).map((label) => label.id)]);
+export const parentOf = (id) => labelOf(id)?.parent ?? null;
+
+/** Whether one of two labels is the family of the other. */
+export const related = (a, b) => parentOf(a) === b || parentOf(b) === a;
+
+/** Return the families among the ids, or of instruments among them, each followed by those instruments. */
+export function outline(ids) {
+  return families().flatMap((family) => {
+    const below = labels.filter((label) => label.parent === family && ids.includes(label.id)).map((label) => label.id);
+    return ids.includes(family) || below.length ? [family, ...below] : [];
+  });
+}
 
 /** Return the ids without the families of which an instrument is among them. */
 export const mostPrecise = (ids) => ids.filter((id) => !ids.some((one) => labelOf(one)?.parent === id));

@@ -5,6 +5,7 @@ import { colourOf, families, nameOf, setLabels } from "./labels.js";
 import { startRecording } from "./recorder.js";
 import { headline, named, playing, resultView } from "./result.js";
 import { Trouble } from "./recogniser.js";
+import { shownAt } from "./thresholds.js";
 import { capital, clock, listed, megabytes, number, percent, setLanguage, t, translate } from "./words.js";
 
 const AT_ONCE = 2;
@@ -14,6 +15,9 @@ const limits = { mb: 200, minutes: 60 };
 const items = []; // {name, file, state, sent, heard, duration, result, trouble, sound, stop}
 let shown = null;
 let recording = null;
+let view = null; // of the shown result: {player, picture}
+let position = 0; // of the control of thresholds, -1 to 1
+let points = []; // what its positions cost
 
 const say = (text) => { $("said").textContent = text; };
 
@@ -42,7 +46,7 @@ async function work(item) {
     if (item.file.size > limits.mb * 1048576) throw new Trouble("too-large", t("tooLarge", { size: megabytes(item.file.size), mb: limits.mb }));
     item.result = await heardInTime(item);
     item.state = "done";
-    const names = named(item.result).map(nameOf);
+    const names = named(shownAt(item.result, position)).map(nameOf);
     say(names.length ? t("saidDone", { name: item.name, names: listed(names) }) : t("saidNone", { name: item.name }));
   } catch (trouble) {
     item.state = "failed";
@@ -96,8 +100,8 @@ function draw() {
 }
 
 function itemRow(item) {
-  const dots = item.result ? playing(item.result).map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" })) : [];
-  const state = { waiting: t("waiting"), working: t("hearing"), failed: t("failed") }[item.state] ?? headline(item.result);
+  const dots = item.result ? playing(shownAt(item.result, position)).map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" })) : [];
+  const state = { waiting: t("waiting"), working: t("hearing"), failed: t("failed") }[item.state] ?? headline(shownAt(item.result, position));
   const choose = () => { shown?.sound?.pause(); shown = item; draw(); $("items").querySelector("[aria-current]")?.focus(); };
   return el("li", {},
     el("button", { type: "button", class: `item ${item.state}`, "aria-current": item === shown ? "true" : undefined, onclick: choose },
@@ -106,6 +110,8 @@ function itemRow(item) {
 }
 
 function drawShown() {
+  view = null;
+  $("sure").hidden = !shown?.result;
   if (!shown) return $("shown").replaceChildren();
   if (shown.state === "done") return $("shown").replaceChildren(resultOf(shown));
   if (shown.state === "failed") return $("shown").replaceChildren(failure(shown));
@@ -119,7 +125,8 @@ function resultOf(item) {
     item.sound = new Audio(item.address);
     item.sound.preload = "metadata";
   }
-  return resultView(item.result, item.name, item.sound);
+  view = resultView(shownAt(item.result, position), item.name, item.sound, position);
+  return view.element;
 }
 
 function progress(item) {
@@ -235,6 +242,7 @@ async function tryExample(name) {
 
 function redraw() {
   translate();
+  drawSure();
   $("limits").textContent = t("limits", limits);
   $("limits").classList.remove("trouble");
   if (families().length) $("model").textContent = t("model", { model: document.documentElement.dataset.model });
@@ -247,6 +255,7 @@ async function begin() {
     const told = await recogniser.labels();
     setLabels(told.labels);
     Object.assign(limits, told.limits);
+    points = told.points;
     document.documentElement.dataset.model = told.model;
     document.documentElement.dataset.version = told.version;
     redraw.examples = await recogniser.examples();
@@ -272,13 +281,66 @@ function listenForFiles() {
   addEventListener("drop", (event) => { event.preventDefault(); depth = 0; over(false); add(event.dataTransfer?.files ?? []); });
 }
 
+const KEYS = {
+  " ": () => view.player.toggle(), ArrowLeft: () => view.player.seek(shown.sound.currentTime - 5), ArrowRight: () => view.player.seek(shown.sound.currentTime + 5),
+  "Shift+ArrowLeft": () => view.picture.pan(-0.25), "Shift+ArrowRight": () => view.picture.pan(0.25),
+  "+": () => view.picture.zoom(2), "=": () => view.picture.zoom(2), "-": () => view.picture.zoom(0.5), 0: () => view.picture.fit(),
+  n: () => step(1), p: () => step(-1), l: () => { const found = segmentNow(); if (found) view.player.repeat(found); },
+};
+
+const segmentsShown = () => shownAt(shown.result, position).segments;
+const segmentNow = () => segmentsShown().find((s) => shown.sound.currentTime >= s.start - 0.05 && shown.sound.currentTime < s.end);
+
+/** Go to the next segment (1) or the one before (-1). */
+function step(way) {
+  const starts = segmentsShown().map((s) => s.start).sort((a, b) => way * (a - b));
+  const next = starts.find((at) => way * (at - shown.sound.currentTime) > (way > 0 ? 0.05 : 1));
+  if (next !== undefined) view.player.seek(next);
+}
+
+/** Show the next recording (1) or the one before (-1). */
+function turnTo(way) {
+  const next = items[items.indexOf(shown) + way];
+  if (!next) return;
+  shown?.sound?.pause();
+  shown = next;
+  draw();
+}
+
+function help() {
+  const rows = [[t("space"), "keyPlay"], ["← →", "keySeek"], ["N P", "keySegment"], ["J K", "keyFile"], ["+ − 0", "keyZoom"], ["Shift ← →", "keyPan"], ["L", "keyLoop"], ["?", "keyHelp"]];
+  $("key-list").replaceChildren(...rows.flatMap(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, t(what))]));
+  $("help").showModal();
+}
+
 function listenForKeys() {
   addEventListener("keydown", (event) => {
-    const busy = event.target.closest?.("button, input, a, dialog, summary");
-    if (event.key !== " " || busy || !shown?.sound) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+    if (event.key === "?") return help();
+    if (event.key === "j" || event.key === "k") return turnTo(event.key === "j" ? 1 : -1);
+    if (event.key === " " && event.target.closest?.("button, a, summary")) return;
+    const act = KEYS[`${event.shiftKey && event.key.startsWith("Arrow") ? "Shift+" : ""}${event.key}`];
+    if (!act || !view || !shown?.sound) return;
     event.preventDefault();
-    if (shown.sound.paused) shown.sound.play().catch(() => {});
-    else shown.sound.pause();
+    act();
+  });
+  $("keys").addEventListener("click", help);
+}
+
+// How sure
+
+function drawSure() {
+  const near = points.find((point) => Math.abs(point.position - position) < 0.051);
+  $("sure-cost").textContent = near ? t("sureCost", { precision: percent(near.precision), recall: percent(near.recall) }) : t(points.length ? "sureBetween" : "sureUnknown");
+  const end = position < 0 ? t("sureFewer") : t("sureMore");
+  $("sure-range").setAttribute("aria-valuetext", position ? `${end} ${percent(Math.abs(position))}` : "0");
+}
+
+function listenForSure() {
+  $("sure-range").addEventListener("input", () => {
+    position = Number($("sure-range").value);
+    drawSure();
+    draw();
   });
 }
 
@@ -290,6 +352,7 @@ export function start(chosen) {
   $("stop").addEventListener("click", stopRecording);
   listenForFiles();
   listenForKeys();
+  listenForSure();
   translate();
   begin();
 }

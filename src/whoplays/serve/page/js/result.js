@@ -4,7 +4,10 @@ import { caution } from "./cautions.js";
 import { el, save, svg } from "./dom.js";
 import { audacity, csv, jsonOf } from "./exports.js";
 import { colourOf, everyLabel, families, isInstrument, mostPrecise, nameOf, outline } from "./labels.js";
+import { player } from "./player.js";
 import { reportOf } from "./report.js";
+import { segmentList } from "./segments.js";
+import { thresholdsAt } from "./thresholds.js";
 import { timeline } from "./timeline.js";
 import { capital, clock, language, listed, number, percent, t } from "./words.js";
 
@@ -49,7 +52,7 @@ function words(result) {
 /** Return a line with what may play, apart from what plays; nothing where there is none. */
 function doubtful(result) {
   const names = mostPrecise([...result.maybe].sort((a, b) => result.scores[b] - result.scores[a])).map(nameOf);
-  return names.length && el("p", { class: "note maybe" }, t("maybeLead", { names: listed(names) }));
+  return names.length > 0 && el("p", { class: "note maybe" }, t("maybeLead", { names: listed(names) }));
 }
 
 function facts(result, name) {
@@ -62,43 +65,16 @@ function likeliest(result) {
   return el("p", { class: "note" }, t("noneLead", { name: nameOf(best), score: number(result.scores[best]) }));
 }
 
-function player(result, sound, picture) {
-  const icon = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: "M8 5v14l11-7z" }));
-  const button = el("button", { type: "button", class: "play", "aria-label": t("play"), onclick: () => (sound.paused ? sound.play().catch(() => {}) : sound.pause()) }, icon);
-  const now = el("span", { class: "now" }, clock(0));
-  const { start, end } = result.details;
-  const range = el("input", { type: "range", min: start, max: end, step: 0.1, value: start, "aria-label": t("position"), "aria-valuetext": clock(start) });
-  range.addEventListener("input", () => { sound.currentTime = Number(range.value); });
-  const show = () => {
-    picture.setTime(sound.currentTime);
-    now.textContent = clock(sound.currentTime);
-    range.value = sound.currentTime;
-    range.setAttribute("aria-valuetext", `${clock(sound.currentTime)} / ${clock(end)}`);
-  };
-  const follow = () => { show(); if (!sound.paused) requestAnimationFrame(follow); };
-  const turn = () => {
-    button.setAttribute("aria-label", t(sound.paused ? "play" : "pause"));
-    icon.firstChild.setAttribute("d", sound.paused ? "M8 5v14l11-7z" : "M7 5h4v14H7zM13 5h4v14h-4z");
-    follow();
-  };
-  sound.onplay = sound.onpause = sound.onended = turn;
-  sound.onseeked = sound.ontimeupdate = show;
-  const row = el("div", { class: "player" }, button, range, el("p", { class: "clock", "aria-hidden": "true" }, now, " / ", clock(end)));
-  sound.onerror = () => row.replaceChildren(el("p", { class: "note" }, t("noPlay")));
-  if (sound.error) sound.onerror();
-  return row;
-}
-
-function scoresTable(result) {
-  const marks = Object.fromEntries(everyLabel().map((label) => [label.id, label.threshold]));
+function scoresTable(result, position) {
+  const marks = Object.fromEntries(everyLabel().map((label) => [label.id, thresholdsAt(label, position).plays]));
   const rows = outline([...result.playing, ...result.maybe]).map((id) => {
     const share = sharesOf(result)[id] ?? 0;
     const bar = el("span", { class: "bar", "aria-hidden": "true", css: { "--score": result.scores[id], "--mark": marks[id], "--tint": colourOf(id) } });
-    return el("tr", { class: result.playing.includes(id) ? "plays" : "" },
+    return el("tr", { class: result.playing.includes(id) ? "plays" : result.maybe.includes(id) ? "unsure" : "" },
       el("th", { scope: "row", class: isInstrument(id) ? "instrument" : "" }, capital(nameOf(id))), el("td", { class: "bar-cell" }, bar), el("td", {}, number(result.scores[id])),
       el("td", {}, share ? percent(share) : el("span", { class: "soft" }, t(result.maybe.includes(id) ? "maybe" : "shareNone"))));
   });
-  const all = [...new Set(everyLabel().map((label) => number(label.threshold)))];
+  const all = [...new Set(Object.values(marks).map((mark) => number(mark)))];
   const note = el("p", { class: "fine" }, t("scoreNote", { mark: all.sort().length > 1 ? `${all[0]}–${all.at(-1)}` : all[0] }));
   return el("section", { class: "scores" }, el("h3", {}, t("scores")),
     el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("label")), el("td", {}), el("th", { scope: "col" }, t("score")), el("th", { scope: "col" }, t("share")))), el("tbody", {}, ...rows)), note);
@@ -117,7 +93,7 @@ export function pie(result) {
   for (const id of families().filter((one) => shares[one] > 0)) {
     const length = (shares[id] / whole) * around;
     const gap = length > 8 && whole > shares[id] ? 3 : 0;
-    ring.append(svg("circle", { cx: 60, cy: 60, r: 46, class: "part", stroke: colourOf(id), "stroke-dasharray": `${length - gap} ${around}`, "stroke-dashoffset": -turned, transform: "rotate(-90 60 60)" }));
+    ring.append(svg("circle", { cx: 60, cy: 60, r: 46, class: "part", css: { "--tint": colourOf(id) }, "stroke-dasharray": `${length - gap} ${around}`, "stroke-dashoffset": -turned, transform: "rotate(-90 60 60)" }));
     turned += length;
   }
   ring.append(svg("text", { x: 60, y: 60, class: "pie-number" }, t("pieOf", { n: result.playing.filter((id) => !isInstrument(id)).length, all: families().length })), svg("text", { x: 60, y: 77, class: "pie-words" }, t("pieWords")));
@@ -157,17 +133,21 @@ function downloads(result, name) {
   return el("section", { class: "downloads" }, el("h3", {}, t("downloads")), el("ul", {}, ...buttons));
 }
 
-/** Return the whole view of a result. sound: an audio element. */
-export function resultView(result, name, sound) {
-  const seek = (seconds, play = false) => {
-    sound.currentTime = seconds;
-    picture.setTime(seconds);
-    if (play) sound.play().catch(() => {});
-  };
-  const picture = timeline(result, seek);
-  return el("article", { class: "card result" },
+/** Return a quiet line with all families that were looked for and not found. */
+function notFound(result) {
+  const shown = outline([...result.playing, ...result.maybe]);
+  const rest = families().filter((id) => !shown.includes(id)).map(nameOf);
+  return rest.length > 0 && el("p", { class: "fine not-found" }, t("notFound", { names: listed(rest, "or") }));
+}
+
+/** Return {element, player, picture} of a result. sound: an audio element; position: of the control of thresholds. */
+export function resultView(result, name, sound, position = 0) {
+  const picture = timeline(result, (seconds) => transport.seek(seconds));
+  const transport = player(result, sound, picture);
+  const element = el("article", { class: "card result" },
     facts(result, name), words(result), doubtful(result), !result.playing.length && likeliest(result), warnings(result),
-    player(result, sound, picture), picture.element,
-    el("div", { class: "columns" }, scoresTable(result), el("div", { class: "side" }, pieSection(result), momentsSection(result, seek))),
+    transport.element, picture.element, notFound(result), result.segments.length > 0 && segmentList(result, transport),
+    el("div", { class: "columns" }, scoresTable(result, position), el("div", { class: "side" }, result.playing.length > 0 && pieSection(result), momentsSection(result, transport.seek))),
     downloads(result, name));
+  return { element, player: transport, picture };
 }

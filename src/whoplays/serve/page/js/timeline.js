@@ -1,29 +1,24 @@
-// The waveform, a lane for each family and each instrument that plays under it, a time axis; click anywhere to go there.
+// The waveform, a lane for each label that plays or may play, a map of the whole and a time axis. Zoom by wheel, pinch, keys
+// and buttons; drag to move; click to go there.
 
-import { el, svg } from "./dom.js";
-import { colourOf, isInstrument, nameOf, outline } from "./labels.js";
+import { el } from "./dom.js";
+import { colourOf, isInstrument, nameOf, outline, parentOf } from "./labels.js";
+import { View, largest } from "./view.js";
 import { capital, clock, number, t } from "./words.js";
 
-const WIDTH = 1200;
+const folded = new Set(); // families whose instruments are folded in, for all recordings
 
-/** Mirrored bars for peaks, as one path in a box WIDTH wide and 100 high. Levels are shown on a gentle curve. */
+/** Mirrored bars for peaks (0 to 255), as one path in a box 1200 wide and 100 high; for the report. */
 export function wavePath(peaks) {
-  const most = Math.max(1e-6, ...peaks);
   const bars = Math.min(peaks.length, 220);
-  const step = WIDTH / bars;
+  const step = 1200 / bars;
+  const most = Math.max(1, peaks.reduce((a, b) => Math.max(a, b), 0));
   let path = "";
-  for (let i = 0; i < bars; i++) {
-    const part = peaks.slice(Math.floor((i * peaks.length) / bars), Math.max(Math.floor(((i + 1) * peaks.length) / bars), 1 + Math.floor((i * peaks.length) / bars)));
-    const half = Math.max(0.8, 48 * Math.pow(Math.max(...part) / most, 0.7));
+  largest(peaks, 0, 1, bars).forEach((level, i) => {
+    const half = Math.max(0.8, 48 * Math.pow(level / most, 0.7));
     path += `M${((i + 0.5) * step).toFixed(1)} ${(50 - half).toFixed(1)}V${(50 + half).toFixed(1)}`;
-  }
+  });
   return { path, stroke: step * 0.58 };
-}
-
-function curvePath(curve) {
-  const step = WIDTH / curve.length;
-  const points = Array.from(curve, (score, i) => `L${(i * step).toFixed(1)} ${(100 - score / 2.55).toFixed(1)}H${((i + 1) * step).toFixed(1)}`);
-  return `M0 100${points.join("")}V100Z`;
 }
 
 /** Seconds between two marks of an axis that shows `length` seconds in about `count` parts. */
@@ -31,59 +26,184 @@ export function spacing(length, count) {
   return [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].find((s) => length / s <= count) ?? 14400;
 }
 
-function axis(start, end) {
-  const ticks = el("div", { class: "axis", "aria-hidden": "true" });
-  const every = spacing(end - start, 7);
-  for (let at = Math.ceil(start / every) * every; at <= end - every * 0.35 || at === start; at += every) {
-    const share = (at - start) / (end - start);
-    ticks.append(el("span", { css: { left: `${100 * share}%` } }, every < 1 ? number(at, 1) : clock(at)));
+/** Make a canvas as large as its box, in the screen's own pixels. Returns its context, width and height in CSS pixels. */
+function surface(canvas) {
+  const [width, height, ratio] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio || 1];
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
   }
-  return ticks;
+  const ink = canvas.getContext("2d");
+  ink.setTransform(ratio, 0, 0, ratio, 0, 0);
+  ink.clearRect(0, 0, width, height);
+  return [ink, width, height];
 }
 
-function lane(id, result, details, seek) {
-  const { start, end } = details;
-  const share = (seconds) => `${(100 * (seconds - start)) / (end - start)}%`;
-  const mine = result.segments.filter((segment) => segment.label === id);
-  const stretches = mine.map((segment) => {
-    const words = t("stretch", { name: nameOf(id), from: clock(segment.start), to: clock(segment.end), score: number(segment.score) });
-    const width = `${(100 * (segment.end - segment.start)) / (end - start)}%`;
-    return el("li", { css: { left: share(segment.start), width } },
-      el("button", { type: "button", class: "stretch", title: words, "aria-label": words, onclick: (event) => { event.stopPropagation(); seek(segment.start); } }));
+function drawBars(canvas, peaks, most, from, to, played, colours) {
+  const [ink, width, height] = surface(canvas);
+  const columns = Math.max(1, Math.floor(width / 5));
+  const step = width / columns;
+  largest(peaks, from, to, columns).forEach((level, i) => {
+    const half = Math.max(0.6, (height / 2 - 1) * Math.pow(level / most, 0.7));
+    ink.fillStyle = (i + 0.5) / columns <= played ? colours[1] : colours[0];
+    ink.fillRect(i * step, height / 2 - half, step * 0.6, 2 * half);
   });
-  const curve = details.curve[id] ?? [];
-  return [
-    el("div", { class: `lane-name${mine.length ? "" : " silent"}${isInstrument(id) ? " instrument" : ""}`, css: { "--tint": colourOf(id) } }, el("span", { class: "swatch", "aria-hidden": "true" }), capital(nameOf(id))),
-    el("div", { class: "lane", css: { "--tint": colourOf(id) } },
-      svg("svg", { viewBox: `0 0 ${WIDTH} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, curve.length > 1 && svg("path", { d: curvePath(curve) })),
-      mine.length > 0 && el("ul", {}, ...stretches)),
-  ];
 }
 
-/** Return {element, setTime}: the whole picture. seek(seconds) is called when someone points at a time. */
+function drawCurve(canvas, curve, from, to, colour) {
+  const [ink, width, height] = surface(canvas);
+  const columns = Math.max(1, Math.min(Math.floor(width), 1200));
+  ink.fillStyle = colour;
+  ink.beginPath();
+  ink.moveTo(0, height);
+  largest(curve, from, to, columns).forEach((score, i) => {
+    const y = height * (1 - score / 255);
+    ink.lineTo((i * width) / columns, y);
+    ink.lineTo(((i + 1) * width) / columns, y);
+  });
+  ink.lineTo(width, height);
+  ink.fill();
+}
+
+function stretches(id, result, unsure, seek) {
+  const { start, end } = result.details;
+  const every = unsure ? result.details.segments : result.segments;
+  return every.filter((segment) => segment.label === id).map((segment) => {
+    const words = t(unsure ? "unsureStretch" : "stretch", { name: nameOf(id), from: clock(segment.start), to: clock(segment.end), score: number(segment.score) });
+    return el("li", { css: { left: `${(100 * (segment.start - start)) / (end - start)}%`, width: `${(100 * (segment.end - segment.start)) / (end - start)}%` } },
+      el("button", { type: "button", class: unsure ? "stretch unsure" : "stretch", title: words, "aria-label": words, onclick: (event) => { event.stopPropagation(); seek(segment.start); } }));
+  });
+}
+
+/** Return {element, setTime, zoom, pan, fit}. seek(seconds) is called when someone points at a time. */
 export function timeline(result, seek) {
-  const details = result.details;
-  const { start, end } = details;
-  const { path, stroke } = wavePath(details.peaks.length ? details.peaks : [0]);
-  const waves = ["wave-rest", "wave-played"].map((name) =>
-    svg("svg", { class: name, viewBox: `0 0 ${WIDTH} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, svg("path", { d: path, "stroke-width": stroke })));
+  const { start, end, peaks, curve } = result.details;
+  const view = new View(start, end);
+  const most = Math.max(1, peaks.reduce((a, b) => Math.max(a, b), 0));
+  const shown = outline([...result.playing, ...result.maybe]);
+  const wave = el("canvas", { class: "wave-canvas", "aria-hidden": "true" });
+  const map = el("canvas", { class: "map-canvas", "aria-hidden": "true" });
+  const frame = el("div", { class: "map-frame", "aria-hidden": "true" });
+  const mapBox = el("div", { class: "map", "aria-hidden": "true" }, map, frame);
+  const waveBox = el("div", { class: "wave" }, wave);
+  const axis = el("div", { class: "axis", "aria-hidden": "true" });
+  const lanes = shown.map((id) => {
+    const [unsure, children] = [!result.playing.includes(id), shown.filter((one) => parentOf(one) === id)];
+    const canvas = el("canvas", { class: "lane-canvas", "aria-hidden": "true" });
+    const items = stretches(id, result, unsure, seek);
+    const name = el("div", { class: `lane-name${unsure ? " unsure" : ""}${isInstrument(id) ? " instrument" : ""}`, css: { "--tint": colourOf(id) } },
+      el("span", { class: "swatch", "aria-hidden": "true" }), el("span", {}, capital(nameOf(id)), unsure && el("small", {}, ` ${t("maybe")}`)));
+    const box = el("div", { class: "lane", css: { "--tint": colourOf(id) } }, canvas, items.length > 0 && el("ul", { class: "track" }, ...items));
+    if (children.length) {
+      const fold = el("button", { type: "button", class: "fold", "aria-expanded": String(!folded.has(id)), "aria-label": t("instrumentsOf", { name: nameOf(id) }), onclick: () => {
+        if (!folded.delete(id)) folded.add(id);
+        fold.setAttribute("aria-expanded", String(!folded.has(id)));
+        hide();
+      } });
+      name.append(fold);
+    }
+    return { id, name, box, canvas };
+  });
+  const hide = () => { for (const lane of lanes) lane.name.hidden = lane.box.hidden = folded.has(parentOf(lane.id)); draw(); };
+  const tools = el("div", { class: "zoom", role: "group", "aria-label": t("zoom") },
+    ...[["−", "zoomOut", () => zoom(0.5)], ["+", "zoomIn", () => zoom(2)], ["⤢", "zoomFit", () => fit()]].map(([sign, key, act]) =>
+      el("button", { type: "button", "aria-label": t(key), title: t(key), onclick: act }, sign)));
   const head = el("div", { class: "playhead", "aria-hidden": "true" });
-  const wave = el("div", { class: "wave" }, ...waves);
-  const element = el("div", { class: "timeline", role: "group", "aria-label": t("timeline") },
-    el("div", { class: "lane-name", "aria-hidden": "true" }), wave,
-    ...outline(result.playing).flatMap((id) => lane(id, result, details, seek)),
-    el("div", { "aria-hidden": "true", class: "lane-name" }), axis(start, end),
-    el("div", { class: "over", "aria-hidden": "true" }, head));
-  const point = (event) => {
-    const box = wave.getBoundingClientRect();
-    const share = (event.clientX - box.left) / box.width;
-    if (share >= 0 && share <= 1) seek(start + share * (end - start));
+  const element = el("div", { class: "timeline", role: "group", "aria-label": t("timeline") }, tools, mapBox,
+    el("div", { class: "lane-name", "aria-hidden": "true" }), waveBox, ...lanes.flatMap(({ name, box }) => [name, box]),
+    el("div", { "aria-hidden": "true", class: "lane-name" }), axis, el("div", { class: "over", "aria-hidden": "true" }, head));
+  let now = start;
+  let waiting = 0;
+  let colours = null;
+  const readColours = () => {
+    const style = getComputedStyle(element);
+    colours = { wave: [style.getPropertyValue("--wave-rest").trim(), style.getPropertyValue("--ink").trim()], lanes: lanes.map(({ box }) => getComputedStyle(box).color) };
   };
-  for (const target of [wave, ...element.querySelectorAll(".lane")]) target.addEventListener("click", point);
+  const part = (seconds) => (seconds - start) / (end - start);
+  function drawNow() {
+    waiting = 0;
+    if (!element.isConnected) return;
+    if (!colours) readColours();
+    element.style.setProperty("--zoom", String(view.zoom));
+    element.style.setProperty("--from", String(part(view.from)));
+    frame.style.left = `${100 * part(view.from)}%`;
+    frame.style.width = `${100 / view.zoom}%`;
+    frame.hidden = view.zoom < 1.001;
+    drawBars(wave, peaks, most, part(view.from), part(view.to), view.share(now), colours.wave);
+    lanes.forEach(({ id, canvas, box }, i) => { if (!box.hidden && curve[id]) drawCurve(canvas, curve[id], part(view.from), part(view.to), colours.lanes[i]); });
+    drawAxis();
+    place();
+  }
+  function drawAxis() {
+    const every = spacing(view.to - view.from, Math.max(3, Math.min(8, axis.clientWidth / 80)));
+    const marks = [];
+    for (let at = Math.ceil(view.from / every) * every; at <= view.to - every * 0.3 || (at === view.from && !marks.length); at += every)
+      marks.push(el("span", { css: { left: `${100 * view.share(at)}%` } }, every < 1 ? number(at, 1) : clock(at)));
+    axis.replaceChildren(...marks);
+  }
+  const place = () => { head.style.left = `${100 * view.share(now)}%`; head.hidden = now < view.from || now > view.to; };
+  const draw = () => { waiting ||= requestAnimationFrame(drawNow); };
+  const drawMap = () => { if (!colours) readColours(); drawBars(map, peaks, most, 0, 1, 0, colours.wave); };
+  const zoom = (factor, around) => { view.scale(factor, around ?? (now >= view.from && now <= view.to ? now : undefined)); draw(); };
+  const pan = (share) => { view.move(share * (view.to - view.from)); draw(); };
+  const fit = () => { view.fit(); draw(); };
   const setTime = (seconds) => {
-    const share = Math.min(1, Math.max(0, (seconds - start) / (end - start)));
-    element.style.setProperty("--at", share);
+    now = Math.min(end, Math.max(start, seconds));
+    view.reveal(now);
+    draw();
   };
-  setTime(start);
-  return { element, setTime };
+  point(element, waveBox, view, { seek, draw, zoom, pan });
+  mapBox.addEventListener("pointerdown", (event) => {
+    const to = (e) => { const box = mapBox.getBoundingClientRect(); view.move(start + ((e.clientX - box.left) / box.width) * (end - start) - (view.from + view.to) / 2); draw(); };
+    const zoomed = view.zoom > 1.001;
+    if (!zoomed) { const box = mapBox.getBoundingClientRect(); seek(start + ((event.clientX - box.left) / box.width) * (end - start)); return; }
+    to(event);
+    mapBox.setPointerCapture(event.pointerId);
+    mapBox.onpointermove = to;
+    mapBox.onpointerup = mapBox.onpointercancel = () => { mapBox.onpointermove = null; };
+  });
+  new ResizeObserver(() => { draw(); drawMap(); }).observe(waveBox);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const recolour = () => { if (!element.isConnected) return dark.removeEventListener("change", recolour); colours = null; draw(); drawMap(); };
+  dark.addEventListener("change", recolour);
+  hide();
+  return { element, setTime, zoom, pan, fit };
+}
+
+/** Clicks seek, drags pan, wheels and two fingers zoom. */
+function point(element, wave, view, { seek, draw, zoom, pan }) {
+  const fingers = new Map();
+  let dragged = false;
+  const share = (x) => { const box = wave.getBoundingClientRect(); return (x - box.left) / box.width; };
+  const inside = (event) => event.target.closest(".wave, .lane");
+  element.addEventListener("wheel", (event) => {
+    if (!inside(event)) return;
+    if (event.ctrlKey || event.metaKey || (event.target.closest(".wave") && Math.abs(event.deltaY) > Math.abs(event.deltaX) && !event.shiftKey)) {
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), view.secondAt(share(event.clientX)));
+    } else if (view.zoom > 1.001 && (event.deltaX || event.shiftKey)) {
+      event.preventDefault();
+      pan((event.deltaX || event.deltaY) / wave.clientWidth);
+    }
+  }, { passive: false });
+  element.addEventListener("pointerdown", (event) => { if (inside(event)) { if (!fingers.size) dragged = false; fingers.set(event.pointerId, event.clientX); } });
+  addEventListener("pointermove", (event) => {
+    if (!element.isConnected || !fingers.has(event.pointerId)) return;
+    const before = [...fingers.values()];
+    const old = fingers.get(event.pointerId);
+    if (fingers.size === 1 && !dragged && Math.abs(event.clientX - old) < 5) return;
+    dragged = true;
+    fingers.set(event.pointerId, event.clientX);
+    const after = [...fingers.values()];
+    if (fingers.size === 2) zoom(Math.max(8, Math.abs(after[0] - after[1])) / Math.max(8, Math.abs(before[0] - before[1])), view.secondAt(share((after[0] + after[1]) / 2)));
+    else { view.move(((old - event.clientX) / wave.clientWidth) * (view.to - view.from)); draw(); }
+  });
+  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, (event) => fingers.delete(event.pointerId));
+  element.addEventListener("click", (event) => {
+    if (dragged) { event.preventDefault(); event.stopPropagation(); dragged = false; }
+    else if (inside(event) && !event.target.closest("button")) {
+      const at = share(event.clientX);
+      if (at >= 0 && at <= 1) seek(view.secondAt(at));
+    }
+  }, true);
 }

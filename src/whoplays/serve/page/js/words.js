@@ -23,6 +23,14 @@ const WORDS = {
     busy: "The server is busy. Trying again in {seconds} s.", noMic: "No microphone can be used: {why}",
     saidDone: "{name}: heard {names}.", saidNone: "{name}: none of the families was heard.", saidFailed: "{name} could not be heard. {why}",
     recordingName: "Recording {n}", reportMade: "Made by whoplays {version}, model {model}.", example: "Example",
+    or: "or", notFound: "Looked for and not found: {names}.", instrumentsOf: "Instruments of {name}", unsureStretch: "Maybe {name} {from} to {to}, score {score}",
+    zoom: "Zoom", zoomIn: "Zoom in (+)", zoomOut: "Zoom out (−)", zoomFit: "Show all (0)", from: "From", to: "To",
+    segments: "Segments ({n})", copy: "Copy as text", copied: "Copied.", notCopied: "The browser did not allow copying.", repeatOf: "Repeat {from} to {to}",
+    playOnly: "Play", everything: "everything", onlyWhere: "only where {name} plays", onlyAlone: "only where {name} plays alone", onlyTogether: "only where {a} and {b} play together",
+    playAll: "Play everything", nowhere: "Nowhere in this recording.", repeating: "Repeating {from} to {to}.", noSound: "The sound is not kept; choose the same file again to hear it.",
+    sureTitle: "How sure should it be?", sureFewer: "Fewer mistakes", sureMore: "Misses nothing",
+    sureCost: "On real songs: {precision} of what is named plays, {recall} of what plays is named.", sureBetween: "Between two measured positions.", sureUnknown: "What this costs was not measured for this model.",
+    space: "Space", keys: "Keys", close: "Close", keyPlay: "play or pause", keySeek: "5 seconds back or on", keySegment: "next or previous segment", keyFile: "next or previous recording", keyZoom: "zoom in, out, show all", keyPan: "move the view", keyLoop: "repeat the segment at this time", keyHelp: "this list",
     "violin-and-piano.ogg": "Violin and piano", "band.ogg": "Guitar and drums", "brass-quartet.ogg": "Brass quartet", level: "Level",
   },
   pl: {
@@ -47,6 +55,14 @@ const WORDS = {
     busy: "Serwer jest zajęty. Ponowna próba za {seconds} s.", noMic: "Nie można użyć mikrofonu: {why}",
     saidDone: "{name}: słychać: {names}.", saidNone: "{name}: nie słychać żadnej z rodzin.", saidFailed: "{name}: nie udało się wysłuchać. {why}",
     recordingName: "Nagranie {n}", reportMade: "Raport utworzył whoplays {version}, model {model}.", example: "Przykład",
+    or: "ani", notFound: "Szukano i nie znaleziono: {names}.", instrumentsOf: "Instrumenty: {name}", unsureStretch: "Być może {name} od {from} do {to}, wynik {score}",
+    zoom: "Powiększenie", zoomIn: "Powiększ (+)", zoomOut: "Pomniejsz (−)", zoomFit: "Pokaż całość (0)", from: "Od", to: "Do",
+    segments: "Odcinki ({n})", copy: "Kopiuj jako tekst", copied: "Skopiowano.", notCopied: "Przeglądarka nie pozwoliła na kopiowanie.", repeatOf: "Powtarzaj od {from} do {to}",
+    playOnly: "Odtwarzaj", everything: "wszystko", onlyWhere: "tylko gdzie gra {name}", onlyAlone: "tylko gdzie {name} gra bez innych", onlyTogether: "tylko gdzie razem grają {a} i {b}",
+    playAll: "Odtwarzaj wszystko", nowhere: "Nigdzie w tym nagraniu.", repeating: "Powtarzane: od {from} do {to}.", noSound: "Dźwięk nie jest przechowywany; wybierz ten sam plik ponownie, aby go odtworzyć.",
+    sureTitle: "Jak pewny ma być wynik?", sureFewer: "Mniej pomyłek", sureMore: "Nic nie umknie",
+    sureCost: "Na prawdziwych utworach: {precision} z wymienionych gra, {recall} z grających wymieniono.", sureBetween: "Między dwiema zmierzonymi pozycjami.", sureUnknown: "Dla tego modelu nie zmierzono, ile to kosztuje.",
+    space: "Spacja", keys: "Klawisze", close: "Zamknij", keyPlay: "odtwarzanie lub pauza", keySeek: "5 sekund wstecz lub dalej", keySegment: "następny lub poprzedni odcinek", keyFile: "następne lub poprzednie nagranie", keyZoom: "powiększenie, pomniejszenie, całość", keyPan: "przesunięcie widoku", keyLoop: "powtarzanie odcinka w tym miejscu", keyHelp: "ta lista",
     "violin-and-piano.ogg": "Skrzypce i fortepian", "band.ogg": "Gitara i perkusja", "brass-quartet.ogg": "Kwartet blaszany", level: "Poziom",
   },
 };
@@ -88,5 +104,5 @@ export const megabytes = (bytes) => `${(bytes / 1048576).toLocaleString(lang, { 
 export const capital = (text) => text.charAt(0).toLocaleUpperCase(lang) + text.slice(1);
 
 /** ["a", "b", "c"] -> "a, b and c". */
-export const listed = (names) =>
-  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${t("and")} ${names.at(-1)}`;
+export const listed = (names, joint = "and") =>
+  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${t(joint)} ${names.at(-1)}`;
