@@ -108,7 +108,7 @@ def _frames(body: bytes, first: int, version: int) -> tuple[list[tuple[int, int]
     for size_of in readings.get(version, [_syncsafe, int.from_bytes]):
         found = list(_walk(body, first, version, size_of))
         end = found[-1][1] if found else first
-        if end <= len(body) and (len(body) - end < (6 if version == 2 else 10) or not body[end]):
+        if end <= len(body) and (len(body) - end < (6 if version == 2 else 10) or not any(body[end:])):
             return found, end
     raise ValueError("its ID3 tag is damaged")
 

@@ -88,8 +88,11 @@ def _chunks(number: str, name: bytes) -> Callable[[IO[bytes], str, str], Edits]:
     width = struct.calcsize(number)
 
     def found(file: IO[bytes], field: str, text: str) -> Edits:
-        whole = struct.unpack(number, _bytes(file, 4, width))[0]
+        header = _bytes(file, 4, width)
+        whole = struct.unpack(number, header)[0] if len(header) == width else 0
         end = 4 + width + whole
+        if whole < 4:  # the form's name
+            raise ValueError("its header is damaged, or was never finished")
         if end > _size(file):
             raise ValueError("its header says that it is longer than the file")
         at, old = 8 + width, None
@@ -154,6 +157,8 @@ def _flac(file: IO[bytes], field: str, text: str, start: int) -> Edits:
     """FLAC: a block of comments among the others (RFC 9639); padding gives and takes the difference where it can."""
     blocks = list(_flac_blocks(file, start + 4))
     by_kind = {kind: (at, size) for kind, at, size in reversed(blocks)}
+    if _STREAMINFO not in by_kind:
+        raise ValueError("its metadata are damaged")
     last = blocks[-1][1]
 
     def header(kind: int, at: int, size: int) -> bytes:
@@ -173,8 +178,8 @@ def _flac(file: IO[bytes], field: str, text: str, start: int) -> Edits:
         changes.append(Edit(at, 1, bytes([_STREAMINFO])))
         changes.append(Edit(at + 4 + size, 0, header(_COMMENTS, at, len(new)) + new))
         growth = 4 + len(new)
-    if _PADDING in by_kind and by_kind[_PADDING][1] >= growth:
-        at, size = by_kind[_PADDING]
+    at, size = by_kind.get(_PADDING, (0, -1))
+    if size >= max(growth, 0) and not any(_bytes(file, at + 4, size)):  # what should be padding may hold something
         cut = max(0, growth)
         changes.append(Edit(at, 4 + cut, header(_PADDING, at, size - growth) + bytes(max(0, -growth))))
     return changes
@@ -203,14 +208,17 @@ _APE_HAS_HEADER, _APE_IS_HEADER = 1 << 31, 1 << 29
 def _ape(file: IO[bytes], field: str, text: str) -> Edits:
     """APEv2 at the end, before an ID3v1 tag where there is one."""
     end = _size(file)
-    end -= 128 if _bytes(file, max(0, end - 128), 3) == b"TAG" else 0
     footer = _bytes(file, max(0, end - 32), 32)
+    # a tag at the very end goes first: its header or an item can hold TAG just where ID3v1 would begin
+    if footer[:8] != b"APETAGEX" and _bytes(file, max(0, end - 128), 3) == b"TAG":
+        end -= 128
+        footer = _bytes(file, max(0, end - 32), 32)
     if footer[:8] != b"APETAGEX":
         return [Edit(end, 0, _ape_tag([_ape_item(field, text)], _APE_HAS_HEADER))]
     _, version, size, count, flags = _APE_FOOTER.unpack(footer)
     has_header = 32 if flags & _APE_HAS_HEADER else 0
     start = end - size - has_header
-    if version != 2000 or start < 0:
+    if version != 2000 or start < 0 or (has_header and _bytes(file, start, 8) != b"APETAGEX"):
         raise ValueError("its APE tag is damaged, or not of version 2")
     items = list(_ape_items(_bytes(file, end - size, size - 32), count))
     ours = [i for i, item in enumerate(items) if item[8 : 8 + len(field) + 1].upper() == field.encode() + b"\0"]
