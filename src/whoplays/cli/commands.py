@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import NamedTuple, NoReturn
 
 from .. import __version__
 from ..errors import UsageError, did_you_mean
+from . import settings
 from .parser import Parser
 
 DESCRIPTION = "Detects which instruments play in a recording, and when."
@@ -45,6 +47,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "More": {
         "demo": Command("demo", "Run everything once on synthetic recordings, offline"),
         "cluster estimate": Command("cluster", "Estimate hours, disk, requests and money for a large job"),
+        "config": Command("config", "Show the defaults in use, and where each comes from"),
         "completion": Command("completion", "Print shell completion for bash, zsh or fish"),
     },
 }
@@ -59,8 +62,19 @@ def parse(words: Sequence[str]) -> Namespace:
     for length in (2, 1):
         name = " ".join(words[:length])
         if name in COMMANDS and len(words) >= length:
-            return parser_of(name).parse(words[length:])
+            parser = parser_of(name)
+            rest = words[length:]
+            if name == "config":
+                parser.set_defaults(parsers=parsers())
+            elif not {"-h", "--help"} & set(rest):  # help shows what is built in
+                settings.apply(parser, name, parsers())
+            return parser.parse(rest)
     overview(words)
+
+
+def parsers() -> settings.Parsers:
+    """Return, by name, what makes the parser of each command."""
+    return {name: partial(parser_of, name) for name in COMMANDS}
 
 
 def parser_of(name: str) -> Parser:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from .parser import from_environment
+from .settings import Configured, variable_of
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "migraphx", "coreml", "directml", "openvino")
 LANGUAGES = ("en", "pl")
@@ -21,7 +21,7 @@ def add_model(group: Any) -> Any:
 
 
 def add_threshold(group: Any) -> Any:
-    """Add --threshold, which the environment may set."""
+    """Add --threshold."""
     action = group.add_argument(
         "--threshold",
         type=_threshold,
@@ -30,12 +30,24 @@ def add_threshold(group: Any) -> Any:
         metavar="N|LABEL=N",
         help="Score from which labels play, 0 to 1; repeatable",
     )
-    from_environment(action, "WHOPLAYS_THRESHOLD")
+    show_variable(action)
     return action
 
 
+def show_variable(action: Any) -> None:
+    """Name the option's environment variable in its help."""
+    action.variable = variable_of(action.option_strings[-1].lstrip("-"))
+
+
 def threshold_of(values: list[tuple[str, float]]) -> dict[str, float] | None:
-    """Return what `Recogniser` takes as its threshold; the last number of a label counts."""
+    """Return what `Recogniser` takes as its threshold; the last number of a label counts.
+
+    A number for all labels on the command line sets aside the configured numbers of single labels.
+    """
+    from ..model.thresholds import ALL
+
+    if isinstance(values, Configured) and any(label == ALL for label, _ in values[values.n_configured :]):
+        return dict(values[values.n_configured :])
     return dict(values) or None
 
 

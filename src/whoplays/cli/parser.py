@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError, Namespace
@@ -56,7 +55,10 @@ class Parser(argparse.ArgumentParser):
         return formatter.format_help() + example
 
     def parse(self, words: Sequence[str], renamed: Mapping[str, str] | None = None) -> Namespace:
-        """Return the values of a command line, without the command's name. Raises `UsageError`."""
+        """Return the values of a command line, without the command's name. `given`: those that it names.
+
+        Raises `UsageError`.
+        """
         words = _marked(words)
         options = [word.partition("=")[0] for word in words if self._is_option(word)]
         if "-h" in options or "--help" in options:
@@ -76,6 +78,8 @@ class Parser(argparse.ArgumentParser):
             )
         if left:
             self.error(f"unexpected argument {left[0]}")
+        known_options = self._option_string_actions
+        found.given = {(known_options.get(option) or known_options[option[:2]]).dest for option in options}
         return found
 
     def _is_option(self, word: str) -> bool:
@@ -155,34 +159,13 @@ def described(action: Action) -> str:
     if action.choices is not None and len(list(action.choices)) <= SHOWN_CHOICES:
         text += f": {', '.join(map(str, action.choices))}"
     notes = []
-    default = getattr(action, "documented", action.default)
+    default = action.default
     if isinstance(default, (int, float, str)) and not isinstance(default, bool) and default not in ("", SUPPRESS):
         value = f"{default:g}" if isinstance(default, float) else str(default)
         notes.append(f"default: {value}")
     if variable := getattr(action, "variable", ""):
         notes.append(f"env: {variable}")
     return text + "".join(f" [{note}]" for note in notes)
-
-
-def from_environment(action: Action, variable: str) -> None:
-    """Let an environment variable stand in for an option that is not given; several values are separated by spaces."""
-    action.variable, action.documented = variable, action.default  # type: ignore[attr-defined]
-    text = os.environ.get(variable, "")
-    if not text:
-        return
-    if action.nargs == 0:
-        action.default = text.lower() not in ("0", "false", "no")
-    elif isinstance(action.default, list):
-        action.default = [_read(action, word, variable) for word in text.split()]
-    else:
-        action.default = _read(action, text, variable)
-
-
-def _read(action: Action, text: str, variable: str) -> Any:
-    try:
-        return action.type(text) if callable(action.type) else text
-    except ArgumentTypeError as error:
-        raise UsageError(f"{variable} {error}") from None
 
 
 def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:

@@ -231,6 +231,8 @@ def _kind(args: Namespace) -> type[Writer] | None:
     from ..results import formats
 
     suffix = args.out.suffix.lower() if args.out else ""
+    if suffix in (*_TABLES, *_BY_SUFFIX) and "format" not in args.given:
+        args.format = None  # a configured format is for what is printed: a file's name says its own
     as_table = suffix in _TABLES and args.format in (None, suffix[1:]) and not args.frames
     if args.out and suffix not in (*_TABLES, *_BY_SUFFIX) and not args.format:
         names = ", ".join("*" + s for s in (*_TABLES, *_BY_SUFFIX))

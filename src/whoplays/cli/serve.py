@@ -6,9 +6,9 @@ from argparse import Namespace
 from typing import Any
 
 from ..errors import missing_extra
-from .options import add_device, add_model, add_threshold, threshold_of
+from .options import add_device, add_model, add_threshold, show_variable, threshold_of
 from .output import say, warn
-from .parser import Parser, from_environment, number, whole
+from .parser import Parser, number, whole
 
 
 def add(parser: Parser) -> None:
@@ -18,16 +18,15 @@ def add(parser: Parser) -> None:
     parser.more = "A page to drop recordings on, and POST /v1/predict behind it (extra: serve)."
 
     def option(group: Any, *names: str, **settings: Any) -> None:
-        action = group.add_argument(*names, **settings)
-        from_environment(action, f"WHOPLAYS_{names[-1].strip('-').replace('-', '_').upper()}")
+        show_variable(group.add_argument(*names, **settings))
 
     where = parser.add_argument_group("Address")
     option(where, "--host", default="127.0.0.1", metavar="HOST", help="Address to listen at; others need --token")
     option(where, "--port", type=whole(), default=8000, metavar="N", help="Port; 0 for a free one")
     where.add_argument("--open", action="store_true", help="Open the page in the browser")
     model = parser.add_argument_group("Model")
-    from_environment(add_model(model), "WHOPLAYS_MODEL")
-    from_environment(add_device(model), "WHOPLAYS_DEVICE")
+    show_variable(add_model(model))
+    show_variable(add_device(model))
     add_threshold(model)
     limits = parser.add_argument_group("Limits")
     option(
