@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCS, FUZZ, TESTS = ROOT / "docs", ROOT / "fuzz", ROOT / "tests"
+EXPLANATION, FUZZ, TESTS = ROOT / "docs" / "explanation", ROOT / "fuzz", ROOT / "tests"
 
 
 def command(name: str, *words: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command reference, docs/command-line.md, made from the parser.
+"""The command reference, docs/reference/command-line.md, made from the parser.
 
 python scripts/command_line.py            writes it
 python scripts/command_line.py --print    prints it instead
@@ -14,7 +14,7 @@ from pathlib import Path
 from whoplays.cli import commands
 from whoplays.cli.parser import Parser, described, value_of
 
-PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "command-line.md"
 HEAD = """# The command line
 
 Made from the parser by `python scripts/command_line.py`; `whoplays COMMAND --help` prints the same.

@@ -1,6 +1,6 @@
 """The licences of everything that an installation of whoplays can bring along.
 
-python scripts/licences.py             writes docs/licences.md from what is installed here (all extras but distil needed)
+python scripts/licences.py             writes docs/reference/licences.md from what is installed (all extras but distil)
 python scripts/licences.py --check     exit status 1 when an installed package has a licence that is unknown or not allowed
 
 What a package says of itself counts: its licence expression, else its classifiers, else its licence field. Packages that
@@ -19,7 +19,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PAGE = Path(__file__).parents[1] / "docs" / "licences.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "licences.md"
 EXTRAS = (
     "",
     "train",
@@ -186,7 +186,7 @@ def problems(found: dict[str, Found]) -> list[str]:
 
 
 def page(found: dict[str, Found]) -> str:
-    """Return docs/licences.md."""
+    """Return docs/reference/licences.md."""
     lines = [
         "# Licences of what whoplays brings along",
         "",

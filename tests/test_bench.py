@@ -93,7 +93,7 @@ def test_a_group_runs_what_it_can_and_skips_what_needs_a_folder(
         "README.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
-        *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md")),
+        *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").rglob("*.md")),
     ],
 )
 def test_documents_name_benchmarks_that_exist(path: str) -> None:

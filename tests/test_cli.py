@@ -88,7 +88,7 @@ def test_the_formats_of_predict_are_all_there_are() -> None:
 
 def test_the_command_reference_is_current() -> None:
     root = Path(__file__).parents[1]
-    page = root / "docs" / "command-line.md"
+    page = root / "docs" / "reference" / "command-line.md"
     script = root / "scripts" / "command_line.py"
     if not script.exists():
         pytest.skip("only in a checkout")

@@ -206,8 +206,8 @@ def test_the_command_prints_json_without_ray(class_folders: Path) -> None:
     found = json.loads(done.stdout)
     assert (found["clips"], found["nodes"], found["cores_per_node"]) == (20_000, 2, 4)
     assert found["sample"]["recordings"] == 3 and found["money"]["total"]["expected"] > 0
-    told = set((Path(__file__).parents[1] / "docs" / "cluster-size.md").read_text().split("`"))
-    assert not set(found) - told, "docs/cluster-size.md does not tell of all of it"
+    told = set((Path(__file__).parents[1] / "docs" / "explanation" / "cluster-size.md").read_text().split("`"))
+    assert not set(found) - told, "docs/explanation/cluster-size.md does not tell of all of it"
 
 
 @pytest.mark.parametrize(

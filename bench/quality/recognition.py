@@ -5,7 +5,8 @@ python -m bench recognition DATA [MODEL ...] [--half development|test] [--peers 
 
 DATA: a folder of training material with manifest.csv, real/ (see real.py for the tasks) and songs/ (songs.py). MODEL: model
 folders; without any, the one in the package. --peers: a folder with a folder for each teacher of `recipe.teachers`; what
-they say is kept in --cache. --keep writes bench/results and docs/default-model.md, with the picture of what is taken for
+they say is kept in --cache. --keep writes bench/results and the tables of docs/explanation/default-model.md, with the
+picture of what is taken for
 what; --pictures draws the worst clips. The test half is for the table alone: choose by the development half.
 
 Songs are evaluated whole, in cuts of 30 and of 10 seconds, and (ours) twice in a row and in halves; where times are known,
@@ -205,7 +206,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder with a folder for each teacher")
     parser.add_argument("--class-list", type=Path, help="AudioSet's class_labels_indices.csv, for --peers")
     parser.add_argument("--cache", type=Path, help="a folder to keep what the peers say in")
-    parser.add_argument("--keep", action="store_true", help="write bench/results and docs/default-model.md")
+    parser.add_argument("--keep", action="store_true", help="write bench/results and docs/explanation/default-model.md")
     parser.add_argument(
         "--pictures", type=Path, help="a folder to draw the worst clips into; keep it out of the project"
     )

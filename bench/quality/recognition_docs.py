@@ -1,4 +1,4 @@
-"""What bench/quality/recognition.py leaves behind: tables in bench/results and docs/default-model.md, and pictures to look at."""
+"""What bench/quality/recognition.py leaves behind: tables in bench/results and the tables of default-model.md, and pictures to look at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import soxr
 
-from bench import DOCS, measure
+from bench import EXPLANATION, measure
 from bench.quality.real import FAMILY_IDS, RATE, Figure, Recording, Tasks
 from bench.quality.songs import Song
 from bench.quality.systems import Output, named_of
@@ -20,7 +20,7 @@ from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
 from whoplays.storage.files import write_atomically
 from whoplays.taxonomy.catalogue import catalogue
 
-PAGE, PICTURE = DOCS / "default-model.md", "default-model-{half}.png"
+PAGE, PICTURE = EXPLANATION / "default-model.md", "default-model-{half}.png"
 WORST = 8  # of each kind
 IN_PICTURE = 3  # recognisers side by side
 WINDS = ("saxophone", "clarinet", "flute", "oboe", "bassoon")
@@ -181,7 +181,7 @@ def keep_half(half: str, figures: Figures, outputs: Mapping[str, Outputs], tasks
     )
     picture = PICTURE.format(half=half)
     shown = [*list(outputs)[: IN_PICTURE - 1], *list(outputs)[IN_PICTURE - 1 :][-1:]]
-    write_figure(confusion_figure({name: outputs[name] for name in shown}, tasks), DOCS / picture)
+    write_figure(confusion_figure({name: outputs[name] for name in shown}, tasks), EXPLANATION / picture)
     told = f"![What is named for what on the {half} half: rows play alone, columns are named]({picture})"
     _keep(half, f"Recognition on the {half} half of real/", table_rows(figures), remarks, told)
 

@@ -3,7 +3,7 @@
     python -m bench reproduction DATA [--work FOLDER] [--per-class 300] [--epochs 20] [--seeds 3] [--batch-size 2]
 
 DATA: a folder of training material with manifest.csv: single notes and phrases to train on, kind "real" to test on.
-Each cell (arm, seed) is kept in FOLDER as it is finished; run again, it goes on. The text is docs/report-reproduction.md.
+Each cell (arm, seed) is kept in FOLDER as it is finished; run again, it goes on. Text: docs/explanation/report-reproduction.md.
 """
 
 from __future__ import annotations

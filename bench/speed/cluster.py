@@ -5,7 +5,7 @@
 
 `simulate` builds a data set from a made-up manifest: the very `dataset.build` and the very engine, on Ray with two workers;
 only what touches sound is a stub, which waits for a thousandth of the time that was measured for a clip. `figure` draws
-docs/cluster-size.png from what `simulate` kept.
+docs/explanation/cluster-size.png from what `simulate` kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import DOCS, command
+from bench import EXPLANATION, command
 from bench.measure import FOLDER, keep
 from bench.processes import memory_mb, tree
 from whoplays import dataset
@@ -208,7 +208,7 @@ def figure(options: argparse.Namespace) -> None:
     right.set(xscale="log", xlabel="clips", ylabel="driver's processor a clip, us", ylim=(0, None))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    drawn.savefig(DOCS / "cluster-size.png", dpi=110)
+    drawn.savefig(EXPLANATION / "cluster-size.png", dpi=110)
 
 
 def main() -> None:

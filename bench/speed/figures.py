@@ -1,6 +1,6 @@
-"""The figures of docs/performance.md, from what the benches last kept.
+"""The figures of docs/explanation/performance.md, from what the benches last kept.
 
-python -m bench figures     docs/performance-growth.png, docs/performance-shares.png
+python -m bench figures     docs/explanation/performance-growth.png, docs/explanation/performance-shares.png
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib
 from PIL import Image
 
-from bench import DOCS
+from bench import EXPLANATION
 from bench.measure import FOLDER
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
 from whoplays.taxonomy.catalogue import catalogue
@@ -95,7 +95,7 @@ def shares() -> Any:
 
 def main() -> None:
     for name, figure in (("growth", growth()), ("shares", shares())):
-        path = Path(DOCS, f"performance-{name}.png")
+        path = Path(EXPLANATION, f"performance-{name}.png")
         write_figure(figure, path)
         Image.open(path).convert("RGB").quantize(48).save(path, optimize=True)  # a third of the bytes, no other look
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

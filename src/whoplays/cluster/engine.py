@@ -1,7 +1,7 @@
 """An `Engine` whose work is done by Ray, on this machine or on a cluster.
 
 Work goes out as plain tasks of Ray's, a bounded number at a time. Ray Data was measured against it: it takes the machine
-that asks 13 ms a task instead of 0.9, and wants all the items at once (docs/cluster.md).
+that asks 13 ms a task instead of 0.9, and wants all the items at once (docs/guides/cluster.md).
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ def _each(
 
 
 def estimate(sample: Sample, asked: Asked) -> dict[str, Any]:
-    """Return what it will cost, as `--json` prints it (docs/cluster-size.md): numbers as {"expected", "low", "high"}."""
+    """Return what it will cost, as `--json` prints it: numbers as {"expected", "low", "high"}."""
     clip_s = _interval(sample.seconds)
     cores = asked.nodes * asked.cores
     found = math.ceil(asked.clips / sample.clips_per_recording)
