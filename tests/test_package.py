@@ -21,7 +21,11 @@ from packaging.utils import canonicalize_name
 from whoplays.storage.files import sha256_of
 
 ROOT = Path(__file__).parents[1]
-LOCK, SBOM, LICENCES = ROOT / "requirements-dev.lock", ROOT / "docs" / "reference" / "sbom.cdx.json", ROOT / "docs" / "reference" / "licences.md"
+LOCK, SBOM, LICENCES = (
+    ROOT / "requirements-dev.lock",
+    ROOT / "docs" / "reference" / "sbom.cdx.json",
+    ROOT / "docs" / "reference" / "licences.md",
+)
 KINDS = {
     ".py",
     ".toml",

@@ -1,4 +1,4 @@
-"""What bench/quality/recognition.py leaves behind: tables in bench/results and the tables of default-model.md, and pictures to look at."""
+"""What bench/quality/recognition.py leaves behind: results, the tables of docs/explanation/default-model.md, pictures."""
 
 from __future__ import annotations
 

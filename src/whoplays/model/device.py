@@ -43,4 +43,4 @@ def notice(device: str, used: Sequence[str]) -> str:
     """Return the line to tell when a network that should run on `device` runs on the processor; else "". used: its providers."""
     if device in ("auto", "cpu") or DEVICES[device] in used:
         return ""
-    return f"--device {device}: this ONNX Runtime cannot use it here, so the processor does the work (see docs/explanation/performance.md)"
+    return f"--device {device}: this ONNX Runtime cannot use it here, so the processor does the work"
