@@ -6,7 +6,8 @@ python -m bench recognition DATA [MODEL ...] [--half development|test] [--peers 
 DATA: a folder of training material with manifest.csv, real/ (see real.py for the tasks) and songs/ (songs.py). MODEL: model
 folders; without any, the one in the package. --peers: a folder with a folder for each teacher of `recipe.teachers`; what
 they say is kept in --cache. --keep writes bench/results and the tables of docs/explanation/default-model.md, with the
-picture of what is taken for what; --pictures draws the worst clips. The test half is for the table alone: choose by the development half.
+picture of what is taken for what; --pictures draws the worst clips. The
+test half is for the table alone: choose by the development half.
 
 Songs are evaluated whole, in cuts of 30 and of 10 seconds, and (ours) twice in a row and in halves; where times are known,
 over time (`whoplays.evaluation.segments`); then each instrument of a song alone.
