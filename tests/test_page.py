@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from playwright import sync_api
 from playwright.sync_api import expect
 
+import whoplays
 from conftest import write_tiny_model
 from serving import Running, serving
 from whoplays.examples import synth
@@ -29,6 +31,20 @@ from whoplays.taxonomy.catalogue import catalogue
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 EXAMPLE = Path(__file__).parents[1] / "src" / "whoplays" / "examples" / "band.ogg"
+EXPRESSIONS = (
+    "brass",
+    "not brass",
+    "brass > 0.2 and duration < 15",
+    "drums.share > 0.5 or only guitar",
+    "only (guitar and drums)",
+    "guitar alone",
+    "guitar and drums together >= 2",
+    "guitar and drums and not piano",
+    "maybe(piano)",
+    "strings.longest >= 5",
+    '"strings".seconds > 1',
+    'path "*.ogg"',
+)
 TOKEN = "a-token-for-the-tests"
 FLAGS = [
     "--no-sandbox",
@@ -263,6 +279,63 @@ def test_several_files_one_of_them_broken(open_page: Open, duet: Path, axe_folde
     assert page.locator(".result .file-name").inner_text() == "duet.flac"
     page.get_by_role("button", name="Remove duet.flac").click()
     page.locator(".failure").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.locator(".result").wait_for()
+
+
+def test_many_recordings_in_a_table(
+    open_page: Open, duet: Path, server: Running, axe_folder: Path, tmp_path: Path
+) -> None:
+    from whoplays.results import query
+
+    page = open_page()
+    files = [{"name": "take one.flac", "mimeType": "audio/flac", "buffer": duet.read_bytes()},
+             {"name": "band.ogg", "mimeType": "audio/ogg", "buffer": EXAMPLE.read_bytes()},
+             {"name": "bad.mp3", "mimeType": "audio/mpeg", "buffer": b"no recording"}]  # fmt: skip
+    page.locator("#file").set_input_files(files)
+    rows = page.locator("#items tr")
+    expect(page.locator(".item.done")).to_have_count(2)
+    expect(page.locator(".item.failed")).to_have_count(1)
+    assert_accessible(page, axe_folder)
+    page.locator("[data-by=length] button").click()
+    page.locator("[data-by=length] button").click()
+    assert rows.first.locator(".item").inner_text() == "band.ogg"
+    answers = [
+        server.post(path).json() | {"path": name} for path, name in ((duet, "take one.flac"), (EXAMPLE, "band.ogg"))
+    ]
+    heard = [whoplays.Prediction.from_dict(answer) for answer in answers]
+    ids = list(heard[0].scores)
+    for text in EXPRESSIONS:
+        page.locator("#filter").fill(text)
+        expected = {p.path for p in heard if query.parse(text, ids).matches(p)}
+        expect(rows).to_have_count(len(expected))
+        assert set(page.locator(".item").all_inner_texts()) == expected, text
+    page.locator("#filter").fill("take")
+    assert page.locator(".item").all_inner_texts() == ["take one.flac"]
+    assert "names are searched" in page.locator("#filter-told").inner_text()
+    page.locator("#filter").fill("")
+    for kind in ("csv", "json", "zip", "m3u"):
+        with page.expect_download() as waiting:
+            page.locator(f"#export-{kind}").click()
+        waiting.value.save_as(tmp_path / waiting.value.suggested_filename)
+    lines = (tmp_path / "whoplays.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == ["band.ogg", "take one.flac", "bad.mp3"]
+    assert {entry["path"] for entry in json.loads((tmp_path / "whoplays.json").read_text())} == {
+        f["name"] for f in files
+    }
+    with zipfile.ZipFile(tmp_path / "whoplays.zip") as archive:
+        assert archive.testzip() is None and set(archive.namelist()) == {"band.txt", "take one.txt"}
+        assert archive.read("band.txt").decode() == server.post(EXAMPLE, format="audacity").text
+    assert (tmp_path / "whoplays.m3u").read_text().startswith("#EXTM3U\n#EXTINF:")
+    page.reload()
+    expect(page.locator(".item.done")).to_have_count(2)  # kept, with the picture, without the sound
+    page.locator(".timeline").wait_for()
+    assert "not kept" in page.locator(".player").inner_text()
+    page.locator("#file").set_input_files([])
+    page.get_by_role("button", name="Clear all").click()
+    page.reload()
+    page.locator(".example").first.wait_for()
+    assert page.locator("#work").is_hidden()
 
 
 def test_dropping_a_file(open_page: Open, duet: Path) -> None:

@@ -1,9 +1,12 @@
 // The page: what was sent, what is shown, and how one becomes the other.
 
 import { $, el } from "./dom.js";
+import { chosen, dropped } from "./folders.js";
+import { detailsOf, forget, keep, keyOf, recall } from "./kept.js";
 import { colourOf, families, nameOf, setLabels } from "./labels.js";
 import { startRecording } from "./recorder.js";
-import { headline, named, playing, resultView } from "./result.js";
+import { recordings } from "./recordings.js";
+import { named, resultView } from "./result.js";
 import { Trouble } from "./recogniser.js";
 import { shownAt } from "./thresholds.js";
 import { capital, clock, listed, megabytes, number, percent, setLanguage, t, translate } from "./words.js";
@@ -17,6 +20,9 @@ let shown = null;
 let recording = null;
 let view = null; // of the shown result: {player, picture}
 let position = 0; // of the control of thresholds, -1 to 1
+let undoing = 0;
+/** @type {{draw: () => void, update: (item: any) => void}} */
+let list;
 let points = []; // what its positions cost
 
 const say = (text) => { $("said").textContent = text; };
@@ -24,10 +30,15 @@ const say = (text) => { $("said").textContent = text; };
 // Sending
 
 function add(files) {
-  const added = [...files].map((file) => ({ name: file.name, file, state: "waiting", sent: 0, heard: 0, duration: null }));
-  if (!added.length) return;
-  items.unshift(...added);
-  shown = added[0];
+  const found = files.map(({ name, file }, i) => {
+    const key = keyOf(name, file);
+    const known = items.find((item) => item.key === key && item.result);
+    if (known) Object.assign(known, { file, sound: null }); // heard before: now with its sound
+    return known ?? { name, file, key, added: Date.now() - i / 1e4, state: "waiting", sent: 0, heard: 0, duration: null };
+  });
+  if (!found.length) return;
+  items.unshift(...found.filter((item) => !items.includes(item)));
+  choose(found[0]);
   next();
   draw();
   $("work").scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
@@ -44,8 +55,9 @@ async function work(item) {
   item.stop = new AbortController();
   try {
     if (item.file.size > limits.mb * 1048576) throw new Trouble("too-large", t("tooLarge", { size: megabytes(item.file.size), mb: limits.mb }));
-    item.result = await heardInTime(item);
+    item.result = { ...(await heardInTime(item)), path: item.name };
     item.state = "done";
+    if (await keep(item) && item !== shown) item.result.details = null; // read again when it is shown
     const names = named(shownAt(item.result, position)).map(nameOf);
     say(names.length ? t("saidDone", { name: item.name, names: listed(names) }) : t("saidNone", { name: item.name }));
   } catch (trouble) {
@@ -55,7 +67,8 @@ async function work(item) {
     say(t("saidFailed", { name: item.name, why: whyOf(trouble) }));
   }
   next();
-  draw();
+  if (item === shown) drawShown();
+  list.update(item);
 }
 
 async function heardInTime(item) {
@@ -78,13 +91,34 @@ function again(item) {
   draw();
 }
 
-function remove(item) {
-  item.stop?.abort();
-  item.sound?.pause();
-  if (item.address) URL.revokeObjectURL(item.address);
-  items.splice(items.indexOf(item), 1);
-  if (shown === item) shown = items[0] ?? null;
+/** Take recordings off the page; for a while that can be undone. @param {any[]} gone */
+function remove(gone) {
+  const before = [...items];
+  for (const item of gone) {
+    if (item.state === "working" || item.state === "waiting") { item.stop?.abort(); item.state = "failed"; item.trouble = new Trouble("stopped"); }
+    item.sound?.pause();
+  }
+  items.splice(0, items.length, ...items.filter((item) => !gone.includes(item)));
+  if (!items.includes(shown)) choose(items[0] ?? null);
+  forget(gone.map((item) => item.key));
+  clearTimeout(undoing);
+  $("undo-told").textContent = t("removed", { n: gone.length });
+  $("undo").hidden = false;
+  $("undo-do").onclick = () => {
+    items.splice(0, items.length, ...before, ...items.filter((item) => !before.includes(item)));
+    for (const item of gone) if (item.result?.details) keep(item);
+    $("undo").hidden = true;
+    choose(gone[0]);
+    draw();
+  };
+  undoing = setTimeout(() => { $("undo").hidden = true; }, 12000);
   draw();
+}
+
+/** Show a recording, and read what its pictures need. */
+function choose(item) {
+  if (shown !== item) shown?.sound?.pause();
+  shown = item;
 }
 
 const whyOf = (trouble) => (trouble.kind === "away" ? t("away") : trouble.kind === "stopped" ? "" : capital(trouble.message || t("failed")));
@@ -95,25 +129,25 @@ function draw() {
   $("work").hidden = !items.length;
   document.body.classList.toggle("has-work", items.length > 0 || recording !== null);
   $("list").hidden = items.length < 2;
-  $("items").replaceChildren(...items.map(itemRow));
+  if (items.length > 1) list.draw();
   drawShown();
-}
-
-function itemRow(item) {
-  const dots = item.result ? playing(shownAt(item.result, position)).map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" })) : [];
-  const state = { waiting: t("waiting"), working: t("hearing"), failed: t("failed") }[item.state] ?? headline(shownAt(item.result, position));
-  const choose = () => { shown?.sound?.pause(); shown = item; draw(); $("items").querySelector("[aria-current]")?.focus(); };
-  return el("li", {},
-    el("button", { type: "button", class: `item ${item.state}`, "aria-current": item === shown ? "true" : undefined, onclick: choose },
-      el("span", { class: "item-name" }, item.name), el("span", { class: "item-state" }, ...dots, el("span", {}, state))),
-    el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => remove(item) }, "×"));
 }
 
 function drawShown() {
   view = null;
   $("sure").hidden = !shown?.result;
   if (!shown) return $("shown").replaceChildren();
-  if (shown.state === "done") return $("shown").replaceChildren(resultOf(shown));
+  if (shown.state === "done") {
+    if (shown.result.details) return $("shown").replaceChildren(resultOf(shown));
+    const item = shown;
+    $("shown").replaceChildren();
+    detailsOf(item.key).then((details) => {
+      item.result.details = details?.peaks ? details : null;
+      if (!item.result.details) Object.assign(item, { state: "failed", result: null, trouble: new Trouble("gone", t("gone")) });
+      if (item === shown) drawShown();
+    });
+    return undefined;
+  }
   if (shown.state === "failed") return $("shown").replaceChildren(failure(shown));
   $("shown").replaceChildren(progress(shown));
   drawProgress(shown);
@@ -121,8 +155,8 @@ function drawShown() {
 
 function resultOf(item) {
   if (!item.sound) {
-    item.address = URL.createObjectURL(item.file);
-    item.sound = new Audio(item.address);
+    item.sound = new Audio();
+    if (item.file) item.sound.src = item.address = URL.createObjectURL(item.file);
     item.sound.preload = "metadata";
   }
   view = resultView(shownAt(item.result, position), item.name, item.sound, position);
@@ -132,7 +166,7 @@ function resultOf(item) {
 function progress(item) {
   return el("article", { class: "card progress" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
     el("h2", { class: "headline quiet" }, ""), el("progress", { max: 1, "aria-label": t("hearing") }),
-    el("div", { class: "progress-foot" }, el("p", { class: "fine" }), el("button", { type: "button", class: "plain", onclick: () => remove(item) }, t("stopIt"))));
+    el("div", { class: "progress-foot" }, el("p", { class: "fine" }), el("button", { type: "button", class: "plain", onclick: () => remove([item]) }, t("stopIt"))));
 }
 
 function drawProgress(item) {
@@ -200,7 +234,7 @@ async function stopRecording() {
   recording = null;
   $("live").hidden = true;
   $("record").disabled = false;
-  add([file]);
+  add(chosen([file]));
   items[0].recorded = true;
 }
 
@@ -232,9 +266,9 @@ function drawExamples(found) {
 
 async function tryExample(name) {
   try {
-    add([new File([await recogniser.example(name)], name, { type: "audio/ogg" })]);
+    add(chosen([new File([await recogniser.example(name)], name, { type: "audio/ogg" })]));
   } catch {
-    add([new File([], name)]);
+    add(chosen([new File([], name)]));
   }
 }
 
@@ -256,6 +290,7 @@ async function begin() {
     setLabels(told.labels);
     Object.assign(limits, told.limits);
     points = told.points;
+    if (!items.length) await restore(told.model);
     document.documentElement.dataset.model = told.model;
     document.documentElement.dataset.version = told.version;
     redraw.examples = await recogniser.examples();
@@ -266,10 +301,19 @@ async function begin() {
   redraw();
 }
 
+/** Bring back what was kept of this model's results. @param {string} model */
+async function restore(model) {
+  const found = await recall();
+  const mine = found.filter((one) => one.result.model === model);
+  forget(found.filter((one) => one.result.model !== model).map((one) => one.key));
+  items.push(...mine.map((one) => ({ ...one, file: null, state: "done", result: { ...one.result, details: null } })));
+  if (items.length) choose(items[0]);
+}
+
 function listenForFiles() {
   const drop = $("drop");
   $("choose").addEventListener("click", () => $("file").click());
-  $("file").addEventListener("change", () => { add($("file").files); $("file").value = ""; });
+  $("file").addEventListener("change", () => { add(chosen($("file").files)); $("file").value = ""; });
   let depth = 0;
   const over = (on) => {
     drop.classList.toggle("over", on);
@@ -278,7 +322,7 @@ function listenForFiles() {
   addEventListener("dragenter", (event) => { if (event.dataTransfer?.types.includes("Files")) { depth++; over(true); } });
   addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); if (!depth) over(false); });
   addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => { event.preventDefault(); depth = 0; over(false); add(event.dataTransfer?.files ?? []); });
+  addEventListener("drop", (event) => { event.preventDefault(); depth = 0; over(false); dropped(event.dataTransfer).then(add); });
 }
 
 const KEYS = {
@@ -302,8 +346,7 @@ function step(way) {
 function turnTo(way) {
   const next = items[items.indexOf(shown) + way];
   if (!next) return;
-  shown?.sound?.pause();
-  shown = next;
+  choose(next);
   draw();
 }
 
@@ -350,6 +393,8 @@ export function start(chosen) {
   for (const button of document.querySelectorAll("[data-lang]")) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
   $("record").addEventListener("click", record);
   $("stop").addEventListener("click", stopRecording);
+  list = recordings({ items: () => items, shown: () => shown, position: () => position, remove, whyOf, show: (item) => { choose(item); draw(); $("items").querySelector("[aria-current]")?.focus(); $("shown").scrollIntoView({ block: "nearest" }); } });
+  $("clear").addEventListener("click", () => remove([...items]));
   listenForFiles();
   listenForKeys();
   listenForSure();

@@ -59,6 +59,6 @@ export function player(result, sound, picture) {
   const row = el("div", { class: "player" }, el("div", { class: "player-left" }, button, el("p", { class: "clock", "aria-hidden": "true" }, now, " / ", clock(end))), range);
   const extra = result.playing.length > 0 && el("div", { class: "row player-only" }, el("label", {}, el("span", {}, t("playOnly"), " "), select), stop, told);
   sound.onerror = () => { row.replaceChildren(el("p", { class: "note" }, t(sound.hasAttribute("src") ? "noPlay" : "noSound"))); if (extra) extra.hidden = true; };
-  if (sound.error) sound.onerror();
+  if (sound.error || !sound.hasAttribute("src")) sound.onerror();
   return { element: el("div", { class: "transport" }, row, extra || null), seek, toggle, repeat: (segment) => choose([[segment.start, segment.end]], true) };
 }

@@ -1,0 +1,125 @@
+// The table of recordings: what plays in each and how sure that is; sorted, filtered by an expression, selected, exported.
+
+import { $, el, save } from "./dom.js";
+import { audacity, csv, json, m3u } from "./exports.js";
+import { colourOf } from "./labels.js";
+import { parse } from "./query.js";
+import { headline, named } from "./result.js";
+import { shownAt } from "./thresholds.js";
+import { clock, number, t } from "./words.js";
+import { zip } from "./zip.js";
+
+const COLUMNS = ["name", "length", "plays", "sureness"];
+const KINDS = { csv: "text/csv", json: "application/json", zip: "application/zip", m3u: "audio/x-mpegurl" };
+
+/** The middle of a long name gives way: its folder and its end say most. */
+export function shortened(name, most = 64) {
+  if (name.length <= most) return name;
+  const end = Math.ceil((most - 1) * 0.6);
+  return `${name.slice(0, most - 1 - end)}…${name.slice(-end)}`;
+}
+
+/** How sure the least sure of what is named is, 0 to 1. */
+const sureness = (result) => Math.min(...named(result).map((id) => result.scores[id]));
+
+/** page: {items(), shown(), position(), show(item), remove(items), whyOf(trouble)}. Returns {draw, update}. */
+export function recordings(page) {
+  const rows = new WeakMap(); // item -> its row
+  const selected = new Set();
+  let [by, down] = ["", false];
+  let passes = () => true;
+  const body = $("items");
+
+  const resultOf = (item) => (item.result ? shownAt(item.result, page.position()) : null);
+  const KEYS = {
+    name: (item) => item.name, length: (item) => item.result?.duration ?? -1,
+    plays: (item) => (item.result ? headline(resultOf(item)) : "\uffff"), sureness: (item) => (item.result?.playing.length ? sureness(resultOf(item)) : -1),
+  };
+
+  function fill(item) {
+    const result = resultOf(item);
+    const dots = result ? named(result).map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" })) : [];
+    const state = { waiting: t("waiting"), working: t("hearing"), failed: item.trouble ? page.whyOf(item.trouble) || t("failed") : "" }[item.state] ?? headline(result);
+    const box = el("input", { type: "checkbox", "aria-label": t("select", { name: item.name }), onchange: () => { if (box.checked) selected.add(item); else selected.delete(item); count(); } });
+    box.checked = selected.has(item);
+    const cells = [el("td", {}, box),
+      el("th", { scope: "row" }, el("button", { type: "button", class: `item ${item.state}`, title: item.name, "aria-current": item === page.shown() ? "true" : undefined, onclick: () => page.show(item) }, shortened(item.name))),
+      el("td", {}, result ? clock(result.duration) : ""),
+      el("td", { class: `item-state ${item.state}` }, ...dots, el("span", {}, state), item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.heard ?? 0) / item.duration) : undefined, "aria-label": t("hearing") })),
+      el("td", {}, result?.playing.length ? number(sureness(result)) : ""),
+      el("td", {}, el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => page.remove([item]) }, "×"))];
+    const row = rows.get(item) ?? el("tr");
+    rows.set(item, row);
+    row.replaceChildren(...cells);
+    row.classList.toggle("current", item === page.shown());
+    return row;
+  }
+
+  const listed = () => {
+    const found = page.items().filter((item) => passes(item));
+    if (!by) return found;
+    return [...found].sort((a, b) => {
+      const [x, y] = [KEYS[by](a), KEYS[by](b)];
+      return (down ? -1 : 1) * (typeof x === "string" ? x.localeCompare(y) : x - y);
+    });
+  };
+
+  function count() {
+    const items = page.items();
+    const left = items.filter((item) => ["waiting", "working"].includes(item.state)).length;
+    const failed = items.filter((item) => item.state === "failed").length;
+    $("count").textContent = [t("countOf", { shown: body.childElementCount, all: items.length }), left && t("countLeft", { n: left }), failed && t("countFailed", { n: failed }), selected.size && t("countSelected", { n: selected.size })].filter(Boolean).join(" · ");
+    $("queue").hidden = !left;
+    $("queue").value = (items.length - left) / Math.max(1, items.length);
+    $("all").checked = selected.size > 0 && listed().every((item) => selected.has(item));
+    $("remove-selected").hidden = !selected.size;
+  }
+
+  function draw() {
+    for (const item of selected) if (!page.items().includes(item)) selected.delete(item);
+    body.replaceChildren(...listed().map(fill));
+    for (const head of document.querySelectorAll("#list th[data-by]")) {
+      if (head.dataset.by === by) head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    }
+    count();
+  }
+
+  /** Show what is new about one recording, and no other. */
+  function update(item) {
+    if (page.items().length < 2) return;
+    if (rows.get(item)?.isConnected === passes(item)) { fill(item); count(); } else draw();
+  }
+
+  function filter() {
+    const text = $("filter").value.trim();
+    $("filter-told").textContent = "";
+    passes = () => true;
+    if (text) {
+      try {
+        const fits = parse(text);
+        passes = (item) => Boolean(item.result) && fits({ ...resultOf(item), path: item.name });
+      } catch (error) {
+        const words = text.toLocaleLowerCase();
+        passes = (item) => item.name.toLocaleLowerCase().includes(words);
+        $("filter-told").textContent = t("filterByName", { at: error.message || text });
+      }
+    }
+    draw();
+  }
+
+  function exported(kind) {
+    const items = (selected.size ? listed().filter((item) => selected.has(item)) : listed()).filter((item) => item.result || item.state === "failed");
+    const results = items.map((item) => (item.result ? { ...resultOf(item), path: item.name } : { path: item.name, error: page.whyOf(item.trouble) }));
+    const good = results.filter((one) => !("error" in one));
+    const content = { csv: () => csv(results), json: () => json(results), m3u: () => m3u(good), zip: () => zip(good.map((one) => [`${one.path.replace(/\.[^./]*$/, "")}.txt`, audacity(one)])) }[kind]();
+    save(content instanceof Blob ? content : new Blob([content], { type: KINDS[kind] }), `whoplays.${kind}`);
+  }
+
+  for (const name of COLUMNS) document.querySelector(`#list th[data-by=${name}] button`).addEventListener("click", () => { down = by === name && !down; by = name; draw(); });
+  for (const kind of Object.keys(KINDS)) $(`export-${kind}`).addEventListener("click", () => exported(kind));
+  $("filter").addEventListener("input", filter);
+  $("all").addEventListener("change", () => { for (const item of listed()) if ($("all").checked) selected.add(item); else selected.delete(item); draw(); });
+  $("remove-selected").addEventListener("click", () => page.remove([...selected]));
+  return { draw, update };
+}
