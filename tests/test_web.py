@@ -1,0 +1,39 @@
+"""The npm package in web/: its test vectors are what this package computes, and its own tests pass where Node is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import whoplays
+
+ROOT = Path(__file__).parents[1]
+WEB = ROOT / "web"
+
+
+def test_the_vectors_are_what_the_package_computes() -> None:
+    command = [sys.executable, "scripts/web_vectors.py", "--check"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+
+
+def test_the_npm_package_has_this_version_and_names_no_registry() -> None:
+    assert json.loads((WEB / "package.json").read_text())["version"] == whoplays.__version__
+    lock = json.loads((WEB / "package-lock.json").read_text())
+    assert lock["version"] == whoplays.__version__ and not any("resolved" in one for one in lock["packages"].values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["check", "test"])
+def test_the_npm_package_passes_its_own_tests(script: str) -> None:
+    if not shutil.which("npm"):
+        pytest.skip("Node and npm are not installed")
+    if not (WEB / "node_modules").is_dir():
+        pytest.skip("the npm package's dependencies are not installed (cd web && npm ci)")
+    told = subprocess.run(["npm", "run", script], cwd=WEB, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-1000:]

@@ -1,0 +1,54 @@
+// The model folder's network, run by ONNX Runtime Web. Its bytes must have the checksum that config.json names.
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import * as ort from "onnxruntime-web/wasm";
+
+import { type ModelConfig, WhoplaysError } from "./config.js";
+import type { Table } from "./features.js";
+
+/** What the network gives for one window: (steps, outputs), row after row. */
+export interface Found {
+  logits: Float32Array;
+  attention: Float32Array | null;
+  steps: number;
+  outputs: number;
+}
+
+/** Where ONNX Runtime's own files are, and how many threads it may use (more than one: in isolated pages alone). */
+export interface Runtime {
+  wasm?: ArrayBuffer;
+  threads?: number;
+}
+
+export class Network {
+  private constructor(private readonly session: ort.InferenceSession) {}
+
+  /** Check and open the bytes of model.onnx. Throws `WhoplaysError`. */
+  static async open(content: Uint8Array, config: ModelConfig, { wasm, threads = 1 }: Runtime = {}): Promise<Network> {
+    if (bytesToHex(sha256(content)) !== config.sha256["model.onnx"]) {
+      throw new WhoplaysError("model", "model.onnx is not the file that config.json was written for (checksum differs); copy the model folder again");
+    }
+    ort.env.wasm.numThreads = threads;
+    if (wasm) ort.env.wasm.wasmBinary = wasm;
+    try {
+      return new Network(await ort.InferenceSession.create(content, { executionProviders: ["wasm"], logSeverityLevel: 4 }));
+    } catch (error) {
+      throw new WhoplaysError("model", `model.onnx cannot be run in this browser (${String(error).slice(0, 200)})`);
+    }
+  }
+
+  /** Run the network on the features of one window. */
+  async run({ data, rows, columns }: Table): Promise<Found> {
+    const input = new ort.Tensor("float32", data, [1, rows, columns]);
+    const found = await this.session.run({ features: input });
+    const logits = found.frame_logits ?? found.logits;
+    const [outputs, steps] = [logits.dims.at(-1)!, logits.dims.length === 3 ? logits.dims[1] : 1];
+    const attention = (found.attention?.data as Float32Array | undefined) ?? null;
+    return { logits: logits.data as Float32Array, attention, steps, outputs };
+  }
+
+  async close(): Promise<void> {
+    await this.session.release();
+  }
+}

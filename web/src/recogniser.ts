@@ -1,0 +1,193 @@
+// Mono samples at the model's rate -> prediction, equal to src/whoplays/inference/recogniser.py. Runs in any thread.
+
+import { type ModelConfig, WhoplaysError, modelId } from "./config.js";
+import { Features } from "./features.js";
+import type { Found, Network } from "./network.js";
+import { type Outputs, frameScores, recordingScores, roundHalfEven } from "./pooling.js";
+import { playingTimes } from "./timeline.js";
+import { type Window, Windows } from "./windows.js";
+
+/** Seconds of sound that a recording must have. */
+export const MIN_DURATION = 0.02;
+
+export interface Segment {
+  label: string;
+  /** Seconds from the start of the recording. */
+  start: number;
+  end: number;
+  score: number;
+}
+
+/** The object of the command's JSON line, and the scores over time. */
+export interface Prediction {
+  path: string;
+  duration: number;
+  sample_rate: number;
+  model: string;
+  scores: Record<string, number>;
+  playing: string[];
+  maybe: string[];
+  segments: Segment[];
+  /** Scores over time (steps, labels), row after row; step i holds from frame_times[i] to frame_times[i + 1] seconds. */
+  frame_scores: Float32Array;
+  frame_times: Float64Array;
+}
+
+const rounded = (x: number, digits: number) => Math.round(x * 10 ** digits) / 10 ** digits;
+
+/** Predicts from samples as they arrive: `push` them, then `finish`. Holds one window, and the network's numbers. */
+export class Listening {
+  private readonly windows: Windows;
+  private readonly logits: Float32Array[] = [];
+  private readonly attention: Float32Array[] = [];
+  private readonly starts: number[] = [];
+  private repeated: Outputs | null = null;
+  private outputs = 0;
+  private received = 0;
+
+  constructor(private readonly recogniser: Recogniser) {
+    const { window_s, context_s, features } = recogniser.config;
+    this.windows = new Windows(roundHalfEven(window_s * features.sample_rate), roundHalfEven(context_s * features.sample_rate));
+  }
+
+  /** Seconds received so far. */
+  get seconds(): number {
+    return this.received / this.recogniser.config.features.sample_rate;
+  }
+
+  /** Take in mono samples at the model's rate. */
+  async push(block: Float32Array): Promise<void> {
+    this.received += block.length;
+    for (const window of this.windows.push(block)) await this.run(window);
+  }
+
+  /** Return the prediction for everything that was pushed. sampleRate: of the recording as it was. Throws `WhoplaysError`. */
+  async finish(path: string, sampleRate: number): Promise<Prediction> {
+    const duration = this.seconds;
+    if (duration < MIN_DURATION) {
+      throw new WhoplaysError("not-a-recording", `has ${duration.toFixed(3)} s of sound; ${MIN_DURATION} s are needed`);
+    }
+    const last = this.windows.finish();
+    if (last) await this.run(last);
+    const { config } = this.recogniser;
+    const rate = config.features.sample_rate;
+    const borders = [...this.starts, this.received];
+    const lengths = Float64Array.from(this.starts, (at, i) => (borders[i + 1] - at) / rate);
+    const times = Float64Array.from(borders, (at) => at / rate);
+    const found: Outputs = { logits: joined(this.logits), attention: this.attention.length ? joined(this.attention) : null, lengths, outputs: this.outputs };
+    const frames = frameScores(found, config);
+    return this.recogniser.prediction(path, duration, sampleRate, recordingScores(this.repeated ?? found, config), frames, times);
+  }
+
+  private async run(window: Window): Promise<void> {
+    const { found, starts, inside } = await this.recogniser.run(window);
+    const { steps, outputs } = found;
+    this.outputs = outputs;
+    const kept = (values: Float32Array) => joined(inside.map((step) => values.subarray(step * outputs, (step + 1) * outputs)));
+    this.logits.push(kept(found.logits));
+    if (found.attention) this.attention.push(kept(found.attention));
+    this.starts.push(...inside.map((step) => starts[step]));
+    const { min_window_s, padding, features } = this.recogniser.config;
+    if (window.samples.length < roundHalfEven(min_window_s * features.sample_rate) && padding === "repeat") {
+      this.repeated = { ...found, lengths: new Float64Array(steps).fill(min_window_s / steps) };
+    }
+  }
+}
+
+function joined(parts: Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** A model, ready to run. */
+export class Recogniser {
+  private readonly features: Features;
+
+  constructor(readonly config: ModelConfig, private readonly network: Network) {
+    this.features = new Features(config.features);
+  }
+
+  /** Predict from mono samples at the model's rate. */
+  async predict(samples: Float32Array): Promise<Prediction> {
+    const listening = new Listening(this);
+    await listening.push(samples);
+    return listening.finish("", this.config.features.sample_rate);
+  }
+
+  /** Run one window; `inside` are the steps that it answers for, `starts` where each begins, in samples. */
+  async run(window: Window): Promise<{ found: Found; starts: number[]; inside: number[] }> {
+    const samples = this.filled(window.samples);
+    const table = this.features.compute(samples);
+    const { features } = this.config;
+    if (features.steps === null) {
+      table.rows = Math.min(table.rows, Math.max(1, Math.floor(samples.length / features.hop_length)));
+      table.data = table.data.subarray(0, table.rows * table.columns);
+    }
+    const found = await this.network.run(table);
+    if (found.steps === 1) return { found, starts: [window.first], inside: [0] };
+    const starts = Array.from({ length: found.steps }, (_, i) => window.start + (i * samples.length) / found.steps);
+    const inside = starts.flatMap((at, i) => (at > window.first - 1 && at < window.last - 1 ? [i] : []));
+    return { found, starts, inside };
+  }
+
+  /** Return the scores at the end of mono samples (at most a window), means over the last `spanS` seconds. */
+  async latestScores(samples: Float32Array, spanS: number): Promise<Record<string, number>> {
+    const { config } = this;
+    const rate = config.features.sample_rate;
+    const recent = samples.subarray(Math.max(0, samples.length - roundHalfEven(config.window_s * rate)));
+    if (recent.length < MIN_DURATION * rate) return Object.fromEntries(config.labels.map((label) => [label.id, 0]));
+    const { found, starts, inside } = await this.run({ samples: recent, start: 0, first: 0, last: recent.length });
+    const last = inside.filter((step) => starts[step] > recent.length - spanS * rate - 1);
+    const used = last.length ? last : inside.slice(-1);
+    const logits = joined(used.map((step) => found.logits.subarray(step * found.outputs, (step + 1) * found.outputs)));
+    const outputs = { logits, attention: null, lengths: new Float64Array(used.length).fill(1), outputs: found.outputs };
+    const scores = frameScores(outputs, { ...config, timeline: { ...config.timeline, span_s: 0 } });
+    const n = config.labels.length;
+    const mean = (i: number) => used.reduce((sum, _, step) => sum + scores[step * n + i], 0) / used.length;
+    return Object.fromEntries(config.labels.map((label, i) => [label.id, rounded(mean(i), 5)]));
+  }
+
+  /** Return when labels play that are known, or assumed, to play in the recording; sorted by start. */
+  segments(frames: Float32Array, times: Float64Array, labels: readonly string[]): Segment[] {
+    const { config } = this;
+    const found = config.labels.flatMap(({ id }, i) => {
+      if (!labels.includes(id)) return [];
+      const scores = Float32Array.from({ length: times.length - 1 }, (_, step) => frames[step * config.labels.length + i]);
+      return playingTimes(scores, times, config.thresholds[i], config.timeline).map((s) => (
+        { label: id, start: rounded(s.start, 2), end: rounded(s.end, 2), score: rounded(s.score, 4) }));
+    });
+    return found.sort((a, b) => a.start - b.start);
+  }
+
+  /** Return the prediction for the scores of a recording and those over time. */
+  prediction(path: string, duration: number, sampleRate: number, pooled: Float64Array, frames: Float32Array, times: Float64Array): Prediction {
+    const { labels, thresholds, maybe } = this.config;
+    const scores = Object.fromEntries(labels.map(({ id }, i) => [id, rounded(pooled[i], 5)]));
+    const reaching = (limits: number[]) => {
+      const found = labels.filter(({ id }, i) => scores[id] >= limits[i]);
+      return labels.map(({ id }) => id).filter((id) => found.some((label) => label.id === id || label.parent === id));
+    };
+    const playing = reaching(thresholds);
+    return {
+      path, duration: rounded(duration, 3), sample_rate: sampleRate, model: modelId(this.config), scores, playing,
+      maybe: reaching(maybe).filter((id) => !playing.includes(id)),
+      segments: this.segments(frames, times, playing), frame_scores: frames, frame_times: times,
+    };
+  }
+
+  /** Fill a short recording up to what the network needs. */
+  private filled(samples: Float32Array): Float32Array {
+    const { min_window_s, padding, features } = this.config;
+    const shortest = roundHalfEven(min_window_s * features.sample_rate);
+    if (!samples.length || samples.length >= shortest) return samples;
+    const filled = new Float32Array(shortest);
+    if (padding === "zeros") filled.set(samples);
+    else for (let i = 0; i < shortest; i++) filled[i] = samples[i % samples.length];
+    return filled;
+  }
+}

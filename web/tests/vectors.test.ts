@@ -1,0 +1,108 @@
+// The same numbers as the Python package computes, which wrote vectors.json (scripts/web_vectors.py).
+
+import { readFile } from "node:fs/promises";
+
+import { beforeAll, describe, expect, it } from "vitest";
+
+import { readConfig } from "../src/config.js";
+import { Features } from "../src/features.js";
+import { Network } from "../src/network.js";
+import { attended, topShareMean } from "../src/pooling.js";
+import { Recogniser } from "../src/recogniser.js";
+import { stretches } from "../src/timeline.js";
+import { Windows } from "../src/windows.js";
+
+const MODEL = new URL("../../src/whoplays/pretrained/default/", import.meta.url);
+const vectors = JSON.parse(await readFile(new URL("vectors.json", import.meta.url), "utf8"));
+
+function noise(n: number, seed: number): Float64Array {
+  let state = BigInt(seed);
+  return Float64Array.from({ length: n }, () => {
+    state = BigInt.asUintN(32, 1664525n * state + 1013904223n);
+    return Number(state) / 2 ** 31 - 1;
+  });
+}
+
+/** The sound of scripts/web_vectors.py. */
+function sound(seconds: number, rate: number): Float32Array {
+  const n = Math.round(seconds * rate);
+  const [loud, soft] = [noise(n, 7), noise(n, 11)];
+  return Float32Array.from({ length: n }, (_, i) => {
+    const t = i / rate;
+    const note = Math.floor(2 * t);
+    const since = t - note / 2;
+    const pitch = 110 * 2 ** (((note * 7) % 24) / 12);
+    let tone = 0;
+    for (let k = 1; k < 9; k++) tone += Math.sin(2 * Math.PI * k * pitch * since) / k;
+    return 0.2 * tone * Math.exp(-3 * since) + 0.1 * Math.exp(-60 * ((4 * t) % 1)) * loud[i] + 0.001 * soft[i];
+  });
+}
+
+function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>, tolerance = 1e-3) {
+  expect(found.length).toBe(wanted.length);
+  const worst = Array.from(wanted).reduce((most, value, i) => Math.max(most, Math.abs(value - found[i])), 0);
+  expect(worst).toBeLessThanOrEqual(tolerance);
+}
+
+describe.each<any>(vectors.features)("features", ({ settings, shape, rows }) => {
+  it(`are Python's for ${settings.kind}, ${settings.sample_rate} Hz`, () => {
+    const found = new Features(settings).compute(sound(0.6, settings.sample_rate));
+    expect([found.rows, found.columns]).toEqual(shape);
+    rows.forEach((row: number[], i: number) => expectClose(found.data.subarray(5 * i * found.columns, (5 * i + 1) * found.columns), row));
+  });
+});
+
+it.each<any>(vectors.windows)("windows of $length with context $context cover $n samples as Python's do", ({ n, length, context, windows }) => {
+  const samples = Float32Array.from({ length: n }, (_, i) => i);
+  const cutting = new Windows(length, context);
+  const found = [];
+  for (let i = 0; i < n; i += 7) found.push(...cutting.push(samples.subarray(i, i + 7)));
+  const last = cutting.finish();
+  if (last) found.push(last);
+  expect(found.map((w) => ({ ...w, samples: Array.from(w.samples) }))).toEqual(windows);
+});
+
+it("attention averages as Python's does", () => {
+  const { logits, attention, lengths, span_s, found } = vectors.attended;
+  const flat = (rows: number[][]) => Float32Array.from(rows.flat());
+  expectClose(attended({ logits: flat(logits), attention: flat(attention), lengths: Float64Array.from(lengths), outputs: 3 }, span_s), found.flat(), 1e-5);
+});
+
+it.each<any>(vectors.top_share_mean)("the mean of the highest share of $share is Python's", ({ scores, lengths, share, found }) => {
+  expect(topShareMean(Float64Array.from(scores), Float64Array.from(lengths), share)).toBeCloseTo(found, 5);
+});
+
+it.each<any>(vectors.stretches)("stretches from $threshold on are Python's", ({ scores, edges, threshold, settings, found }) => {
+  const mine = stretches(Float32Array.from(scores), Float64Array.from(edges), threshold, settings);
+  expectClose(mine.flatMap((s) => [s.start, s.end, s.score]), found.flat(), 1e-5);
+});
+
+describe("predictions of the model that ships", () => {
+  let recogniser: Recogniser;
+
+  beforeAll(async () => {
+    const config = readConfig(await readFile(new URL("config.json", MODEL), "utf8"));
+    expect(config.sha256["model.onnx"], "new model: run python scripts/web_vectors.py").toBe(vectors.sha256);
+    recogniser = new Recogniser(config, await Network.open(await readFile(new URL("model.onnx", MODEL)), config));
+  });
+
+  it.each<any>(vectors.predictions)("are Python's for $seconds s", async ({ seconds, prediction, frame_times, frame_scores, segments, latest }) => {
+    const samples = sound(seconds, recogniser.config.features.sample_rate);
+    const { frame_scores: frames, frame_times: times, ...found } = await recogniser.predict(samples);
+    const n = recogniser.config.labels.length;
+    expectClose(Object.values(found.scores), Object.values(prediction.scores));
+    expectClose(times.filter((_, i) => i % 16 === 0), frame_times);
+    frame_scores.forEach((row: number[], i: number) => expectClose(frames.subarray(16 * i * n, (16 * i + 1) * n), row));
+    expect({ ...found, scores: 0, segments: 0 }).toEqual({ ...prediction, scores: 0, segments: 0 });
+    const mine = recogniser.segments(frames, times, recogniser.config.labels.map(({ id }) => id));
+    expect(mine.map((s) => s.label)).toEqual(segments.map((s: { label: string }) => s.label));
+    expectClose(mine.flatMap((s) => [s.start, s.end, s.score]), segments.flatMap((s: Record<string, number>) => [s.start, s.end, s.score]));
+    expectClose(Object.values(await recogniser.latestScores(samples, 0.5)), Object.values(latest));
+  });
+
+  it("refuses a network that is not the configuration's", async () => {
+    const content = await readFile(new URL("model.onnx", MODEL));
+    content[100] ^= 1;
+    await expect(Network.open(content, recogniser.config)).rejects.toThrow("checksum differs");
+  });
+});
