@@ -109,6 +109,7 @@ def test_text_is_for_people_in_two_languages() -> None:
         'a "b", c?.flac  1:15',
         "  drums   0.90  0:12-0:20, 0:30-1:15",
         "  guitar  0.75  0:00-1:15",
+        "  not found: brass, piano, strings",
         "  note: 2.0% of its samples are cut off; record at a lower level",
     ]
     assert "gitara" in written("text", PREDICTION, lang="pl")

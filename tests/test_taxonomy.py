@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import write_tiny_model
+from conftest import invoke, write_tiny_model
 from whoplays import dataset
 from whoplays.dataset import BuildSettings, Dataset, Split, sources
 from whoplays.errors import DatasetError, ModelError, UsageError, WhoplaysError
@@ -25,7 +25,7 @@ from whoplays.features import LOGMEL
 from whoplays.inference.recogniser import Prediction, Recogniser
 from whoplays.model import folder as model_folder
 from whoplays.model.folder import ModelConfig
-from whoplays.results import query, table
+from whoplays.results import formats, query, table
 from whoplays.results.formats.text import Text
 from whoplays.results.html import build as report
 from whoplays.results.terminal import Look
@@ -359,7 +359,18 @@ def test_a_family_plays_where_its_instrument_does(tree_model: Path, duet: Path) 
     assert heard.playing == ["strings", "violin"], "though the threshold of strings is not reached"
     assert {segment.label for segment in heard.segments} == {"strings", "violin"}
     shown = Text(recogniser.labels, "en", Look(80)).item(heard).splitlines()
-    assert [line.split()[0] for line in shown[1:4]] == ["strings", "violin", "guitar"] and "cello" not in str(shown)
+    assert [line.split()[0] for line in shown[1:3]] == ["strings", "violin"]
+    assert "  not found: guitar, cello, viola" in shown
+    rows = formats.writer("audacity")(recogniser.labels).item(heard).splitlines()
+    assert {row.split("\t")[2].rsplit(" ", 1)[0] for row in rows} == {"strings", "strings: violin"}
+
+
+def test_many_recordings_end_with_how_many_have_what(tree_model: Path, duet: Path) -> None:
+
+    done = invoke("predict", duet, duet, "-m", tree_model, "-j", "1", "-f", "csv")
+    assert "In 2 recordings: strings 2 (violin 2" in done.stderr
+    assert "In 2" not in invoke("predict", duet, duet, "-m", tree_model, "-j", "1", "-f", "csv", "-q").stderr
+    assert "In 1" not in invoke("predict", duet, "-m", tree_model, "-f", "csv").stderr
 
 
 def test_a_family_may_play_where_its_instrument_may(tree_model: Path, duet: Path, tmp_path: Path) -> None:

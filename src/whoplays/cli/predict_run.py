@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import WhoplaysError
+from ..taxonomy.tree import Label, Tree
 from .options import threshold_of
 from .output import Progress, say, warn
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from ..inference.recogniser import Prediction, Recogniser
     from ..results.formats import Result
     from ..results.output import Output
+
+SUMMARY = {
+    "en": {"title": "In {} recordings", "maybe": "maybe {}", "none": "nothing it knows {}"},
+    "pl": {"title": "Nagrania: {}", "maybe": "być może {}", "none": "nic znajomego {}"},
+}
 
 
 class Run:
@@ -27,6 +34,8 @@ class Run:
         self.duration = None if args.end is None else args.end - args.start
         self.part: dict[str, Any] = {"start": args.start, "duration": self.duration, "track": args.track}
         self.failed = 0
+        self._read = 0
+        self._found: Counter[str] = Counter()  # recordings by label, and by ?label where it may play
         self.kept: list[Result] = []  # for the report
 
     @property
@@ -46,6 +55,9 @@ class Run:
                     self.failed += 1
                     warn(f"{result.path}: {result.error}")
                 else:
+                    self._read += 1
+                    self._found.update([*result.playing, *(f"?{label}" for label in result.maybe)])
+                    self._found.update([] if result.playing else [""])
                     self._beside(result)
                 if self.args.report:
                     self.kept.append(result)
@@ -124,5 +136,23 @@ class Run:
 
             write(args.report, reported, self.recogniser, lang=args.lang, start=args.start, why=args.why)
             say(f"Report in {args.report}")
+        if self._found and total > 1:
+            say(self._summary())
         if self.failed and total > 1:
             warn(f"{self.failed} of {total} recordings could not be used")
+
+    def _summary(self) -> str:
+        """Return how many of the recordings that were read now have what: families by frequency, with their instruments."""
+        tree, found, lang = Tree(self.recogniser.labels), self._found, self.args.lang
+        words = SUMMARY["pl" if lang == "pl" else "en"]
+
+        def told(label: Label) -> str:
+            inner = [f"{one.name(lang)} {found[one.id]}" for one in tree.instruments(label.id) if found[one.id]]
+            inner += [words["maybe"].format(found[f"?{label.id}"])] if found[f"?{label.id}"] else []
+            extra = f" ({', '.join(inner)})" if inner else ""
+            return f"{label.name(lang)}{f' {found[label.id]}' if found[label.id] else ''}{extra}"
+
+        seen = [label for label in tree.families if found[label.id] or found[f"?{label.id}"]]
+        parts = [told(label) for label in sorted(seen, key=lambda label: -found[label.id])]
+        parts += [words["none"].format(found[""])] if found[""] else []
+        return f"{words['title'].format(self._read)}: {', '.join(parts)}"

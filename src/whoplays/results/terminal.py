@@ -44,9 +44,11 @@ class Look:
 
 
 def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str = "en") -> list[str]:
-    """Return the lines of one recording: a row for each family and each instrument that plays, then the time."""
+    """Return the lines of one recording: a row for each label that plays, or may play, then the time; none without such."""
     places = {label.id: i for i, label in enumerate(labels)}
-    shown = Tree(labels).outline(prediction.playing)
+    shown, _ = Tree(labels).divide([*prediction.playing, *prediction.maybe])
+    if not shown:
+        return []
     names = [_cut("  " * bool(label.parent) + label.name(lang), look.width // 3, look.unicode) for label in shown]
     wide = max(map(len, names))
     cells = look.width - wide - 17

@@ -143,6 +143,21 @@ class Tree:
             found += [family, *(label for label in self._below[family.id] if label.id in playing)]
         return tuple(found)
 
+    def divide(self, found: Collection[str]) -> tuple[tuple[Label, ...], tuple[Label, ...]]:
+        """Return what was found, each family before its instruments, and what was looked for besides.
+
+        The family of an instrument that was found is among the first; instruments of families that were not found are
+        in neither.
+        """
+        there = set(self.expand(found))
+        shown = tuple(label for label in self.outline(there) if label.id in there)
+        missing = (label for label in self.labels if label.id not in there)
+        return shown, tuple(label for label in missing if label.parent is None or label.parent in there)
+
+    def full_name(self, label_id: str, lang: str = "en") -> str:
+        """Return a family's name, or an instrument's behind its family's: strings: violin."""
+        return ": ".join(self[one].name(lang) for one in (*self.ancestors(label_id), label_id))
+
     def levels(self) -> dict[str, tuple[int, ...]]:
         """Return the positions of the labels of each level: "families", and "instruments" where there are any."""
         n = len(self.families)

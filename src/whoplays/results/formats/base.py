@@ -48,6 +48,20 @@ class Writer(ABC):
         return self.head() + self.item(result) + self.tail()
 
 
+class PredictionWriter(Writer):
+    """A format without a place for recordings that could not be used."""
+
+    shows_failures = False
+
+    def item(self, result: Result) -> str:
+        """Return one recording's text, none for a failure."""
+        return "" if isinstance(result, Failure) else self.prediction(result)
+
+    @abstractmethod
+    def prediction(self, result: Prediction) -> str:
+        """Return the text of a recording that could be used."""
+
+
 def span(start: float, end: float) -> str:
     """Return 75.4 to 80.2 s as "1:15-1:20"; what would begin and end at one second as "1:15.2-1:15.4"."""
     if clock(start) != clock(end):

@@ -5,37 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from ... import __version__
-from ...inference.recogniser import Failure, Prediction
-from .base import Result, Writer
+from ...inference.recogniser import Prediction
+from ...taxonomy.tree import Tree
+from .base import PredictionWriter
 from .data import to_json
 
 
-class Audacity(Writer):
-    """Audacity's label track: start, end, text, separated by tabs, seconds (File > Import > Labels)."""
+class Audacity(PredictionWriter):
+    """Audacity's label track: start, end, text, separated by tabs, seconds (File > Import > Labels).
+
+    An instrument stands behind its family: strings: violin 0.93.
+    """
 
     suffix = ".txt"
     many = False
     grows = False
-    shows_failures = False
 
-    def item(self, result: Result) -> str:
+    def prediction(self, result: Prediction) -> str:
         """Return a line for each segment."""
-        if isinstance(result, Failure):
-            return ""
-        names = {label.id: label.name(self.lang) for label in self.labels}
+        tree = Tree(self.labels)
+        names = {label: tree.full_name(label, self.lang) for label in tree.ids}
         return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{names[s.label]} {s.score:.2f}\n" for s in result.segments)
 
 
-class Rttm(Writer):
+class Rttm(PredictionWriter):
     """NIST's Rich Transcription Time Marked: a SPEAKER line for each segment, the label as the speaker (NIST RT-09)."""
 
     suffix = ".rttm"
-    shows_failures = False
 
-    def item(self, result: Result) -> str:
+    def prediction(self, result: Prediction) -> str:
         """Return a line for each segment; white space in names becomes _."""
-        if isinstance(result, Failure):
-            return ""
         name = "_".join(result.path.split()) or "-"
         return "".join(
             f"SPEAKER {name} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {'_'.join(s.label.split())} {s.score:.4f} <NA>\n"
@@ -43,18 +42,15 @@ class Rttm(Writer):
         )
 
 
-class Jams(Writer):
+class Jams(PredictionWriter):
     """JAMS 0.3 (Humphrey et al. 2014): one `tag_open` annotation with a tag for each segment, and one of whole-file scores."""
 
     suffix = ".jams"
     many = False
     grows = False
-    shows_failures = False
 
-    def item(self, result: Result) -> str:
+    def prediction(self, result: Prediction) -> str:
         """Return the document."""
-        if isinstance(result, Failure):
-            return ""
         when = [self._observation(s.start, s.end - s.start, s.label, s.score) for s in result.segments]
         whole = [self._observation(0.0, result.duration, label, score) for label, score in result.scores.items()]
         document = {

@@ -2,57 +2,93 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import printable
-from ...inference.recogniser import Failure, Prediction
-from ...taxonomy.tree import Label
-from .base import Result, Writer, clock, span
+from ...inference.recogniser import Prediction
+from ...taxonomy.tree import Label, Tree
+from .base import PredictionWriter, clock, span
 
 if TYPE_CHECKING:
     from ..terminal import Look
 
 
-class Text(Writer):
-    """For people: a line a recording, then a line a label that plays, with its times; a strip each on a terminal."""
+_WORDS = {
+    "en": {
+        "none": "nothing it knows (highest: {} {:.2f})",
+        "maybe": "maybe",
+        "missing": "not found",
+        "more": "and {} more",
+    },
+    "pl": {
+        "none": "nic znajomego (najwyżej: {} {:.2f})",
+        "maybe": "być może",
+        "missing": "nie znaleziono",
+        "more": "i {} więcej",
+    },
+}
+
+
+class Text(PredictionWriter):
+    """For people: a line a recording, then a line a label that plays, with its times; a strip each on a terminal.
+
+    Instruments stand below their families; what was looked for and not found is in one line at the end.
+    """
 
     suffix = ".txt"
-    shows_failures = False
 
     def __init__(self, labels: Sequence[Label], lang: str = "en", look: Look | None = None) -> None:
         """look: of the terminal; None for plain text."""
         super().__init__(labels, lang)
         self.look = look
+        self._tree, self._words = Tree(labels), _WORDS["pl" if lang == "pl" else "en"]
 
-    def item(self, result: Result) -> str:
+    def prediction(self, result: Prediction) -> str:
         """Return the recording's lines; without a `look`, plain ASCII but for names."""
-        if isinstance(result, Failure):
-            return ""
         title = f"{printable(result.path) or '(samples)'}  {clock(result.duration)}"
         shown = self._strip(result, self.look) if self.look else self._plain(result)
         told = [f"  note: {warning}" for warning in result.warnings]
-        return "\n".join([title, *shown, *told]) + "\n"
+        return "\n".join([title, *self._nothing(result), *shown, *self._missing(result), *told]) + "\n"
 
     def _strip(self, result: Prediction, look: Look) -> list[str]:
         from ..terminal import strip
 
         return strip(result, self.labels, look, self.lang)
 
+    def _nothing(self, result: Prediction) -> list[str]:
+        if result.playing:
+            return []
+        best = max(result.scores, key=lambda label: result.scores[label])
+        return ["  " + self._words["none"].format(self._tree[best].name(self.lang), result.scores[best])]
+
     def _plain(self, result: Prediction) -> list[str]:
-        names = {label.id: label.name(self.lang) for label in self.labels}
+        shown, _ = self._tree.divide(result.playing)
+        names = {label.id: "  " * bool(label.parent) + label.name(self.lang) for label in shown}
+        width = max(map(len, names.values()), default=0)
+        order = sorted(shown, key=lambda label: -result.scores[self._tree.family_of(label.id)])
         lines = []
-        if not result.playing:
-            best = max(result.scores, key=lambda label: result.scores[label])
-            none = "nothing it knows" if self.lang == "en" else "nic znajomego"
-            lines.append(f"  {none} (highest: {names[best]} {result.scores[best]:.2f})")
-        width = max((len(names[label]) for label in result.playing), default=0)
-        for label in sorted(result.playing, key=lambda label: -result.scores[label]):
-            times = [span(s.start, s.end) for s in result.segments if s.label == label]
-            shown = ", ".join(times[:6]) + (f" and {len(times) - 6} more" if len(times) > 6 else "")
-            lines.append(f"  {names[label]:<{width}}  {result.scores[label]:.2f}  {shown}")
+        for label in order:
+            times = [span(s.start, s.end) for s in result.segments if s.label == label.id]
+            more = " " + self._words["more"].format(len(times) - 6) if len(times) > 6 else ""
+            lines.append(f"  {names[label.id]:<{width}}  {result.scores[label.id]:.2f}  {', '.join(times[:6])}{more}")
         if result.maybe:
             doubtful = sorted(result.maybe, key=lambda label: -result.scores[label])
-            named = ", ".join(f"{names[label]} {result.scores[label]:.2f}" for label in doubtful)
-            lines.append(f"  {'maybe' if self.lang == 'en' else 'być może'}: {named}")
+            named = ", ".join(
+                f"{self._tree.full_name(label, self.lang)} {result.scores[label]:.2f}" for label in doubtful
+            )
+            lines.append(f"  {self._words['maybe']}: {named}")
         return lines
+
+    def _missing(self, result: Prediction) -> list[str]:
+        _, missing = self._tree.divide([*result.playing, *result.maybe])
+        if not missing:
+            return []
+        text = f"{self._words['missing']}: {', '.join(label.name(self.lang) for label in missing)}"
+        if not self.look:
+            return [f"  {text}"]
+        lines = textwrap.wrap(
+            text, self.look.width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
+        return [f"\x1b[2m{line}\x1b[0m" for line in lines] if self.look.colour else lines
