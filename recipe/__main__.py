@@ -35,6 +35,7 @@ def main() -> None:
     scenes.add_argument("--last", type=int, default=41, help="Shard to stop before.")
     scenes.add_argument("--rows", type=int, default=256, help="Scenes in a shard.")
     scenes.add_argument("--held-out", action="store_true", help="Draw from the sources kept for validation.")
+    scenes.add_argument("--solos", action="store_true", help="Draw players alone, and sums of two to four of them.")
     music = step("music", _music, "Fetch the music that DATA lists and that of games, and cut it into clips.")
     music.add_argument("--repositories", type=Path, help="Folder of bare clones, OWNER/NAME in it.")
     music.add_argument("--game", action="append", default=[], help="A Debian package of a game; repeatable.")
@@ -67,7 +68,7 @@ def _scenes(args: Namespace) -> None:
 
     folder = args.material / ("validation" if args.held_out else "training")
     studio = studio_of(args.data, args.material, args.font, held_out=args.held_out)
-    render_scenes(studio, folder, range(args.first, args.last), rows=args.rows)
+    render_scenes(studio, folder, range(args.first, args.last), rows=args.rows, solos=args.solos)
 
 
 def _music(args: Namespace) -> None:

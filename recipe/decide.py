@@ -38,6 +38,7 @@ from whoplays.training import heads
 from whoplays.training import material as store
 from whoplays.training.calibrate import platt
 
+from .jobs import SOLOS
 from .labels import LABELS, TREE, Sounding
 
 Floats = NDArray[np.float64]
@@ -51,7 +52,7 @@ TIMELINE = TimelineSettings(span_s=1.6, threshold=0.5, low=0.6, max_gap_s=1.2, m
 #: Weight of one recording in the fit, by the set that it is from: songs are few, and what users have.
 WEIGHTS = {
     "songs": 10.0, "30 s": 4.0, "10 s": 2.0, "stems": 1.5, "sequences": 2.0, "clips": 1.0, "mixes": 1.0, "duets": 0.5,
-    "silent": 1.0, "scenes": 1.0,
+    "silent": 1.0, "scenes": 1.0, "solos": 0.3,
 }  # fmt: skip
 #: What a label beside the first five must reach on real recordings.
 LEAST_PRECISION, MOST_FALSE, LEAST_RECORDINGS = 0.70, 0.03, 8
@@ -143,7 +144,8 @@ def examples(model: Path, data: Path, material: Path) -> Iterator[Example]:
             found = network.run(features[None].astype(np.float32))
             steps = found["frame_logits"].shape[1]
             outputs = NetworkOutputs(found["frame_logits"][0], found["attention"][0], np.full(steps, 0.32))
-            yield Example("scenes", outputs, _of_scene(over_time.astype(np.float32)), (path.stem,))
+            kind = "solos" if path.stem.startswith(SOLOS) else "scenes"
+            yield Example(kind, outputs, _of_scene(over_time.astype(np.float32)), (path.stem,))
 
 
 def _of_scene(over_time: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -340,7 +342,7 @@ def decide(model: Path, data: Path, material: Path, *, keep: bool) -> list[Reach
 
 def _whole_calibration(found: Sequence[Example], labels: Sequence[int], order: Sequence[int]) -> Calibration:
     """Return scale and bias of a window's own logits, as attention over all of it gives them."""
-    short = [one for one in found if one.kind in ("clips", "mixes", "silent", "stems", "scenes")]
+    short = [one for one in found if one.kind in ("clips", "mixes", "silent", "stems", "scenes", "solos")]
     logits = []
     for one in short:
         assert one.outputs.attention is not None

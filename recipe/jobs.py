@@ -22,6 +22,8 @@ from .scenes import STEPS, Scene, Studio
 Array = NDArray[np.float32]
 ROWS_PER_SHARD = 256
 FRAMES = STEPS * FRAMES_PER_STEP
+#: How shards of solos are named, and how much oftener than scenes their rows are drawn.
+SOLOS, SOLOS_DRAWN = "solos", 2.0
 
 
 def log_mel(samples: Array) -> NDArray[np.float16]:
@@ -53,23 +55,29 @@ def studio_of(data: Path, material: Path, fonts: Iterable[Path], *, held_out: bo
     return Studio(Library(notes), songs_of(data, notes), tuple(fonts), held_out=held_out)
 
 
-def render_scenes(studio: Studio, folder: Path, numbers: Iterable[int], *, rows: int = ROWS_PER_SHARD) -> None:
-    """Draw the shards `numbers` of scenes, `rows` in each, into a folder; those that exist are left as they are."""
+def render_scenes(
+    studio: Studio, folder: Path, numbers: Iterable[int], *, rows: int = ROWS_PER_SHARD, solos: bool = False
+) -> None:
+    """Draw the shards `numbers` of scenes, `rows` in each, into a folder; those that exist are left as they are.
+
+    solos: players alone, and sums of them, in place of what occurs in music.
+    """
+    draw, weight = (studio.draw_solos, SOLOS_DRAWN) if solos else (studio.draw, 1.0)
     for number in numbers:
-        name = f"scenes-{number:05d}"
+        name = f"{SOLOS if solos else 'scenes'}-{number:05d}"
         if (folder / f"{name}.npz").exists():
             continue
         begun = time.monotonic()
-        write_scenes(folder, name, [studio.draw(seed) for seed in range(number * rows, (number + 1) * rows)])
+        write_scenes(folder, name, [draw(seed) for seed in range(number * rows, (number + 1) * rows)], weight)
         print(f"{name}: {(time.monotonic() - begun) / rows * 1000:.0f} ms a scene", flush=True)
 
 
-def write_scenes(folder: Path, name: str, scenes: list[Scene]) -> None:
-    """Write scenes as one shard of material."""
+def write_scenes(folder: Path, name: str, scenes: list[Scene], weight: float = 1.0) -> None:
+    """Write scenes as one shard of material. weight: how often each is drawn."""
     rows = Rows(
         np.stack([log_mel(scene.samples) for scene in scenes]),
         np.stack([scene.targets for scene in scenes]).astype(np.float16),
-        np.ones(len(scenes), dtype=np.float32),
+        np.full(len(scenes), weight, dtype=np.float32),
         np.array([scene.about for scene in scenes]),
         LABELS,
     )

@@ -94,6 +94,14 @@ _ALONE = {
     "other": 0.01,
 }  # fmt: skip
 _ROLES = (*FAMILIES, "other")
+#: Who plays alone, or in sums of players who have nothing to do with each other, and how often; how many there are.
+_SOLOISTS = {
+    "strings": 0.24, "brass": 0.13, "guitar": 0.14, "piano": 0.12, "drums": 0.12, "woodwinds": 0.16, "bass": 0.04,
+    "voice": 0.03, "percussion": 0.02,
+}
+_SOLO_COUNTS = (0.40, 0.28, 0.18, 0.14)
+#: How far the others lie under the loudest of a sum.
+_SOLO_DB = -12.0
 _SINGLES = {
     "brass": 0.14, "drums": 0.14, "guitar": 0.12, "piano": 0.10, "strings": 0.18, "woodwinds": 0.12, "percussion": 0.06,
     "bass": 0.04,
@@ -228,6 +236,39 @@ class Studio:
             return self._ensemble(rng, BANDS[rng.choice(len(BANDS), p=_BAND_WEIGHTS)][1].split(), band=True)
         return self._ensemble(rng, [str(role) for role in rng.choice(_ROLES, rng.integers(2, 5))])
 
+    def draw_solos(self, seed: int) -> Scene:
+        """Return one player, or a sum of two to four of different families: single sounds or phrases, hardly produced."""
+        rng = np.random.default_rng([seed, 13 if self.held_out else 11])
+        count = 1 + int(rng.choice(len(_SOLO_COUNTS), p=_SOLO_COUNTS))
+        weights = np.array(list(_SOLOISTS.values()))
+        roles = rng.choice(list(_SOLOISTS), count, replace=False, p=weights / weights.sum())
+        stems = [(one.samples, one.label, one.instrument) for one in (self._soloist(rng, str(role)) for role in roles)]
+        gains_db = rng.uniform(_SOLO_DB, 0.0, count) * (rng.random() < 0.6)
+        gains_db[rng.integers(count)] = 0.0
+        levelled = [
+            (wave * np.float32(db(gain_db) / (level(wave) or 1.0)), label)
+            for (wave, label, _), gain_db in zip(stems, gains_db, strict=True)
+        ]
+        whole = np.sum([wave for wave, _ in levelled], axis=0)
+        targets = _heard(levelled, whole)
+        if rng.random() < 0.5:
+            whole = mix_chain(rng, whole, self.rooms, self._bed(rng))
+        return Scene(whole, targets, f"solos {' + '.join(instrument for *_, instrument in stems)}")
+
+    def _soloist(self, rng: np.random.Generator, role: str) -> Played:
+        """One sound repeated, or a part played, to the full length."""
+        if role in self.singles and rng.random() < 0.6:
+            wave, clip = self._single(rng, role)
+            if rng.random() < 0.5:
+                wave = stem_chain(rng, wave[:N_SAMPLES], self.rooms, instrument=clip.instrument)
+            return Played(np.resize(wave, N_SAMPLES), self._label_of(clip), clip.instrument)
+        if role == "voice" and rng.random() < 0.5:
+            return self._recorded_voice(rng)
+        player = self.player(rng, role)
+        if player is None:
+            return Played(np.zeros(N_SAMPLES, dtype=np.float32), Sounding(), "nobody")
+        return self._perform(rng, player, role, [])
+
     def _singles(self, rng: np.random.Generator, count: int) -> Scene:
         """Notes, hits, strums or phrases, each repeated to the full length, as `predict` repeats short recordings."""
         stems, about = [], []
@@ -246,11 +287,12 @@ class Studio:
             samples = mix_chain(rng, samples, self.rooms, self._bed(rng))
         return Scene(samples, heard, f"single {' + '.join(about)}")
 
-    def _single(self, rng: np.random.Generator) -> tuple[Array, Clip]:
+    def _single(self, rng: np.random.Generator, family: str = "") -> tuple[Array, Clip]:
         """Draw one sound, some tenths of a second to 5 s of it, with silence round it, and the clip it is from."""
-        families = [f for f in _ROLES if f in self.singles]
-        weights = np.array([_SINGLES.get(f, 0.02) for f in families])
-        family = str(rng.choice(families, p=weights / weights.sum()))
+        if not family:
+            families = [f for f in _ROLES if f in self.singles]
+            weights = np.array([_SINGLES.get(f, 0.02) for f in families])
+            family = str(rng.choice(families, p=weights / weights.sum()))
         source = self.phrases if rng.random() < 0.3 and family in self.phrases else self.singles
         groups = source.get(family) or self.singles[family]
         weights = np.array([_WEIGHTS.get(group[0].instrument, 1.0) for group in groups])

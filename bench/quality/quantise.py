@@ -1,6 +1,8 @@
 """The network in 8-bit whole numbers against itself: size, time, and quality on the development half of real/.
 
-python -m bench quantise DATA [MODEL] --material MATERIAL [--keep]
+python -m bench quantise DATA MODEL --material MATERIAL [--keep]
+
+MODEL: a folder in floating point, as recipe/float holds that of the package.
 
 Ranges are taken once from scenes of MATERIAL's training part, and once, as `whoplays export --int8` does without
 recordings, from sounds made from formulas.
@@ -17,32 +19,24 @@ import numpy as np
 from bench import measure
 from bench.quality.real import Tasks
 from bench.quality.recognition import evaluate_model
+from recipe.integers import windows as of_scenes
 from whoplays.model import folder as model_folder
-from whoplays.training import material as store
-from whoplays.training.quantise import WINDOWS, quantise, quantise_on
+from whoplays.training.quantise import quantise, quantise_on
 
 ARGUMENTS = ()  # needs rendered material
 TOLD = ("mAP", "clips: F1", "duets: all found %", "false alarms: clips %", "calibration error")
 
 
-def scenes(material: Path) -> list[np.ndarray]:
-    """Return features (1, frames, bands) of some scenes of training, from shards spread over all."""
-    shards = store.shards(material / "training")
-    chosen = [shards[i] for i in np.linspace(0, len(shards) - 1, 8).astype(int)]
-    found = [store.read([path]).features[: WINDOWS // 8, :500].astype(np.float32) for path in chosen]
-    return [row[None] for rows in found for row in rows]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("model", type=Path, nargs="?")
+    parser.add_argument("model", type=Path)
     parser.add_argument("--material", type=Path, required=True)
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
     tasks, rows = Tasks.of(asked.data, "development"), []
     plain = model_folder.read(asked.model)
-    windows = scenes(asked.material)
+    windows = of_scenes(asked.material)
     with tempfile.TemporaryDirectory() as made:
         folders = {"32-bit floating point": plain.folder, "int8, ranges from scenes": Path(made) / "scenes"}
         folders["int8, ranges from formulas"] = Path(made) / "formulas"

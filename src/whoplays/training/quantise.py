@@ -2,7 +2,8 @@
 
 Weights get a scale for each channel, what flows between layers one for each tensor, from the ranges seen on some
 recordings. Weights use 7 bits of the 8: processors without VNNI add two products in 16 bits, which could overflow. The
-last layers, where a score is made of what was heard, stay as they are: they are small.
+first convolution, which reads features of a wide range, sums, and the last layers from the hidden values on, where a score
+is made of what was heard, stay as they are: they are small, and most of what would be lost is lost there.
 """
 
 from __future__ import annotations
@@ -130,15 +131,19 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
-            op_types_to_quantize=["Conv", "Relu", "Add", "MatMul"],
-            nodes_to_exclude=_last_layers(model),
+            op_types_to_quantize=["Conv", "Relu", "MatMul"],
+            nodes_to_exclude=[_first_convolution(model), *_last_layers(model)],
         )
         return target.read_bytes()
 
 
+def _first_convolution(model: Any) -> str:
+    return str(next(node.name for node in model.graph.node if node.op_type == "Conv"))
+
+
 def _last_layers(model: Any) -> list[str]:
-    """Return the nodes from the last hidden layer on: all that come after the second last product of matrices."""
+    """Return the nodes from the values of the last hidden layer on: all after the third last product of matrices."""
     nodes = list(model.graph.node)
     products = [i for i, node in enumerate(nodes) if node.op_type in ("MatMul", "Gemm")]
-    first = products[-2] if len(products) > 2 else len(nodes)
+    first = products[-3] + 1 if len(products) > 2 else len(nodes)
     return [node.name for node in nodes[first:]]

@@ -39,7 +39,7 @@ class Base:
     id : str
         Name and version.
     labels : tuple of str
-        Ids of its labels.
+        What its outputs stand for: its labels, then those that only correct them.
     features : FeatureSettings
         What it reads.
     mean, variance : ndarray, shape (bands,)
@@ -92,7 +92,7 @@ def read(folder: Path) -> Base:
         raise ModelError(
             f"{folder}: its network is not as the recipe default exports it; start from another model"
         ) from None
-    labels = tuple(label.id for label in model.config.labels)
+    labels = (*(label.id for label in model.config.labels), *model.config.context)
     mean, variance = (value.astype(np.float32) for value in (-offset / scale, 1 / np.square(scale)))
     return Base(
         model.config.id,
