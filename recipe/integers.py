@@ -44,7 +44,9 @@ def main() -> None:
         content = model_folder.read(Path(made) / "model").content(model_folder.NETWORK)
     card = (plain.folder / model_folder.CARD).read_text(encoding="utf-8")
     model_folder.write(asked.out, plain.config, content, card)
-    print(f"{facts['bytes_before']:,} bytes became {facts['bytes']:,}; a window's scores differ by {facts['difference']:.3f}")
+    print(
+        f"{facts['bytes_before']:,} bytes became {facts['bytes']:,}; a window's scores differ by {facts['difference']:.3f}"
+    )
 
 
 if __name__ == "__main__":

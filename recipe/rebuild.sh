@@ -5,7 +5,7 @@
 #
 # DATA: a folder of training material with manifest.csv, music.csv, midi/, real/ and songs/. PEERS: the folders of the four
 # teachers (recipe/teachers). CLASSES: AudioSet's class_labels_indices.csv. CLONES: bare clones of the repositories that
-# music.csv names, OWNER/NAME. BASE: the model folder to begin as; default@3 made default@4. MATERIAL: a folder that may grow
+# music.csv names, OWNER/NAME. BASE: the model folder to begin as, in floating point (recipe/float); default@3 made default@4. MATERIAL: a folder that may grow
 # to 15 GB (an estimate). Every step skips what is there, so the script can be stopped and run again.
 # On two cores default@4 took an hour to render, another hour to label (both shared the machine), and 38 minutes to train at
 # 0.75 s a step (measured); memory under 6 GB is an estimate. A GPU that TensorFlow sees is used for training.
@@ -53,6 +53,7 @@ unset OMP_NUM_THREADS
 # shellcheck disable=SC2086
 python -m recipe.train "$material" "$material/model" --from "$base" $steps
 python -m recipe.decide "$material/model" "$data" "$material" --keep
-python -m recipe.background "$material/model" "$material"
-[ "$small" = small ] || python -m bench recognition "$data" "$material/model"
-echo "The model is in $material/model; swap it in when its table is better, with a card that lists $material/clips/credits.md."
+[ -e "$material/small/config.json" ] || python -m recipe.integers "$material/model" "$material/small" "$material"
+python -m recipe.background "$material/small" "$material"
+[ "$small" = small ] || python -m bench recognition "$data" "$material/small"
+echo "The model is in $material/small ($material/model in floating point); swap it in when its table is better, with a card that lists $material/clips/credits.md."

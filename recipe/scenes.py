@@ -96,8 +96,15 @@ _ALONE = {
 _ROLES = (*FAMILIES, "other")
 #: Who plays alone, or in sums of players who have nothing to do with each other, and how often; how many there are.
 _SOLOISTS = {
-    "strings": 0.24, "brass": 0.13, "guitar": 0.14, "piano": 0.12, "drums": 0.12, "woodwinds": 0.16, "bass": 0.04,
-    "voice": 0.03, "percussion": 0.02,
+    "strings": 0.24,
+    "brass": 0.13,
+    "guitar": 0.14,
+    "piano": 0.12,
+    "drums": 0.12,
+    "woodwinds": 0.16,
+    "bass": 0.04,
+    "voice": 0.03,
+    "percussion": 0.02,
 }
 _SOLO_COUNTS = (0.40, 0.28, 0.18, 0.14)
 #: How far the others lie under the loudest of a sum.

@@ -18,6 +18,9 @@ from whoplays.examples import synth
 from whoplays.model import folder as model_folder
 from whoplays.training.quantise import quantise
 
+#: The model in the package before it was made small.
+FLOAT = Path(__file__).parents[1] / "recipe" / "float"
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,13 +29,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, cast in enumerate((["drums"], ["guitar", "piano"], ["strings"], ["brass"])):
         x = synth.recording(cast, duration_s=6, seed=i, sample_rate=RATE)
         soundfile.write(root / "mine" / f"{i}.wav", x, RATE)
-    facts = quantise(None, root / "model", root / "mine")
+    facts = quantise(FLOAT, root / "model", root / "mine")
     assert facts["bytes"] < 0.3 * facts["bytes_before"] and facts["difference"] < 0.2
     return root / "model"
 
 
 def test_a_quarter_of_the_size_gives_nearly_the_same_scores(small: Path) -> None:
-    plain, whole = whoplays.load(), whoplays.load(small)
+    plain, whole = whoplays.load(FLOAT), whoplays.load(small)
     assert whole.config.id == plain.config.id.replace("@", "-int8@") and whole.labels == plain.labels
     gaps = []
     for i, cast in enumerate((["drums", "strings"], ["guitar"], ["piano"], ["brass", "drums"], [])):
@@ -42,20 +45,32 @@ def test_a_quarter_of_the_size_gives_nearly_the_same_scores(small: Path) -> None
     assert np.mean(gaps) < 0.03 and np.max(gaps) < 0.25
 
 
+def test_the_model_in_the_package_is_the_one_in_floating_point_made_small() -> None:
+    small, plain = whoplays.load(), whoplays.load(FLOAT)
+    assert model_folder.read().content(model_folder.NETWORK).count(b"QuantizeLinear")
+    assert small.config.pooling == plain.config.pooling and small.config.thresholds == plain.config.thresholds
+    for seed, cast in enumerate((["drums", "strings"], ["guitar"], ["piano", "brass"])):
+        x = synth.recording(cast, duration_s=10, seed=seed, sample_rate=RATE)
+        one, other = (m.predict(x, sample_rate=RATE) for m in (small, plain))
+        assert one.scores == pytest.approx(other.scores, abs=0.06)
+        assert one.playing == other.playing
+
+
 def test_what_cannot_be_made_smaller_is_said(small: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="whole numbers already"):
-        quantise(small, tmp_path / "out")
+    for done in (small, None):
+        with pytest.raises(ModelError, match="whole numbers already"):
+            quantise(done, tmp_path / "out")
     with pytest.raises(ModelError, match="has no convolutions"):
         quantise(write_tiny_model(tmp_path / "tiny"), tmp_path / "out")
     with pytest.raises(UsageError, match="holds a finished model"):
-        quantise(None, small)
+        quantise(FLOAT, small)
     with pytest.raises(UsageError, match="is no folder"):
-        quantise(None, tmp_path / "out", tmp_path / "nothing")
+        quantise(FLOAT, tmp_path / "out", tmp_path / "nothing")
 
 
 def test_the_command_writes_a_folder_that_predict_reads(tmp_path: Path, duet: Path) -> None:
     source = tmp_path / "model"
-    shutil.copytree(model_folder.DEFAULT, source)
+    shutil.copytree(FLOAT, source)
     mine = tmp_path / "mine"
     mine.mkdir()
     shutil.copy(duet, mine)
