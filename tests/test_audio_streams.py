@@ -24,7 +24,7 @@ import whoplays
 from conftest import COMMAND_S
 from serving import serving
 from whoplays import dataset
-from whoplays.audio import reading
+from whoplays.audio import readers, reading
 from whoplays.errors import AudioError, UsageError
 
 RATE = 16000  # that is read at
@@ -338,6 +338,11 @@ def test_damage_costs_its_own_moment_is_told_and_moves_nothing(name: str) -> Non
     assert warned(bad, start=4.6) == []
     bad.seek(0)
     assert reading.load(bad, sample_rate=RATE, duration=1.0, strict=True).shape == (RATE,)
+
+
+def test_an_error_without_words_is_put_in_words() -> None:
+    assert readers.one_line(OSError("Error number -16976906 occurred")) == "its decoder gave up"
+    assert readers.one_line(OSError("Invalid data.")) == "Invalid data"
 
 
 def test_damage_in_several_places_is_told_once() -> None:

@@ -487,6 +487,8 @@ def one_line(error: BaseException) -> str:
     import re
 
     text = " ".join(str(getattr(error, "error_string", "") or getattr(error, "strerror", "") or error).split())
+    if re.fullmatch(r"Error number -?\d+ occurred", text):  # FFmpeg has no words for it
+        return "its decoder gave up"
     return re.sub(r"^Error opening .*?: ", "", text).rstrip(".")[:120] or type(error).__name__
 
 
