@@ -96,14 +96,6 @@ def test_what_is_gone_is_told(tiny_model: Path, tmp_path: Path) -> None:
     assert "no such file" in (tmp_path / "r.html").read_text()
 
 
-def test_both_languages_have_every_word() -> None:
-    from whoplays.results.html.words import words
-
-    assert words("en").keys() == words("pl").keys()
-    for key, text in words("en").items():
-        assert text.count("{") == words("pl")[key].count("{"), key
-
-
 def test_a_png_is_read_back() -> None:
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     content = pictures.png(pixels, np.zeros((256, 3), dtype=np.uint8))

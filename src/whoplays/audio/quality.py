@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..taxonomy.messages import speaker, translated
 from .parts import Gap
 
 Array = NDArray[np.float32]
@@ -42,7 +43,10 @@ _N_FFT = 4096
 
 @dataclass(frozen=True)
 class QualityWarning:
-    """One thing to know before trusting the scores. code: for scripts; message: what was seen; advice: what to do."""
+    """One thing to know before trusting the scores. code: for scripts; message: what was seen; advice: what to do.
+
+    Both texts are English, as data are; `within` says them in another language.
+    """
 
     code: str
     message: str
@@ -52,9 +56,19 @@ class QualityWarning:
         """Return the warning as the JSON line holds it."""
         return {"code": self.code, "message": self.message, "advice": self.advice}
 
+    def within(self, lang: str) -> str:
+        """Return one line for people, in a language of `whoplays.taxonomy.messages`."""
+        return "; ".join(translated(text, lang, "warning") for text in (self.message, self.advice))
+
     def __str__(self) -> str:
-        """Return one line for people."""
-        return f"{self.message}; {self.advice}"
+        """Return one line for people, in English."""
+        return self.within("en")
+
+
+def _warning(key: str, **values: object) -> QualityWarning:
+    """Return a warning from the catalogue; its code is the key up to a dot."""
+    say = speaker("warning")
+    return QualityWarning(key.partition(".")[0], say(key, **values), say(f"{key}.advice", **values))
 
 
 @lru_cache(maxsize=1)
@@ -113,60 +127,41 @@ class Meter:
         """Return what was found in `duration` seconds, the gravest first."""
         found = [self._level(), self._clipping(), self._layout(), self._low_rate(), self._inner_cut_off()]
         if duration < SHORT_S:
-            found.append(
-                QualityWarning(
-                    "short",
-                    f"lasts {duration:.2f} s",
-                    f"instruments are told apart over seconds: give {SHORT_S:g} s or more",
-                )
-            )
+            found.append(_warning("short", length=f"{duration:.2f}", least=f"{SHORT_S:g}"))
         return [warning for warning in found if warning]
 
     def _level(self) -> QualityWarning | None:
         if self._peak < SILENT_PEAK:
-            return QualityWarning("silent", "holds no sound above -100 dBFS", "check the recording and its input")
+            return _warning("silent")
         if self._peak < QUIET_PEAK:
-            seen = f"its loudest sample is at {20 * np.log10(self._peak):.0f} dBFS, nearly silence"
-            return QualityWarning("quiet", seen, "record at a higher level; raising it now raises its noise as well")
+            return _warning("quiet", level=f"{20 * np.log10(self._peak):.0f}")
         return None
 
     def _clipping(self) -> QualityWarning | None:
         share = self._clipped / max(self._samples, 1)
         if share < CLIPPED_SHARE:
             return None
-        advice = "distortion can pass for an electric guitar or brass: record at a lower level"
-        return QualityWarning("clipped", f"{share:.1%} of its samples are cut off at full scale", advice)
+        return _warning("clipped", share=f"{share:.1%}")
 
     def _layout(self) -> QualityWarning | None:
         if self.channels < 2 or self._peak < SILENT_PEAK:
             return None
         power = self._products.diagonal()
         if self.cancelled_s:
-            seen = (
-                f"its {self.channels} channels cancel each other when they are averaged, for {self.cancelled_s:.1f} s"
-            )
-            advice = "the louder one alone was used there: one may be wired the wrong way"
-            return QualityWarning("channels", seen, advice)
+            return _warning("channels.cancel", channels=self.channels, length=f"{self.cancelled_s:.1f}")
         silent = int((power < 1e-8 * power.max()).sum())
         if silent:
-            return QualityWarning(
-                "channels", f"{silent} of its {self.channels} channels hold no sound", "keep those that hold some"
-            )
+            return _warning("channels.silent", silent=silent, channels=self.channels)
         if self.channels > 2:
-            seen = f"its {self.channels} channels were averaged into one"
-            return QualityWarning("channels", seen, "if they are separate microphones or stems, hear each for itself")
+            return _warning("channels.many", channels=self.channels)
         return None
 
     def _low_rate(self) -> QualityWarning | None:
         rate = self.sample_rate
         if rate < LOW_RATE:
-            seen = f"its sample rate is {rate} Hz, which holds nothing above {rate // 2} Hz"
-            return QualityWarning("low_rate", seen, f"use a recording of 22050 Hz or more; {LOW_RATE} Hz is the least")
+            return _warning("low_rate", rate=rate, top=rate // 2, least=LOW_RATE)
         if rate not in USUAL_RATES:
-            seen = f"its sample rate is {rate} Hz, which few devices use"
-            return QualityWarning(
-                "sample_rate", seen, "if it was typed in by hand, check it: a wrong one shifts every pitch"
-            )
+            return _warning("sample_rate.odd", rate=rate)
         return None
 
     def _inner_cut_off(self) -> QualityWarning | None:
@@ -178,9 +173,7 @@ class Meter:
             below = self._spectrum[int(0.8 * edge_bin) + 1 : math.ceil(0.93 * edge_bin)].mean()
             above = self._spectrum[int(1.1 * edge_bin) + 1 :].mean()
             if below > CLIFF * above:
-                seen = f"its sound ends sharply at {edge / 1000:g} kHz, though its rate is {self.sample_rate} Hz"
-                advice = f"it was once sampled at {former} Hz (a telephone?), or its rate is wrong: use the original"
-                return QualityWarning("sample_rate", seen, advice)
+                return _warning("sample_rate.cut", edge=f"{edge / 1000:g}", rate=self.sample_rate, former=former)
         return None
 
 
@@ -206,25 +199,29 @@ def about_gaps(gaps: Sequence[Gap]) -> list[QualityWarning]:
     if not gaps:
         return []
     if len(gaps) == 1 and gaps[0].cause == ENDS:
-        return [QualityWarning("cut_short", gap_text(gaps), "the rest is missing: use a complete copy")]
-    return [QualityWarning("damaged", gap_text(gaps), "silence stands in its place: use an undamaged copy")]
+        return [QualityWarning("cut_short", gap_text(gaps), speaker("warning")("cut_short.advice"))]
+    return [QualityWarning("damaged", gap_text(gaps), speaker("warning")("damaged.advice"))]
 
 
 def gap_text(gaps: Sequence[Gap]) -> str:
     """Return which seconds are missing, and why."""
+    say = speaker("gap")
     spans = [
-        f"from {gap.start:.2f} s " + ("on" if gap.end is None else f"to {gap.end:.2f} s") for gap in gaps[:_MOST_NAMED]
+        say("from", start=f"{gap.start:.2f}")
+        if gap.end is None
+        else say("between", start=f"{gap.start:.2f}", end=f"{gap.end:.2f}")
+        for gap in gaps[:_MOST_NAMED]
     ]
-    more = f" and {len(gaps) - _MOST_NAMED} times more" if len(gaps) > _MOST_NAMED else ""
-    return f"it could not be decoded {', '.join(spans)}{more} ({gaps[0].cause})"
+    if len(gaps) > _MOST_NAMED:
+        spans[-1] = say("more", span=spans[-1], count=len(gaps) - _MOST_NAMED)
+    return speaker("warning")("damaged", spans=", ".join(spans), cause=gaps[0].cause)
 
 
 def about_tracks(track: int, tracks: int) -> list[QualityWarning]:
     """Return a warning where a file has more tracks with sound than the one that was used."""
     if tracks < 2:
         return []
-    seen = f"it has {tracks} tracks with sound, and track {track} was used"
-    return [QualityWarning("tracks", seen, "--track N chooses another one")]
+    return [_warning("tracks", tracks=tracks, track=track)]
 
 
 def about_answer(
@@ -236,20 +233,11 @@ def about_answer(
     is there; whether it is speech, noise or a flute it cannot.
     """
     if not playing:
-        return [
-            QualityWarning(
-                "nothing_heard",
-                "none of the families reaches its threshold",
-                "it may be speech, noise or another instrument; the scores are no ranking of which it is",
-            )
-        ]
+        return [_warning("nothing_heard")]
     unheard = 1 - _covered(stretches) / max(duration, 1e-9)
     if unheard <= UNHEARD_SHARE or duration < SHORT_S:
         return []
-    seen = f"in {unheard:.0%} of its time none of the families is heard"
-    return [
-        QualityWarning("mostly_unheard", seen, "the rest may be speech, noise or other instruments: look at the times")
-    ]
+    return [_warning("mostly_unheard", share=f"{unheard:.0%}")]
 
 
 def _covered(stretches: Sequence[tuple[float, float]]) -> float:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..taxonomy.messages import LANGUAGES
 from .settings import Configured, variable_of
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "migraphx", "coreml", "directml", "openvino")
-LANGUAGES = ("en", "pl")
 
 
 def add_model(group: Any) -> Any:
@@ -68,4 +68,6 @@ def add_device(group: Any) -> Any:
 
 def add_language(group: Any) -> Any:
     """Add --lang."""
-    return group.add_argument("--lang", choices=LANGUAGES, default="en", metavar="LANG", help="Language of label names")
+    return group.add_argument(
+        "--lang", choices=LANGUAGES, default="en", metavar="LANG", help="Language of what is printed for people"
+    )

@@ -81,7 +81,7 @@ def add(parser: Parser) -> None:
         "--report", type=Path, metavar="FILE.html", help="Page with player, plots and times, for offline use"
     )
     output.add_argument("--why", action="store_true", help="With --report: explain each score (some seconds each)")
-    output.add_argument("--plot", type=Path, metavar="FILE", help="Plot of one recording: .png, .svg or .html")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="Plot of one recording: .png or .svg")
     output.add_argument("--write-tags", action="store_true", help="Write the labels into each recording's tag WHOPLAYS")
     add_language(output)
     processing = parser.add_argument_group("Processing")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import WhoplaysError
+from ..taxonomy.messages import speaker
 from ..taxonomy.tree import Label, Tree
 from .options import threshold_of
 from .output import Progress, say, warn
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from ..inference.recogniser import Prediction, Recogniser
     from ..results.formats import Result
     from ..results.output import Output
-
-SUMMARY = {
-    "en": {"title": "In {} recordings", "maybe": "maybe {}", "none": "nothing it knows {}"},
-    "pl": {"title": "Nagrania: {}", "maybe": "być może {}", "none": "nic znajomego {}"},
-}
 
 
 class Run:
@@ -144,15 +140,15 @@ class Run:
     def _summary(self) -> str:
         """Return how many of the recordings that were read now have what: families by frequency, with their instruments."""
         tree, found, lang = Tree(self.recogniser.labels), self._found, self.args.lang
-        words = SUMMARY["pl" if lang == "pl" else "en"]
+        words = speaker("summary", lang)
 
         def told(label: Label) -> str:
             inner = [f"{one.name(lang)} {found[one.id]}" for one in tree.instruments(label.id) if found[one.id]]
-            inner += [words["maybe"].format(found[f"?{label.id}"])] if found[f"?{label.id}"] else []
+            inner += [words("maybe", count=found[f"?{label.id}"])] if found[f"?{label.id}"] else []
             extra = f" ({', '.join(inner)})" if inner else ""
             return f"{label.name(lang)}{f' {found[label.id]}' if found[label.id] else ''}{extra}"
 
         seen = [label for label in tree.families if found[label.id] or found[f"?{label.id}"]]
         parts = [told(label) for label in sorted(seen, key=lambda label: -found[label.id])]
-        parts += [words["none"].format(found[""])] if found[""] else []
-        return f"{words['title'].format(self._read)}: {', '.join(parts)}"
+        parts += [words("none", count=found[""])] if found[""] else []
+        return words("title", count=self._read, found=", ".join(parts))

@@ -79,7 +79,7 @@ def write_figure(figure: Figure, path: Path | str) -> None:
     path = Path(path)
     kind = path.suffix.lower().lstrip(".")
     if kind not in ("png", "svg"):
-        raise UsageError(f"{path}: figures are written as .png, .svg or .html")
+        raise UsageError(f"{path}: figures are written as .png or .svg")
     write_atomically(path, saved(figure, kind))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from ..audio import reading
 from ..errors import UsageError
-from ..storage.files import write_atomically
-from ..taxonomy.tree import Label
-from .drawing import INK, MUTED, STYLE, WAVE, blank, shortened, svg, write_figure
+from ..taxonomy.messages import speaker
+from .drawing import INK, MUTED, STYLE, WAVE, blank, shortened, write_figure
 
 if TYPE_CHECKING:
     from ..inference.recogniser import Prediction
@@ -62,6 +61,7 @@ def recording_figure(
     colours: Mapping[str, str] | None = None,
     segments: Iterable[tuple[str, float, float]] = (),
     thresholds: Mapping[str, float] | None = None,
+    lang: str = "en",
 ) -> Figure:
     """Return a recording's waveform, with who plays when under it, and beside it a pie (or bars) of its scores.
 
@@ -69,7 +69,7 @@ def recording_figure(
     one unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. start: seconds at which
     the samples begin. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
     """
-    names, segments = names or {}, list(segments)
+    names, segments, say = names or {}, list(segments), speaker("plot", lang)
     labels = list(scores)
     colours = {label: MUTED for label in labels} | dict(colours or {})
     with matplotlib.rc_context(STYLE):
@@ -80,19 +80,21 @@ def recording_figure(
             figure.add_subplot(grid[1, 0]),
             figure.add_subplot(grid[:, 1]),
         )
-        end = _draw_wave(wave, samples, sample_rate, start)
-        _draw_lanes(lanes, labels, names, colours, segments, start, end)
+        end = _draw_wave(wave, samples, sample_rate, start, say)
+        _draw_lanes(lanes, labels, names, colours, segments, (start, end), say)
         lanes.sharex(wave)
         wave.tick_params(labelbottom=False)
         wave.set_title(title)
         if exclusive:
             _draw_pie(beside, scores, names, colours)
         else:
-            _draw_bars(beside, scores, names, colours, thresholds or {})
+            _draw_bars(beside, scores, names, colours, thresholds or {}, say)
     return figure
 
 
-def _draw_wave(axes: Any, samples: NDArray[np.float32] | Envelope, sample_rate: int, start: float) -> float:
+def _draw_wave(
+    axes: Any, samples: NDArray[np.float32] | Envelope, sample_rate: int, start: float, say: Callable[..., str]
+) -> float:
     """Draw the waveform; return the second at which it ends."""
     if not isinstance(samples, Envelope):
         envelope = Envelope(len(samples))
@@ -103,7 +105,7 @@ def _draw_wave(axes: Any, samples: NDArray[np.float32] | Envelope, sample_rate: 
     axes.fill_between(times, low, high, color=WAVE, linewidth=0.4, edgecolor=WAVE)
     top = float(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0))) or 1.0
     end = float(times[-1] + samples.hop / sample_rate) if len(times) else start + 1.0
-    axes.set(ylim=(-1.05 * top, 1.05 * top), xlim=(start, end), ylabel="amplitude")
+    axes.set(ylim=(-1.05 * top, 1.05 * top), xlim=(start, end), ylabel=say("amplitude"))
     axes.axhline(0, color=MUTED, linewidth=0.5)
     return end
 
@@ -114,20 +116,18 @@ def _draw_lanes(
     names: Mapping[str, str],
     colours: Mapping[str, str],
     segments: list[tuple[str, float, float]],
-    start: float,
-    end: float,
+    span: tuple[float, float],
+    say: Callable[..., str],
 ) -> None:
     shown = [label for label in labels if any(segment[0] == label for segment in segments)]
     for label, first, last in segments:
         axes.barh(shown.index(label), last - first, left=first, height=0.7, color=colours[label])
-    axes.set(yticks=range(len(shown)), xlabel="seconds", xlim=(start, end), ylim=(max(len(shown), 2) - 0.4, -0.6))
+    axes.set(yticks=range(len(shown)), xlabel=say("seconds"), xlim=span, ylim=(max(len(shown), 2) - 0.4, -0.6))
     axes.set_yticklabels([names.get(label, label) for label in shown])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     if not shown:
-        axes.text(
-            0.5, 0.5, "no score reaches its threshold", transform=axes.transAxes, ha="center", va="center", color=MUTED
-        )
+        axes.text(0.5, 0.5, say("none"), transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
 def _draw_pie(axes: Any, scores: Mapping[str, float], names: Mapping[str, str], colours: Mapping[str, str]) -> None:
@@ -151,6 +151,7 @@ def _draw_bars(
     names: Mapping[str, str],
     colours: Mapping[str, str],
     thresholds: Mapping[str, float],
+    say: Callable[..., str],
 ) -> None:
     labels = list(scores)
     for i, label in enumerate(labels):
@@ -165,7 +166,7 @@ def _draw_bars(
         )
         if label in thresholds:
             axes.plot([thresholds[label]] * 2, [i - 0.42, i + 0.42], color=INK, linewidth=1.4)
-    axes.set(yticks=range(len(labels)), xlim=(0, 1.12), ylim=(len(labels) - 0.4, -0.6), title="Score, and threshold")
+    axes.set(yticks=range(len(labels)), xlim=(0, 1.12), ylim=(len(labels) - 0.4, -0.6), title=say("scores"))
     axes.set_yticklabels([names.get(label, label) for label in labels])
     axes.set_xticks([0, 0.5, 1])
     axes.tick_params(axis="y", length=0)
@@ -182,13 +183,13 @@ def draw_recording(
     track: int | None = None,
     lang: str = "en",
 ) -> None:
-    """Draw what was heard in a recording, or the part of it from `start` for `duration` seconds, as PNG, SVG or HTML.
+    """Draw what was heard in a recording, or the part of it from `start` for `duration` seconds, as PNG or SVG.
 
     target: its ending says which. Raises `UsageError` for another one, `AudioError` when the recording cannot be read.
     """
     target = Path(target)
-    if target.suffix.lower() not in (".png", ".svg", ".html", ".htm"):
-        raise UsageError(f"{target}: figures are written as .png, .svg or .html")
+    if target.suffix.lower() not in (".png", ".svg"):
+        raise UsageError(f"{target}: figures are written as .png or .svg (--report writes a page)")
     rate = config.features.sample_rate
     envelope = Envelope(round(prediction.duration * rate))
     for block in reading.stream(source, sample_rate=rate, start=start, duration=duration, track=track):
@@ -207,16 +208,6 @@ def draw_recording(
         colours={label.id: label.colour for label in config.labels},
         segments=[(segment.label, segment.start, segment.end) for segment in prediction.segments],
         thresholds={label: limits[label] for label in shown},
+        lang=lang,
     )
-    if target.suffix.lower() in (".png", ".svg"):
-        write_figure(figure, target)
-        return
-    from .html.plot_page import recording_page
-
-    told = _told(prediction, config.labels, lang)
-    picture = svg(figure, description=f"Waveform of {Path(source).name} and its scores: {told}")
-    write_atomically(target, recording_page(prediction, config, picture, name=Path(source).name, lang=lang))
-
-
-def _told(prediction: Prediction, labels: Sequence[Label], lang: str) -> str:
-    return ", ".join(f"{label.name(lang)} {prediction.scores[label.id]:.2f}" for label in labels)
+    write_figure(figure, target)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import printable
 from ...inference.recogniser import Prediction
+from ...taxonomy.messages import speaker
 from ...taxonomy.tree import Label, Tree
 from .base import PredictionWriter, clock, span
 
@@ -15,20 +16,7 @@ if TYPE_CHECKING:
     from ..terminal import Look
 
 
-_WORDS = {
-    "en": {
-        "none": "nothing it knows (highest: {} {:.2f})",
-        "maybe": "maybe",
-        "missing": "not found",
-        "more": "and {} more",
-    },
-    "pl": {
-        "none": "nic znajomego (najwyżej: {} {:.2f})",
-        "maybe": "być może",
-        "missing": "nie znaleziono",
-        "more": "i {} więcej",
-    },
-}
+MOST_TIMES = 6  # of a label, on a line
 
 
 class Text(PredictionWriter):
@@ -43,13 +31,13 @@ class Text(PredictionWriter):
         """look: of the terminal; None for plain text."""
         super().__init__(labels, lang)
         self.look = look
-        self._tree, self._words = Tree(labels), _WORDS["pl" if lang == "pl" else "en"]
+        self._tree, self._say = Tree(labels), speaker("text", lang)
 
     def prediction(self, result: Prediction) -> str:
         """Return the recording's lines; without a `look`, plain ASCII but for names."""
         title = f"{printable(result.path) or '(samples)'}  {clock(result.duration)}"
         shown = self._strip(result, self.look) if self.look else self._plain(result)
-        told = [f"  note: {warning}" for warning in result.warnings]
+        told = [f"  {self._say('note', warning=warning.within(self.lang))}" for warning in result.warnings]
         return "\n".join([title, *self._nothing(result), *shown, *self._missing(result), *told]) + "\n"
 
     def _strip(self, result: Prediction, look: Look) -> list[str]:
@@ -61,7 +49,8 @@ class Text(PredictionWriter):
         if result.playing:
             return []
         best = max(result.scores, key=lambda label: result.scores[label])
-        return ["  " + self._words["none"].format(self._tree[best].name(self.lang), result.scores[best])]
+        name, score = self._tree[best].name(self.lang), f"{result.scores[best]:.2f}"
+        return [f"  {self._say('none', name=name, score=score)}"]
 
     def _plain(self, result: Prediction) -> list[str]:
         shown, _ = self._tree.divide(result.playing)
@@ -71,21 +60,23 @@ class Text(PredictionWriter):
         lines = []
         for label in order:
             times = [span(s.start, s.end) for s in result.segments if s.label == label.id]
-            more = " " + self._words["more"].format(len(times) - 6) if len(times) > 6 else ""
-            lines.append(f"  {names[label.id]:<{width}}  {result.scores[label.id]:.2f}  {', '.join(times[:6])}{more}")
+            told = ", ".join(times[:MOST_TIMES])
+            if len(times) > MOST_TIMES:
+                told = self._say("more", times=told, count=len(times) - MOST_TIMES)
+            lines.append(f"  {names[label.id]:<{width}}  {result.scores[label.id]:.2f}  {told}")
         if result.maybe:
             doubtful = sorted(result.maybe, key=lambda label: -result.scores[label])
             named = ", ".join(
                 f"{self._tree.full_name(label, self.lang)} {result.scores[label]:.2f}" for label in doubtful
             )
-            lines.append(f"  {self._words['maybe']}: {named}")
+            lines.append(f"  {self._say('maybe', names=named)}")
         return lines
 
     def _missing(self, result: Prediction) -> list[str]:
         _, missing = self._tree.divide([*result.playing, *result.maybe])
         if not missing:
             return []
-        text = f"{self._words['missing']}: {', '.join(label.name(self.lang) for label in missing)}"
+        text = self._say("missing", names=", ".join(label.name(self.lang) for label in missing))
         if not self.look:
             return [f"  {text}"]
         lines = textwrap.wrap(

@@ -14,12 +14,12 @@ import numpy as np
 from ... import __version__
 from ...inference.recogniser import Failure, Prediction, Recogniser
 from ...storage.files import write_atomically
+from ...taxonomy.messages import speaker
 from ...taxonomy.tree import Label
 from ..formats import Result
 from ..formats.base import clock
 from .layout import STYLE
 from .recording import Section
-from .words import words
 
 MOST_SHOWN = 200  # recordings with pictures and a player
 _FOLDER = Path(__file__).parent
@@ -57,7 +57,7 @@ def write(
 def _title(heard: Sequence[Prediction], failed: Sequence[Failure], lang: str) -> str:
     if len(heard) == 1 and not failed:
         return Path(heard[0].path).name or "whoplays"
-    return words(lang)["title"].format(len(heard))
+    return speaker("report", lang)("title", count=len(heard))
 
 
 def _head(title: str, lang: str) -> str:
@@ -82,16 +82,16 @@ def _end() -> str:
 
 
 def _opening(heard: Sequence[Prediction], failed: Sequence[Failure], recogniser: Recogniser, lang: str) -> str:
-    say = words(lang)
+    say = speaker("report", lang)
     total = clock(sum(p.duration for p in heard))
-    parts = [f'<p class="lead">{escape(say["lead"].format(len(heard), total, recogniser.config.id))}</p>']
+    parts = [f'<p class="lead">{escape(say("lead", heard=len(heard), length=total, model=recogniser.config.id))}</p>']
     if len(heard) > 1:
         parts += [_counts(heard, recogniser, lang), _together(heard, recogniser, lang), _table(heard, recogniser, lang)]
     if failed:
         lines = "".join(f"<li><code>{escape(f.path)}</code>: {escape(f.error)}</li>" for f in failed)
-        parts.append(f"<h2>{escape(say['failed'].format(len(failed)))}</h2><ul>{lines}</ul>")
+        parts.append(f"<h2>{escape(say('failed', count=len(failed)))}</h2><ul>{lines}</ul>")
     if len(heard) > MOST_SHOWN:
-        parts.append(f"<p>{escape(say['shown'].format(MOST_SHOWN))}</p>")
+        parts.append(f"<p>{escape(say('shown', count=MOST_SHOWN))}</p>")
     return "\n".join(parts) + "\n"
 
 
@@ -130,22 +130,22 @@ def _together(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) ->
             for n in line
         )
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    say = words(lang)
+    say = speaker("report", lang)
     return (
-        f"<h2>{escape(say['together'])}</h2>"
-        f'<div class="scroll"><table><caption>{escape(say["together_told"])}</caption><thead><tr><td></td>{head}</tr></thead>'
+        f"<h2>{escape(say('together'))}</h2>"
+        f'<div class="scroll"><table><caption>{escape(say("together_told"))}</caption><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
 def _table(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
-    say = words(lang)
+    say = speaker("report", lang)
     labels = _shown(heard, recogniser)
-    columns = [say["recording"], say["length"], *(label.name(lang) for label in labels), say["notes"]]
+    columns = [say("recording"), say("length"), *(label.name(lang) for label in labels), say("notes")]
     head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in columns)
     rows = "".join(_line(number, p, labels) for number, p in enumerate(heard, 1))
     return (
-        f'<h2>{escape(say["all"])}</h2><div class="scroll"><table id="all"><caption>{escape(say["sort"])}</caption>'
+        f'<h2>{escape(say("all"))}</h2><div class="scroll"><table id="all"><caption>{escape(say("sort"))}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

@@ -12,9 +12,9 @@ from ...audio import reading
 from ...errors import AudioError
 from ...inference import explanation
 from ...inference.recogniser import Prediction, Recogniser
+from ...taxonomy.messages import speaker
 from ..formats.base import clock
 from . import pictures
-from .words import words
 
 EMBED_S, EMBED_BYTES = 120.0, 4 << 20  # a recording within both is put into the page
 _PLAYABLE = {
@@ -43,7 +43,7 @@ class Section:
         self.lang = lang
         self.start = start
         self.why = why
-        self.words = words(lang)
+        self.say = speaker("report", lang)
         self.ids = [label.id for label in recogniser.labels]
         self.names = {label.id: label.name(lang) for label in recogniser.labels}
         self.shown = recogniser.config.tree.outline([*prediction.playing, *prediction.maybe])
@@ -67,7 +67,7 @@ class Section:
         return "\n".join(part for part in parts if part) + "\n"
 
     def _notes(self) -> str:
-        lines = "".join(f"<li>{escape(str(warning))}</li>" for warning in self.heard.warnings)
+        lines = "".join(f"<li>{escape(warning.within(self.lang))}</li>" for warning in self.heard.warnings)
         return f'<ul class="notes">{lines}</ul>' if lines else ""
 
     def _view(self) -> str:
@@ -83,13 +83,13 @@ class Section:
             )
             player = self._player()
         except AudioError as error:
-            told = f"<p>{escape(self.words['gone'].format(error))}</p>"
+            told = f"<p>{escape(self.say('gone', why=error))}</p>"
             return f'{told}<div class="view">{self._lanes()}</div>'
-        say = self.words
+        say = self.say
         mel = pictures.data_url(pictures.mel_png(looks.mel), "image/png")
         rows = (
-            f'<span class="name">{escape(say["sound"])}</span>{pictures.wave_svg(looks, say["wave"].format(self.title))}'
-            f'<span class="name">{escape(say["pitch"])}</span><img src="{mel}" alt="{escape(say["mel"].format(self.title))}">'
+            f'<span class="name">{escape(say("sound"))}</span>{pictures.wave_svg(looks, say("wave", name=self.title))}'
+            f'<span class="name">{escape(say("pitch"))}</span><img src="{mel}" alt="{escape(say("mel", name=self.title))}">'
         )
         return f'{player}<div class="view">{rows}{self._lanes()}</div>'
 
@@ -110,7 +110,9 @@ class Section:
                 continue
             left = 100 * (s.start - self.start) / self.heard.duration
             width = 100 * (s.end - s.start) / self.heard.duration
-            told = self.words["jump"].format(self.names[label], clock(s.start), clock(s.end), s.score)
+            told = self.say(
+                "jump", name=self.names[label], start=clock(s.start), end=clock(s.end), score=f"{s.score:.2f}"
+            )
             place = f"left:{left:.2f}%;width:{width:.2f}%"
             ink = f"background:{self.colours[label]};opacity:{0.45 + 0.55 * s.score:.2f}"
             found.append(
@@ -129,11 +131,11 @@ class Section:
         elif not kind and self.start + self.heard.duration <= EMBED_S:
             rate = self.recogniser.config.features.sample_rate
             source = pictures.data_url(_as_flac(path, rate, self.start + self.heard.duration), "audio/flac")
-            told = self.words["as_heard"].format(rate)
+            told = self.say("as_heard", rate=rate)
         else:
             source = _link(path, self.folder)
-            told = self.words["linked"].format(self.heard.path)
-        label = escape(self.words["player"].format(self.title))
+            told = self.say("linked", path=self.heard.path)
+        label = escape(self.say("player", name=self.title))
         note = f"<p><small>{escape(told)}</small></p>" if told else ""
         return f'<audio controls preload="metadata" aria-label="{label}" src="{escape(source)}"></audio>{note}'
 
@@ -142,16 +144,16 @@ class Section:
         families = [label.id for label in self.shown if label.parent is None]
         parts = [(self.names[label], shares[label] * self.heard.duration, self.colours[label]) for label in families]
         told = ", ".join(f"{self.names[label]} {shares[label]:.0%}" for label in families if shares[label])
-        return pictures.pie_svg(parts, self.words["pie"].format(told))
+        return pictures.pie_svg(parts, self.say("pie", shares=told))
 
     def _table(self) -> str:
-        say = self.words
+        say = self.say
         shares = self.heard.shares()
         limits = dict(zip(self.ids, self.recogniser.config.thresholds, strict=True))
         rows = []
         for label in (one.id for one in self.shown):
             plays = label in self.heard.playing
-            share = say["maybe"] if label in self.heard.maybe else f"{shares[label]:.0%}"
+            share = say("maybe") if label in self.heard.maybe else f"{shares[label]:.0%}"
             jumps = "".join(self._jump(label, m) for m in explanation.moments(self.heard, label)) if plays else ""
             rows.append(
                 f'<tr><th scope="row"><span class="chip" style="background:{self.colours[label]}"></span>'
@@ -159,12 +161,18 @@ class Section:
                 f"<td>{limits[label]:.2f}</td><td>{share}</td><td>{jumps}</td></tr>"
             )
         head = "".join(
-            f'<th scope="col">{escape(say[key])}</th>' for key in ("label", "score", "threshold", "share", "telling")
+            f'<th scope="col">{escape(say(key))}</th>' for key in ("label", "score", "threshold", "share", "telling")
         )
         return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
     def _jump(self, label: str, moment: explanation.Moment) -> str:
-        told = self.words["jump"].format(self.names[label], clock(moment.start), clock(moment.end), moment.score)
+        told = self.say(
+            "jump",
+            name=self.names[label],
+            start=clock(moment.start),
+            end=clock(moment.end),
+            score=f"{moment.score:.2f}",
+        )
         return (
             f'<button type="button" class="jump" data-at="{moment.start}" aria-label="{escape(told)}">'
             f"{clock(moment.start)}</button>"
@@ -182,12 +190,12 @@ class Section:
                 continue
             picture = pictures.data_url(pictures.heat_png(found.loss), "image/png")
             name = self.names[label]
-            told = self.words["why_told"].format(clock(found.start), clock(found.end))
+            told = self.say("why_told", start=clock(found.start), end=clock(found.end))
             figures.append(
-                f'<figure><img src="{picture}" alt="{escape(self.words["why_picture"].format(name))}">'
+                f'<figure><img src="{picture}" alt="{escape(self.say("why_picture", name=name))}">'
                 f"<figcaption><b>{escape(name)}</b>. {escape(told)}</figcaption></figure>"
             )
-        return f'<h3>{escape(self.words["why"])}</h3><div class="why">{"".join(figures)}</div>' if figures else ""
+        return f'<h3>{escape(self.say("why"))}</h3><div class="why">{"".join(figures)}</div>' if figures else ""
 
 
 def _as_flac(path: Path, rate: int, duration: float) -> bytes:

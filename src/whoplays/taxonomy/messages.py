@@ -1,0 +1,76 @@
+"""A message's key, a language and values come in; what people read comes out: on terminals, in reports, figures and notes.
+
+All of it lies in `messages.json`, group by group, each message in every language.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+
+LANGUAGES = ("en", "pl")
+
+
+@cache
+def messages() -> dict[str, dict[str, dict[str, str]]]:
+    """Return group -> key -> language -> template."""
+    found: dict[str, dict[str, dict[str, str]]] = json.loads(
+        (resources.files(__package__) / "messages.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+def speaker(group: str, lang: str = "en") -> Callable[..., str]:
+    """Return a function of a key and values that fills in a message of one group.
+
+    Parameters
+    ----------
+    group
+        A part of the catalogue, such as "report".
+    lang
+        One of `LANGUAGES`.
+
+    Returns
+    -------
+    Callable
+        `say(key, **values)`. Raises `KeyError` for a key or a value that is missing.
+
+    Examples
+    --------
+    >>> speaker("gap")("from", start="1.50")
+    'from 1.50 s on'
+    """
+    known = messages()[group]
+
+    def say(key: str, /, **values: object) -> str:
+        return known[key][lang].format(**values)
+
+    return say
+
+
+def translated(text: str, lang: str, group: str) -> str:
+    """Return an English message of a group in another language; unchanged where no message of the group fits.
+
+    Values are taken from the text, so that results which were written in English can be read in any language.
+    """
+    if lang == "en":
+        return text
+    for fits, message in _patterns(group):
+        if found := fits.fullmatch(text):
+            return message[lang].format(**{name: _value(value, lang) for name, value in found.groupdict().items()})
+    return text
+
+
+def _value(text: str, lang: str) -> str:
+    """Return a value of a message; one that lists gaps holds messages itself."""
+    return ", ".join(translated(part, lang, "gap") for part in text.split(", "))
+
+
+@cache
+def _patterns(group: str) -> list[tuple[re.Pattern[str], dict[str, str]]]:
+    """Return each message's English template as a pattern, those with most words of their own first."""
+    known = sorted(messages()[group].values(), key=lambda message: -len(re.sub(r"\{\w+\}", "", message["en"])))
+    return [(re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(one["en"]))), one) for one in known]

@@ -1,0 +1,111 @@
+"""The catalogue of messages: complete, filled in alike in all languages, and nothing of it elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from whoplays.audio import quality
+from whoplays.audio.parts import Gap
+from whoplays.taxonomy.messages import LANGUAGES, messages, speaker, translated
+
+SOURCE = Path(__file__).parents[1] / "src" / "whoplays"
+ALL = [(group, key) for group, known in messages().items() for key in known]
+POLISH = re.compile("[ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]")
+#: Files that hold words of other languages than English: the catalogue, names of labels, and the page's own.
+MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml", "serve/page/js/words.js", "serve/page/js/cautions.js"}
+#: Modules whose output people read in a language of their choice.
+SPOKEN = [
+    "results/formats/text.py",
+    "results/plot.py",
+    "results/terminal.py",
+    *sorted(path.relative_to(SOURCE).as_posix() for path in (SOURCE / "results" / "html").glob("*.py")),
+]
+#: Words of matplotlib.
+DRAWING = {"upper center", "offset points"}
+
+
+def places(template: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+@pytest.mark.parametrize("group, key", ALL)
+def test_a_message_is_there_in_every_language_with_the_same_values(group: str, key: str) -> None:
+    message = messages()[group][key]
+    assert tuple(message) == LANGUAGES and all(message.values())
+    assert places(message["en"]) == places(message["pl"])
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*")), ids=lambda path: path.name)
+def test_other_languages_are_in_the_catalogue_alone(path: Path) -> None:
+    if path.suffix in {".py", ".js", ".html", ".json", ".toml"} and "pretrained" not in path.parts:
+        name = path.relative_to(SOURCE).as_posix()
+        assert name in MULTILINGUAL or not POLISH.search(path.read_text(encoding="utf-8")), name
+
+
+def sentences(path: Path) -> list[str]:
+    """Return the texts of a module that read like words to people: two words or more, no docstring, no error, no HTML."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Raise) for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            left_out.add(id(node.value))
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STYLE":
+            left_out |= {id(part) for part in ast.walk(node)}
+    texts = (
+        n.value
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in left_out
+    )
+    return [
+        text
+        for text in texts
+        if text not in DRAWING and re.fullmatch(r"[^<>={};]*[A-Za-z]{2,} [a-z]{2,}[^<>={};]*", text)
+    ]
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_what_people_read_comes_from_the_catalogue(name: str) -> None:
+    assert sentences(SOURCE / name) == []
+
+
+def test_the_search_for_words_finds_them(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text('"""A doc string."""\nprint("two words", f"none of {3} at all")\n')
+    assert sentences(tmp_path / "one.py") == ["two words", "none of ", " at all"]
+
+
+def test_each_message_of_the_catalogue_is_used() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    unused = [
+        (group, key)
+        for group, key in ALL
+        if not key.endswith(".advice") and f'"{key}"' not in text and f"'{key}'" not in text
+    ]
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    "gaps, polish",
+    [
+        ([Gap(1.0, 2.5, "bad packet")], "nie udało się odczytać: od 1.00 s do 2.50 s (bad packet)"),
+        ([Gap(1.0, 2.5, "x"), Gap(3.0, None, "x")], "nie udało się odczytać: od 1.00 s do 2.50 s, od 3.00 s (x)"),
+    ],
+)
+def test_warnings_are_translated_with_their_values(gaps: list[Gap], polish: str) -> None:
+    (warning,) = quality.about_gaps(gaps)
+    assert warning.within("pl").startswith(polish)
+    assert warning.within("en") == str(warning) == f"{warning.message}; {warning.advice}"
+
+
+@pytest.mark.parametrize("key", [key for group, key in ALL if group == "warning"])
+def test_every_warning_can_be_said_in_polish(key: str) -> None:
+    values = dict.fromkeys(places(messages()["warning"][key]["en"]), "7")
+    assert translated(speaker("warning")(key, **values), "pl", "warning") == speaker("warning", "pl")(key, **values)
+
+
+def test_a_text_that_no_message_fits_stays_as_it_is() -> None:
+    assert translated("made by another version", "pl", "warning") == "made by another version"
