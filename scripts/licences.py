@@ -1,6 +1,6 @@
 """The licences of everything that an installation of whoplays can bring along.
 
-python scripts/licences.py             writes docs/reference/licences.md from what is installed (all extras but distil)
+python scripts/licences.py             writes docs/reference/licences.md from what is installed (all extras needed)
 python scripts/licences.py --check     exit status 1 when an installed package has a licence that is unknown or not allowed
 
 What a package says of itself counts: its licence expression, else its classifiers, else its licence field. Packages that
@@ -33,9 +33,9 @@ EXTRAS = (
     "cluster",
     "quantise",
     "distil",
+    "plot",
     "dev",
 )
-NOT_LISTED = ("distil",)  # torch has another set of packages for every kind of processor
 
 PERMISSIVE = frozenset(
     (
@@ -47,6 +47,7 @@ PERMISSIVE = frozenset(
 WEAK = frozenset(("LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-or-later", "MPL-2.0"))
 #: package -> why its strong copyleft is bearable here
 WITH_REASON = {
+    "unidecode": "only with the extra `dev`, which tests the plugin in beets itself; beets brings it",
     "mutagen": "only with the extra `tags`, and only imported by `--write-tags`",
     "rfc3987": "only for developers: schemathesis brings it along with jsonschema's formats",
 }
@@ -56,6 +57,7 @@ TOLD = {
     "matplotlib": "PSF-2.0",
     "python-dateutil": "Apache-2.0 AND BSD-3-Clause",
     "junit-xml": "MIT",
+    "unidecode": "GPL-2.0-or-later",
 }
 #: foreign programs inside wheels, by package
 INSIDE = {
@@ -191,10 +193,9 @@ def page(found: dict[str, Found]) -> str:
         "# Licences of what whoplays brings along",
         "",
         "Made by `python scripts/licences.py`; `tests/test_package.py` fails when an installed package's licence is unknown or",
-        "not allowed. Versions and hashes are in [requirements-dev.lock](../requirements-dev.lock), who needs whom in",
+        "not allowed. Versions and hashes are in [requirements-dev.lock](../../requirements-dev.lock), who needs whom in",
         "[sbom.cdx.json](sbom.cdx.json) (CycloneDX). whoplays itself is Apache-2.0.",
         'Every package is brought by the extras that are named; "base" is the plain install, which is all that `predict` needs.',
-        "torch, of the extra `distil`, has other packages on every kind of processor and is not listed.",
         "",
         "| package | licence | comes with |",
         "|---|---|---|",
@@ -212,7 +213,7 @@ def page(found: dict[str, Found]) -> str:
 def _told(bring: set[str]) -> str:
     if "" in bring:
         return "base"
-    named = [extra for extra in extras() if extra in bring and extra not in NOT_LISTED]
+    named = [extra for extra in extras() if extra in bring]
     return ", ".join([extra for extra in named if extra != "dev"] or named)
 
 

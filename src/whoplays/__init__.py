@@ -18,6 +18,7 @@ from .errors import WhoplaysError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .inference import hf as hf
     from .inference.recogniser import Prediction, Recogniser, Segment
     from .model.thresholds import Threshold
 
@@ -47,4 +48,8 @@ def __getattr__(name: str) -> object:
         from .inference import recogniser
 
         return getattr(recogniser, name)
+    if name == "hf":
+        from .inference import hf
+
+        return hf
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

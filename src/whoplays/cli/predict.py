@@ -188,7 +188,7 @@ def _check_flags(args: Namespace) -> None:
         try:
             from ..results import plot  # noqa: F401 - before anything is read
         except ImportError:
-            raise missing_extra("matplotlib", "train", "--plot") from None
+            raise missing_extra("matplotlib", "plot", "--plot") from None
     if args.cluster:
         here = {"--watch": args.watch, "--report": args.report, "--plot": args.plot, "--frames": args.frames}
         here["--device"] = args.device != "cpu"
