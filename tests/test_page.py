@@ -426,3 +426,41 @@ def test_one_control_moves_what_plays(open_page: Open, tmp_path: Path) -> None:
                 assert page.locator(".result .headline").inner_text() == own
         assert counts == sorted(counts)
         assert page.locator("#sure-cost").inner_text()
+
+
+def test_two_hours_stay_smooth(open_page: Open) -> None:
+    """The picture of two hours: a frame drawn while panning comes in time for 60 a second, at any zoom."""
+    page = open_page()
+    page.locator(".example").first.wait_for()
+    found = page.evaluate(
+        """async () => {
+            const [{ timeline }, { everyLabel }] = [await import("/page/js/timeline.js"), await import("/page/js/labels.js")];
+            const ids = everyLabel().map((label) => label.id), end = 7200;
+            const noise = (n) => Uint8Array.from({ length: n }, () => 255 * Math.random());
+            const segments = ids.flatMap((label) => Array.from({ length: 300 }, (_, i) =>
+                ({ label, start: 24 * i, end: 24 * i + 15, score: 0.9 })));
+            const curve = Object.fromEntries(ids.map((id) => [id, noise(22500)]));
+            const details = { start: 0, end, peaks: noise(620000), segments, curve };
+            const picture = timeline({ playing: ids, maybe: [], segments, details }, () => {});
+            document.querySelector("#shown").replaceChildren(picture.element);
+            document.querySelector("#work").hidden = false;
+            const frame = () => new Promise(requestAnimationFrame);
+            const took = [];
+            for (const zoom of [1, 4, 32]) {
+                picture.zoom(zoom);
+                await frame();
+                let before = await frame();
+                for (let i = 0; i < 40; i++) {
+                    picture.pan(i < 20 ? 0.02 : -0.02);
+                    const now = await frame();
+                    took.push(now - before);
+                    before = now;
+                }
+            }
+            took.sort((a, b) => a - b);
+            return { median: took[60], most: took[114], heap: performance.memory.usedJSHeapSize / 1048576 };
+        }"""
+    )
+    print(found)
+    assert found["median"] < 25, found  # one comes every 16.7 ms on an idle machine; a core may be shared
+    assert found["heap"] < 150, found

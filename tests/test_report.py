@@ -58,7 +58,7 @@ def test_its_tags_are_closed(page_file: Path) -> None:
         open: list[str] = []
 
         def handle_starttag(self, tag: str, attrs: Any) -> None:
-            if tag not in ("meta", "img", "br", "link"):
+            if tag not in ("meta", "img", "br", "link", "input"):
                 self.open.append(tag)
 
         def handle_endtag(self, tag: str) -> None:
@@ -94,6 +94,28 @@ def test_what_is_gone_is_told(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "x.wav").unlink()
     html.write(tmp_path / "r.html", [prediction], recogniser, why=True)
     assert "no such file" in (tmp_path / "r.html").read_text()
+
+
+def test_many_recordings_are_closed_and_light(tiny_model: Path, tmp_path: Path) -> None:
+    recogniser = whoplays.load(tiny_model)
+    soundfile.write(tmp_path / "x.flac", np.random.default_rng(0).normal(0, 0.1, 2 * RATE), RATE)
+    prediction = recogniser.predict(tmp_path / "x.flac")
+    sizes = {}
+    for n in (100, 110):
+        html.write(tmp_path / "r.html", [prediction] * n, recogniser)
+        text = (tmp_path / "r.html").read_text()
+        assert text.count('<details class="one"><summary>x.flac · 0:02 · ') == n
+        sizes[n] = len(text.encode())
+    each = (sizes[110] - sizes[100]) / 10  # of noise, whose pictures are the largest
+    assert sizes[100] + 200 * each < 6e6, each
+
+
+def test_a_long_path_gives_way_in_its_middle() -> None:
+    from whoplays.results.html.build import shortened
+
+    assert shortened("a/b.wav") == "a/b.wav"
+    found = shortened("a" * 50 + "/" + "b" * 50 + ".wav")
+    assert len(found) == 48 and found.startswith("aaa") and found.endswith("bbb.wav") and "…" in found
 
 
 def test_a_png_is_read_back() -> None:

@@ -135,6 +135,14 @@ def test_details_draw_the_recording(duet: Path, tmp_path: Path) -> None:
     assert details["shares"][answer["playing"][0]] == pytest.approx(played / 12, abs=0.01)
 
 
+def test_a_query_sets_thresholds(server: Running, duet: Path) -> None:
+    ids = [label["id"] for label in server.client.get("/v1/labels").json()["labels"]]
+    assert set(server.post(duet, threshold="0").json()["playing"]) == set(ids)
+    assert ids[0] in server.post(duet, threshold=["1", f"{ids[0]}=0"]).json()["playing"]
+    problem(server.post(duet, threshold="tuba-mirum=0.5"), 422, "invalid")
+    problem(server.post(duet, threshold="much"), 422, "invalid")
+
+
 def test_progress_comes_before_the_result(server: Running, duet: Path) -> None:
     headers = {"Accept": "text/event-stream"}
     with server.client.stream(

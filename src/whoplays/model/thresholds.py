@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
@@ -68,6 +69,40 @@ def resolve(threshold: Threshold | None, labels: Sequence[str], own: Iterable[fl
                 f"{did_you_mean(label, labels)}"
             )
     return tuple(float(given.get(label, given.get(ALL, limit))) for label, limit in zip(labels, own, strict=True))
+
+
+def moved(own: Sequence[float], maybe: Sequence[float], position: float) -> tuple[float, ...]:
+    """Return all thresholds moved towards fewer mistakes or towards missing nothing.
+
+    Parameters
+    ----------
+    own, maybe : sequence of float
+        The model's thresholds, and the lower ones from which labels may play.
+    position : float
+        -1: fewer mistakes; 0: `own`; 1: `maybe`, so that what may play plays. Between them, and beyond, thresholds move
+        evenly in log odds; where both are equal, by 1.
+
+    Returns
+    -------
+    tuple of float
+
+    Examples
+    --------
+    >>> [round(limit, 2) for limit in moved([0.5], [0.2], 1)], [round(limit, 2) for limit in moved([0.5], [0.2], -1)]
+    ([0.2], [0.8])
+    """
+    if not position:
+        return tuple(own)
+    found = []
+    for limit, lower in zip(own, maybe, strict=True):
+        step = _log_odds(limit) - _log_odds(lower) if lower < limit else 1.0
+        found.append(1 / (1 + math.exp(position * step - _log_odds(limit))))
+    return tuple(found)
+
+
+def _log_odds(share: float) -> float:
+    inside = min(0.9999, max(0.0001, share))
+    return math.log(inside / (1 - inside))
 
 
 _WRONG = "threshold {}: must be a number from 0 to 1, or LABEL=NUMBER"

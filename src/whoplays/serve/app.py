@@ -16,6 +16,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from .. import __version__
+from ..errors import UsageError
+from ..model import thresholds
+from ..model.folder import ModelConfig
 from . import assets, schemas
 from .formats import FORMATS, written
 from .guard import Guard, answer
@@ -36,6 +39,10 @@ End = Annotated[
 ]
 Track = Annotated[int | None, Query(ge=1, le=1000, description="Track to use of several; without it, the default.")]
 Strict = Annotated[bool, Query(description="Refuse a damaged recording.")]
+Thresholds = Annotated[
+    list[str] | None,
+    Query(max_length=1000, description="A score from which labels play, or LABEL=NUMBER; can be given several times."),
+]
 Detailed = Annotated[bool, Query(description="Add the outline, scores over time and shares of playing time.")]
 Format = Annotated[
     Literal["json", "jsonl", "csv", "audacity", "jams", "rttm", "text"], Query(description="Of the answer.")
@@ -112,10 +119,23 @@ def _tell_problems(app: FastAPI) -> None:
         return answer(Problem("internal", f"unexpected {type(error).__name__}; please report it"))
 
 
-def _part(start: float, end: float | None, details: bool, track: int | None, strict: bool) -> Job:
+def _part(
+    config: ModelConfig,
+    start: float,
+    end: float | None,
+    details: bool,
+    track: int | None,
+    strict: bool,
+    threshold: list[str] | None,
+) -> Job:
     if end is not None and end <= start:
         raise Problem("invalid", f"end: {end:g} is not after start {start:g}")
-    return Job(start, None if end is None else end - start, details, track, strict)
+    try:
+        given = dict(thresholds.parse(text) for text in threshold or ())
+        thresholds.resolve(given, config.tree.ids, config.thresholds)
+    except UsageError as error:
+        raise Problem("invalid", str(error)) from None
+    return Job(start, None if end is None else end - start, details, track, strict, given)
 
 
 def _add_predict(app: FastAPI) -> None:
@@ -138,12 +158,13 @@ def _add_predict(app: FastAPI) -> None:
         details: Detailed = False,
         track: Track = None,
         strict: Strict = False,
+        threshold: Thresholds = None,
         format: Format = "json",
         lang: Lang = "en",
         accept: Annotated[str, Header(description="text/event-stream: progress, then the result.")] = "*/*",
     ) -> Response:
         """Hear one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
-        job = _part(start, end, details, track, strict)
+        job = _part(app.state.config, start, end, details, track, strict, threshold)
         upload = Upload.of(file)
         if "text/event-stream" in accept:
             return StreamingResponse(_events(app, upload, job), media_type="text/event-stream", headers=_NOT_KEPT)
@@ -163,9 +184,10 @@ def _add_predict(app: FastAPI) -> None:
         details: Detailed = False,
         track: Track = None,
         strict: Strict = False,
+        threshold: Thresholds = None,
     ) -> Response:
         """Hear several recordings: one entry each, in the order given; one that cannot be used says why."""
-        job = _part(start, end, details, track, strict)
+        job = _part(app.state.config, start, end, details, track, strict, threshold)
         if len(files) > settings.max_files:
             raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
         results = await heard_while_connected(request, _all(app, [Upload.of(file) for file in files], job))

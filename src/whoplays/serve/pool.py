@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,13 +27,17 @@ Progress = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to use of a recording: `duration` seconds from `start`, one track; details: with what a picture needs."""
+    """What to use of a recording: `duration` seconds from `start`, one track; details: with what a picture needs.
+
+    threshold: label -> number in place of the server's (model/thresholds.py).
+    """
 
     start: float = 0.0
     duration: float | None = None
     details: bool = False
     track: int | None = None
     strict: bool = False
+    threshold: Mapping[str, float] | None = None
 
 
 class Died(Exception):

@@ -172,6 +172,8 @@ def _hear(listener: Listener, link: socket.socket, file: io.BufferedReader, job:
         peaks.add(window)
         _send(link, {"type": "progress", "heard": round(heard, 2), "duration": total})
 
+    if job["threshold"]:
+        listener = listener.with_threshold(job["threshold"])
     listener.on_window = watch
     prediction = listener.predict(file, start=start, duration=duration, track=job["track"], strict=job["strict"])
     answer = prediction.to_dict()

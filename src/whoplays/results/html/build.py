@@ -21,7 +21,8 @@ from ..formats.base import clock
 from .layout import STYLE
 from .recording import Section
 
-MOST_SHOWN = 200  # recordings with pictures and a player
+MOST_SHOWN = 300  # recordings with pictures and a player
+MOST_OPEN = 5  # of more recordings than that, each is closed at first
 _FOLDER = Path(__file__).parent
 
 
@@ -47,11 +48,27 @@ def write(
 
         put(_head(_title(heard, failed, lang), lang))
         put(_opening(heard, failed, recogniser, lang))
-        for number, prediction in enumerate(heard[:MOST_SHOWN], 1):
-            put(Section(prediction, recogniser, path.parent, lang, start, why).html(number))
+        shown = heard[:MOST_SHOWN]
+        for number, prediction in enumerate(shown, 1):
+            section = Section(prediction, recogniser, path.parent, lang, start, why)
+            section.make_room(len(shown))
+            put(_folded(section, number, len(shown), lang))
         put(_end())
 
     write_atomically(path, content)
+
+
+def _folded(section: Section, number: int, n: int, lang: str) -> str:
+    """Return a section; of many, each is closed until someone opens it."""
+    html = section.html(number)
+    if n == 1:
+        return html
+    names = [label.name(lang) for label in section.shown if label.id in section.heard.playing]
+    told = (
+        f"{section.title} · {clock(section.heard.duration)} · {', '.join(names) or speaker('report', lang)('nothing')}"
+    )
+    opened = " open" if n <= MOST_OPEN else ""
+    return f'<details class="one"{opened}><summary>{escape(told)}</summary>\n{html}</details>\n'
 
 
 def _title(heard: Sequence[Prediction], failed: Sequence[Failure], lang: str) -> str:
@@ -145,14 +162,22 @@ def _table(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> st
     head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in columns)
     rows = "".join(_line(number, p, labels) for number, p in enumerate(heard, 1))
     return (
-        f'<h2>{escape(say("all"))}</h2><div class="scroll"><table id="all"><caption>{escape(say("sort"))}</caption>'
+        f'<h2>{escape(say("all"))}</h2><label class="search">{escape(say("search"))} <input type="search" id="search"></label>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(say("all"))}">'
+        f'<table id="all"><caption>{escape(say("sort"))}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
+def shortened(path: str, most: int = 48) -> str:
+    """Return a path with at most `most` characters; its middle gives way, since its folder and its end say most."""
+    end = round((most - 1) * 0.6)
+    return path if len(path) <= most else f"{path[: most - 1 - end]}…{path[-end:]}"
+
+
 def _line(number: int, prediction: Prediction, labels: Sequence[Label]) -> str:
-    name = escape(prediction.path)
-    link = f'<a href="#r{number}">{name}</a>' if number <= MOST_SHOWN else name
+    name, short = escape(prediction.path), escape(shortened(prediction.path))
+    link = f'<a href="#r{number}">{short}</a>' if number <= MOST_SHOWN else short
     cells = []
     for label in labels:
         score = prediction.scores[label.id]
@@ -160,6 +185,6 @@ def _line(number: int, prediction: Prediction, labels: Sequence[Label]) -> str:
         cells.append(f'<td{plays} data-key="{score}">{score:.2f}</td>')
     codes = ", ".join(warning.code for warning in prediction.warnings)
     return (
-        f'<tr><th scope="row" data-key="{name}">{link}</th><td data-key="{prediction.duration}">'
+        f'<tr><th scope="row" data-key="{name}" title="{name}">{link}</th><td data-key="{prediction.duration}">'
         f"{clock(prediction.duration)}</td>{''.join(cells)}<td>{escape(codes)}</td></tr>\n"
     )

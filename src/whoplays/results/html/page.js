@@ -37,3 +37,19 @@ for (const button of document.querySelectorAll("th button")) {
     body.append(...rows);
   });
 }
+// The search: rows whose text has all the words.
+const search = document.getElementById("search");
+search?.addEventListener("input", () => {
+  const words = search.value.toLocaleLowerCase().split(/\s+/);
+  for (const row of document.querySelectorAll("#all tbody tr")) {
+    const text = `${row.textContent} ${row.firstElementChild.title}`.toLocaleLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+  }
+});
+// A link to a recording opens it.
+const openLinked = () => {
+  const box = document.getElementById(location.hash.slice(1))?.closest("details");
+  if (box) box.open = true;
+};
+addEventListener("hashchange", openLinked);
+openLinked();

@@ -17,6 +17,8 @@ from ..formats.base import clock
 from . import pictures
 
 EMBED_S, EMBED_BYTES = 120.0, 4 << 20  # a recording within both is put into the page
+MOST_SOUND = 3 << 20  # of all recordings of a page together
+FLAC_BYTES_PER_S = 30_000  # about, at the model's rate
 _PLAYABLE = {
     ".wav": "audio/wav",
     ".flac": "audio/flac",
@@ -48,7 +50,14 @@ class Section:
         self.names = {label.id: label.name(lang) for label in recogniser.labels}
         self.shown = recogniser.config.tree.outline([*prediction.playing, *prediction.maybe])
         self.colours = {label.id: label.colour for label in recogniser.labels}
+        self.embed_bytes, self.columns = EMBED_BYTES, pictures.COLUMNS
         self.title = Path(prediction.path).name or "-"
+
+    def make_room(self, n: int) -> None:
+        """Take no more than this one's part of a page with `n` recordings: sound beyond it is linked."""
+        if n > 1:
+            self.embed_bytes = min(EMBED_BYTES, MOST_SOUND // n)
+            self.columns = max(160, min(pictures.COLUMNS, 12_000 // n))
 
     def html(self, number: int) -> str:
         """Return the section; number: of its anchor."""
@@ -80,6 +89,7 @@ class Section:
                 self.recogniser.config.features,
                 start=self.start,
                 duration=self.heard.duration,
+                columns=self.columns,
             )
             player = self._player()
         except AudioError as error:
@@ -126,9 +136,9 @@ class Section:
         kind = _PLAYABLE.get(path.suffix.lower())
         told = ""
         whole = (reading.probe(path).duration or self.heard.duration) if kind else self.heard.duration
-        if kind and whole <= EMBED_S and path.stat().st_size <= EMBED_BYTES:
+        if kind and whole <= EMBED_S and path.stat().st_size <= self.embed_bytes:
             source = pictures.data_url(path.read_bytes(), kind)
-        elif not kind and self.start + self.heard.duration <= EMBED_S:
+        elif not kind and self.start + self.heard.duration <= min(EMBED_S, self.embed_bytes / FLAC_BYTES_PER_S):
             rate = self.recogniser.config.features.sample_rate
             source = pictures.data_url(_as_flac(path, rate, self.start + self.heard.duration), "audio/flac")
             told = self.say("as_heard", rate=rate)

@@ -112,6 +112,7 @@ export function timeline(result, seek) {
   const element = el("div", { class: "timeline", role: "group", "aria-label": t("timeline") }, tools, mapBox,
     el("div", { class: "lane-name", "aria-hidden": "true" }), waveBox, ...lanes.flatMap(({ name, box }) => [name, box]),
     el("div", { "aria-hidden": "true", class: "lane-name" }), axis, el("div", { class: "over", "aria-hidden": "true" }, head));
+  const tracks = Object.assign([...element.querySelectorAll(".track")], { zoom: 1 });
   let now = start;
   let waiting = 0;
   let colours = null;
@@ -126,6 +127,11 @@ export function timeline(result, seek) {
     if (!colours) readColours();
     element.style.setProperty("--zoom", String(view.zoom));
     element.style.setProperty("--from", String(part(view.from)));
+    for (const track of tracks) {
+      if (tracks.zoom !== view.zoom) track.style.width = `${100 * view.zoom}%`;
+      track.style.transform = `translateX(${-100 * part(view.from)}%)`;
+    }
+    tracks.zoom = view.zoom;
     frame.style.left = `${100 * part(view.from)}%`;
     frame.style.width = `${100 / view.zoom}%`;
     frame.hidden = view.zoom < 1.001;

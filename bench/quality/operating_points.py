@@ -1,0 +1,66 @@
+"""What moving all thresholds costs on whole songs: precision and recall at three positions of the page's control.
+
+    python -m bench operating_points DATA [MODEL] [--keep]
+
+DATA: a folder of training material with songs/. With --keep the figures go into the model's config.json as
+`training.operating_points`, from where `whoplays serve` tells them. Only families of which it is known count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import measure
+from bench.quality.real import FAMILY_IDS
+from bench.quality.songs import songs
+from bench.quality.systems import Model
+from whoplays.model import folder as model_folder
+from whoplays.model import thresholds
+
+ARGUMENTS = ("DATA",)
+SMALL = "DATA"
+POSITIONS = (-1.0, 0.0, 1.0)
+CUT_S = 30
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path, help="folder of training material with songs/")
+    parser.add_argument("model", type=Path, nargs="?", help="model folder; without it, the one in the package")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the model's config.json")
+    asked = parser.parse_args()
+    model = Model(asked.model)
+    recordings = [part for song in songs(asked.data) for part in (song.recording, *song.cuts(CUT_S))]
+    targets = np.array([recording.targets for recording in recordings])
+    scores = np.array([output.scores for output in model.outputs(recordings)])
+    places = [model.config.tree.index(family) for family in FAMILY_IDS]
+    own, lower = (np.array(limits)[places] for limits in (model.config.thresholds, model.config.maybe))
+    rows: list[dict[str, Any]] = []
+    for position in POSITIONS:
+        named = scores >= np.array(thresholds.moved(own, lower, position))
+        right = int((named & (targets == 1)).sum())
+        wrong, missed = int((named & (targets == 0)).sum()), int((~named & (targets == 1)).sum())
+        rows.append({"position": position, "precision": right / (right + wrong), "recall": right / (right + missed)})
+    if asked.keep:
+        path = model_folder.read(asked.model).folder / model_folder.CONFIG
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["training"]["operating_points"] = [{k: round(v, 3) for k, v in row.items()} for row in rows]
+        path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    measure.keep(
+        "operating_points",
+        f"What moving all thresholds costs ({model.name})",
+        rows,
+        peer="none",
+        packages=("onnxruntime",),
+        remarks=f"{len(recordings)} recordings: whole songs and parts of {CUT_S} s. The model's own thresholds (position 0) were "
+        "fitted on these songs as well as on other recordings.",
+    )
+
+
+if __name__ == "__main__":
+    main()
