@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -35,5 +36,7 @@ def test_the_npm_package_passes_its_own_tests(script: str) -> None:
         pytest.skip("Node and npm are not installed")
     if not (WEB / "node_modules").is_dir():
         pytest.skip("the npm package's dependencies are not installed (cd web && npm ci)")
-    told = subprocess.run(["npm", "run", script], cwd=WEB, capture_output=True, text=True, check=False)
+    env = os.environ | {"WHOPLAYS_PYTHON": sys.executable, "PYTHONPATH": str(ROOT / "src")}
+    subprocess.run(["npm", "run", "build"], cwd=WEB, capture_output=True, check=True)
+    told = subprocess.run(["npm", "run", script], cwd=WEB, capture_output=True, text=True, check=False, env=env)
     assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-1000:]

@@ -1,0 +1,17 @@
+// Bundles the package into dist/: the API, the worker, ONNX Runtime's files, and the model that ships.
+
+import { cp, mkdir, rm } from "node:fs/promises";
+
+import { build } from "esbuild";
+
+const ORT = "node_modules/onnxruntime-web/dist/";
+const MODEL = "../src/whoplays/pretrained/default/";
+
+await rm("dist", { recursive: true, force: true });
+await build({
+  entryPoints: ["src/index.ts", "src/worker.ts"], outdir: "dist", bundle: true, format: "esm", platform: "browser",
+  target: "es2022", minify: true, legalComments: "linked", logLevel: "warning",
+});
+await mkdir("dist/model");
+await cp(`${ORT}ort-wasm-simd-threaded.wasm`, "dist/ort-wasm-simd-threaded.wasm");
+for (const name of ["config.json", "model.onnx", "card.md"]) await cp(MODEL + name, `dist/model/${name}`);

@@ -1,0 +1,29 @@
+// What the page's thread and the worker say to each other.
+
+import type { ModelConfig } from "./config.js";
+import type { Prediction, Segment } from "./recogniser.js";
+
+/** What a picture of a recording needs; see the page's recogniser.js. Bytes stand for 0 to 1. */
+export interface Details {
+  start: number;
+  end: number;
+  peaks: Uint8Array;
+  curve: Record<string, Uint8Array>;
+  segments: Segment[];
+}
+
+export type Ask =
+  | { kind: "load"; model: string; wasm: string; threads: number }
+  | { kind: "predict"; file: Blob; name: string; details: boolean }
+  | { kind: "samples"; channels: Float32Array[]; sampleRate: number; details: boolean }
+  | { kind: "stream"; sampleRate: number }
+  | { kind: "block"; stream: number; samples: Float32Array }
+  | { kind: "finish"; stream: number }
+  | { kind: "stop"; call: number };
+
+export type Tell =
+  | { kind: "loaded"; config: ModelConfig }
+  | { kind: "progress"; heard: number; duration: number | null }
+  | { kind: "scores"; scores: Record<string, number>; at: number }
+  | { kind: "result"; prediction: Prediction; details: Details | null }
+  | { kind: "failed"; code: string; message: string };

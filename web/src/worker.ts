@@ -1,0 +1,201 @@
+// The worker: holds the model, decodes, predicts. One recording at a time; several wait for each other between blocks.
+
+import { Resampler, mono, openFile } from "./audio.js";
+import { type ModelConfig, WhoplaysError, readConfig } from "./config.js";
+import type { Ask, Details, Tell } from "./messages.js";
+import { Network } from "./network.js";
+import { Listening, type Prediction, Recogniser } from "./recogniser.js";
+
+const EVERY_S = 1; // live scores
+const PEAK_SAMPLES = 256;
+const MOST_PEAKS = 700_000;
+const MOST_STEPS = 30_000;
+const LEAST_SCORE = 0.02;
+
+let recogniser: Recogniser;
+const stopped = new Set<number>();
+const streams = new Map<number, Live>();
+
+const tell = (call: number, message: Tell) => postMessage({ call, ...message });
+
+async function fetched(address: string): Promise<ArrayBuffer> {
+  const answer = await fetch(address).catch(() => null);
+  if (!answer?.ok) throw new WhoplaysError("model", `${address.replace(/.*\//, "")} cannot be fetched (${answer?.status ?? "no answer"}); are all files of the package there?`);
+  return answer.arrayBuffer();
+}
+
+async function load({ model, wasm, threads }: Ask & { kind: "load" }): Promise<ModelConfig> {
+  const [text, network, runtime] = await Promise.all(["config.json", "model.onnx"].map((name) => fetched(new URL(name, model).href)).concat(fetched(wasm)));
+  const config = readConfig(new TextDecoder().decode(text));
+  recogniser = new Recogniser(config, await Network.open(new Uint8Array(network), config, { wasm: runtime, threads }));
+  return config;
+}
+
+/** The largest levels of short parts. */
+class Peaks {
+  private readonly found: number[] = [];
+  private most = 0;
+  private seen = 0;
+
+  add(samples: Float32Array): void {
+    for (const sample of samples) {
+      this.most = Math.max(this.most, Math.abs(sample));
+      if (++this.seen < PEAK_SAMPLES) continue;
+      this.found.push(this.most);
+      [this.most, this.seen] = [0, 0];
+    }
+  }
+
+  bytes(): Uint8Array {
+    const all = this.seen ? [...this.found, this.most] : this.found;
+    const parts = Math.min(MOST_PEAKS, all.length);
+    return Uint8Array.from({ length: parts }, (_, i) => {
+      let most = 0;
+      for (let at = Math.floor((i * all.length) / parts); at < Math.floor(((i + 1) * all.length) / parts); at++) most = Math.max(most, all[at]);
+      return Math.round(255 * Math.min(1, most));
+    });
+  }
+}
+
+function detailsOf(prediction: Prediction, peaks: Peaks): Details {
+  const { frame_scores, frame_times, scores, playing } = prediction;
+  const ids = Object.keys(scores);
+  const [start, end] = [frame_times[0], frame_times[frame_times.length - 1]];
+  const steps = Math.min(MOST_STEPS, frame_times.length - 1);
+  const curve = Object.fromEntries(ids.map((id) => [id, new Uint8Array(steps)]));
+  let at = 0;
+  for (let i = 0; i < steps; i++) {
+    const middle = start + ((i + 0.5) * (end - start)) / steps;
+    while (at < frame_times.length - 2 && frame_times[at + 1] <= middle) at++;
+    ids.forEach((id, column) => { curve[id][i] = Math.round(255 * frame_scores[at * ids.length + column]); });
+  }
+  const possible = ids.filter((id) => scores[id] >= LEAST_SCORE || playing.includes(id));
+  return { start, end, peaks: peaks.bytes(), curve, segments: recogniser.segments(frame_scores, frame_times, possible) };
+}
+
+/** One recording on its way through. */
+class Hearing {
+  readonly peaks = new Peaks();
+  private readonly listening = new Listening(recogniser);
+
+  private constructor(private readonly resampler: Resampler, private readonly sampleRate: number) {}
+
+  static async begin(sampleRate: number): Promise<Hearing> {
+    return new Hearing(await Resampler.open(sampleRate, recogniser.config.features.sample_rate), sampleRate);
+  }
+
+  get seconds(): number {
+    return this.listening.seconds;
+  }
+
+  async push(channels: Float32Array[]): Promise<Float32Array> {
+    const samples = this.resampler.push(mono(channels));
+    this.peaks.add(samples);
+    await this.listening.push(samples);
+    return samples;
+  }
+
+  async finish(path: string): Promise<Prediction> {
+    const rest = this.resampler.finish();
+    this.peaks.add(rest);
+    await this.listening.push(rest);
+    return this.listening.finish(path, this.sampleRate);
+  }
+
+  close(): void {
+    this.resampler.close();
+  }
+}
+
+interface Live {
+  hearing: Hearing;
+  recent: Float32Array;
+  told: number;
+}
+
+/** Let messages in, a stop among them. */
+const pause = () => new Promise((resolve) => setTimeout(resolve));
+
+async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Float32Array[]>, wanted: boolean): Promise<void> {
+  const hearing = await Hearing.begin(sampleRate);
+  let told = 0;
+  try {
+    for await (const channels of blocks) {
+      await hearing.push(channels);
+      if (performance.now() - told < 100) continue;
+      told = performance.now();
+      tell(call, { kind: "progress", heard: hearing.seconds, duration });
+      await pause();
+      if (stopped.delete(call)) throw new WhoplaysError("stopped", "was stopped");
+    }
+  } catch (error) {
+    hearing.close();
+    throw error;
+  }
+  const prediction = await hearing.finish(path);
+  tell(call, { kind: "result", prediction, details: wanted ? detailsOf(prediction, hearing.peaks) : null });
+}
+
+async function* cut(channels: Float32Array[], length: number): AsyncGenerator<Float32Array[]> {
+  for (let at = 0; at < channels[0].length; at += length) yield channels.map((channel) => channel.subarray(at, at + length));
+}
+
+async function answer(call: number, ask: Ask): Promise<void> {
+  if (ask.kind === "load") return tell(call, { kind: "loaded", config: await load(ask) });
+  if (ask.kind === "samples") return hear(call, "", ask.sampleRate, ask.channels[0].length / ask.sampleRate, cut(ask.channels, ask.sampleRate), ask.details);
+  if (ask.kind === "predict") {
+    const opened = await openFile(ask.file);
+    try {
+      return await hear(call, ask.name, opened.sampleRate, opened.duration, opened.blocks(), ask.details);
+    } finally {
+      opened.close();
+    }
+  }
+  if (ask.kind === "stream") {
+    streams.set(call, { hearing: await Hearing.begin(ask.sampleRate), recent: new Float32Array(0), told: 0 });
+    return;
+  }
+  if (ask.kind === "block") return live(ask.stream, ask.samples);
+  if (ask.kind === "finish") {
+    const { hearing } = streams.get(ask.stream)!;
+    streams.delete(ask.stream);
+    tell(call, { kind: "result", prediction: await hearing.finish("live"), details: null });
+  }
+}
+
+async function live(stream: number, samples: Float32Array): Promise<void> {
+  const session = streams.get(stream);
+  if (!session) return;
+  const came = await session.hearing.push([samples]);
+  const { window_s, features } = recogniser.config;
+  const both = new Float32Array(session.recent.length + came.length);
+  both.set(session.recent);
+  both.set(came, session.recent.length);
+  session.recent = both.subarray(Math.max(0, both.length - Math.round(window_s * features.sample_rate)));
+  const { seconds } = session.hearing;
+  if (seconds - session.told < EVERY_S) return;
+  const scores = await recogniser.latestScores(session.recent, seconds - session.told);
+  session.told = seconds;
+  tell(stream, { kind: "scores", scores, at: seconds });
+}
+
+let last = Promise.resolve();
+addEventListener("message", ({ data }: MessageEvent<Ask & { call: number }>) => {
+  if (data.kind === "stop") {
+    stopped.add(data.call);
+    const session = streams.get(data.call);
+    if (session) last = last.then(() => session.hearing.close());
+    streams.delete(data.call);
+    return;
+  }
+  last = last.then(async () => {
+    try {
+      if (stopped.delete(data.call)) throw new WhoplaysError("stopped", "was stopped");
+      await answer(data.call, data);
+    } catch (error) {
+      const known = error instanceof WhoplaysError;
+      const message = known ? error.message : `cannot be decoded (${String(error).slice(0, 150)}); is it damaged?`;
+      tell(data.call, { kind: "failed", code: known ? error.code : "not-a-recording", message });
+    }
+  });
+});

@@ -1,0 +1,101 @@
+// The built package in Chromium: the same answers as the Python package's, and nothing asked of any other host.
+
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type Server, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+
+import { type Browser, type Page, chromium } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const DIST = new URL("../dist/", import.meta.url).pathname;
+const EXAMPLES = new URL("../../src/whoplays/examples/", import.meta.url).pathname;
+const TYPES: Record<string, string> = { ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html", ".json": "application/json" };
+const PYTHON = process.env.WHOPLAYS_PYTHON;
+
+describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("the package in Chromium", () => {
+  let server: Server;
+  let browser: Browser;
+  let page: Page;
+  let folder: string;
+  const asked: string[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "whoplays-web-"));
+    server = createServer((request, response) => {
+      const name = decodeURIComponent((request.url ?? "/").split("?")[0]).slice(1);
+      const path = name.startsWith("files/") ? join(folder, name.slice(6)) : name.startsWith("examples/") ? join(EXAMPLES, name.slice(9)) : join(DIST, name);
+      if (name === "") return void response.setHeader("Content-Type", "text/html").end("<!doctype html><title>test</title>");
+      if (!existsSync(path)) return void response.writeHead(404).end();
+      response.setHeader("Content-Type", TYPES[extname(path)] ?? "application/octet-stream").end(readFileSync(path));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+    page = await browser.newPage();
+    page.on("request", (request) => asked.push(request.url()));
+    await page.goto(address());
+    await page.evaluate("import('/index.js').then(async (m) => { globalThis.recogniser = await m.load(); })");
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const address = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const predict = (path: string) => page.evaluate<any>(`(async () => {
+    const blob = await (await fetch(${JSON.stringify(path)})).blob();
+    try { const p = await recogniser.predict(new File([blob], "x")); return { ...p, frame_scores: 0, frame_times: 0 }; }
+    catch (error) { return { code: error.code, message: error.message }; }
+  })()`);
+
+  it("asks its own host alone", async () => {
+    await predict("examples/band.ogg");
+    expect(asked.filter((url) => !url.startsWith(address()) && !url.startsWith("blob:"))).toEqual([]);
+  });
+
+  it.each(["band.ogg", "violin-and-piano.ogg", "brass-quartet.ogg"])("names what plays in %s", async (name) => {
+    const found = await predict(`examples/${name}`);
+    expect(found.playing.length).toBeGreaterThan(0);
+    if (!PYTHON) return;
+    const told = JSON.parse(execFileSync(PYTHON, ["-m", "whoplays", "predict", join(EXAMPLES, name), "--format", "jsonl"], { encoding: "utf8" }));
+    expect(found.playing).toEqual(told.playing);
+    for (const [label, score] of Object.entries<number>(told.scores)) expect(Math.abs(found.scores[label] - score), label).toBeLessThan(0.02);
+    expect(found.duration).toBeCloseTo(told.duration, 1);
+  });
+
+  it("says in a line what cannot be used, and goes on", async () => {
+    const wrong = await page.evaluate<any[]>(`Promise.all([new Uint8Array(0), new Uint8Array(5000).fill(65)].map((bytes) =>
+      recogniser.predict(new Blob([bytes])).catch((error) => ({ code: error.code, message: error.message }))))`);
+    expect(wrong[0]).toEqual({ code: "not-a-recording", message: "is empty (0 bytes)" });
+    expect(wrong[1].code).toBe("not-a-recording");
+    expect((await predict("examples/band.ogg")).playing.length).toBeGreaterThan(0);
+  });
+
+  it("stops when it is asked to", async () => {
+    const code = await page.evaluate(`(async () => {
+      const stop = new AbortController();
+      const samples = new Float32Array(44100 * 300);
+      const done = recogniser.predict(samples, { sampleRate: 44100, signal: stop.signal, onProgress: () => stop.abort() });
+      return done.then(() => "finished", (error) => error.code);
+    })()`);
+    expect(code).toBe("stopped");
+  });
+
+  it("gives a stream the answer of its samples, and scores on the way", async () => {
+    const { live, whole, scores } = await page.evaluate<any>(`(async () => {
+      const samples = Float32Array.from({ length: 44100 * 6 }, (_, i) => 0.3 * Math.sin(i / 20) * Math.exp(-((i % 22050) / 8000)));
+      let scores = 0;
+      const stream = recogniser.stream(44100, () => { scores++; });
+      for (let at = 0; at < samples.length; at += 4410) stream.push(samples.slice(at, at + 4410));
+      return { live: (await stream.finish()).scores, whole: (await recogniser.predict(samples, { sampleRate: 44100 })).scores, scores };
+    })()`);
+    expect(scores).toBeGreaterThan(2);
+    for (const label of Object.keys(whole)) expect(Math.abs(live[label] - whole[label])).toBeLessThan(1e-3);
+  });
+}, 120_000);
