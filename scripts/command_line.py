@@ -71,7 +71,7 @@ def shown(action: Action) -> str:
 
 def escaped(text: str) -> str:
     """Return text that can stand in a cell."""
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("[", "\\[")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from conftest import RATE, write_tiny_model
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.examples import demo, synth
+from whoplays.inference.recogniser import Recogniser
 
 
 @pytest.mark.parametrize("family", synth.PLAYERS)
@@ -47,7 +48,7 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(demo, "EPOCHS", 2)
     monkeypatch.setattr("whoplays.model.folder.DEFAULT", write_tiny_model(tmp_path / "shipped"))
     told: list[str] = []
-    made = demo.run(tmp_path / "demo", tell=told.append)
+    made = demo.train(tmp_path / "demo", tell=told.append)
     assert len(told) == 5
     assert 0 <= made.interval[0] <= made.accuracy <= made.interval[1] <= 1
     assert sum(made.duet.values()) == pytest.approx(1, abs=1e-3)
@@ -61,20 +62,35 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         assert (tmp_path / "demo" / name).stat().st_size > 100, name
     assert len([json.loads(line) for line in (tmp_path / "demo" / "examples.jsonl").open()]) == 3
-    again = demo.run(tmp_path / "demo")
+    again = demo.train(tmp_path / "demo")
     assert again.accuracy == made.accuracy, "what is there is used again"
 
 
 def test_the_demo_leaves_other_peoples_folders_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(WhoplaysError, match="no demo made it"):
-        demo.run(tmp_path)
+        demo.train(tmp_path)
+
+
+def test_the_plain_demo_predicts_what_was_composed_and_writes_a_page(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('keras', 'tensorflow', 'matplotlib', 'onnx', 'librosa')));"
+        "sys.argv = ['whoplays', 'demo', '--out', sys.argv[1]];"
+        "from whoplays.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "d")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "as composed: piano 0:00-0:18, strings 0:05-0:18" in done.stdout
+    assert (tmp_path / "d" / demo.PAGE).read_text().count("<audio") == 3
+    for example in demo.predict(tmp_path / "d", Recogniser()):
+        for part in example.composed.split(", "):
+            assert part.split()[0] in example.prediction.playing
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('keras', 'matplotlib', 'onnx', 'sklearn', 'librosa')));"
-        "sys.argv = ['whoplays', 'demo', '--out', sys.argv[1]];"
+        "sys.argv = ['whoplays', 'demo', '--train', '--out', sys.argv[1]];"
         "from whoplays.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "d")], capture_output=True, text=True, timeout=60)

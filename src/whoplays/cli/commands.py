@@ -45,7 +45,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "audioset verify": Command("audioset", "Check the files of a download against its manifest"),
     },
     "More": {
-        "demo": Command("demo", "Run everything once on synthetic recordings, offline"),
+        "demo": Command("demo", "Detect the instruments of example recordings, or train on synthetic ones; offline"),
         "cluster estimate": Command("cluster", "Estimate hours, disk, requests and money for a large job"),
         "config": Command("config", "Show the defaults in use, and where each comes from"),
         "completion": Command("completion", "Print shell completion for bash, zsh or fish"),

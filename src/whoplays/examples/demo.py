@@ -1,22 +1,30 @@
-"""The whole way in one go, offline: recordings -> data set -> training -> report -> a duet heard, on synthetic audio."""
+"""The demonstration, offline.
+
+`predict`: the example recordings -> predictions and a page. `train`: synthetic recordings -> data set -> training -> evaluation
+-> a prediction of a duet.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import WhoplaysError, missing_extra
 from ..storage.files import make_folder, write_atomically
 from . import synth
+
+if TYPE_CHECKING:
+    from ..inference.recogniser import Prediction, Recogniser
 
 RECORDINGS_PER_CLASS = 36
 SECONDS = 3.0
 RATE = 22050
 DUET = ("guitar", "drums")
 EXAMPLES = Path(__file__).parent
+PAGE = "report.html"
 
 #: The report's learning rate is for 80,000 examples; the demo has a few hundred, so it takes larger steps.
 LEARNING_RATE = 1e-3
@@ -34,7 +42,36 @@ class Demo:
     examples: list[dict[str, Any]]
 
 
-def run(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda line: None) -> Demo:
+@dataclass(frozen=True)
+class Example:
+    """A prediction of an example recording. composed: when its instruments play as written, such as "piano 0:00-0:17"."""
+
+    prediction: Prediction
+    composed: str
+
+
+def predict(folder: Path, recogniser: Recogniser) -> Iterator[Example]:
+    """Yield the examples as they are predicted, then write the page about them to `folder`.
+
+    Raises
+    ------
+    WhoplaysError
+        When the folder holds something else than a demo.
+    """
+    from ..results import html
+    from ..results.formats.base import clock
+
+    _claim(folder)
+    listed = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+    predictions = []
+    for name in sorted(listed):
+        predictions.append(recogniser.predict(EXAMPLES / name))
+        parts = [f"{label} {clock(start)}-{clock(end)}" for label, start, end in listed[name]["playing"]]
+        yield Example(predictions[-1], ", ".join(parts))
+    html.write(folder / PAGE, predictions, recogniser)
+
+
+def train(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda line: None) -> Demo:
     """Make everything in `folder`, telling each stage; what an earlier run finished there is used again.
 
     Raises `MissingExtraError` without the extra `train`, `WhoplaysError` when the folder holds something else.
@@ -47,7 +84,7 @@ def run(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda lin
     try:
         from ..evaluation import evaluate
         from ..results.plot import draw_recording
-        from ..training.recipes import train
+        from ..training import recipes
     except ImportError as error:
         raise missing_extra((error.name or "matplotlib").split(".")[0], "train", "demo") from None
 
@@ -58,7 +95,7 @@ def run(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda lin
     settings = dataset.BuildSettings(pitch=(-2, -1, 0, 1, 2), seed=seed)
     summary = dataset.build(folder / "recordings", folder / "dataset", settings)
     tell(f"3. Training: the report's network, on {summary.rows['training']} examples")
-    train(
+    recipes.train(
         folder / "dataset",
         recipe="mfcc-cnn",
         out=folder / "model",

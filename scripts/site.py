@@ -1,0 +1,105 @@
+"""Hooks of the documentation site (mkdocs.yml): pages that live outside docs/, and the reference that is made from code.
+
+Pages of docs/ link to files of the checkout, so that they can be read there too. A link to a page that the site has as well
+leads to it; one to any other file becomes its name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+#: page of the site -> file of the checkout
+OUTSIDE = {
+    "project/contributing.md": "CONTRIBUTING.md",
+    "project/changes.md": "CHANGELOG.md",
+    "project/measurements.md": "bench/RESULTS.md",
+    "project/recipe.md": "recipe/README.md",
+}
+_SHIM = "https://unpkg.com/iframe-worker/shim"
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that live elsewhere."""
+    for page, source in OUTSIDE.items():
+        files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+    files.append(File.generated(config, "reference/http.md", content=http_page()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Lead links that leave docs/ to the page of the site that shows their target, or make them text."""
+    name = page.file.src_uri
+    source = Path(OUTSIDE.get(name, f"docs/{name}"))
+    pages = {outside: site for site, outside in OUTSIDE.items()}
+
+    def led(match: re.Match[str]) -> str:
+        target, _, anchor = match[3].partition("#")
+        if not target or "://" in target or target.startswith("mailto:"):
+            return match[0]
+        path = os.path.normpath(source.parent / target).replace(os.sep, "/")
+        if not (ROOT / path).exists() and path != "docs/reference/http.md" and not path.startswith("docs/project/"):
+            return match[0]  # reported by the strict build
+        site = pages.get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
+        if not site:
+            return match[2] if match[2].startswith("`") else f"`{path}`"
+        way = os.path.relpath(site, Path(name).parent).replace(os.sep, "/")
+        return f"{match[1]}[{match[2]}]({way}{'#' + anchor if anchor else ''})"
+
+    return _LINK.sub(led, markdown)
+
+
+def http_page() -> str:
+    """Return the reference of the HTTP interface, made from its OpenAPI description."""
+    from whoplays.serve.app import create_app
+
+    document = create_app().openapi()
+    lines = ["# HTTP", "", "For: builders. Made from `GET /openapi.json` of the server. How to run it: "]
+    lines[-1] += "[the page and the server](../guides/serve.md)."
+    for path, calls in document["paths"].items():
+        for method, call in calls.items():
+            lines += ["", f"## `{method.upper()} {path}`", "", call.get("summary", ""), "", call.get("description", "")]
+            if rows := call.get("parameters"):
+                lines += ["", "| parameter | in | type | meaning |", "|---|---|---|---|"]
+                lines += [f"| `{one['name']}` | {one['in']} | {_type(one['schema'])} | {_cell(one)} |" for one in rows]
+            lines += ["", "| status | answer |", "|---|---|"]
+            lines += [f"| {status} | {_cell(answer)} |" for status, answer in call["responses"].items()]
+    lines += ["", "# Schemas"]
+    for name, schema in document["components"]["schemas"].items():
+        lines += ["", f"## {name}", "", schema.get("description", ""), ""]
+        if fields := schema.get("properties"):
+            lines += ["| field | type | meaning |", "|---|---|---|"]
+            lines += [f"| `{field}` | {_type(one)} | {_cell(one)} |" for field, one in fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if several := schema.get("anyOf"):
+        return " or ".join(map(_type, several))
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    return str(schema.get("type", "any"))
+
+
+def _cell(described: dict[str, Any]) -> str:
+    return " ".join(str(described.get("description", "")).split()).replace("|", "\\|")
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Load what search needs in a folder from the site itself: the theme would fetch it from elsewhere."""
+    way = os.path.relpath("assets/iframe-worker.js", Path(page.file.dest_uri).parent).replace(os.sep, "/")
+    return output.replace(_SHIM, way)
+
+
+def on_post_template(output: str, template_name: str, config: Any) -> str:
+    """Do the same for the page of an address that does not exist."""
+    return output.replace(_SHIM, "/assets/iframe-worker.js")

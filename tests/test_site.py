@@ -1,0 +1,49 @@
+"""The documentation site: it builds strictly, a broken link stops it, and it loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def build(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    for name in ("material", "mkdocstrings", "fastapi"):
+        pytest.importorskip(name, reason=f"{name} is not installed (pip install -r .ci/docs-requirements)")
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "src")}
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
+    return subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = build(ROOT, tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 20
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"<(script|img)[^>]+src=\"?https?://|<link[^>]+stylesheet[^>]+https?://", text), page
+    assert "v1/predict" in (tmp_path / "site" / "reference" / "http.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("link", ["no-such-page.md", "guides/predict.md#no-such-heading", "../no-such-file.py"])
+def test_a_broken_link_stops_the_build(tmp_path: Path, link: str) -> None:
+    copy = tmp_path / "copy"
+    for name in ("docs", "scripts", "src", "bench", "recipe"):
+        left_out = shutil.ignore_patterns("__pycache__", "*.onnx", "*.json", "cells")
+        shutil.copytree(ROOT / name, copy / name, ignore=left_out if name != "docs" else None)
+    for name in ("mkdocs.yml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        shutil.copyfile(ROOT / name, copy / name)
+    index = copy / "docs" / "index.md"
+    index.write_text(index.read_text(encoding="utf-8") + f"\n[broken]({link})\n", encoding="utf-8")
+    done = build(copy, tmp_path / "site")
+    assert done.returncode != 0 and link.split("#")[-1].removeprefix("../") in done.stderr
