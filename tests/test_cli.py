@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import whoplays
@@ -195,6 +195,7 @@ WORDS = ("a.wav", "-", "--", "-x", "-o", "-qf", "json", "--jobs", "-1", "é.flac
 
 
 @settings(max_examples=60)
+@example(words=["-o", "--", "a.wav"])
 @given(words=st.lists(st.sampled_from(WORDS)).filter(lambda words: words.count("--") < 2))
 def test_any_words_are_read_or_refused_in_one_line(words: list[str]) -> None:
     try:

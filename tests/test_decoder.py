@@ -120,7 +120,8 @@ def test_decoders_print_nothing_of_their_own(tmp_path: Path, tiny_model: Path) -
     for paths in ([file], [file, tmp_path / "again.mp3"]):
         command = [sys.executable, "-m", "whoplays", "predict", *map(str, paths), "--model", str(tiny_model)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert all(line.startswith("whoplays: ") for line in ended.stderr.splitlines()), ended.stderr
+        ours = ("whoplays: ", "In 2 recordings: ")
+        assert all(line.startswith(ours) for line in ended.stderr.splitlines()), ended.stderr
 
 
 @pytest.mark.parametrize("failed", [True, False])

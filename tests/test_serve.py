@@ -669,10 +669,10 @@ def test_the_command_says_what_is_wrong(tiny_model: Path) -> None:
 
 
 def test_every_warning_has_its_polish_words() -> None:
-    from whoplays.audio import quality
     from whoplays.serve import assets
+    from whoplays.taxonomy.messages import messages
 
-    codes = set(re.findall(r'QualityWarning\(\s*"(\w+)"', Path(quality.__file__).read_text(encoding="utf-8")))
+    codes = {key.partition(".")[0] for key in messages()["warning"]}
     polish = set(re.findall(r"^  (\w+): \[", assets.page()["js/cautions.js"].content.decode(), re.MULTILINE))
     assert len(codes) >= 8 and polish == codes
 

@@ -90,6 +90,11 @@ class Parser(argparse.ArgumentParser):
             return None
         return super()._parse_optional(arg_string)
 
+    def _get_values(self, action: Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and any(isinstance(word, _Positional) for word in arg_strings):
+            raise ArgumentError(action, "expected one argument")
+        return super()._get_values(action, arg_strings)
+
     def _check_value(self, action: Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             choices = [str(choice) for choice in action.choices]
