@@ -198,13 +198,15 @@ def about_gaps(gaps: Sequence[Gap]) -> list[QualityWarning]:
     """Return a warning for what could not be decoded."""
     if not gaps:
         return []
-    if len(gaps) == 1 and gaps[0].cause == ENDS:
-        return [QualityWarning("cut_short", gap_text(gaps), speaker("warning")("cut_short.advice"))]
-    return [QualityWarning("damaged", gap_text(gaps), speaker("warning")("damaged.advice"))]
+    return [_warning("cut_short" if len(gaps) == 1 and gaps[0].cause == ENDS else "damaged", **_missing(gaps))]
 
 
 def gap_text(gaps: Sequence[Gap]) -> str:
     """Return which seconds are missing, and why."""
+    return speaker("warning")("damaged", **_missing(gaps))
+
+
+def _missing(gaps: Sequence[Gap]) -> dict[str, str]:
     say = speaker("gap")
     spans = [
         say("from", start=f"{gap.start:.2f}")
@@ -214,7 +216,7 @@ def gap_text(gaps: Sequence[Gap]) -> str:
     ]
     if len(gaps) > _MOST_NAMED:
         spans[-1] = say("more", span=spans[-1], count=len(gaps) - _MOST_NAMED)
-    return speaker("warning")("damaged", spans=", ".join(spans), cause=gaps[0].cause)
+    return {"spans": ", ".join(spans), "cause": gaps[0].cause}
 
 
 def about_tracks(track: int, tracks: int) -> list[QualityWarning]:

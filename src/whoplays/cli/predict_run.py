@@ -142,13 +142,13 @@ class Run:
         tree, found, lang = Tree(self.recogniser.labels), self._found, self.args.lang
         words = speaker("summary", lang)
 
-        def told(label: Label) -> str:
+        def counted(label: Label) -> str:
             inner = [f"{one.name(lang)} {found[one.id]}" for one in tree.instruments(label.id) if found[one.id]]
             inner += [words("maybe", count=found[f"?{label.id}"])] if found[f"?{label.id}"] else []
             extra = f" ({', '.join(inner)})" if inner else ""
             return f"{label.name(lang)}{f' {found[label.id]}' if found[label.id] else ''}{extra}"
 
         seen = [label for label in tree.families if found[label.id] or found[f"?{label.id}"]]
-        parts = [told(label) for label in sorted(seen, key=lambda label: -found[label.id])]
+        parts = [counted(label) for label in sorted(seen, key=lambda label: -found[label.id])]
         parts += [words("none", count=found[""])] if found[""] else []
         return words("title", count=self._read, found=", ".join(parts))
