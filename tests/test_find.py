@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,30 @@ from whoplays.results import expressions, query, spans, table
 )
 def test_what_is_true_of_a_recording(text: str, true: bool) -> None:
     assert query.parse(text, LABELS).matches(TWO) is true
+
+
+CASES: dict[str, Any] = json.loads((Path(__file__).parent / "expressions.json").read_text(encoding="utf-8"))
+
+
+def case_recordings() -> list[Prediction]:
+    return [
+        Prediction.from_dict(
+            {**one, "sample_rate": 44100, "model": "m", "warnings": []}
+            | {"segments": [dict(zip(("label", "start", "end", "score"), s, strict=True)) for s in one["segments"]]}
+        )
+        for one in CASES["recordings"]
+    ]
+
+
+def test_the_cases_that_the_page_is_held_to_as_well() -> None:
+    labels, parents = [one for one, _ in CASES["labels"]], {one: family for one, family in CASES["labels"] if family}
+    for text, expected in CASES["match"]:
+        expression = query.parse(text, labels, parents)
+        assert [i for i, one in enumerate(case_recordings()) if expression.matches(one)] == expected, text
+    for text in CASES["wrong"]:
+        with pytest.raises(UsageError):
+            query.parse(text, labels, parents)
+            print("accepted:", text)
 
 
 def test_only() -> None:

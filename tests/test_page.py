@@ -338,6 +338,24 @@ def test_many_recordings_in_a_table(
     assert page.locator("#work").is_hidden()
 
 
+def test_the_filter_is_the_language_of_find(open_page: Open) -> None:
+    """Every case that the command's parser is tested with (test_find.py) has the same answer here."""
+    cases = json.loads((Path(__file__).parent / "expressions.json").read_text(encoding="utf-8"))
+    found = open_page().evaluate(
+        """async (cases) => {
+            const { setLabels } = await import(new URL("page/js/labels.js", location.href));
+            const { parse } = await import(new URL("page/js/query.js", location.href));
+            setLabels(cases.labels.map(([id, parent]) => ({ id, parent, en: id, pl: id })));
+            const recordings = cases.recordings.map((one) => ({ ...one, segments: one.segments.map(([label, start, end, score]) => ({ label, start, end, score })) }));
+            const answer = (text) => { try { const fits = parse(text); return recordings.flatMap((one, i) => (fits(one) ? [i] : [])); } catch (error) { return String(error.name); } };
+            return [cases.match.map(([text]) => answer(text)), cases.wrong.map(answer)];
+        }""",
+        cases,
+    )
+    assert found[0] == [expected for _, expected in cases["match"]]
+    assert found[1] == ["Error"] * len(cases["wrong"])
+
+
 def test_dropping_a_file(open_page: Open, duet: Path) -> None:
     page = open_page()
     page.locator(".example").first.wait_for()
