@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 from string import Formatter
@@ -11,13 +12,15 @@ import pytest
 
 from whoplays.audio import quality
 from whoplays.audio.parts import Gap
+from whoplays.serve import assets
 from whoplays.taxonomy.messages import LANGUAGES, messages, speaker, translated
 
 SOURCE = Path(__file__).parents[1] / "src" / "whoplays"
 ALL = [(group, key) for group, known in messages().items() for key in known]
 POLISH = re.compile("[ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]")
-#: Files that hold words of other languages than English: the catalogue, names of labels, and the page's own.
-MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml", "serve/page/js/words.js", "serve/page/js/cautions.js"}
+#: Files that hold words of other languages than English: the catalogue, and names of labels.
+MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml"}
+PAGE = SOURCE / "serve" / "page"
 #: Modules whose output people read in a language of their choice.
 SPOKEN = [
     "results/formats/text.py",
@@ -79,13 +82,33 @@ def test_the_search_for_words_finds_them(tmp_path: Path) -> None:
 
 
 def test_each_message_of_the_catalogue_is_used() -> None:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    python = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    script = "\n".join(path.read_text(encoding="utf-8") for path in [*PAGE.glob("js/*.js"), PAGE / "index.html"])
+    examples = {path.name for path in (SOURCE / "examples").glob("*.ogg")}
     unused = [
         (group, key)
         for group, key in ALL
-        if not key.endswith(".advice") and f'"{key}"' not in text and f"'{key}'" not in text
+        if not key.endswith(".advice")
+        and key not in examples
+        and not re.search(f"[\"']{re.escape(key)}[\"']", script if group == "page" else python)
     ]
     assert unused == []
+
+
+def test_the_page_asks_for_messages_that_there_are_and_shows_the_english_ones_before_its_scripts_run() -> None:
+    html = (PAGE / "index.html").read_text(encoding="utf-8")
+    shown = dict(re.findall(r'data-t="(\w+)"[^>]*>([^<]+)<', html)) | dict(
+        re.findall(r'data-t-label="(\w+)" aria-label="([^"]+)"', html)
+    )
+    assert len(shown) > 30
+    known = {key: message["en"] for key, message in messages()["page"].items()}
+    assert {key: text for key, text in shown.items() if known.get(key) != text} == {}
+    asked = {key for path in PAGE.glob("js/*.js") for key in re.findall(r"\bt\(\"([^\"]+)\"", path.read_text("utf-8"))}
+    assert len(asked) > 50 and asked <= set(known)
+
+
+def test_the_page_gets_the_catalogue() -> None:
+    assert json.loads(assets.page()["messages.json"].content) == messages()
 
 
 @pytest.mark.parametrize(

@@ -217,13 +217,13 @@ def test_dark_and_narrow_and_polish(open_page: Open, axe_folder: Path) -> None:
     assert page.locator("h1").inner_text() == "Who plays, and when?"  # the choice is kept
 
 
-def test_cautions_are_told_in_the_language_of_the_page(open_page: Open, tmp_path: Path) -> None:
+def test_warnings_are_shown_in_the_language_of_the_page(open_page: Open, tmp_path: Path) -> None:
     short = tmp_path / "short.wav"
     soundfile.write(short, synth.recording(["guitar"], duration_s=0.5, seed=1, sample_rate=44100), 44100)
     page = open_page(locale="pl-PL")
     page.locator("#file").set_input_files(short)
     page.locator(".result").wait_for()
-    assert "nagranie jest bardzo krótkie" in page.locator(".warnings").inner_text().lower()
+    assert "trwa 0.50 s: instrumenty" in page.locator(".warnings").inner_text().lower()
     page.get_by_role("button", name="EN", exact=True).click()
     assert "lasts 0.50 s" in page.locator(".warnings").inner_text().lower()
 

@@ -8,7 +8,6 @@ import dataclasses
 import io
 import json
 import os
-import re
 import signal
 import socket
 import struct
@@ -666,15 +665,6 @@ def test_the_command_says_what_is_wrong(tiny_model: Path) -> None:
     assert found.returncode == 2 and "try another --port" in found.stderr and found.stderr.count("\n") == 1, (
         found.stderr
     )
-
-
-def test_every_warning_has_its_polish_words() -> None:
-    from whoplays.serve import assets
-    from whoplays.taxonomy.messages import messages
-
-    codes = {key.partition(".")[0] for key in messages()["warning"]}
-    polish = set(re.findall(r"^  (\w+): \[", assets.page()["js/cautions.js"].content.decode(), re.MULTILINE))
-    assert len(codes) >= 8 and polish == codes
 
 
 def test_a_system_without_what_workers_need_is_told_so(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:

@@ -33,16 +33,19 @@ def _read(folder: Any, prefix: str, found: dict[str, Asset]) -> None:
     for entry in folder.iterdir():
         if entry.is_dir():
             _read(entry, f"{prefix}{entry.name}/", found)
-        elif (suffix := entry.name.rpartition(".")[2]) in TYPES:
-            content = entry.read_bytes()
-            tag = hashlib.sha256(content).hexdigest()[:16]
-            found[prefix + entry.name] = Asset(content, TYPES[suffix], tag)
+        elif entry.name.rpartition(".")[2] in TYPES:
+            _add(found, prefix + entry.name, entry.read_bytes())
+
+
+def _add(found: dict[str, Asset], name: str, content: bytes) -> None:
+    found[name] = Asset(content, TYPES[name.rpartition(".")[2]], hashlib.sha256(content).hexdigest()[:16])
 
 
 def page() -> dict[str, Asset]:
-    """Return name -> file of the page."""
+    """Return name -> file of the page, with the catalogue of messages that it speaks from."""
     found: dict[str, Asset] = {}
     _read(resources.files("whoplays.serve") / "page", "", found)
+    _add(found, "messages.json", (resources.files("whoplays.taxonomy") / "messages.json").read_bytes())
     return found
 
 
@@ -55,6 +58,5 @@ def examples() -> dict[str, Asset]:
     _read(folder, "", found)
     told = json.loads(found["examples.json"].content) if "examples.json" in found else {}
     index = [{"name": name, **told.get(name, {})} for name in found if name.endswith(".ogg")]
-    content = json.dumps(sorted(index, key=lambda entry: str(entry["name"]))).encode()
-    found["index.json"] = Asset(content, TYPES["json"], hashlib.sha256(content).hexdigest()[:16])
+    _add(found, "index.json", json.dumps(sorted(index, key=lambda entry: str(entry["name"]))).encode())
     return found

@@ -1,9 +1,9 @@
 // A page of its own with one result: to keep, print or send. Everything is inside the one file; no script.
 
-import { caution } from "./cautions.js";
 import { colourOf, isInstrument, nameOf, outline } from "./labels.js";
 import { headline, moments, sharesOf } from "./result.js";
 import { spacing, wavePath } from "./timeline.js";
+import { warningText } from "./warnings.js";
 import { capital, clock, language, number, percent, t } from "./words.js";
 
 const STYLE = `:root{color-scheme:light dark;--ink:#17181c;--soft:#5b5f6b;--line:#dcdce4;--paper:#fff}
@@ -38,7 +38,7 @@ function picture(result) {
 export function reportOf(result, name) {
   const best = Object.fromEntries(moments(result).map((moment) => [moment.id, clock(moment.at)]));
   const rows = outline(result.playing).map((id) => `<tr><th scope="row"${isInstrument(id) ? ' class="below"' : ""}><i style="background:${colourOf(id)}"></i>${escape(capital(nameOf(id)))}</th><td>${number(result.scores[id])}</td><td>${result.maybe.includes(id) ? escape(t("maybe")) : percent(sharesOf(result)[id] ?? 0)}</td><td>${best[id] ?? ""}</td></tr>`);
-  const cautions = (result.warnings ?? []).map((w) => `<li>${escape(caution(w))}</li>`);
+  const warnings = (result.warnings ?? []).map((w) => `<li>${escape(warningText(w))}</li>`);
   const [model] = String(result.model).split(" ");
   return `<!doctype html>
 <html lang="${language()}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -47,7 +47,7 @@ export function reportOf(result, name) {
 <p>${escape(name)} · ${clock(result.duration)}</p><h1>${escape(headline(result))}</h1>
 ${picture(result)}
 <h2>${escape(t("scores"))}</h2><table><thead><tr><th scope="col">${escape(t("label"))}</th><th scope="col">${escape(t("score"))}</th><th scope="col">${escape(t("share"))}</th><th scope="col">${escape(t("moments"))}</th></tr></thead><tbody>${rows.join("")}</tbody></table>
-${cautions.length ? `<h2>${escape(t("warnings"))}</h2><ul>${cautions.join("")}</ul>` : ""}
+${warnings.length ? `<h2>${escape(t("warnings"))}</h2><ul>${warnings.join("")}</ul>` : ""}
 <footer>${escape(t("reportMade", { version: document.documentElement.dataset.version ?? "", model }))}</footer>
 </main></body></html>
 `;

@@ -1,6 +1,5 @@
 // One recording's result: headline, player, timeline, scores, pie, moments, warnings, downloads.
 
-import { caution } from "./cautions.js";
 import { el, save, svg } from "./dom.js";
 import { audacity, csv, jsonOf } from "./exports.js";
 import { colourOf, everyLabel, families, isInstrument, mostPrecise, nameOf, outline } from "./labels.js";
@@ -9,6 +8,7 @@ import { reportOf } from "./report.js";
 import { segmentList } from "./segments.js";
 import { thresholdsAt } from "./thresholds.js";
 import { timeline } from "./timeline.js";
+import { warningText } from "./warnings.js";
 import { capital, clock, language, listed, number, percent, t } from "./words.js";
 
 /** Return the labels that play, the surest first. */
@@ -117,7 +117,7 @@ function momentsSection(result, seek) {
 
 function warnings(result) {
   if (!result.warnings?.length) return null;
-  const items = result.warnings.map((w) => el("li", {}, caution(w)));
+  const items = result.warnings.map((w) => el("li", {}, warningText(w)));
   return el("section", { class: "warnings" }, el("h3", {}, t("warnings")), el("ul", {}, ...items));
 }
 
