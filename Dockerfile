@@ -2,7 +2,7 @@
 #   docker build -t whoplays .
 #   docker run --rm -p 127.0.0.1:8000:8000 -e WHOPLAYS_TOKEN=$(openssl rand -hex 16) --read-only --tmpfs /tmp whoplays
 FROM python:3.12-slim AS build
-COPY pyproject.toml README.md LICENSE /src/
+COPY pyproject.toml hatch_build.py README.md LICENSE /src/
 COPY src /src/src
 RUN python -m venv /opt/whoplays && /opt/whoplays/bin/pip install --no-cache-dir '/src[serve]'
 

@@ -50,7 +50,7 @@ def checkout(folder: Path, *, mask: int) -> Path:
     before = os.umask(mask)
     try:
         folder.mkdir()
-        for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
             shutil.copyfile(ROOT / name, folder / name)
         left_out = shutil.ignore_patterns("__pycache__", ".*.part")
         shutil.copytree(ROOT / "src", folder / "src", ignore=left_out, copy_function=shutil.copyfile)
@@ -101,6 +101,42 @@ def test_the_wheel_holds_the_model_the_examples_and_the_page(wheel: Path) -> Non
     assert "whoplays/pretrained/default/card.md" in names and "whoplays/serve/page/index.html" in names
     listed = {f"whoplays/examples/{name}" for name in re.findall(r'"([\w-]+\.ogg)"', json.dumps(examples))}
     assert listed and listed == {name for name in names if name.endswith(".ogg")}
+
+
+def script(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / name)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_one_version_everywhere() -> None:
+    module = script("scripts/version.py")
+    assert module.stale(ROOT, module.version()) == []
+
+
+def test_a_version_that_was_forgotten_somewhere_is_told_and_written(tmp_path: Path) -> None:
+    module = script("scripts/version.py")
+    (tmp_path / "web").mkdir()
+    for name in ("CITATION.cff", "web/package.json", "web/package-lock.json", "CHANGELOG.md"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    assert len(module.stale(tmp_path, "9.9.9")) == 5
+    module.write(tmp_path, "9.9.9")
+    assert [line.split(":")[0] for line in module.stale(tmp_path, "9.9.9")] == ["CHANGELOG.md"]
+
+
+def test_the_readme_of_an_index_has_links_that_need_no_checkout() -> None:
+    hook = script("hatch_build.py")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    relative = re.compile(r"\]\((?!https?:|#)[^)]+\)")
+    assert relative.search(text)
+    where = hook.for_index(text, "https://example.org/a/b", "v1")
+    assert not relative.search(where) and "https://example.org/a/b/raw/v1/docs/pictures/page.png" in where
+    without = hook.for_index(text, "", "v1")
+    assert not relative.search(without) and "](docs" not in without and "measurements" in without
+    nested = hook.for_index("[![a](b.svg)](c.md) [x](#y) [z](https://e.org)", "h", "t")
+    assert nested == "[![a](h/raw/t/b.svg)](h/blob/t/c.md) [x](#y) [z](https://e.org)"
 
 
 # --- what comes along

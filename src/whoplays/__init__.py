@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Prediction", "Recogniser", "Segment", "WhoplaysError", "__version__", "load"]
 
 
