@@ -52,7 +52,9 @@ def faults(wheel: Path, sdist: Path) -> list[str]:
     found += [f"{sdist.name}: {name} is missing" for name in IN_SDIST if name not in sources]
     found += [f"{wheel.name}: {name} does not belong there" for name in packed if _UNWANTED.search(name)]
     found += [f"{sdist.name}: {name} does not belong there" for name in sources if _UNWANTED.search(name)]
-    found += [f"{wheel.name}: {name} names a place of this machine" for name, data in packed.items() if _PLACES.search(data)]
+    found += [
+        f"{wheel.name}: {name} names a place of this machine" for name, data in packed.items() if _PLACES.search(data)
+    ]
     for path in (wheel, sdist):
         if (size := path.stat().st_size) > MAX_BYTES[path.suffix]:
             found.append(f"{path.name}: {size / 1e6:.1f} MB; the limit is {MAX_BYTES[path.suffix] / 1e6:.0f} MB")

@@ -37,7 +37,9 @@ def stale(root: Path, wanted: str) -> list[str]:
             found.append(f"{place}: {named[1] if named else 'no version'} instead of {wanted}")
     newest = re.search(r"(?m)^## (\S+) - \d{4}-\d\d-\d\d$", (root / "CHANGELOG.md").read_text(encoding="utf-8"))
     if not newest or newest[1] != wanted:
-        found.append(f"CHANGELOG.md: its newest dated heading is {newest[1] if newest else 'missing'} instead of {wanted}")
+        found.append(
+            f"CHANGELOG.md: its newest dated heading is {newest[1] if newest else 'missing'} instead of {wanted}"
+        )
     return found
 
 

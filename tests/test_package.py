@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -124,6 +127,51 @@ def test_a_version_that_was_forgotten_somewhere_is_told_and_written(tmp_path: Pa
     assert len(module.stale(tmp_path, "9.9.9")) == 5
     module.write(tmp_path, "9.9.9")
     assert [line.split(":")[0] for line in module.stale(tmp_path, "9.9.9")] == ["CHANGELOG.md"]
+
+
+def test_a_release_is_looked_through(wheel: Path, tmp_path: Path) -> None:
+    """A wheel and a source archive with one fault each are refused by that fault."""
+    module = script("scripts/check_dist.py")
+
+    def archive(*left_out: str, **more: bytes) -> Path:
+        path = Path(tempfile.mkdtemp(dir=tmp_path)) / "whoplays-0.tar.gz"
+        with tarfile.open(path, "w:gz") as file:
+            for name in [*(name for name in module.IN_SDIST if name not in left_out), *more]:
+                member = tarfile.TarInfo(f"whoplays-0/{name}")
+                member.size = len(more.get(name, b""))
+                file.addfile(member, io.BytesIO(more.get(name, b"")))
+        return path
+
+    def changed(name: str, data: bytes | None) -> Path:
+        path = Path(tempfile.mkdtemp(dir=tmp_path)) / wheel.name
+        with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(path, "w") as new:
+            for one in old.namelist():
+                if not one.endswith(name):
+                    new.writestr(one, old.read(one))
+            if data is not None:
+                new.writestr(name, data)
+        return path
+
+    assert module.faults(wheel, archive()) == []
+    for made, told in (
+        ((wheel, archive("LICENSE")), "LICENSE is missing"),
+        ((wheel, archive(**{"node_modules/a.js": b""})), "node_modules/a.js does not belong"),
+        ((changed("whoplays/py.typed", None), archive()), "py.typed is missing"),
+        ((changed("whoplays/x.pyc", b""), archive()), "x.pyc does not belong"),
+        ((changed("whoplays/x.txt", b"/home/ann/src/x"), archive()), "names a place of this machine"),
+        ((changed("licenses/LICENSE", None), archive()), "its licence file is missing"),
+        ((changed("whoplays/x.bin", os.urandom(13 << 20)), archive()), "the limit is 13 MB"),
+    ):
+        assert any(told in line for line in module.faults(*made)), told
+
+
+def test_the_message_of_a_tag_is_the_highlights() -> None:
+    module = script("scripts/check_dist.py")
+    text = "# C\n\n## 2.0.0 - 2030-01-01\n\nHello.\n\n### Highlights\n\n- One.\n\n### More\n\n- Two.\n\n## 1.0.0 - 2029-01-01\n"
+    assert module.tag_message("2.0.0", text) == "whoplays 2.0.0\n\nHello.\n\n- One.\n"
+    for version in ("1.0.0", "3.0.0"):
+        with pytest.raises(SystemExit, match=version):
+            module.tag_message(version, text)
 
 
 def test_the_readme_of_an_index_has_links_that_need_no_checkout() -> None:
