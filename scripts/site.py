@@ -13,6 +13,8 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
+from whoplays.results import schemas
+
 ROOT = Path(__file__).parents[1]
 #: page of the site -> file of the checkout
 OUTSIDE = {
@@ -30,6 +32,8 @@ def on_files(files: Files, config: Any) -> Files:
     for page, source in OUTSIDE.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
     files.append(File.generated(config, "reference/http.md", content=http_page()))
+    for name in schemas.names():
+        files.append(File.generated(config, f"schemas/{name}.schema.json", content=schemas.text(name)))
     return files
 
 

@@ -269,6 +269,7 @@ def test_standard_input_is_a_recording(tiny_model: Path, duet: Path) -> None:
     assert empty.returncode == 1 and json.loads(empty.stdout) == {
         "path": "-",
         "error": "standard input is empty (0 bytes)",
+        "schema": 1,
     }
 
 

@@ -53,7 +53,7 @@ def test_json_lines_are_one_line_each() -> None:
     lines = written("jsonl", PREDICTION, FAILURE).splitlines()
     assert [json.loads(line) for line in lines] == [
         PREDICTION.to_dict(),
-        {"path": "bad.wav", "error": "is empty (0 bytes)"},
+        {"path": "bad.wav", "error": "is empty (0 bytes)", "schema": 1},
     ]
 
 
@@ -165,7 +165,7 @@ def test_parquet_is_read_by_another_library(tmp_path) -> None:
 
 def test_many_rows_keep_their_order_over_batches(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(table, "_BATCH", 7)
-    rows = [{"path": f"{i}.wav", "error": "x", "seen": str(i)} for i in range(40)]
+    rows = [{"path": f"{i}.wav", "error": "x", "schema": 1, "seen": str(i)} for i in range(40)]
     table.write(tmp_path / "r.parquet", lambda: rows, LABELS)
     assert list(table.read(tmp_path / "r.parquet")) == rows
 

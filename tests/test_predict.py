@@ -135,6 +135,7 @@ def test_the_dictionary_is_the_contract(recogniser, duet: Path) -> None:
         "maybe",
         "segments",
         "warnings",
+        "schema",
     ]
     assert line["model"] == "tiny@1"
     assert all(0 <= score <= 1 for score in line["scores"].values())

@@ -322,7 +322,10 @@ def test_recordings_in_a_store_are_heard_as_those_on_a_disk(
     told = invoke("predict", far, "--model", tiny_model, "--report", tmp_path / "r.html")
     assert "--report is for recordings on this machine" in told.stderr
     told = invoke("predict", f"{far}/none.wav", "--model", tiny_model, "--format", "jsonl")
-    assert json.loads(told.stdout) == {"path": f"{far}/none.wav", "error": "no such file"} and told.status == 1
+    assert (
+        json.loads(told.stdout) == {"path": f"{far}/none.wav", "error": "no such file", "schema": 1}
+        and told.status == 1
+    )
 
 
 def test_a_model_is_judged_on_a_data_set_in_a_store_as_on_one_on_a_disk(

@@ -12,6 +12,8 @@ from . import settings
 from .output import say, warn
 from .parser import Parser
 
+SCHEMA = 1  # version of --format json: results/schemas/settings.json
+
 
 def add(parser: Parser) -> None:
     """Add the arguments of `config`."""
@@ -43,7 +45,8 @@ def _config(args: Namespace) -> int:
         named = [dict(zip(keys, row, strict=True)) for row in rows]
         print(
             to_json(
-                {"schema": 1, "file": str(path), "exists": path.exists(), "settings": named, "problems": problems}, 2
+                {"schema": SCHEMA, "file": str(path), "exists": path.exists(), "settings": named, "problems": problems},
+                2,
             )
         )
     elif args.format == "toml":

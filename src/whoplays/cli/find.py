@@ -10,6 +10,8 @@ from ..errors import AudioError, UsageError, printable
 from .output import say, warn
 from .parser import Parser, number, whole
 
+SCHEMA = 1  # version of --json: results/schemas/find.json
+
 if TYPE_CHECKING:
     from ..inference.recogniser import Prediction
     from ..results.spans import Spans
@@ -94,7 +96,7 @@ def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace) -
     if args.json:
         values: dict[str, Any] = {"path": prediction.path, "rank": round(rank, 6), "playing": list(prediction.playing)}
         times = [{"start": round(start, 3), "end": round(end, 3)} for start, end in spans]
-        print(to_json({**values, "duration": prediction.duration, "times": times}))
+        print(to_json({**values, "duration": prediction.duration, "times": times, "schema": SCHEMA}))
         return
     if args.paths:
         print(prediction.path)

@@ -24,6 +24,7 @@ from ..storage.files import make_folder, only_writer, together, write_atomically
 from . import metrics, sets
 
 METRICS, REPORT = "metrics.json", "report.html"
+SCHEMA = 1  # version of metrics.json: results/schemas/evaluation.json
 ROWS_AT_ONCE = 256
 
 Progress = Callable[[int, int], None]
@@ -153,6 +154,7 @@ def judge(
     families = tree.levels()["families"]
     single = metrics.single(targets[:, families])
     return {
+        "schema": SCHEMA,
         "whoplays": __version__,
         "model": config.id,
         "activation": config.activation,

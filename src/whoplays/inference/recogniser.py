@@ -33,7 +33,7 @@ _Found = dict[str, Array]  # outputs of the network for one window
 Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
 
 MIN_DURATION = 0.02  # seconds; less is a click, whatever made it
-
+SCHEMA = 1  # version of results as JSON: results/schemas/result.json
 
 _LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
 
@@ -99,6 +99,7 @@ class Prediction:
             "maybe": list(self.maybe),
             "segments": [segment.to_dict() for segment in self.segments],
             "warnings": [warning.to_dict() for warning in self.warnings],
+            "schema": SCHEMA,
         }
 
     @classmethod
@@ -128,7 +129,7 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """Return this recording's JSON line."""
-        return {"path": self.path, "error": self.error}
+        return {"path": self.path, "error": self.error, "schema": SCHEMA}
 
 
 class NetworkOutputs(NamedTuple):

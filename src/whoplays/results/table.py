@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import UsageError, WhoplaysError, missing_extra
+from ..inference.recogniser import SCHEMA
 from ..storage.files import csv_line, write_atomically
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of, csv_cells, label_of, to_json
-from .table_row import OldTableError
+from .table_row import OtherTableError
 from .table_row import check as check_row
 
 Row = dict[str, Any]
@@ -50,7 +51,7 @@ def read(path: Path) -> Iterator[Row]:
             yield row
     except FileNotFoundError:
         raise WhoplaysError(f"{path}: no such file") from None
-    except OldTableError as error:
+    except OtherTableError as error:
         raise WhoplaysError(f"{path}: {error}") from None
     except (
         ValueError,
@@ -113,7 +114,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
 def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | None, **heard: Any) -> Row:
     """Return the JSON object of one row, with its keys in their order."""
     if error:
-        return {"path": path, "error": error, "seen": seen or ""}
+        return {"path": path, "error": error, "schema": SCHEMA, "seen": seen or ""}
     known = {label: float(score) for label, score in scores.items() if score is not None}
     order = ("duration", "sample_rate", "model")
     return {
@@ -121,6 +122,7 @@ def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | No
         **{name: heard[name] for name in order},
         "scores": known,
         **{name: heard[name] for name in ("playing", "maybe", "segments", "warnings")},
+        "schema": SCHEMA,
         "seen": seen or "",
     }
 
@@ -153,7 +155,7 @@ def _schema(labels: Sequence[str]) -> Any:
         ("warnings", pa.list_(caution)),
         ("seen", text),
     ]
-    return pa.schema(columns, metadata={"whoplays.labels": json.dumps(list(labels))})
+    return pa.schema(columns, metadata={"whoplays.labels": json.dumps(list(labels)), "whoplays.schema": str(SCHEMA)})
 
 
 def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:

@@ -7,12 +7,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ..inference.recogniser import SCHEMA
+
 _SEGMENT = {"label", "start", "end", "score"}
 _CAUTION = {"code", "message", "advice"}
 
 
-class OldTableError(ValueError):
-    """A row is of a form that is no longer read."""
+class OtherTableError(ValueError):
+    """A row is of a form that is no longer read, or not yet."""
 
 
 def check(row: Any) -> None:
@@ -24,6 +26,12 @@ def check(row: Any) -> None:
         raise ValueError("a row has no path, or neither scores nor an error")
     os.fsencode(path)  # what no file name can be is a UnicodeEncodeError, and so a ValueError
     _need(isinstance(row.get("seen", ""), str), "seen", row)
+    version = row.get("schema", SCHEMA)
+    _need(type(version) is int and version >= 1, "schema", row)
+    if version > SCHEMA:
+        raise OtherTableError(
+            f"its rows have schema {version}; this whoplays reads up to {SCHEMA}: pip install -U whoplays"
+        )
     if "error" in row:
         _need(isinstance(row["error"], str), "error", row)
         return
@@ -66,7 +74,7 @@ def _is_score(value: Any) -> bool:
 
 def _is_segment(value: Any, scores: Mapping[str, Any]) -> bool:
     if isinstance(value, Mapping) and "family" in value:
-        raise OldTableError(
+        raise OtherTableError(
             'its segments have "family" in place of "label"; make the table anew: whoplays predict --out'
         )
     if not isinstance(value, Mapping) or set(value) != _SEGMENT:

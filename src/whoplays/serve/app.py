@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import UsageError
+from ..inference.recogniser import Failure
 from ..model import thresholds
 from ..model.folder import ModelConfig
 from . import assets, schemas
@@ -211,7 +212,7 @@ async def _all(app: FastAPI, uploads: list[Upload], job: Job) -> list[dict[str, 
         except Problem as problem:
             if problem.status >= 500 and problem.kind != "too-slow":
                 raise
-            found.append({"path": upload.name, "error": problem.detail})
+            found.append(Failure(upload.name, problem.detail).to_dict())
     return found
 
 

@@ -20,6 +20,7 @@ EXAMPLE: dict[str, Any] = {
     "playing": ["guitar", "strings"],
     "segments": [{"label": "guitar", "start": 0.0, "end": 12.3, "score": 0.95}],
     "warnings": [],
+    "schema": 1,
 }
 
 
@@ -65,6 +66,7 @@ class Prediction(BaseModel):
     maybe: Annotated[list[Id], Field(max_length=1000, description="Those that miss it, but not by much.")] = []
     segments: Annotated[list[Segment], Field(max_length=100_000)]
     warnings: Annotated[list[QualityWarning], Field(max_length=100)] = []
+    version: Annotated[int, Field(alias="schema", ge=1, description="Version of this object.")] = 1
     details: Annotated[Details | None, Field(exclude=True)] = None
 
 
@@ -72,11 +74,12 @@ class Failure(BaseModel):
     """A recording of a batch that could not be used."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"path": "a.mov", "error": "holds no sound, only video"}]}
+        json_schema_extra={"examples": [{"path": "a.mov", "error": "holds no sound, only video", "schema": 1}]}
     )
 
     path: Annotated[str, Field(max_length=1000)]
     error: Annotated[str, Field(max_length=1000)]
+    version: Annotated[int, Field(alias="schema", ge=1, description="Version of this object.")] = 1
 
 
 class Batch(BaseModel):

@@ -39,7 +39,7 @@ def values_of(result: Result, frames: bool) -> dict[str, Any]:
 
 
 class JsonLines(Writer):
-    """One JSON object a line, as the contract has it."""
+    """One JSON object a line, for each recording exactly one."""
 
     suffix = ".jsonl"
     has_frames = True
@@ -50,7 +50,7 @@ class JsonLines(Writer):
 
 
 class Json(Writer):
-    """A JSON array of the same objects."""
+    """A JSON array of those objects; a file for one recording alone holds its object."""
 
     suffix = ".json"
     has_frames = True
