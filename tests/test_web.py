@@ -29,6 +29,19 @@ def test_the_npm_package_has_this_version_and_names_no_registry() -> None:
     assert lock["version"] == whoplays.__version__ and not any("resolved" in one for one in lock["packages"].values())
 
 
+def test_the_types_of_the_pages_scripts_fit(tmp_path: Path) -> None:
+    """TypeScript reads what comments in the scripts of `serve/page/js` say about types."""
+    compiler = WEB / "node_modules" / ".bin" / "tsc"
+    if not shutil.which("node") or not compiler.is_file():
+        pytest.skip("Node, or TypeScript (cd web && npm ci), is not installed")
+    told = subprocess.run([compiler, "-p", WEB / "tsconfig.page.json"], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout[-3000:]
+    (tmp_path / "wrong.js").write_text("Math.max('1').toFixed(2)")
+    wrong = [compiler, "--noEmit", "--allowJs", "--checkJs", "--strict", "wrong.js"]
+    told = subprocess.run(wrong, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode != 0 and "TS2345" in told.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["check", "test"])
 def test_the_npm_package_passes_its_own_tests(script: str) -> None:

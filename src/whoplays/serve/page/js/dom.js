@@ -13,11 +13,14 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/** @type {(tag: string, attributes?: Record<string, any>, ...children: any[]) => any} */
 export const el = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+/** @type {(tag: string, attributes?: Record<string, any>, ...children: any[]) => any} */
 export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+/** Return an element of index.html. @type {(id: string) => any} */
 export const $ = (id) => document.getElementById(id);
 
-/** Offer text or a blob as a file to save. */
+/** Offer a blob as a file to save. @param {Blob} blob @param {string} name */
 export function save(blob, name) {
   const address = URL.createObjectURL(blob);
   const link = el("a", { href: address, download: name });

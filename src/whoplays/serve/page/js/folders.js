@@ -24,7 +24,7 @@ export async function dropped(transfer) {
   if (!transfer) return [];
   const files = [...transfer.files]; // gone once the event is over, like the entries
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return files.map((file) => ({ name: file.name, file }));
+  if (!entries.some((entry) => entry?.isDirectory)) return files.map((file) => ({ name: file.name, file }));
   const found = [];
   for (const entry of entries) await walk(entry, "", found);
   return found;

@@ -15,7 +15,7 @@ export function union(segments, which) {
 }
 
 /** @param {Intervals} a @param {Intervals} b @returns {Intervals} */
-export const both = (a, b) => a.flatMap(([start, end]) => b.map(([s, e]) => [Math.max(start, s), Math.min(end, e)])).filter(([s, e]) => e > s);
+export const both = (a, b) => a.flatMap(([start, end]) => b.map(([s, e]) => /** @type {[number, number]} */ ([Math.max(start, s), Math.min(end, e)]))).filter(([s, e]) => e > s);
 
 /** @param {Intervals} a @param {Intervals} b @returns {Intervals} */
 export function without(a, b) {

@@ -16,8 +16,13 @@ const AT_ONCE = 2;
 let recogniser;
 const limits = { mb: 200, minutes: 60 };
 const items = []; // {name, file, state, sent, heard, duration, result, trouble, sound, stop}
+/** @type {any} one of them */
 let shown = null;
+/** @type {any} {stop, timer}, while the microphone is on */
 let recording = null;
+/** @type {import("./recogniser.js").Example[]} */
+let examples = [];
+/** @type {any} */
 let view = null; // of the shown result: {player, picture}
 let position = 0; // of the control of thresholds, -1 to 1
 let undoing = 0;
@@ -244,6 +249,7 @@ function drawMeters() {
   $("meters").replaceChildren(...rows, el("div", { class: "meter level" }, el("span", {}, t("level")), el("span", { class: "bar", "data-meter": "level", css: { "--score": 0 } }), el("span", {})));
 }
 
+/** @param {{scores?: Record<string, number>, level?: number}} told */
 function liveHeard({ scores, level }) {
   const set = (id, value) => $("meters").querySelector(`[data-meter="${CSS.escape(id)}"]`)?.style.setProperty("--score", value);
   if (level !== undefined) set("level", Math.min(1, Math.pow(level, 0.5)));
@@ -280,7 +286,7 @@ function redraw() {
   $("limits").textContent = t("limits", limits);
   $("limits").classList.remove("trouble");
   if (families().length) $("model").textContent = t("model", { model: document.documentElement.dataset.model });
-  drawExamples(redraw.examples ?? []);
+  drawExamples(examples);
   draw();
 }
 
@@ -293,7 +299,7 @@ async function begin() {
     if (!items.length) await restore(told.model);
     document.documentElement.dataset.model = told.model;
     document.documentElement.dataset.version = told.version;
-    redraw.examples = await recogniser.examples();
+    examples = await recogniser.examples();
   } catch (trouble) {
     if (trouble.kind === "unauthorised") askToken();
     else say(whyOf(trouble));
@@ -358,10 +364,11 @@ function help() {
 
 function listenForKeys() {
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+    const target = /** @type {Element} */ (event.target);
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input, select, textarea, dialog")) return;
     if (event.key === "?") return help();
     if (event.key === "j" || event.key === "k") return turnTo(event.key === "j" ? 1 : -1);
-    if (event.key === " " && event.target.closest?.("button, a, summary")) return;
+    if (event.key === " " && target.closest?.("button, a, summary")) return;
     const act = KEYS[`${event.shiftKey && event.key.startsWith("Arrow") ? "Shift+" : ""}${event.key}`];
     if (!act || !view || !shown?.sound) return;
     event.preventDefault();
@@ -390,7 +397,7 @@ function listenForSure() {
 /** Start the page. @param {import("./recogniser.js").Recogniser} chosen what recognises */
 export function start(chosen) {
   recogniser = chosen;
-  for (const button of document.querySelectorAll("[data-lang]")) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-lang]"))) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
   $("record").addEventListener("click", record);
   $("stop").addEventListener("click", stopRecording);
   list = recordings({ items: () => items, shown: () => shown, position: () => position, remove, whyOf, show: (item) => { choose(item); draw(); $("items").querySelector("[aria-current]")?.focus(); $("shown").scrollIntoView({ block: "nearest" }); } });

@@ -8,6 +8,7 @@ import { clock, t } from "./words.js";
 /** Return {element, seek, repeat, toggle}. picture: {setTime}, told of each moment. */
 export function player(result, sound, picture) {
   const { start, end } = result.details;
+  /** @type {import("./intervals.js").Intervals | null} */
   let only = null; // intervals to play, or all
   let around = false; // whether to begin again at their end
   const icon = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: "M8 5v14l11-7z" }));
@@ -49,12 +50,12 @@ export function player(result, sound, picture) {
   const select = el("select", { "aria-label": t("playOnly"), onchange: () => choose(choices[select.value][1]?.() ?? null, false) }, ...choices.map(([name], i) => el("option", { value: i }, name)));
   const stop = el("button", { type: "button", class: "plain small-button", hidden: true, onclick: () => { select.value = 0; choose(null, false); } }, t("playAll"));
   const told = el("span", { class: "fine", role: "status" });
+  /** @param {import("./intervals.js").Intervals | null} intervals to play, or everything @param {boolean} again */
   function choose(intervals, again) {
-    [only, around] = [intervals, again];
+    [only, around] = [intervals?.length ? intervals : null, again];
     stop.hidden = !intervals;
-    told.textContent = intervals && !intervals.length ? t("nowhere") : again ? t("repeating", { from: clock(only[0][0]), to: clock(only[0][1]) }) : "";
-    if (!intervals?.length) only = null;
-    else if (again || !only.some(([s, e]) => sound.currentTime >= s && sound.currentTime < e)) seek((only.find(([s]) => !again && s > sound.currentTime) ?? only[0])[0], again);
+    told.textContent = intervals && !only ? t("nowhere") : only && again ? t("repeating", { from: clock(only[0][0]), to: clock(only[0][1]) }) : "";
+    if (only && (again || !only.some(([s, e]) => sound.currentTime >= s && sound.currentTime < e))) seek((only.find(([s]) => !again && s > sound.currentTime) ?? only[0])[0], again);
   }
   const row = el("div", { class: "player" }, el("div", { class: "player-left" }, button, el("p", { class: "clock", "aria-hidden": "true" }, now, " / ", clock(end))), range);
   const extra = result.playing.length > 0 && el("div", { class: "row player-only" }, el("label", {}, el("span", {}, t("playOnly"), " "), select), stop, told);

@@ -37,6 +37,7 @@ export function parse(text) {
   let depth = 0;
   const peek = () => tokens[at]?.word ?? "";
   const take = (...words) => words.includes(peek()) && at < tokens.length ? tokens[at++].word : "";
+  /** @type {() => never} */
   const fail = () => { throw new Error(tokens[at]?.name ?? ""); };
   const ids = everyLabel().map((label) => label.id);
   /** The label of that name, in any capitals where these are not all that labels differ by. */
@@ -53,7 +54,7 @@ export function parse(text) {
     return found;
   };
   const bracket = (inside) => { const found = inside(); if (!take(")")) fail(); return found; };
-  /** A sign and a number, or null. */
+  /** A sign and a number, or null. @type {(needed: boolean) => any} */
   const comparison = (needed) => {
     const sign = take("<", "<=", ">", ">=");
     if (!sign) return needed ? fail() : null;

@@ -27,9 +27,11 @@ export function recordings(page) {
   const rows = new WeakMap(); // item -> its row
   const selected = new Set();
   let [by, down] = ["", false];
+  /** @type {(item: any) => boolean} */
   let passes = () => true;
   const body = $("items");
 
+  /** @type {(item: any) => any} */
   const resultOf = (item) => (item.result ? shownAt(item.result, page.position()) : null);
   const KEYS = {
     name: (item) => item.name, length: (item) => item.result?.duration ?? -1,
@@ -78,7 +80,7 @@ export function recordings(page) {
   function draw() {
     for (const item of selected) if (!page.items().includes(item)) selected.delete(item);
     body.replaceChildren(...listed().map(fill));
-    for (const head of document.querySelectorAll("#list th[data-by]")) {
+    for (const head of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#list th[data-by]"))) {
       if (head.dataset.by === by) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
@@ -116,7 +118,7 @@ export function recordings(page) {
     save(content instanceof Blob ? content : new Blob([content], { type: KINDS[kind] }), `whoplays.${kind}`);
   }
 
-  for (const name of COLUMNS) document.querySelector(`#list th[data-by=${name}] button`).addEventListener("click", () => { down = by === name && !down; by = name; draw(); });
+  for (const name of COLUMNS) document.querySelector(`#list th[data-by=${name}] button`)?.addEventListener("click", () => { down = by === name && !down; by = name; draw(); });
   for (const kind of Object.keys(KINDS)) $(`export-${kind}`).addEventListener("click", () => exported(kind));
   $("filter").addEventListener("input", filter);
   $("all").addEventListener("change", () => { for (const item of listed()) if ($("all").checked) selected.add(item); else selected.delete(item); draw(); });

@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { colourOf, nameOf } from "./labels.js";
 import { capital, clock, number, t } from "./words.js";
 
+/** @type {[string, (segment: import("./recogniser.js").Segment) => any][]} */
 const COLUMNS = [["from", (s) => s.start], ["to", (s) => s.end], ["label", (s) => nameOf(s.label)], ["score", (s) => s.score]];
 
 export const asText = (segments) => segments.map((s) => `${clock(s.start)}–${clock(s.end)}\t${nameOf(s.label)}\t${number(s.score)}\n`).join("");

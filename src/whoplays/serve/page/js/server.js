@@ -101,7 +101,7 @@ async function stream(sampleRate, onScores) {
   socket.onclose = () => { ready = false; };
   return {
     // A slow connection loses live scores, never the recording.
-    push: (samples) => { if (ready && socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 1 << 20) socket.send(samples); },
+    push: (samples) => { if (ready && socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 1 << 20) socket.send(/** @type {Float32Array<ArrayBuffer>} */ (samples)); },
     close: () => socket.close(),
   };
 }

@@ -115,6 +115,7 @@ export function timeline(result, seek) {
   const tracks = Object.assign([...element.querySelectorAll(".track")], { zoom: 1 });
   let now = start;
   let waiting = 0;
+  /** @type {any} {wave, lanes}, read once a drawing needs them */
   let colours = null;
   const readColours = () => {
     const style = getComputedStyle(element);
@@ -193,7 +194,7 @@ function point(element, wave, view, { seek, draw, zoom, pan }) {
     }
   }, { passive: false });
   element.addEventListener("pointerdown", (event) => { if (inside(event)) { if (!fingers.size) dragged = false; fingers.set(event.pointerId, event.clientX); } });
-  addEventListener("pointermove", (event) => {
+  addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
     if (!element.isConnected || !fingers.has(event.pointerId)) return;
     const before = [...fingers.values()];
     const old = fingers.get(event.pointerId);
@@ -204,7 +205,7 @@ function point(element, wave, view, { seek, draw, zoom, pan }) {
     if (fingers.size === 2) zoom(Math.max(8, Math.abs(after[0] - after[1])) / Math.max(8, Math.abs(before[0] - before[1])), view.secondAt(share((after[0] + after[1]) / 2)));
     else { view.move(((old - event.clientX) / wave.clientWidth) * (view.to - view.from)); draw(); }
   });
-  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, (event) => fingers.delete(event.pointerId));
+  for (const name of /** @type {("pointerup" | "pointercancel")[]} */ (["pointerup", "pointercancel"])) addEventListener(name, (event) => fingers.delete(event.pointerId));
   element.addEventListener("click", (event) => {
     if (dragged) { event.preventDefault(); event.stopPropagation(); dragged = false; }
     else if (inside(event) && !event.target.closest("button")) {

@@ -15,7 +15,10 @@ function within(start, end, from, span) {
  */
 export class View {
   constructor(start, end) {
-    Object.assign(this, { start, end, from: start, to: end });
+    this.start = start;
+    this.end = end;
+    this.from = start;
+    this.to = end;
   }
 
   get zoom() { return (this.end - this.start) / (this.to - this.from); }

@@ -24,9 +24,11 @@ export function t(key, values = {}) {
 /** Write the words into every element that asks for them. */
 export function translate(root = document) {
   document.documentElement.lang = lang;
-  for (const e of root.querySelectorAll("[data-t]")) e.textContent = t(e.dataset.t);
-  for (const e of root.querySelectorAll("[data-t-label]")) e.setAttribute("aria-label", t(e.dataset.tLabel));
-  for (const b of document.querySelectorAll("[data-lang]")) b.setAttribute("aria-pressed", String(b.dataset.lang === lang));
+  /** @type {(selector: string) => NodeListOf<HTMLElement>} */
+  const all = (selector) => root.querySelectorAll(selector);
+  for (const e of all("[data-t]")) e.textContent = t(e.dataset.t);
+  for (const e of all("[data-t-label]")) e.setAttribute("aria-label", t(e.dataset.tLabel));
+  for (const b of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-lang]"))) b.setAttribute("aria-pressed", String(b.dataset.lang === lang));
 }
 
 /** 75.4 -> "1:15". */
