@@ -120,8 +120,10 @@ def _processor_s(child: int) -> float:
 
 
 def _wait(child: int, at: mmap.mmap, timeout: float) -> int:
-    """Wait for a child. Stuck is who works for `timeout` seconds on one input; or waits for many times that, since a
-    busy machine may not let it work."""
+    """Wait for a child: it is stuck once it works for `timeout` seconds on one input.
+
+    Or once it waits for many times that, since a busy machine may not let it work.
+    """
     seen, since, worked = at[:8], time.monotonic(), _processor_s(child)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)

@@ -121,7 +121,7 @@ def bass(first_bar: int, bars: int) -> list[Note]:
 
 
 def pieces() -> dict[str, tuple[float, list[bytes], list[tuple[str, float, float]], str]]:
-    """name -> (tempo, tracks, (family, first bar, last bar) as composed, title)."""
+    """Return name -> (tempo, tracks, (family, first bar, last bar) as composed, title)."""
     rng = np.random.default_rng(7)
     return {
         "violin-and-piano": (

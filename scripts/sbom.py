@@ -1,4 +1,6 @@
-"""Keep of an SBOM what an SBOM is for: packages, versions, licences, who needs whom. python scripts/sbom.py FROM TO
+"""Keep of an SBOM what an SBOM is for: packages, versions, licences, who needs whom.
+
+    python scripts/sbom.py FROM TO
 
 Left out: links to web pages, descriptions, and the facts about the tool and the environment that it was made in.
 """

@@ -1,4 +1,4 @@
-"""whoplays hears which instrument families play in a recording, and when.
+"""Detects which instruments play in a recording, and when.
 
     import whoplays
     recogniser = whoplays.load()
@@ -32,11 +32,35 @@ __all__ = ["Prediction", "Recogniser", "Segment", "WhoplaysError", "__version__"
 
 
 def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Threshold | None = None) -> Recogniser:
-    """Return a `Recogniser` for the model folder `model`, or for the model inside the package when it is None.
+    """Return a recogniser, ready to predict.
 
-    device: what the network runs on ("cpu", "auto", "cuda", "coreml", ...); `Recogniser.notice` tells where it cannot.
-    threshold: in place of the model's own: a number from 0 to 1 for all labels, or {label: number}.
-    Raises `ModelError` when the folder cannot be used, `UsageError` for an unknown device.
+    Parameters
+    ----------
+    model : str or path, optional
+        The model folder; None: the model inside the package.
+    device : str
+        Inference device: "cpu", "auto", "cuda", "coreml", ...; `Recogniser.notice` says when it cannot be used.
+    threshold : float or mapping of str to float, optional
+        In place of the model's own: a number from 0 to 1 for all labels, or {label: number}.
+
+    Returns
+    -------
+    Recogniser
+
+    Raises
+    ------
+    ModelError
+        When the folder cannot be used.
+    UsageError
+        For an unknown device or a threshold outside 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np, whoplays
+    >>> recogniser = whoplays.load()
+    >>> tone = 0.1 * np.sin(np.arange(44100) * 0.06)
+    >>> list(recogniser.predict(tone, sample_rate=44100).scores)[:5]
+    ['brass', 'drums', 'guitar', 'piano', 'strings']
     """
     from .inference.recogniser import Recogniser
 

@@ -10,7 +10,23 @@ from collections.abc import Iterable, Mapping
 
 
 def printable(text: str) -> str:
-    """Return text without what would break a line or move a terminal's cursor: ? stands for it."""
+    r"""Return text without what would break a line or move a terminal's cursor.
+
+    Parameters
+    ----------
+    text : str
+        Such as a file's name.
+
+    Returns
+    -------
+    str
+        With ? for each such character.
+
+    Examples
+    --------
+    >>> printable("a\nb")
+    'a?b'
+    """
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -87,9 +103,16 @@ class DownloadError(WhoplaysError):
 
 
 def require(checks: Iterable[tuple[bool, str]], kind: type[WhoplaysError], form: str = "{}") -> None:
-    """Raise `kind` for the first of (whether it is fine, what is wrong otherwise) that is not fine.
+    """Raise an error for the first check that fails. Settings check themselves with this before anything is read.
 
-    form: the error's text, with {} for what is wrong. Settings check themselves with this before anything is read.
+    Parameters
+    ----------
+    checks : iterable of (bool, str)
+        Whether it is fine, and what is wrong otherwise.
+    kind : type
+        Of the error.
+    form : str
+        The error's text, with {} for what is wrong.
     """
     for fine, problem in checks:
         if not fine:
@@ -120,12 +143,36 @@ def did_you_mean(word: str, known: Iterable[str], renamed: Mapping[str, str] | N
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
-    """Return the error for `package` not being installed: which extra brings it, and how to install that."""
+    """Return the error for a package that is not installed.
+
+    Parameters
+    ----------
+    package, extra : str
+        Its name, and the extra that brings it.
+    purpose : str
+        What needs it, as the beginning of a sentence.
+
+    Returns
+    -------
+    MissingExtraError
+        Names the command that installs the extra.
+    """
     return MissingExtraError(f"{purpose} needs {package}, which is not installed; run: {install_command(extra)}")
 
 
 def install_command(extra: str) -> str:
-    """Return the command that adds an extra to this installation, made by pipx, uv or pip."""
+    """Return the command that adds an extra to this installation, made by pipx, uv or pip.
+
+    Parameters
+    ----------
+    extra : str
+        Such as "train".
+
+    Returns
+    -------
+    str
+        For a shell.
+    """
     import shutil
     import sys
     from importlib.metadata import PackageNotFoundError, distribution

@@ -40,7 +40,17 @@ _LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
 
 @dataclass(frozen=True)
 class Segment:
-    """A maximal stretch in which a label plays: seconds from the start of the recording; score: the mean within."""
+    """A maximal span of time in which a label plays.
+
+    Attributes
+    ----------
+    label : str
+        Its id.
+    start, end : float
+        Seconds from the start of the recording.
+    score : float
+        The mean score within, 0 to 1.
+    """
 
     label: str
     start: float
@@ -54,14 +64,31 @@ class Segment:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was heard in one recording.
+    """What was detected in one recording.
 
-    path: as it was given ("-" for standard input, "" for samples). duration: seconds heard. sample_rate: of the recording.
-    scores: label id -> probability that it plays at some time in the recording, in the model's order of labels.
-    playing: the ids whose score reaches the model's threshold, and the families of such instruments. maybe: those that miss
-    it, but not by much (the model's second, lower threshold). segments: when those that play do, sorted by start.
-    frame_scores: (steps, labels), step i from `frame_times[i]` to `frame_times[i + 1]` seconds.
-    warnings: what in the recording could mislead (see audio/quality.py).
+    Attributes
+    ----------
+    path : str
+        As it was given; "-" for standard input, "" for samples.
+    duration : float
+        Seconds that were analysed.
+    sample_rate : int
+        Of the recording, in Hz.
+    model : str
+        Name and version, such as "default@5".
+    scores : dict of str to float
+        Label id -> probability that it plays at some time in the recording, in the model's order of labels.
+    playing, maybe : list of str
+        The ids whose score reaches the model's threshold, with the families of such instruments; and those that miss it, but
+        not by much (the model's second, lower threshold).
+    segments : list of Segment
+        When those that play do, sorted by start.
+    frame_scores : ndarray of float32, shape (steps, labels)
+        Scores over time: step i lasts from `frame_times[i]` to `frame_times[i + 1]`.
+    frame_times : ndarray of float64, shape (steps + 1,)
+        In seconds.
+    warnings : list of QualityWarning
+        What in the recording could mislead.
     """
 
     path: str
@@ -104,7 +131,17 @@ class Prediction:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; scores over time are not in it, so `frame_scores` is empty."""
+        """Read what `to_dict` wrote; scores over time are not in it, so `frame_scores` is empty.
+
+        Parameters
+        ----------
+        values : mapping
+            A line of `whoplays predict --format jsonl`.
+
+        Returns
+        -------
+        Prediction
+        """
         return cls(
             path=values["path"],
             duration=values["duration"],
@@ -122,7 +159,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Failure:
-    """A recording that could not be used, and why."""
+    """A recording that could not be used.
+
+    Attributes
+    ----------
+    path : str
+        As it was given.
+    error : str
+        Why, in one line.
+    """
 
     path: str
     error: str
@@ -141,7 +186,26 @@ class NetworkOutputs(NamedTuple):
 
 
 class Recogniser:
-    """A model, ready to hear. Safe to use from several threads."""
+    """A model, ready to predict. Safe to use from several threads.
+
+    Parameters
+    ----------
+    model : str or path, optional
+        The model folder; None: the model inside the package.
+    threads : int
+        Of one call of the network.
+    device : str
+        "cpu", "auto", "cuda", "coreml", ...; `notice` says when it cannot be used.
+    threshold : float or mapping of str to float, optional
+        In place of the model's own: as of `with_threshold`.
+
+    Raises
+    ------
+    ModelError
+        When the folder cannot be used.
+    UsageError
+        For an unknown device or a threshold outside 0 to 1.
+    """
 
     def __init__(
         self,
@@ -151,11 +215,7 @@ class Recogniser:
         device: str = "cpu",
         threshold: Threshold | None = None,
     ) -> None:
-        """Read the model folder (None: the model inside the package). Raises `ModelError`, `UsageError`.
-
-        threads: of one call of the network. device: "cpu", "auto", "cuda", ... (model/device.py). threshold: in place of
-        the model's own: a number from 0 to 1 for all labels, or {label: number} (model/thresholds.py).
-        """
+        """Read the model folder."""
         self._bundle, self._network = model_folder.load(
             None if model is None else Path(model), threads=threads, device=device
         )
@@ -174,6 +234,10 @@ class Recogniser:
         ----------
         threshold : float or mapping of str to float
             A number from 0 to 1 for all labels, or numbers by label id; the others keep theirs.
+
+        Returns
+        -------
+        Recogniser
 
         Raises
         ------
@@ -208,7 +272,17 @@ class Recogniser:
         return self.config.labels
 
     def logits(self, features: Array) -> Array:
-        """Return the network's own numbers (batch, outputs), before calibration, for features (batch, frames, width)."""
+        """Return the network's own numbers, before calibration.
+
+        Parameters
+        ----------
+        features : ndarray, shape (batch, frames, width)
+            As `whoplays.features.compute` gives them with the model's settings.
+
+        Returns
+        -------
+        ndarray of float32, shape (batch, outputs)
+        """
         return self._network.run(features)["logits"]
 
     def predict(
@@ -293,13 +367,46 @@ class Recogniser:
         return self._hear(given, "", start)
 
     def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0) -> Prediction:
-        """Hear what a process of its own decodes (audio/decoder.py); the answer is that of `predict`. Raises `AudioError`."""
+        """Predict what a process of its own decodes; the answer is that of `predict`.
+
+        Parameters
+        ----------
+        decoded : Decoded
+            Of audio/decoder.py.
+        path : str
+            Of the prediction.
+        start : float
+            Where the decoded part begins in the recording, in seconds.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        AudioError
+            For a recording that cannot be used.
+        """
         return self._hear(decoded, path, start)
 
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
-        """Hear samples as they come: blocks (n,) or (n, channels) from -1 to 1 at `sample_rate` Hz, to the last one.
+        """Predict samples as they come, to the last one; the answer is that of a file with the same samples.
 
-        The answer is that of a file with the same samples. Raises `AudioError`.
+        Parameters
+        ----------
+        blocks : iterable of ndarray, shape (n,) or (n, channels)
+            Samples from -1 to 1.
+        sample_rate : int
+            Of the samples, in Hz.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        AudioError
+            For samples that cannot be used: too few, not finite.
         """
         rate = self.config.features.sample_rate
         return self._hear(reading.from_blocks(blocks, sample_rate, sample_rate=rate), "", 0.0)

@@ -178,7 +178,7 @@ def _batched(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
 
 
 def storable(path: str) -> str:
-    """Return a path that Parquet can hold: bytes of a name that are no UTF-8 are kept as \\xNN."""
+    r"""Return a path that Parquet can hold: bytes of a name that are no UTF-8 are kept as \xNN."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

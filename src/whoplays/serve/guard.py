@@ -1,5 +1,6 @@
-"""What every request passes before it reaches a route: who may call, how much, how often, how slowly; and what every
-answer carries. Plain ASGI, since all of it must happen before a body is read.
+"""What every request passes before its route: who may call, how much, how often; and what every answer carries.
+
+Plain ASGI, since all of it must happen before a body is read.
 """
 
 from __future__ import annotations

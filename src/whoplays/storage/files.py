@@ -150,7 +150,7 @@ def write_json(path: Place, value: Any) -> None:
 
 
 def csv_line(cells: Sequence[Any]) -> str:
-    """Return one line of CSV (RFC 4180), with \\n at its end; cells that hold any line end, \\r alone as well, are quoted."""
+    r"""Return one line of CSV (RFC 4180), with \n at its end; cells that hold any line end, \r alone as well, are quoted."""
     import csv
 
     text = io.StringIO(newline="")
@@ -159,7 +159,7 @@ def csv_line(cells: Sequence[Any]) -> str:
 
 
 def write_csv(path: Place, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV table (RFC 4180, \\n line ends, UTF-8), atomically. Bytes of names that are no UTF-8 are kept."""
+    r"""Write a CSV table (RFC 4180, \n line ends, UTF-8), atomically. Bytes of names that are no UTF-8 are kept."""
     text = "".join(map(csv_line, itertools.chain([header], rows)))
     write_atomically(path, text.encode("utf-8", "surrogateescape"))
 

@@ -43,7 +43,7 @@ def standard_output() -> TextIO:
 
 
 def write(text: str) -> None:
-    """Write data to standard output, at once; letters that its encoding lacks as JSON escapes them (\\u0119)."""
+    r"""Write data to standard output, at once; letters that its encoding lacks as JSON escapes them (\u0119)."""
     stream = standard_output()
     if not _is_utf8(stream):
         try:
