@@ -15,7 +15,6 @@ import hashlib
 import mmap
 import os
 import random
-import resource
 import signal
 import sys
 import tempfile
@@ -27,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from doors import Door, doors
 
+from whoplays.runtime.sandbox import confine
+
 HERE = Path(__file__).parent
 FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None  # in memory
 PATIENCE = 12  # times a door's timeout
@@ -37,12 +38,6 @@ def input_of(door: Door, seeds: list[bytes], seed: int, i: int) -> bytes:
     """Return input `i`."""
     rng = random.Random(f"{door.name} {seed} {i}")
     return door.mutate(rng.choice(seeds), rng, tokens=door.tokens, others=seeds)
-
-
-def _limit(door: Door) -> None:
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + door.memory, held + door.memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _try_all(door: Door, seeds: list[bytes], seed: int, first: int, runs: int, at: mmap.mmap, seconds: float) -> None:
@@ -65,7 +60,7 @@ def _child(
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders have much to say
         faulthandler.enable(told)
-        _limit(door)
+        confine(door.memory, writes=True)
         _try_all(door, seeds, seed, first, runs, at, s)
     except BaseException:
         os.write(told, traceback.format_exc().encode("utf-8", "replace")[-3000:])

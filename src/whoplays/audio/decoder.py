@@ -27,6 +27,7 @@ import numpy as np
 
 from ..errors import AudioError, ReadError
 from ..runtime.environment import ONE_THREAD
+from ..runtime.sandbox import confine
 from . import quality, reading
 from .readers import Array
 
@@ -231,7 +232,7 @@ class Decoded:
 
 def main() -> None:
     """Follow orders from standard input until it ends."""
-    _give_up()
+    confine(MEMORY)
     for line in sys.stdin.buffer:
         order = json.loads(line)
         try:
@@ -272,17 +273,6 @@ def _tell(kind: bytes, *contents: bytes | memoryview) -> None:
             gone -= len(parts.pop(0))
         if parts:
             parts[0] = parts[0][gone:]
-
-
-def _give_up() -> None:
-    """Lower this process's limits for good."""
-    import resource
-
-    with contextlib.suppress(OSError, ValueError):
-        held = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":

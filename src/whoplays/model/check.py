@@ -7,7 +7,6 @@ beyond a limit, time beyond a limit and the writing of files, so that a file whi
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
+from ..runtime.sandbox import confine
 from . import folder as model_folder
 from . import onnxfile
 
@@ -80,27 +80,6 @@ def _try(folder: Path) -> dict[str, Any]:
     return told
 
 
-def _give_up() -> None:
-    """Lower this process's limits for good, where the system has such."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    held = _address_space()
-    if held:
-        resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (TIME_S, TIME_S))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _address_space() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
 def _memory_mb() -> float:
     try:
         import resource
@@ -112,7 +91,7 @@ def _memory_mb() -> float:
 
 def _trial(folder: Path) -> dict[str, Any]:
     model_folder.limit_memory()  # loads ONNX Runtime: what it takes to start is not the model's
-    _give_up()
+    confine(MEMORY, processor_s=TIME_S)
     before, began = _memory_mb(), time.monotonic()
     found = model_folder.read(folder)
     network = model_folder.Network(found)

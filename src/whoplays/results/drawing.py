@@ -76,11 +76,15 @@ def _own_ids(text: str, salt: str) -> str:
 
 def write_figure(figure: Figure, path: Path | str) -> None:
     """Write a figure as PNG or SVG, as the name ends. Raises `UsageError` for another ending."""
-    path = Path(path)
-    kind = path.suffix.lower().lstrip(".")
+    write_atomically(Path(path), saved(figure, kind_of(path)))
+
+
+def kind_of(path: Path | str) -> str:
+    """Return "png" or "svg", as a figure's name ends. Raises `UsageError` for another ending."""
+    kind = Path(path).suffix.lower().lstrip(".")
     if kind not in ("png", "svg"):
-        raise UsageError(f"{path}: figures are written as .png or .svg")
-    write_atomically(path, saved(figure, kind))
+        raise UsageError(f"{path}: figures are written as .png or .svg (--report writes a page)")
+    return kind
 
 
 def shortened(name: str, most: int = 70) -> str:

@@ -13,9 +13,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..audio import reading
-from ..errors import UsageError
 from ..taxonomy.messages import speaker
-from .drawing import INK, MUTED, STYLE, WAVE, blank, shortened, write_figure
+from .drawing import INK, MUTED, STYLE, WAVE, blank, kind_of, shortened, write_figure
 
 if TYPE_CHECKING:
     from ..inference.recogniser import Prediction
@@ -187,9 +186,7 @@ def draw_recording(
 
     target: its ending says which. Raises `UsageError` for another one, `AudioError` when the recording cannot be read.
     """
-    target = Path(target)
-    if target.suffix.lower() not in (".png", ".svg"):
-        raise UsageError(f"{target}: figures are written as .png or .svg (--report writes a page)")
+    kind_of(target)  # before the recording is read
     rate = config.features.sample_rate
     envelope = Envelope(round(prediction.duration * rate))
     for block in reading.stream(source, sample_rate=rate, start=start, duration=duration, track=track):

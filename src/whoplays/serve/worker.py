@@ -21,6 +21,7 @@ import numpy as np
 
 from ..audio import reading
 from ..errors import AudioError, WhoplaysError
+from ..runtime.sandbox import confine
 from .listener import Listener, Peaks, details
 
 LINE_BYTES = 64 * 1024
@@ -45,7 +46,7 @@ def main() -> None:
     except WhoplaysError as error:
         _send(link, {"type": "unusable", "detail": str(error)})
         return
-    _give_up(settings["memory_mb"])
+    confine(settings["memory_mb"] << 20, opens=False)
     _send(link, {"type": "ready", "notice": listener.notice})
     while True:
         try:
@@ -94,7 +95,6 @@ def _warm_up(listener: Listener) -> None:
         listener.predict(io.BytesIO(b"no recording"))
     except AudioError:
         pass
-    _memory_mb()
 
 
 def _video_like(noise: Any) -> io.BytesIO:
@@ -109,30 +109,6 @@ def _video_like(noise: Any) -> io.BytesIO:
         container.mux([*stream.encode(frame), *stream.encode(None)])
     file.seek(0)
     return file
-
-
-def _memory_mb() -> float:
-    """Return the address space this process holds, in MiB (0 where the system does not tell)."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except OSError:
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
-def _give_up(memory_mb: int) -> None:
-    """Lower the limits of this process for good."""
-    import resource
-
-    held = _memory_mb()
-    if held:
-        most = int((held + memory_mb) * (1 << 20))
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    free = os.open(os.devnull, os.O_RDONLY)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, free + 1))  # the next recording, and nothing else
 
 
 def _answer(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:

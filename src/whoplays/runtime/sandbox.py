@@ -1,0 +1,49 @@
+"""Limits that a process gives itself for good, so that a hostile file which it reads can hurt nothing but it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def confine(memory: int, *, processor_s: int | None = None, writes: bool = False, opens: bool = True) -> None:
+    """Lower the limits of this process; nothing where the system has none (Windows). Core files are never written.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes of address space beyond what it holds now, so call this once all is imported.
+    processor_s : int, optional
+        Seconds of the processor; the system ends a process that takes more.
+    writes : bool
+        Whether it may still write files.
+    opens : bool
+        Whether it may still open files. Otherwise it can have one more at a time, which another process has to pass.
+    """
+    try:
+        import resource
+    except ImportError:
+        return
+    limits = {resource.RLIMIT_CORE: 0}
+    if held := address_space():
+        limits[resource.RLIMIT_AS] = held + memory
+    if processor_s is not None:
+        limits[resource.RLIMIT_CPU] = processor_s
+    if not writes:
+        limits[resource.RLIMIT_FSIZE] = 0
+    if not opens:
+        free = os.open(os.devnull, os.O_RDONLY)
+        os.close(free)
+        limits[resource.RLIMIT_NOFILE] = free + 1
+    for limit, most in limits.items():
+        allowed = resource.getrlimit(limit)[1]
+        most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        resource.setrlimit(limit, (most, most))
+
+
+def address_space() -> int:
+    """Return the bytes of address space that this process holds; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
