@@ -133,6 +133,22 @@ def aac(samples: np.ndarray, rate: int = 32000, layout: str = "mono") -> bytes:
     return encoded([samples], "adts", "aac", rate=rate, layout=layout)
 
 
+def dsf(samples: np.ndarray) -> bytes:
+    """DSD of one channel at 64 times 44.1 kHz, by a modulator of the first order (Sony, DSF file format 1.01)."""
+    rate = 64 * 44100
+    wave = np.interp(np.arange(len(samples) * rate // 32000) * 32000 / rate, np.arange(len(samples)), samples)
+    total = np.floor(np.cumsum((wave + 1) / 2))
+    bits = np.packbits(np.diff(total, prepend=0) > 0, bitorder="little").tobytes()
+    data = bits.ljust(-(-len(bits) // 4096) * 4096, b"\x69")
+    form = struct.pack("<4sQIIIIIIQII", b"fmt ", 52, 1, 0, 1, 1, rate, 1, len(wave), 4096, 0)
+    return (
+        struct.pack("<4sQQQ", b"DSD ", 28, 28 + 52 + 12 + len(data), 0)
+        + form
+        + struct.pack("<4sQ", b"data", 12 + len(data))
+        + data
+    )
+
+
 def with_bad_bytes(content: bytes, at: float = 0.5, size: int = 1500) -> bytes:
     begin = round(len(content) * at)
     noise = np.random.default_rng(3).integers(1, 255, size, dtype=np.uint8).tobytes()
@@ -265,11 +281,35 @@ JOINS: dict[str, Callable[[], tuple[bytes, bytes]]] = {
     "AIFF": lambda: (written(FIRST, "AIFF"), written(SECOND, "AIFF", rate=22050)),
     "W64": lambda: (written(FIRST, "W64"), written(SECOND, "W64", rate=22050)),
     "ADTS": lambda: (aac(FIRST), aac(SECOND, 22050, "stereo")),
+    "ADTS, three rates": lambda: (
+        aac(steps(2, 44100), 44100, "stereo") + aac(steps(2, 22050, first=2), 22050),
+        aac(steps(2, 48000, first=4), 48000, "5.1"),
+    ),
     "MP4": lambda: (encoded([FIRST], "mp4", "aac"), encoded([SECOND], "mp4", "aac", rate=22050)),
     "Matroska": lambda: (encoded([FIRST], "matroska", "aac"), encoded([SECOND], "matroska", "aac", rate=22050)),
     "ASF": lambda: (
         encoded([steps(3, 44100)], "asf", "wmav2", rate=44100),
         encoded([SECOND], "asf", "wmav2", rate=22050),
+    ),
+    "WavPack": lambda: (encoded([FIRST], "wv", "wavpack"), encoded([SECOND], "wv", "wavpack", rate=22050)),
+    "TTA": lambda: (encoded([FIRST], "tta", "tta"), encoded([SECOND], "tta", "tta", rate=22050)),
+    "VOC": lambda: (encoded([FIRST], "voc", "pcm_s16le"), encoded([SECOND], "voc", "pcm_s16le", rate=22050)),
+    "FLV": lambda: (encoded([steps(3, 44100)], "flv", "aac", rate=44100), encoded([SECOND], "flv", "aac", rate=22050)),
+    "DSF": lambda: (dsf(FIRST), dsf(steps(3, first=3))),
+    "AC3, stereo and 5.1": lambda: (
+        encoded([FIRST], "ac3", "ac3", layout="stereo"),
+        encoded([steps(3, first=3)], "ac3", "ac3", layout="5.1"),
+    ),
+    "E-AC3, mono and 5.1": lambda: (
+        encoded([FIRST], "eac3", "eac3"),
+        encoded([steps(3, first=3)], "eac3", "eac3", layout="5.1"),
+    ),
+    "WAV and FLAC": lambda: (written(FIRST, "WAV"), written(SECOND, "FLAC", rate=22050)),
+    "AIFF and Vorbis": lambda: (written(FIRST, "AIFF"), written(SECOND, "OGG", rate=22050)),
+    "Matroska and MP4": lambda: (encoded([FIRST], "matroska", "aac"), encoded([SECOND], "mp4", "aac", rate=22050)),
+    "TS, AAC at another rate": lambda: (
+        encoded([steps(3, 48000)], "mpegts", "aac", rate=48000, layout="stereo"),
+        encoded([SECOND], "mpegts", "aac", rate=22050, max_delay="700000"),
     ),
     "TS, stereo and 5.1": lambda: (
         encoded([FIRST], "mpegts", "ac3", layout="stereo"),

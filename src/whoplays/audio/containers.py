@@ -16,6 +16,21 @@ MOST_PARTS = 10_000
 
 Walk = Callable[[Content, int], tuple[list[Part], int]]
 
+_BEHIND_TAG: dict[bytes, Walk] = {b"fLaC": flac.walk, b"OggS": ogg.walk, b"TTA1": objects.walk_tta}
+_BY_BEGINNING: dict[bytes, Walk] = {
+    **_BEHIND_TAG,
+    riff.W64: riff.walk_w64,
+    b"caff": riff.walk_caf,
+    b".snd": riff.walk_au,
+    objects.EBML: objects.walk_matroska,
+    objects.ASF: objects.walk_asf,
+    b"#!AMR": objects.walk_amr,
+    b"wvpk": objects.walk_wavpack,
+    b"FLV\1": objects.walk_flv,
+    b"DSD ": objects.walk_dsf,
+    objects.VOC: objects.walk_voc,
+}
+
 
 def parts_of(content: Content) -> list[Part]:
     """Return the streams of a file in the order of time; one that is the whole file where nothing more is known.
@@ -35,34 +50,19 @@ def parts_of(content: Content) -> list[Part]:
 
 def _walk_for(content: Content, at: int) -> Walk | None:
     """Return what reads the kind of stream that begins at a position, None for a kind that is left to the decoders."""
-    head = content.at(at, 16)
-    if head[:4] == b"fLaC":
-        return flac.walk
-    if head[:4] == b"OggS":
-        return ogg.walk
+    head = content.at(at, 20)
+    for beginning, walk in _BY_BEGINNING.items():
+        if head.startswith(beginning):
+            return walk
     if head[:3] == b"ID3":
         begin = mpeg.end_of_tag(content, at)
-        if adts.is_frame(content, begin):
-            return adts.walk
-        return {b"fLaC": flac.walk, b"OggS": ogg.walk}.get(content.at(begin, 4), mpeg.walk)
+        return adts.walk if adts.is_frame(content, begin) else _BEHIND_TAG.get(content.at(begin, 4), mpeg.walk)
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        return riff.walk_wav if content.at(at + 8, 4) == b"WAVE" else objects.walk_riff
-    if head[:16] == riff.W64:
-        return riff.walk_w64
-    if head[:4] == b"FORM" and content.at(at + 8, 4) in (b"AIFF", b"AIFC"):
+        return riff.walk_wav if head[8:12] == b"WAVE" else objects.walk_riff
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return riff.walk_aiff
-    if head[:4] == b"caff":
-        return riff.walk_caf
-    if head[:4] == b".snd":
-        return riff.walk_au
     if head[4:8] == b"ftyp":
         return objects.walk_mp4
-    if head[:4] == objects.EBML:
-        return objects.walk_matroska
-    if head[:16] == objects.ASF:
-        return objects.walk_asf
-    if head[:5] == b"#!AMR":
-        return objects.walk_amr
     if adts.is_frame(content, at):
         return adts.walk
     return mpeg.walk if mpeg.is_frame(content, at) else None

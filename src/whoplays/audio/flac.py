@@ -31,7 +31,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
     found = [(at, info) for at in content.find_all(b"fLaC", begin) if (info := _info(content, at))]
     if not found:
         return [], begin
-    borders = [0 if len(found) == 1 else begin, *(at for at, _ in found[1:]), content.size]
+    borders = [begin, *(at for at, _ in found[1:]), content.size]
     parts = []
     for (first, end), (_, info) in zip(pairwise(borders), found, strict=True):
         last = _last_sample(content, first, end, info)

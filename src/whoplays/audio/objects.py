@@ -1,30 +1,36 @@
-"""Containers of boxes, elements or objects with sizes (MP4, Matroska, ASF, AVI, AMR): whether a second file follows the first.
+"""Containers with sizes or marks (MP4, Matroska, ASF, AVI, WavPack, TTA, FLV ...): whether a second file follows the first.
 
 Nothing inside them is read here: FFmpeg does that.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
+
 from .content import Content
-from .parts import Part
+from .mpeg import end_of_tag
+from .parts import Part, begins
 
 EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+VOC = b"Creative Voice File\x1a"
+_INITIAL = 1 << 11  # of a WavPack block's flags: the first channels of its samples
 _MOST = 100_000  # boxes that are looked at: fragmented files have one or two a second
 
 
 def walk_mp4(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the MP4 at a position, and where it ends: at the next `ftyp` behind samples."""
+    """Return the MP4 at a position, and where it ends: where behind its samples another file begins."""
     at, full = begin, False
     for _ in range(_MOST):
         head = content.at(at, 16)
+        if full and begins(head):
+            return _until(content, begin, at)
         size = int.from_bytes(head[:4], "big")
         size = int.from_bytes(head[8:16], "big") if size == 1 else size
         if size < 8 or at + size > content.size:
             break
-        if head[4:8] == b"ftyp" and full:
-            return _until(content, begin, at)
         full = full or head[4:8] == b"mdat"
         at += size
     return _until(content, begin, content.size)
@@ -36,7 +42,7 @@ def walk_riff(content: Content, begin: int) -> tuple[list[Part], int]:
     while content.at(at, 4) == b"RIFF" and (at == begin or content.at(at + 8, 4) == b"AVIX"):
         size = int.from_bytes(content.at(at + 4, 4), "little")
         at += 8 + size + size % 2
-    return _until(content, begin, at if content.at(at, 4) == b"RIFF" else content.size)
+    return _until(content, begin, at if begins(content.at(at, 8)) else content.size)
 
 
 def walk_matroska(content: Content, begin: int) -> tuple[list[Part], int]:
@@ -46,7 +52,7 @@ def walk_matroska(content: Content, begin: int) -> tuple[list[Part], int]:
         if content.at(at, 4) != kind or (size := _vint(content.at(at + 4, 8))) is None:
             return _until(content, begin, content.size)
         at += 4 + size[1] + size[0]
-    return _until(content, begin, at if content.at(at, 4) == EBML else content.size)
+    return _until(content, begin, at if begins(content.at(at, 8)) else content.size)
 
 
 def _vint(data: bytes) -> tuple[int, int] | None:
@@ -63,7 +69,7 @@ def walk_asf(content: Content, begin: int) -> tuple[list[Part], int]:
     at = begin
     for _ in range(_MOST):
         head = content.at(at, 24)
-        if at > begin and head[:16] == ASF:
+        if at > begin and begins(head):
             return _until(content, begin, at)
         size = int.from_bytes(head[16:24], "little")
         if size < 24 or at + size > content.size:
@@ -72,10 +78,56 @@ def walk_asf(content: Content, begin: int) -> tuple[list[Part], int]:
     return _until(content, begin, content.size)
 
 
-def walk_amr(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the AMR file at a position, and where it ends: at the next mark of one."""
-    following = next((at for at in content.find_all(b"#!AMR", begin + 5)), content.size)
-    return _until(content, begin, following)
+def walk_wavpack(content: Content, begin: int) -> tuple[list[Part], int]:
+    """Return the WavPack file at a position, and where it ends: at the next first block."""
+    found, at = False, begin
+    while len(head := content.at(at, 32)) == 32:
+        size, index, samples, flags = struct.unpack_from("<I8xIII", head, 4)
+        if head[:4] != b"wvpk":
+            if found and begins(head):
+                return _until(content, begin, at)
+            at = next(content.find_all(b"wvpk", at + 1), content.size)
+            continue
+        if samples and not index and flags & _INITIAL:
+            if found:
+                return _until(content, begin, at)
+            found = True
+        at += 8 + size
+    return _until(content, begin, content.size)
+
+
+def walk_tta(content: Content, begin: int) -> tuple[list[Part], int]:
+    """Return the TTA file at a position, and where it ends: its table holds the size of each frame."""
+    at = end_of_tag(content, begin) if content.at(begin, 3) == b"ID3" else begin
+    rate, samples = struct.unpack("<II", content.at(at + 10, 8).ljust(8, b"\0"))
+    frames = -(-samples * 245 // (256 * rate)) if rate else 0
+    if not 0 < frames * 4 <= content.size:
+        return _until(content, begin, content.size)
+    table = content.read(at + 22, 4 * frames)
+    at += 22 + 4 * frames + 4 + sum(struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4]))
+    if begins(content.at(at, 8)):
+        return _until(content, begin, at)
+    return _until(content, begin, next(content.find_all(b"TTA1", at), content.size))  # behind a tag
+
+
+def walk_dsf(content: Content, begin: int) -> tuple[list[Part], int]:
+    """Return the DSF file at a position, and where it ends."""
+    at = begin + int.from_bytes(content.at(begin + 12, 8), "little")
+    return _until(content, begin, at if at > begin and begins(content.at(at, 8)) else content.size)
+
+
+def until_next(mark: bytes) -> Callable[[Content, int], tuple[list[Part], int]]:
+    """Return what finds the file at a position, and where it ends: at the next mark of one."""
+
+    def walk(content: Content, begin: int) -> tuple[list[Part], int]:
+        return _until(content, begin, next(content.find_all(mark, begin + len(mark)), content.size))
+
+    return walk
+
+
+walk_amr = until_next(b"#!AMR")
+walk_voc = until_next(VOC)
+walk_flv = until_next(b"FLV\1")
 
 
 def _until(content: Content, begin: int, end: int) -> tuple[list[Part], int]:

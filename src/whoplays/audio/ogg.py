@@ -49,7 +49,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
         if not links:  # the end of a stream whose beginning is not here
             continue
         links[-1].append(page)
-    return [_part(content, link, links) for link in links], content.size
+    return [_part(content, begin, link, links) for link in links], content.size
 
 
 def _next(content: Content, at: int) -> int:
@@ -84,10 +84,10 @@ def _checksum(page: bytes) -> int:
     return int(f"{reflected:032b}"[::-1], 2)
 
 
-def _part(content: Content, link: list[_Page], links: list[list[_Page]]) -> Part:
-    """Return the part for the pages of one link."""
+def _part(content: Content, whole: int, link: list[_Page], links: list[list[_Page]]) -> Part:
+    """Return the part for the pages of one link. whole: where a link begins that is the only one."""
     alone, last = len(links) == 1, link is links[-1]
-    begin = 0 if alone else link[0].begin
+    begin = whole if alone else link[0].begin
     end = content.size if alone else link[-1].end
     codec = next((kind for kind in _CODECS if link[0].first.startswith(kind)), None)
     if codec is None or len({page.serial for page in link}) > 1:

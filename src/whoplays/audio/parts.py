@@ -8,6 +8,17 @@ from .content import Piece
 
 Pieces = tuple[Piece, ...]
 
+#: How files begin that may follow one whose own size is known.
+_BEGINNINGS = (
+    *(b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff\x2e\x91", b"FORM", b"caff", b".snd", b"fLaC", b"OggS", b"#!AMR"),
+    *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"wvpk", b"TTA1", b"FLV\1", b"DSD \x1c\0"),
+)
+
+
+def begins(head: bytes) -> bool:
+    """Tell whether a recording begins with these bytes, eight or more."""
+    return head.startswith(_BEGINNINGS) or head[4:8] == b"ftyp"
+
 
 @dataclass(frozen=True)
 class Gap:

@@ -128,6 +128,9 @@ _ESTIMATED = frozenset(
 _EXACT = frozenset(("mov", "asf", "caf", "wav", "w64", "aiff", "matroska"))
 #: Formats that are nothing but frames: of one size; what is lost of them is known by its bytes alone.
 _BARE = frozenset(("ac3", "eac3", "dts"))
+#: Formats in which FFmpeg computes the times of most packets, from the rate that the stream had at its beginning.
+_COMPUTED = frozenset(("aac", "loas", "mpeg", "mpegts"))
+_AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _PREROLL_S = 1.0
 _FAR_BYTES, _FAR_S = 64 << 20, 300  # that are looked through for the beginning of the sound
 _AMR = {
@@ -245,11 +248,13 @@ class FFmpegReader(Reader):
                 self._container.seek(round((start - _PREROLL_S + self._zero) * 1e6), backward=True)
         codec = self._stream.codec_context.name
         lost = _LostFrames() if self._name in _BARE else None
+        computed = _ComputedTimes() if self._name in _COMPUTED else None
         for packet in self._packets(clock):
             time = self._time(packet)
             if lost and time is not None:
                 time += lost.seconds
-            if time is not None and packet.duration and clock.is_before(time, packet.duration * packet.time_base):
+            length = 0 if computed else packet.duration
+            if time is not None and length and clock.is_before(time, length * packet.time_base):
                 if lost:
                     lost.add(packet, clock)
                 continue
@@ -264,9 +269,14 @@ class FFmpegReader(Reader):
             except av.FFmpegError as error:
                 frames = []
                 clock.broken(one_line(error))
+            told = computed is None or computed.is_told(packet, frames)
             for frame in frames:
                 samples = _samples(frame)
-                at = None if frame.time is None else frame.time - self._zero + (lost.seconds if lost else 0.0)
+                at = (
+                    frame.time - self._zero + (lost.seconds if lost else 0.0)
+                    if told and frame.time is not None
+                    else None
+                )
                 peak = max(float(samples.max(initial=0)), -float(samples.min(initial=0)))
                 if frame.is_corrupt or not peak <= MAX_LEVEL:
                     clock.broken("samples are damaged")
@@ -302,25 +312,62 @@ class FFmpegReader(Reader):
         self._container.close()
 
 
+class _ComputedTimes:
+    """Tells times that are in the container from those that FFmpeg computes for the packets between.
+
+    It adds to the time of the one before what that should last at the stream's first rate, which is wrong once that changed.
+    """
+
+    def __init__(self) -> None:
+        """Begin a stream."""
+        self._next: int | None = None  # what would be computed for the next packet
+        self._right = True  # whether its length was that of its samples
+
+    def is_told(self, packet: Any, frames: list[Any]) -> bool:
+        """Tell whether the time of a packet, of which these frames were decoded, says anything."""
+        told = self._right or packet.pts != self._next
+        if packet.pts is not None and packet.duration:
+            self._next = packet.pts + packet.duration
+            seconds, decoded = float(packet.duration * packet.time_base), sum(f.samples / f.sample_rate for f in frames)
+            self._right = not frames or abs(decoded - seconds) < 0.02 * seconds
+        return told
+
+
 class _LostFrames:
     """What is lost in a format without a clock, by the bytes that its parser could make nothing of.
 
-    They come as a packet that is too large: these formats have frames of one size.
+    They come as a packet that is too large: these formats have frames of one size, until the bit rate changes.
     """
 
     def __init__(self) -> None:
         """Begin a stream."""
         self.seconds = 0.0
         self._bytes = self._frames = 0
+        self._told = 0.0  # bytes of a frame by its header
 
     def add(self, packet: Any, clock: Clock) -> None:
         """Look at a packet that has been decoded."""
+        told = _size_of_frame(bytes(packet)[:8])
+        if told and abs(told - self._told) > 0.02 * self._told:
+            self._bytes, self._frames, self._told = 0, 0, told
         frames = round(packet.size * self._frames / self._bytes) if self._bytes else 1
         if frames <= 1:
             self._bytes, self._frames = self._bytes + packet.size, self._frames + 1
         else:
             self.seconds += (frames - 1) * float(packet.duration * packet.time_base)
             clock.broken("frames are damaged")
+
+
+def _size_of_frame(head: bytes) -> float:
+    """Return about how many bytes a frame of (E-)AC-3 or DTS has, 0 where none begins."""
+    if len(head) < 8:
+        return 0
+    if head[:2] == b"\x0b\x77" and head[5] >> 3 > 10:
+        return ((head[2] & 7) << 8 | head[3]) * 2 + 2
+    if head[:2] == b"\x0b\x77":
+        rate, code = head[4] >> 6, head[4] >> 1 & 31
+        return 0 if rate == 3 or code >= len(_AC3_KBITS) else _AC3_KBITS[code] * (4, 4.354, 6)[rate]
+    return ((head[5] & 3) << 12 | head[6] << 4 | head[7] >> 4) + 1 if head[:4] == b"\x7f\xfe\x80\1" else 0
 
 
 class Clock:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .content import Content, Piece
-from .parts import Part
+from .parts import Part, begins
 
 LIMIT = 1 << 32
 W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
@@ -20,7 +20,6 @@ _W64_FORM = b"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _MAX_HEADER = 1 << 20  # bytes before the samples that are looked through
 _ENOUGH = 512  # bytes behind the samples that may be samples too
-_STREAMS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff", b".snd", b"fLaC", b"OggS")
 _TAGS = (b"TAG", b"ID3", b"APET", b"LYRI")
 _UNKNOWN = 0x7FFF0000  # bytes and more: what programs write that do not know the length yet
 
@@ -226,7 +225,7 @@ def _behind(content: Content, at: int) -> tuple[int, bool]:
     first = at
     while content.size - at >= 8:
         head = content.at(at, 16)
-        if head[:4] in _STREAMS:
+        if begins(head):
             return at, False
         name, size = head[:4], int.from_bytes(head[4:8], "little")
         big = int.from_bytes(head[4:8], "big")
