@@ -68,6 +68,7 @@ def vectors() -> dict[str, Any]:
         "attended": _attended(),
         "top_share_mean": _top_share_mean(),
         "stretches": _stretches(),
+        "network": _network(),
         "predictions": [_prediction(recogniser, seconds, rate) for seconds in LENGTHS_S],
     }
 
@@ -139,6 +140,15 @@ def _stretches() -> list[dict[str, Any]]:
         for one in settings
         for threshold in (0.4, 0.8)
     ]
+
+
+def _network() -> dict[str, Any]:
+    """Return what the network alone gives for one window of numbers that are exactly the same everywhere."""
+    bundle, network = folder.load()
+    rows, columns = 512, bundle.config.features.width
+    table = (-7 + 5 * noise(rows * columns, 8)).astype(np.float32).reshape(1, rows, columns)
+    found = network.run(table)
+    return {"rows": rows, "columns": columns, "logits": numbers(found["frame_logits"][0, ::8])}
 
 
 def _prediction(recogniser: whoplays.Recogniser, seconds: float, rate: int) -> dict[str, Any]:

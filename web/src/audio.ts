@@ -4,6 +4,7 @@ import { ConverterType, create } from "@alexanderolsen/libsamplerate-js";
 import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "mediabunny";
 
 import { WhoplaysError } from "./config.js";
+import { type Extent, extentOf } from "./extent.js";
 
 const CANCELLED = 0.01; // of the channels' power is left in their mean
 const MAX_LEVEL = 1e4;
@@ -60,12 +61,18 @@ export class Resampler {
   }
 }
 
+/** Samples of all channels as decoded. */
+export interface Block {
+  channels: Float32Array[];
+  sampleRate: number;
+}
+
 /** What a file says of itself. duration: seconds, null where it does not tell. */
 export interface Opened {
   sampleRate: number;
   duration: number | null;
-  /** Blocks of each channel's samples, from the beginning to the end. */
-  blocks(): AsyncGenerator<Float32Array[]>;
+  /** The sound from the beginning to the end. */
+  blocks(): AsyncGenerator<Block>;
   close(): void;
 }
 
@@ -75,63 +82,74 @@ export async function openFile(file: Blob): Promise<Opened> {
   if (!file.size) throw refuse("is empty (0 bytes)");
   const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
   try {
-    if (!(await input.canRead())) throw refuse("is not a recording that can be read; is it audio, and complete?");
+    if (!(await input.canRead())) {
+      const kind = await undecoded(file);
+      throw refuse(kind ? `is ${kind}, which browsers cannot decode; convert it to WAV or FLAC` : "is not a recording that can be read; is it audio, and complete?");
+    }
     const track = await input.getPrimaryAudioTrack();
-    if (!track) throw refuse("holds no sound, only video");
+    if (!track) throw refuse((await input.getVideoTracks()).length ? "holds no sound, only video" : "holds no sound that can be read here; convert it to WAV or FLAC");
     const codec = (await track.getCodec()) ?? "an unknown codec";
     if (!(await track.canDecode())) {
       throw refuse(`is in ${codec}, which this browser cannot decode; convert it to WAV or FLAC, or use another browser`);
     }
-    const duration = await input.computeDuration().catch(() => null);
-    const length = codec === "vorbis" ? await oggLength(file) : Infinity;
-    return { sampleRate: await track.getSampleRate(), duration, blocks: () => decoded(new AudioSampleSink(track), length), close: () => input.dispose() };
+    const sampleRate = await track.getSampleRate();
+    const extent = await extentOf(file, await input.getFormat(), track);
+    const duration = (await track.getDurationFromMetadata()) ?? (await track.computeDuration().catch(() => null));
+    return { sampleRate, duration, blocks: () => decoded(new AudioSampleSink(track), extent), close: () => input.dispose() };
   } catch (error) {
     input.dispose();
     throw error instanceof WhoplaysError ? error : refuse(`is not a recording that can be read (${String(error).slice(0, 150)})`);
   }
 }
 
-/** Return the samples that a Vorbis file says it has: its last block is longer. Infinity where it does not say. */
-async function oggLength(file: Blob): Promise<number> {
-  const end = new Uint8Array(await file.slice(-65536).arrayBuffer());
-  const view = new DataView(end.buffer);
-  for (let at = end.length - 27; at >= 0; at--) {
-    if (view.getUint32(at) === 0x4f676753) return Number(view.getBigInt64(at + 6, true)) || Infinity; // "OggS"
-  }
-  return Infinity;
+const UNDECODED: [string, RegExp][] = [["AIFF", /^FORM.{4}AIF[FC]/s], ["CAF", /^caff/], ["WMA", /^0&\xb2u/], ["MIDI", /^MThd/], ["Monkey's Audio", /^MAC /], ["WavPack", /^wvpk/]];
+
+/** Return the name of a format that is known and that no browser decodes. */
+async function undecoded(file: Blob): Promise<string | undefined> {
+  const start = String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));
+  return UNDECODED.find(([, mark]) => mark.test(start))?.[0];
 }
 
-async function* decoded(sink: AudioSampleSink, length: number): AsyncGenerator<Float32Array[]> {
-  let heldChannels: Float32Array[][] = [];
-  let held = 0;
-  const give = () => {
-    const whole = heldChannels.map((parts) => {
-      const joined = new Float32Array(held);
-      let at = 0;
-      for (const part of parts) {
-        joined.set(part, at);
-        at += part.length;
-      }
-      return joined;
-    });
-    [heldChannels, held] = [[], 0];
-    return whole;
+async function* decoded(sink: AudioSampleSink, { skip, length, padded }: Extent): AsyncGenerator<Block> {
+  let parts: Float32Array[][] = [];
+  let [held, given, rate] = [0, 0, 0];
+  const give = (): Block => {
+    const channels = parts.map((one) => joined(one, held));
+    [parts, held] = [parts.map(() => []), 0];
+    return { channels, sampleRate: rate };
   };
   for await (const sample of sink.samples()) {
     const { numberOfChannels, sampleRate, numberOfFrames, timestamp } = sample;
-    if (heldChannels.length && heldChannels.length !== numberOfChannels) yield give();
-    if (!heldChannels.length) heldChannels = Array.from({ length: numberOfChannels }, () => []);
-    const first = Math.round(timestamp * sampleRate);
-    const early = Math.max(0, Math.min(numberOfFrames, -first)); // an encoder's delay
-    const end = Math.max(early, Math.min(numberOfFrames, length - first));
+    if (held && (parts.length !== numberOfChannels || rate !== sampleRate)) yield give();
+    if (!held) [parts, rate] = [Array.from({ length: numberOfChannels }, () => []), sampleRate];
+    const first = Math.round(timestamp * sampleRate) - skip; // below 0: an encoder's delay
+    const from = Math.max(0, Math.min(numberOfFrames, -first));
+    const to = Math.max(from, Math.min(numberOfFrames, length - first));
     for (let plane = 0; plane < numberOfChannels; plane++) {
       const part = new Float32Array(numberOfFrames);
       sample.copyTo(part, { planeIndex: plane, format: "f32-planar" });
-      heldChannels[plane].push(part.subarray(early, end));
+      parts[plane].push(part.subarray(from, to));
     }
-    held += end - early;
+    held += to - from;
+    given += to - from;
     sample.close();
     if (held >= BLOCK_S * sampleRate) yield give();
   }
+  const missing = length - given;
+  if (padded && missing > 0 && missing <= padded) {
+    for (const part of parts) part.push(new Float32Array(missing));
+    held += missing;
+  }
   if (held) yield give();
+}
+
+/** Return the parts as one. */
+function joined(parts: Float32Array[], length: number): Float32Array {
+  const whole = new Float32Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

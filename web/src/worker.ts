@@ -1,6 +1,6 @@
 // The worker: holds the model, decodes, predicts. One recording at a time; several wait for each other between blocks.
 
-import { Resampler, mono, openFile } from "./audio.js";
+import { type Block, Resampler, mono, openFile } from "./audio.js";
 import { type ModelConfig, WhoplaysError, readConfig } from "./config.js";
 import type { Ask, Details, Tell } from "./messages.js";
 import { Network } from "./network.js";
@@ -77,38 +77,51 @@ function detailsOf(prediction: Prediction, peaks: Peaks): Details {
 class Hearing {
   readonly peaks = new Peaks();
   private readonly listening = new Listening(recogniser);
+  private resampler: Resampler | null = null;
+  private rate = 0;
 
-  private constructor(private readonly resampler: Resampler, private readonly sampleRate: number) {}
-
-  static async begin(sampleRate: number): Promise<Hearing> {
-    return new Hearing(await Resampler.open(sampleRate, recogniser.config.features.sample_rate), sampleRate);
-  }
+  /** sampleRate: of the recording, as the prediction names it. */
+  constructor(private readonly sampleRate: number) {}
 
   get seconds(): number {
     return this.listening.seconds;
   }
 
-  async push(channels: Float32Array[]): Promise<Float32Array> {
-    const samples = this.resampler.push(mono(channels));
-    this.peaks.add(samples);
-    await this.listening.push(samples);
+  /** Take in a block; return its samples at the model's rate. */
+  async push({ channels, sampleRate }: Block): Promise<Float32Array> {
+    if (sampleRate !== this.rate) {
+      await this.flush();
+      this.resampler = await Resampler.open(sampleRate, recogniser.config.features.sample_rate);
+      this.rate = sampleRate;
+    }
+    const samples = this.resampler!.push(mono(channels));
+    await this.take(samples);
     return samples;
   }
 
   async finish(path: string): Promise<Prediction> {
-    const rest = this.resampler.finish();
-    this.peaks.add(rest);
-    await this.listening.push(rest);
+    await this.flush();
     return this.listening.finish(path, this.sampleRate);
   }
 
   close(): void {
-    this.resampler.close();
+    this.resampler?.close();
+  }
+
+  private async flush(): Promise<void> {
+    if (this.resampler) await this.take(this.resampler.finish());
+    this.resampler = null;
+  }
+
+  private async take(samples: Float32Array): Promise<void> {
+    this.peaks.add(samples);
+    await this.listening.push(samples);
   }
 }
 
 interface Live {
   hearing: Hearing;
+  sampleRate: number;
   recent: Float32Array;
   told: number;
 }
@@ -116,12 +129,12 @@ interface Live {
 /** Let messages in, a stop among them. */
 const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Float32Array[]>, wanted: boolean): Promise<void> {
-  const hearing = await Hearing.begin(sampleRate);
+async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Block>, wanted: boolean): Promise<void> {
+  const hearing = new Hearing(sampleRate);
   let told = 0;
   try {
-    for await (const channels of blocks) {
-      await hearing.push(channels);
+    for await (const block of blocks) {
+      await hearing.push(block);
       if (performance.now() - told < 100) continue;
       told = performance.now();
       tell(call, { kind: "progress", heard: hearing.seconds, duration });
@@ -136,8 +149,8 @@ async function hear(call: number, path: string, sampleRate: number, duration: nu
   tell(call, { kind: "result", prediction, details: wanted ? detailsOf(prediction, hearing.peaks) : null });
 }
 
-async function* cut(channels: Float32Array[], length: number): AsyncGenerator<Float32Array[]> {
-  for (let at = 0; at < channels[0].length; at += length) yield channels.map((channel) => channel.subarray(at, at + length));
+async function* cut(channels: Float32Array[], sampleRate: number): AsyncGenerator<Block> {
+  for (let at = 0; at < channels[0].length; at += sampleRate) yield { channels: channels.map((channel) => channel.subarray(at, at + sampleRate)), sampleRate };
 }
 
 async function answer(call: number, ask: Ask): Promise<void> {
@@ -152,7 +165,7 @@ async function answer(call: number, ask: Ask): Promise<void> {
     }
   }
   if (ask.kind === "stream") {
-    streams.set(call, { hearing: await Hearing.begin(ask.sampleRate), recent: new Float32Array(0), told: 0 });
+    streams.set(call, { hearing: new Hearing(ask.sampleRate), sampleRate: ask.sampleRate, recent: new Float32Array(0), told: 0 });
     return;
   }
   if (ask.kind === "block") return live(ask.stream, ask.samples);
@@ -166,7 +179,7 @@ async function answer(call: number, ask: Ask): Promise<void> {
 async function live(stream: number, samples: Float32Array): Promise<void> {
   const session = streams.get(stream);
   if (!session) return;
-  const came = await session.hearing.push([samples]);
+  const came = await session.hearing.push({ channels: [samples], sampleRate: session.sampleRate });
   const { window_s, features } = recogniser.config;
   const both = new Float32Array(session.recent.length + came.length);
   both.set(session.recent);
