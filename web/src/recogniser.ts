@@ -9,6 +9,7 @@ import { type Window, Windows } from "./windows.js";
 
 /** Seconds of sound that a recording must have. */
 export const MIN_DURATION = 0.02;
+const SCHEMA = 1; // src/whoplays/results/schemas/result.json
 
 export interface Segment {
   label: string;
@@ -28,6 +29,8 @@ export interface Prediction {
   playing: string[];
   maybe: string[];
   segments: Segment[];
+  /** Version of the object's shape. */
+  schema: number;
   /** Scores over time (steps, labels), row after row; step i holds from frame_times[i] to frame_times[i + 1] seconds. */
   frame_scores: Float32Array;
   frame_times: Float64Array;
@@ -176,7 +179,7 @@ export class Recogniser {
     return {
       path, duration: rounded(duration, 3), sample_rate: sampleRate, model: modelId(this.config), scores, playing,
       maybe: reaching(maybe).filter((id) => !playing.includes(id)),
-      segments: this.segments(frames, times, playing), frame_scores: frames, frame_times: times,
+      segments: this.segments(frames, times, playing), schema: SCHEMA, frame_scores: frames, frame_times: times,
     };
   }
 
