@@ -333,7 +333,7 @@ def test_what_is_left_open_counts_neither_way(ontology):
 def test_families_that_were_not_asked_for_are_judged_all_the_same(ontology):
     rows = [segment(1, PIANO, GUITAR), segment(2, PIANO, TIMPANI), segment(3, GUITAR)]
     classes = choose_classes(ontology, families=["piano"])
-    plan = make_plan(rows, classes, Draw(), judged=choose_classes(ontology))
+    plan = make_plan(rows, classes, Draw(), considered=choose_classes(ontology))
     clips = {clip.video_id: clip for clip in plan.clips}
     assert set(clips) == {video(1), video(2)}
     assert clips[video(1)].families == ("guitar", "piano") and clips[video(2)].unsure == ("drums",)
@@ -343,7 +343,7 @@ def test_whole_lists_are_judged_as_segments_are(tmp_path, ontology):
     rows = [f'{video(n)}, 0.000, 10.000, "{",".join(labels)}"' for n, labels in enumerate(((PIANO, GUITAR), (PIANO,)))]
     (tmp_path / "list.csv").write_text("\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *rows]))
     classes, judged = choose_classes(ontology, families=["piano"]), choose_classes(ontology)
-    plan = plan_from_lists([SegmentList(tmp_path / "list.csv")], classes, Draw(), judged=judged)
+    plan = plan_from_lists([SegmentList(tmp_path / "list.csv")], classes, Draw(), considered=judged)
     assert {clip.families for clip in plan.clips} == {("guitar", "piano"), ("piano",)}
 
 

@@ -76,8 +76,8 @@ def test_short() -> None:
 
 
 def test_what_the_answer_tells() -> None:
-    assert [c.code for c in quality.about_answer([], [], 10.0)] == ["nothing_heard"]
-    assert [c.code for c in quality.about_answer(["drums"], [(1.0, 2.0), (1.5, 2.5)], 10.0)] == ["mostly_unheard"]
+    assert [c.code for c in quality.about_answer([], [], 10.0)] == ["nothing_detected"]
+    assert [c.code for c in quality.about_answer(["drums"], [(1.0, 2.0), (1.5, 2.5)], 10.0)] == ["mostly_undetected"]
     assert quality.about_answer(["drums"], [(0.0, 2.0), (1.0, 3.0)], 10.0) == []
 
 

@@ -358,13 +358,13 @@ def test_thresholds_given_decide_what_plays(tiny_model: Path, duet: Path, monkey
 
 
 def test_thresholds_given_go_to_the_workers_of_a_cluster(tiny_model: Path, duet: Path) -> None:
-    from whoplays.cluster.predict import hear
+    from whoplays.cluster.predict import predict_files
 
     class Here:
         def map(self, work, items):
             return ((number, work(item)) for number, item in enumerate(items))
 
-    [found] = hear(Here(), tiny_model, [str(duet)], threshold={"*": 0.0, "drums": 1.0})
+    [found] = predict_files(Here(), tiny_model, [str(duet)], threshold={"*": 0.0, "drums": 1.0})
     assert found == whoplays.load(tiny_model, threshold={"*": 0.0, "drums": 1.0}).predict(duet)
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.ray
 
 from whoplays.cluster import Cluster  # noqa: E402
 from whoplays.cluster.engine import load_ray  # noqa: E402
-from whoplays.cluster.predict import hear  # noqa: E402
+from whoplays.cluster.predict import predict_files  # noqa: E402
 
 MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, clips_per_shard=2)
 WAIT_S = 180
@@ -127,11 +127,11 @@ def test_a_cluster_hears_what_one_machine_hears(two_nodes: Any, tiny_model: Path
     from whoplays.inference.recogniser import Recogniser
 
     names = [str(path) for path in sorted(class_folders.rglob("*.wav"))] + ["missing.flac"]
-    here = [result.to_dict() for result in batch.hear(Recogniser(tiny_model), names)]
+    here = [result.to_dict() for result in batch.predict_files(Recogniser(tiny_model), names)]
     with Cluster(two_nodes.address) as engine:
-        there = [result.to_dict() for result in hear(engine, tiny_model, names)]
+        there = [result.to_dict() for result in predict_files(engine, tiny_model, names)]
         with pytest.raises(UsageError, match="standard input"):
-            list(hear(engine, tiny_model, ["-"]))
+            list(predict_files(engine, tiny_model, ["-"]))
     assert there == here
     assert there[-1]["error"].startswith("no such file")
 

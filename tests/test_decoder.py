@@ -60,7 +60,7 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_answer_is_that_of_decoding_here(duet: Path, tiny_model: Path) -> None:
     recogniser = whoplays.load(tiny_model)
     here = recogniser.predict(duet, start=1.25, duration=6)
-    there = list(batch.hear(recogniser, [str(duet)] * 2, start=1.25, duration=6, jobs=1))
+    there = list(batch.predict_files(recogniser, [str(duet)] * 2, start=1.25, duration=6, jobs=1))
     assert [result.to_dict() for result in there] == [here.to_dict()] * 2
     assert np.array_equal(there[0].frame_scores, here.frame_scores)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from conftest import command_without
 from whoplays.cluster import estimate as estimates
-from whoplays.cluster.estimate import Asked, Sample, build_sample, estimate, hear_sample
+from whoplays.cluster.estimate import Asked, Sample, build_sample, estimate, predict_sample
 from whoplays.cluster.estimate_text import text
 from whoplays.dataset import BuildSettings
 from whoplays.errors import DatasetError, UsageError
@@ -177,7 +177,7 @@ def test_time_in_which_others_have_the_core_does_not_count() -> None:
 
 
 def test_hearing_is_measured_too(class_folders: Path, tiny_model: Path) -> None:
-    found = hear_sample(class_folders, tiny_model, recordings=3)
+    found = predict_sample(class_folders, tiny_model, recordings=3)
     assert len(found.seconds) == found.recordings == 3
     assert found.sound_s == pytest.approx(1.2, abs=0.01)
     assert 50 < found.output_bytes < 5000

@@ -81,7 +81,7 @@ def test_every_draw_of_many_counts_for_itself(exclusive: bool) -> None:
 
 def test_draws_do_not_hang_on_how_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_CELLS", 100)
-    held = list(metrics.drawn(np.arange(30), 10))
+    held = list(metrics.bootstrap_weights(np.arange(30), 10))
     assert [len(weights) for weights in held] == [3, 3, 3, 1]
     assert all((weights.sum(axis=1) == 30).all() for weights in held)
 
@@ -166,8 +166,8 @@ def test_intervals_are_over_recordings_not_rows() -> None:
 
 def test_a_sum_counts_as_often_as_all_its_parts_are_drawn_together() -> None:
     parts = np.array([["a", "b"], ["a", "c"], ["b", "c"]])
-    alone = np.concatenate(list(metrics.drawn(np.array(["a", "b", "c"]), 50, seed=4)))
-    together = np.concatenate(list(metrics.drawn(parts, 50, seed=4)))
+    alone = np.concatenate(list(metrics.bootstrap_weights(np.array(["a", "b", "c"]), 50, seed=4)))
+    together = np.concatenate(list(metrics.bootstrap_weights(parts, 50, seed=4)))
     a, b, c = alone.T
     np.testing.assert_array_equal(together, np.stack([a * b, a * c, b * c], axis=1))
 
@@ -175,8 +175,8 @@ def test_a_sum_counts_as_often_as_all_its_parts_are_drawn_together() -> None:
 def test_a_sum_that_names_a_part_twice_counts_it_once() -> None:
     """Sums of two and of three parts stand in one array: the shorter ones repeat a part."""
     padded = np.array([["a", "b", "b"], ["a", "b", "c"]])
-    alone = np.concatenate(list(metrics.drawn(np.array(["a", "b", "c"]), 50, seed=4)))
-    together = np.concatenate(list(metrics.drawn(padded, 50, seed=4)))
+    alone = np.concatenate(list(metrics.bootstrap_weights(np.array(["a", "b", "c"]), 50, seed=4)))
+    together = np.concatenate(list(metrics.bootstrap_weights(padded, 50, seed=4)))
     a, b, c = alone.T
     np.testing.assert_array_equal(together, np.stack([a * b, a * b * c], axis=1))
 

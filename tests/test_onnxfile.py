@@ -399,4 +399,4 @@ def test_nothing_is_imported_from_the_folder_one_is_in(tmp_path: Path, monkeypat
     for name in ("json", "numpy", "whoplays", "socket"):
         (tmp_path / f"{name}.py").write_text("import os; os._exit(7)")
     monkeypatch.chdir(tmp_path)
-    assert any("heard" in line for line in model_check.check(model_folder.DEFAULT))
+    assert any("predicted" in line for line in model_check.check(model_folder.DEFAULT))

@@ -301,9 +301,9 @@ def test_several_paths_are_refused_in_words_and_predictions_are_members_of_sets(
 
 @pytest.mark.parametrize("address", ["https://example.org/a.mp3", "http://x/y.wav", "FTP://x/y.wav", "rtsp://x/y"])
 def test_an_address_is_not_fetched_and_that_is_said(address: str, tiny_model: Path) -> None:
-    from whoplays.inference.batch import hear
+    from whoplays.inference.batch import predict_files
 
-    [failure] = hear(whoplays.load(tiny_model), [address])
+    [failure] = predict_files(whoplays.load(tiny_model), [address])
     assert failure.path == address
     assert failure.error == "addresses are not fetched; download the recording and give the file"
 

@@ -20,7 +20,7 @@ from whoplays import dataset
 from whoplays.dataset import BuildSettings, Dataset, Split, sources
 from whoplays.errors import DatasetError, ModelError, UsageError, WhoplaysError
 from whoplays.evaluation import metrics
-from whoplays.evaluation.evaluate import evaluate, judge
+from whoplays.evaluation.evaluate import evaluate, measure
 from whoplays.features import LOGMEL
 from whoplays.inference.recogniser import Prediction, Recogniser
 from whoplays.model import folder as model_folder
@@ -422,7 +422,7 @@ def test_levels_are_evaluated_apart(tree_model: Path) -> None:
         dtype=np.float32,
     )
     part = Split("test", targets, targets, np.arange(5), np.zeros(5, np.float32), ("a",) * 5, np.zeros(5, np.float32))
-    facts = judge(found, targets, scores, part, draws=0)
+    facts = measure(found, targets, scores, part, draws=0)
     by_family, _ = metrics.evaluate(targets[:, :2], scores[:, :2], ["strings", "guitar"], exclusive=False, draws=0)
     for name in ("accuracy", "average_precision_macro", "roc_auc_macro"):
         assert facts["metrics"][name] == by_family[name]

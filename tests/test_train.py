@@ -17,7 +17,7 @@ from whoplays.dataset import Dataset, Split
 from whoplays.errors import DatasetError, MissingExtraError, ModelError, UsageError
 from whoplays.evaluation import metrics
 from whoplays.model import folder as model_folder
-from whoplays.training.batches import chunks, drawn_order
+from whoplays.training.batches import chunks, shuffled_order
 from whoplays.training.checkpoint import CHECKPOINT
 from whoplays.training.framework import load_keras
 from whoplays.training.history import EarlyStopping
@@ -138,9 +138,9 @@ def test_a_sigmoids_loss_is_keras_own_where_all_is_known_and_ignores_what_is_not
 
 def test_an_epoch_sees_every_row_once_in_an_order_of_its_own() -> None:
     split = made_split(157)
-    order = drawn_order(157, seed=3, epoch=2)
-    assert (order == drawn_order(157, seed=3, epoch=2)).all()
-    assert not (order == drawn_order(157, seed=3, epoch=3)).all()
+    order = shuffled_order(157, seed=3, epoch=2)
+    assert (order == shuffled_order(157, seed=3, epoch=2)).all()
+    assert not (order == shuffled_order(157, seed=3, epoch=3)).all()
     seen = [c.features[c.weights > 0] for c in chunks(split, order, batch_size=4)]
     np.testing.assert_array_equal(np.concatenate(seen), np.asarray(split.features)[order])
 

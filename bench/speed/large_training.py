@@ -30,7 +30,7 @@ import numpy as np
 from whoplays.dataset import Split
 from whoplays.dataset.store import Shards
 from whoplays.training.framework import load_keras
-from whoplays.training.batches import chunks, drawn_order
+from whoplays.training.batches import chunks, shuffled_order
 from whoplays.training.steps import FusedSteps, Objective
 
 folder, steps, frames, bands, batch = Path(sys.argv[1]), *map(int, sys.argv[2:6])
@@ -48,7 +48,7 @@ def status():
     return told["RssAnon"], told["RssFile"]
 
 begun, rows, first = 0.0, 0, True
-for chunk in chunks(split, drawn_order(n, seed=0, epoch=0)[: (steps + 64) * batch], batch_size=batch):
+for chunk in chunks(split, shuffled_order(n, seed=0, epoch=0)[: (steps + 64) * batch], batch_size=batch):
     train(chunk.features, chunk.targets, chunk.weights)
     if first:
         begun, first = time.perf_counter(), False

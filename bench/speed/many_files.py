@@ -33,7 +33,7 @@ def resident():
 
 names = list(batch.recordings([sys.argv[1]]))
 memory, heard = [], []
-for i, result in enumerate(batch.hear(Recogniser(), names, jobs=int(sys.argv[2]))):
+for i, result in enumerate(batch.predict_files(Recogniser(), names, jobs=int(sys.argv[2]))):
     heard.append(result.path)
     if i in (len(names) // 10, len(names) // 2, len(names) - 1):
         memory.append(resident())

@@ -27,7 +27,7 @@ from bench.measure import FOLDER, in_turn, keep, row, seconds
 from bench.speed.dataset_growth import clips
 from whoplays import dataset
 from whoplays.training import default, mfcc_cnn, pools
-from whoplays.training.batches import chunks, drawn_order
+from whoplays.training.batches import chunks, shuffled_order
 from whoplays.training.default_settings import DefaultSettings
 from whoplays.training.framework import load_keras
 from whoplays.training.losses import masked_crossentropy
@@ -93,7 +93,7 @@ def rows_of(name: str, steps: int, work: tuple[Callable[[], Any], ...], timed: T
 def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `mfcc-cnn`: batch 2, Adam."""
     part = mfcc_cnn.usable(found.split("training"), "softmax")[0]
-    order, timed = drawn_order(len(part.rows), seed=0, epoch=1)[: 2 * steps], Timed()
+    order, timed = shuffled_order(len(part.rows), seed=0, epoch=1)[: 2 * steps], Timed()
     step = make_steps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), Alone())
     fitted = mfcc_cnn_network(20, 20, 3)
     fitted.compile(keras.optimizers.Adam(1e-5), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])

@@ -29,7 +29,7 @@ class _StandIn:
     waiting = 0
     ready = 1
 
-    async def hear(self, descriptor: int, job: Any, progress: Any) -> dict[str, Any]:
+    async def predict(self, descriptor: int, job: Any, progress: Any) -> dict[str, Any]:
         progress({"heard": 1.0, "duration": None})
         with open(descriptor, "rb", closefd=False) as file:
             file.read()

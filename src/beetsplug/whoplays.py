@@ -144,12 +144,12 @@ class WhoplaysPlugin(BeetsPlugin):
 
     def _detect(self, items: list[Item], *, shown: bool = False) -> int:
         """Compute and store the fields of each item as soon as they are there; return how many could not be used."""
-        from whoplays.inference.batch import hear
+        from whoplays.inference.batch import predict_files
         from whoplays.inference.recogniser import Failure
 
         names = [os.fsdecode(item.path) for item in items]
         failed = 0
-        results = hear(self._recogniser, names, jobs=self.config["jobs"].get(int)) if names else iter(())
+        results = predict_files(self._recogniser, names, jobs=self.config["jobs"].get(int)) if names else iter(())
         for item, result in zip(items, results, strict=True):
             if isinstance(result, Failure):
                 failed += 1

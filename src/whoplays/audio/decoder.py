@@ -94,8 +94,8 @@ class Decoder:
     ) -> Decoded:
         """Begin to decode a file; see `reading.open_recording`. Raises `AudioError` for what cannot be opened."""
         part = {"start": start, "duration": duration, "track": track, "strict": strict}
-        told = self._ordered({"path": path, "rate": sample_rate, **part})
-        return Decoded(self, told["sample_rate"])
+        sent = self._ordered({"path": path, "rate": sample_rate, **part})
+        return Decoded(self, sent["sample_rate"])
 
     def _ordered(self, order: dict[str, Any]) -> dict[str, Any]:
         """Send an order; return what its first answer says of the file."""
@@ -137,8 +137,8 @@ class Decoder:
             raise AudioError("cannot be decoded: its decoder lost its way, and was ended")
         content = self._read(size)
         if kind == b"f":
-            told = json.loads(content)
-            raise (ReadError if told.get("read") else AudioError)(told["error"])
+            sent = json.loads(content)
+            raise (ReadError if sent.get("read") else AudioError)(sent["error"])
         return kind, content
 
     def _read(self, size: int) -> bytearray:
@@ -218,7 +218,7 @@ class Decoded:
                     raise
                 if kind == b"d":
                     done = True
-                    self._warnings = [quality.QualityWarning(**told) for told in json.loads(content)]
+                    self._warnings = [quality.QualityWarning(**sent) for sent in json.loads(content)]
                     return
                 yield np.frombuffer(content, dtype=np.float32)
         finally:
@@ -243,25 +243,25 @@ def main() -> None:
         except AudioError as error:
             _tell(b"f", json.dumps({"error": str(error), "read": isinstance(error, ReadError)}).encode())
         except MemoryError:
-            told = f"cannot be decoded: it needs more memory than the {MEMORY >> 30} GiB it may take"
-            _tell(b"f", json.dumps({"error": told}).encode())
+            sent = f"cannot be decoded: it needs more memory than the {MEMORY >> 30} GiB it may take"
+            _tell(b"f", json.dumps({"error": sent}).encode())
 
 
 def _decode(path: str, rate: int, part: dict[str, Any]) -> None:
     with reading.open_recording(path, sample_rate=rate, **part) as recording:
         _tell(b"i", json.dumps({"sample_rate": recording.sample_rate}).encode())
-        heard = told = 0
+        decoded = sent = 0
         held: list[memoryview] = []
         for block in recording.blocks():
-            heard += len(block)
+            decoded += len(block)
             if len(block):
                 held.append(np.ascontiguousarray(block, dtype=np.float32).data.cast("B"))
-            if heard - told >= rate * TOGETHER_S or len(held) == MAX_PARTS:
+            if decoded - sent >= rate * TOGETHER_S or len(held) == MAX_PARTS:
                 _tell(b"b", *held)
-                held, told = [], heard
-        if heard > told:
+                held, sent = [], decoded
+        if decoded > sent:
             _tell(b"b", *held)
-        _tell(b"d", json.dumps([warning.to_dict() for warning in recording.warnings(heard / rate)]).encode())
+        _tell(b"d", json.dumps([warning.to_dict() for warning in recording.warnings(decoded / rate)]).encode())
 
 
 def _tell(kind: bytes, *contents: bytes | memoryview) -> None:

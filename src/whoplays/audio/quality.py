@@ -28,7 +28,7 @@ LOW_RATE = 8_000  # Hz
 SHORT_S = 1.0
 CANCELLED = 0.01  # of the channels' power is left in their mean: -20 dB
 CLIFF = 10**4.5  # 45 dB between what lies below and above an inner cut-off
-UNHEARD_SHARE = 0.8
+UNDETECTED_SHARE = 0.8
 ENDS = "the file ends there"  # the cause of a gap at the end of a file that was cut short
 DAMAGE = ("damaged", "cut_short")  # codes of warnings about what could not be decoded
 _MOST_NAMED = 5  # gaps
@@ -229,17 +229,17 @@ def about_tracks(track: int, tracks: int) -> list[QualityWarning]:
 def about_answer(
     playing: Sequence[str], stretches: Sequence[tuple[float, float]], duration: float
 ) -> list[QualityWarning]:
-    """Return warnings from what the model heard: nothing, or something in a small part of the time.
+    """Return warnings from what the model detected: nothing, or something in a small part of the time.
 
     stretches: (start, end) seconds in which any family plays. A model of instruments can only tell that none of them
     is there; whether it is speech, noise or a flute it cannot.
     """
     if not playing:
-        return [_warning("nothing_heard")]
-    unheard = 1 - _covered(stretches) / max(duration, 1e-9)
-    if unheard <= UNHEARD_SHARE or duration < SHORT_S:
+        return [_warning("nothing_detected")]
+    undetected = 1 - _covered(stretches) / max(duration, 1e-9)
+    if undetected <= UNDETECTED_SHARE or duration < SHORT_S:
         return []
-    return [_warning("mostly_unheard", share=f"{unheard:.0%}")]
+    return [_warning("mostly_undetected", share=f"{undetected:.0%}")]
 
 
 def _covered(stretches: Sequence[tuple[float, float]]) -> float:

@@ -379,7 +379,7 @@ class Clock:
         self._at: float | None = None  # the end of what was placed or dropped
         self._shift = 0.0  # of the container's times, since its clock began anew
         self._cause = ""
-        self._heard = False
+        self._decoded = False
         self._filled = 0.0  # seconds of silence, which a few bytes could ask for
 
     def broken(self, cause: str) -> None:
@@ -413,14 +413,14 @@ class Clock:
             yield from self._silence(missing, rate, samples.shape[1])
         elif self._cause and self._at + length > self._start:
             note(self._gaps, max(self._at, self._start), self._at + length, self._cause)
-        self._cause, self._heard = "", True
+        self._cause, self._decoded = "", True
         yield from self._from_start(samples, rate)
 
     def _silence(self, seconds: float, rate: int, channels: int) -> Iterator[Block]:
         assert self._at is not None
         self._filled += seconds
         end = self._at + seconds
-        if (self._heard or self._cause) and end > self._start:
+        if (self._decoded or self._cause) and end > self._start:
             note(self._gaps, max(self._at, self._start), end, self._cause or "nothing is there")
         left = round(seconds * rate)
         while left > 0:

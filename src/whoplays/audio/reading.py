@@ -274,7 +274,7 @@ class Recording:
         self._reader, self._to_rate = reader, sample_rate
         self._start, self._duration, self._strict = start, duration, strict
         self._meter = quality.Meter(self.sample_rate) if measured else None
-        self._heard_s = 0.0
+        self._decoded_s = 0.0
 
     def blocks(self) -> Iterator[Array]:
         """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`; blocks before that point have been yielded."""
@@ -307,15 +307,15 @@ class Recording:
                 block = block[: round(left * rate)]
                 left -= len(block) / rate
             samples = mix(block, rate, self._meter)
-            self._heard_s += len(block) / rate
+            self._decoded_s += len(block) / rate
             yield samples, rate
             if left is not None and round(left * rate) <= 0:
                 break
         if self._strict:
             self._refuse_damage()
         gaps = self._gaps()
-        if gaps and self._heard_s <= sum(
-            min(gap.end or gap.start, self._start + self._heard_s) - gap.start for gap in gaps
+        if gaps and self._decoded_s <= sum(
+            min(gap.end or gap.start, self._start + self._decoded_s) - gap.start for gap in gaps
         ):
             at = max(self._start, gaps[0].start)
             raise AudioError(f"cannot be decoded past {at:.1f} s ({gaps[0].cause}); it is damaged or cut short")

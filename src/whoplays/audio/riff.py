@@ -1,7 +1,7 @@
 """Containers of plain samples (WAV, RF64, W64, AIFF, CAF, AU), whose headers often tell the wrong length.
 
 A recorder that crashed leaves 0 or an early size, a pipe leaves 0xFFFFFFFF or -1, and 32 bits cannot tell more than
-4 GiB: a reader that believes them hears a part or nothing. Where the size is wrong the decoder is shown the same samples
+4 GiB: a reader that believes them reads a part or nothing. Where the size is wrong the decoder is shown the same samples
 behind a header with the right one (RF64 where 32 bits are too few, EBU Tech 3306).
 """
 

@@ -90,7 +90,7 @@ def _plan(args: Namespace) -> None:
     classes = choose_classes(known, families=args.family, include=args.include, exclude=args.exclude, **rules)
     lists = [SegmentList(path) for path in args.segments]
     families = choose_classes(known, **rules)
-    made = plan_from_lists(lists, classes, draw, judged=families)
+    made = plan_from_lists(lists, classes, draw, considered=families)
     _say_all(describe_classes(classes, known))
     _say_all(describe_plan(made, known, args.per_class))
     _say_all(chain.from_iterable(map(describe_malformed, lists)))

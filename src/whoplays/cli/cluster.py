@@ -72,7 +72,7 @@ def _estimate(args: Namespace) -> None:
         settings = BuildSettings(features=args.features, pitch=args.pitch, clip_s=args.clip, shard_mb=args.shard_mb)
         measured = estimates.build_sample(args.source, settings, recordings=args.sample, seed=args.seed)
     else:
-        measured = estimates.hear_sample(args.source, args.model, recordings=args.sample, seed=args.seed)
+        measured = estimates.predict_sample(args.source, args.model, recordings=args.sample, seed=args.seed)
     found = estimates.estimate(measured, asked)
     if args.json:
         import json

@@ -65,15 +65,15 @@ class Run:
         args = self.args
         part = self.part | {"strict": args.strict}
         if not args.cluster:
-            from ..inference.batch import hear
+            from ..inference.batch import predict_files
 
-            yield from hear(self.recogniser, names, jobs=args.jobs, **part)
+            yield from predict_files(self.recogniser, names, jobs=args.jobs, **part)
         elif names:
             from ..cluster import Cluster
-            from ..cluster.predict import hear as hear_together
+            from ..cluster.predict import predict_files as predict_on_cluster
 
             with Cluster(args.cluster, workers=args.jobs) as engine:
-                yield from hear_together(engine, args.model, names, threshold=threshold_of(args.threshold), **part)
+                yield from predict_on_cluster(engine, args.model, names, threshold=threshold_of(args.threshold), **part)
 
     def _beside(self, result: Prediction) -> None:
         args = self.args

@@ -1,6 +1,6 @@
-"""What a data set, or hearing recordings, will cost on many machines: from a short sample that is really made.
+"""What a data set, or predicting recordings, will cost on many machines: from a short sample that is really made.
 
-`build_sample` and `hear_sample` do the work of some dozen recordings here, on one core, and time it; `estimate` is
+`build_sample` and `predict_sample` do the work of some dozen recordings here, on one core, and time it; `estimate` is
 arithmetic: the sample, what is asked for, and constants that `python -m bench cluster` measured. Nothing of Ray is needed.
 
 The interval holds 90 % of what samples of that size would have said (bootstrap; Efron 1979), widened by `DOUBT`, for
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..dataset import BuildSettings, make, shards
 from ..dataset.build import clips_per_shard, pieces
 from ..dataset.sources import Clip, read_source
-from ..dataset.split import drawn
+from ..dataset.split import random_key
 from ..errors import AudioError, DatasetError, UsageError, require
 from ..storage.address import Address, Place, place
 from ..storage.cache import recording
@@ -38,7 +38,7 @@ START_S = 10.0
 TASK_S = 0.001
 DRIVER_S_PER_CLIP, DRIVER_BYTES_PER_CLIP, DRIVER_BYTES = 0.0001, 700, 150 << 20
 
-#: Of a core among busy ones, against one alone: two cores hear 1.64 times what one does (`python -m bench many_files`).
+#: Of a core among busy ones, against one alone: two cores predict 1.64 times what one does (`python -m bench many_files`).
 EFFICIENCY = 0.82
 
 DOUBT = 0.15
@@ -160,7 +160,7 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
     )
 
 
-def hear_sample(source: Place | str, model: Path | None = None, *, recordings: int = 30, seed: int = 0) -> Sample:
+def predict_sample(source: Place | str, model: Path | None = None, *, recordings: int = 30, seed: int = 0) -> Sample:
     """Hear recordings drawn at random, as `predict` would; nothing is written. A clip is then a recording.
 
     Raises as `build_sample` does, and `ModelError`.
@@ -174,11 +174,11 @@ def hear_sample(source: Place | str, model: Path | None = None, *, recordings: i
     causes: list[str] = []
 
     def one(number: int, clip: Clip) -> None:
-        with _Timed() as hearing, recording(clip.path) as path:
+        with _Timed() as predicting, recording(clip.path) as path:
             prediction = recogniser.predict(path)
         [size] = make.sizes([clip.path])
         line = json.dumps(prediction.to_dict(), ensure_ascii=False)
-        found.append((*hearing.spent, float(size), prediction.duration, len(line.encode()) + 1))
+        found.append((*predicting.spent, float(size), prediction.duration, len(line.encode()) + 1))
 
     _each(chosen, one, found, causes, str(source))
     times, computing, sizes, durations, lines = (np.array(column, dtype=float) for column in zip(*found, strict=True))
@@ -203,7 +203,7 @@ def _sample(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
         raise UsageError(f"--sample {count}: 2 to {MOST_SAMPLED:,} recordings is possible")
     if not clips:
         raise DatasetError("the source names no recordings of a label; nothing can be measured")
-    return sorted(clips, key=lambda clip: drawn(seed, "estimate", clip.name, str(clip.start)))[:count]
+    return sorted(clips, key=lambda clip: random_key(seed, "estimate", clip.name, str(clip.start)))[:count]
 
 
 class _Timed:

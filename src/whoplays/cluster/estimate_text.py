@@ -9,7 +9,7 @@ from typing import Any
 def text(found: dict[str, Any]) -> list[str]:
     """Return an estimate in lines for people."""
     sample, per_clip = found["sample"], found["sample"]["seconds_per_clip"]
-    what = "clips built" if found["work"] == "build" else "recordings heard"
+    what = "clips built" if found["work"] == "build" else "recordings predicted"
     unused = f"; {sample['left_out']} more cannot be used" if sample["left_out"] else ""
     waiting = 1 - sample["computing_share"]
     lines = [

@@ -1,4 +1,4 @@
-"""Many recordings heard by a cluster: each where a worker can reach it, its sound never on the machine that asks."""
+"""Many recordings predicted by a cluster: each where a worker can reach it, its sound never on the machine that asks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ HEARD_AT_ONCE = 16  # recordings to a piece of work
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Recordings for one piece of work, and the part of each to hear."""
+class _Request:
+    """Recordings for one piece of work, and the part of each to predict."""
 
     paths: tuple[str, ...]
     part: dict[str, Any]  # start, duration, track, strict
@@ -44,7 +44,7 @@ class _Model:
         return hashlib.sha256(self.config + self.network).hexdigest()[:24]
 
 
-def hear(
+def predict_files(
     engine: Engine,
     model: Path | None,
     names: Sequence[str],
@@ -61,15 +61,15 @@ def hear(
     worker can read. threshold: as of `Recogniser`. Raises `UsageError` for standard input, which only this process has.
     """
     if "-" in names:
-        raise UsageError("standard input (-) cannot be heard by a cluster; leave out --cluster")
+        raise UsageError("standard input (-) cannot be read by a cluster; leave out --cluster")
     folder = model_folder.read(model).folder
     sent = _Model((folder / model_folder.CONFIG).read_bytes(), (folder / model_folder.NETWORK).read_bytes())
     part = {"start": start, "duration": duration, "track": track, "strict": strict}
     groups = [tuple(names[first : first + HEARD_AT_ONCE]) for first in range(0, len(names), HEARD_AT_ONCE)]
-    asked = [_Asked(tuple(map(_everywhere, group)), part, threshold) for group in groups]
+    request = [_Request(tuple(map(_everywhere, group)), part, threshold) for group in groups]
     waiting: dict[int, list[dict[str, Any]]] = {}
     following = 0
-    for number, told in engine.map(functools.partial(_heard, sent), asked):
+    for number, told in engine.map(functools.partial(_predicted, sent), request):
         waiting[number] = told
         while following in waiting:
             for name, values in zip(groups[following], waiting.pop(following), strict=True):
@@ -90,12 +90,12 @@ def _result(name: str, values: dict[str, Any]) -> Result:
     return replace(Prediction.from_dict(values), path=name)
 
 
-def _heard(model: _Model, asked: _Asked) -> list[dict[str, Any]]:
+def _predicted(model: _Model, request: _Request) -> list[dict[str, Any]]:
     """Hear the recordings, in a process of the cluster."""
     recogniser = _recogniser(model.name, model)
-    if asked.threshold is not None:
-        recogniser = recogniser.with_threshold(asked.threshold)
-    found = batch.hear(recogniser, asked.paths, jobs=1, **asked.part)
+    if request.threshold is not None:
+        recogniser = recogniser.with_threshold(request.threshold)
+    found = batch.predict_files(recogniser, request.paths, jobs=1, **request.part)
     return [result.to_dict() for result in found]
 
 

@@ -170,18 +170,18 @@ def _run(asked: _Asked, placed: _Placed, watcher: Watcher) -> None:
 
 def _listen(told: Any, fitting: threading.Thread, placed: _Placed, watcher: Watcher) -> None:
     """Pass on to the watcher what is told, until the processes are done. Raises the error of ours that one told."""
-    begun, heard = 0, time.monotonic()
+    begun, last_word = 0, time.monotonic()
     while True:
-        alive = fitting.is_alive()  # asked first: what is told before the end is still heard
+        alive = fitting.is_alive()  # asked first: what is told before the end still counts
         try:
             what, values, named = told.get(timeout=POLL_S)
         except Empty:
             if not alive:
                 return
-            if time.monotonic() - heard > WAITS_S:
-                heard = math.inf if _tell_waiting(placed, watcher) else time.monotonic()
+            if time.monotonic() - last_word > WAITS_S:
+                last_word = math.inf if _tell_waiting(placed, watcher) else time.monotonic()
             continue
-        heard = time.monotonic()
+        last_word = time.monotonic()
         if what == FAILED:
             raise values[0]
         if what == "begin":

@@ -23,7 +23,7 @@ from .content import Files
 from .make import Job, Shard
 from .settings import BuildSettings
 from .sources import SPLITS, Clip, LeftOut, causes, read_source
-from .split import divide, drawn, pick
+from .split import divide, pick, random_key
 
 JOURNAL = "building.json"
 MAX_SHARD_BYTES = 64 << 20
@@ -244,7 +244,7 @@ def _shards(clips: Sequence[Clip], settings: BuildSettings) -> Iterator[Shard]:
         mine = [clip for clip in clips if clip.split == split]
         if settings.shard_mb:
             # Each shard is a fair sample: a machine that trains on some of them sees what the others see.
-            mine.sort(key=lambda clip: drawn(settings.seed, "shard", clip.name, str(clip.start)))
+            mine.sort(key=lambda clip: random_key(settings.seed, "shard", clip.name, str(clip.start)))
         size = clips_per_shard(settings, pitch)
         for number, first in enumerate(range(0, len(mine), size)):
             yield Shard(f"{split}-{number:05d}", split, tuple(mine[first : first + size]), pitch)

@@ -17,7 +17,7 @@ from ..taxonomy.tree import Label
 from .sources import SPLITS, Clip
 
 
-def drawn(seed: int, *names: str) -> bytes:
+def random_key(seed: int, *names: str) -> bytes:
     """Return bytes that order things at random: by the seed and their names alone."""
     return hashlib.blake2b("\0".join([str(seed), *names]).encode(), digest_size=16).digest()
 
@@ -44,7 +44,7 @@ def pick(clips: Sequence[Clip], labels: Sequence[Label], *, per_class: int | Non
     count = per_class or min(len(found) for i, found in classes.items() if i >= 0)
     picked = []
     for found in classes.values():
-        picked += sorted(found, key=lambda clip: drawn(seed, "pick", clip.name, str(clip.start)))[:count]
+        picked += sorted(found, key=lambda clip: random_key(seed, "pick", clip.name, str(clip.start)))[:count]
     return sorted(picked, key=_order)
 
 
@@ -139,7 +139,7 @@ def _larger_first(names: list[str], counts: dict[str, np.ndarray], seed: int) ->
     for name in names:
         by_size[float(counts[name].sum())].append(name)
     for size in sorted(by_size, reverse=True):
-        yield from sorted(by_size.pop(size), key=lambda name: drawn(seed, "split", name))
+        yield from sorted(by_size.pop(size), key=lambda name: random_key(seed, "split", name))
 
 
 def _count(group: Sequence[Clip], n_labels: int) -> np.ndarray:

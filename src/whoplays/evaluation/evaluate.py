@@ -73,7 +73,7 @@ def evaluate(
     network = Network(found, device=device)
     scores = predict_split(network, rows, on_progress=on_progress)
     targets = rows.targets[:, columns]
-    facts = judge(found, targets, scores, rows, draws=draws, seed=seed)
+    facts = measure(found, targets, scores, rows, draws=draws, seed=seed)
     facts["data_set"] = {"folder": dataset.folder.name, "split": split, **facts["data_set"]}
     return replace(_write(Path(out), facts, found), notice=network.notice)
 
@@ -111,7 +111,7 @@ def predict_split(network: Network, split: Split, *, on_progress: Progress | Non
     return np.concatenate(found)
 
 
-def judge(
+def measure(
     found: Bundle,
     targets: NDArray[np.float32],
     scores: NDArray[np.float32],

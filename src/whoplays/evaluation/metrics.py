@@ -27,7 +27,7 @@ def validate(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> tup
     if targets.ndim != 2 or targets.shape != scores.shape:
         raise ValueError(f"targets have shape {targets.shape}, scores {scores.shape}; both (rows, labels) are needed")
     if targets.size == 0:
-        raise ValueError("there are no rows to judge")
+        raise ValueError("there are no rows to measure")
     if not np.all(np.isfinite(scores)) or scores.min() < 0 or scores.max() > 1:
         raise ValueError("scores must be finite and from 0 to 1; did you give logits?")
     if not np.all(np.isnan(targets) | (targets == 0) | (targets == 1)):
@@ -76,7 +76,7 @@ def bootstrap(
     figures : callable
         Takes weights (draws, rows) and returns figures by name, (draws,) each.
     recordings : array (rows,) or (rows, parts)
-        The recording of each row, or those that a row is a sum of; see `drawn`.
+        The recording of each row, or those that a row is a sum of; see `bootstrap_weights`.
     draws : int
         Number of resamples; 0 for no intervals.
     seed : int
@@ -91,13 +91,13 @@ def bootstrap(
     if draws <= 0:
         return found, {}
     samples: dict[str, list[Floats]] = {name: [] for name in found}
-    for weights in drawn(recordings, draws, seed):
+    for weights in bootstrap_weights(recordings, draws, seed):
         for name, value in figures(weights).items():
             samples[name].append(value)
     return found, {name: interval(np.concatenate(values)) for name, values in samples.items()}
 
 
-def drawn(recordings: NDArray[Any], draws: int, seed: int = 0) -> Iterator[Floats]:
+def bootstrap_weights(recordings: NDArray[Any], draws: int, seed: int = 0) -> Iterator[Floats]:
     """Yield weights (some draws, rows): in each draw, as many recordings as there are, picked with replacement.
 
     recordings: (rows,), or (rows, parts) for sums, which count as often as all their parts were picked together. A part that
@@ -162,17 +162,17 @@ class _Parts:
 
     def _whole(self, w: Floats) -> dict[str, Floats]:
         if self.exclusive:
-            judged = w @ self.single
+            counted = w @ self.single
             loss = -np.sum(self.truth * np.log(np.clip(self.scores, _EPSILON, 1 - _EPSILON)), axis=1) * self.single
-            return {"loss": ratio(w @ loss, judged), "accuracy": ratio(w @ self.right, judged)}
+            return {"loss": ratio(w @ loss, counted), "accuracy": ratio(w @ self.right, counted)}
         p = np.clip(self.scores, _EPSILON, 1 - _EPSILON)
         loss = -(self.truth * np.log(p) + (1 - self.truth) * np.log(1 - p)) * self.known
         hits = (self.said == self.truth) * self.known
-        judged = w @ self.known.sum(axis=1)
+        counted = w @ self.known.sum(axis=1)
         top = ratio(w @ self.right, w @ self.single)
         return {
-            "loss": ratio(w @ loss.sum(1), judged),
-            "accuracy": ratio(w @ hits.sum(1), judged),
+            "loss": ratio(w @ loss.sum(1), counted),
+            "accuracy": ratio(w @ hits.sum(1), counted),
             "top_accuracy": top,
         }
 

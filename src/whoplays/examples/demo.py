@@ -33,7 +33,7 @@ EPOCHS = 20
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo made: the folder, the trained network's accuracy on the test part, and who was heard in the duet."""
+    """What the demo made: the folder, the trained network's accuracy on the test part, and the scores of the duet."""
 
     folder: Path
     accuracy: float
@@ -105,19 +105,19 @@ def train(folder: Path, *, seed: int = 0, tell: Callable[[str], None] = lambda l
         seed=seed,
     )
     tell("4. Test: on recordings that it has never met")
-    judged = evaluate.evaluate(folder / "model", folder / "dataset", folder / "report")
+    evaluation = evaluate.evaluate(folder / "model", folder / "dataset", folder / "report")
     tell(f"5. One recording looked at: a duet of {' and '.join(DUET)}")
     duet = folder / "duet.flac"
     _write(duet, synth.recording(DUET, duration_s=10.0, seed=[seed, 1000], sample_rate=RATE))
     recogniser = Recogniser(folder / "model")
-    heard = recogniser.predict(duet)
-    draw_recording(heard, recogniser.config, duet, folder / "duet.png")
+    prediction = recogniser.predict(duet)
+    draw_recording(prediction, recogniser.config, duet, folder / "duet.png")
     shipped = Recogniser()
     examples = [shipped.predict(path).to_dict() for path in sorted(EXAMPLES.glob("*.ogg"))]
     lines = "".join(json.dumps(line | {"path": Path(line["path"]).name}) + "\n" for line in examples)
     write_atomically(folder / "examples.jsonl", lines)
-    low, high = judged.facts["intervals"]["accuracy"]
-    return Demo(folder, judged.facts["metrics"]["accuracy"], (low, high), heard.scores, examples)
+    low, high = evaluation.facts["intervals"]["accuracy"]
+    return Demo(folder, evaluation.facts["metrics"]["accuracy"], (low, high), prediction.scores, examples)
 
 
 def _claim(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Many recordings: which ones, and several heard at a time."""
+"""Many recordings: which ones, and several analysed at a time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read_list(file: IO[bytes], name: str) -> list[str]:
     return paths
 
 
-def hear(
+def predict_files(
     recogniser: Recogniser,
     names: Iterable[str],
     *,
@@ -70,7 +70,7 @@ def hear(
     strict: bool = False,
     jobs: int = 0,
 ) -> Iterator[Result]:
-    """Yield a result for each name, in order, several heard at a time (0: one per core) and only a few waiting.
+    """Yield a result for each name, in order, several analysed at a time (0: one per core) and only a few waiting.
 
     One recording is decoded here; several are in processes of their own, so that one cannot end the others. start,
     duration, track, strict: as of `Recogniser.predict`.
@@ -79,13 +79,13 @@ def hear(
     workers = jobs or os.cpu_count() or 1
     if isinstance(names, Sized) and len(names) == 1:
         for name in names:
-            yield _hear_one(recogniser, name, part)
+            yield _predict_one(recogniser, name, part)
         return
     with contextlib.ExitStack() as opened:
-        yield from _hear_many(recogniser, names, part, workers, opened)
+        yield from _predict_many(recogniser, names, part, workers, opened)
 
 
-def _hear_many(
+def _predict_many(
     recogniser: Recogniser,
     names: Iterable[str],
     part: dict[str, Any],
@@ -100,11 +100,11 @@ def _hear_many(
 
     def one(name: str) -> Result:
         if not decoder.POSSIBLE:
-            return _hear_one(recogniser, name, part)
+            return _predict_one(recogniser, name, part)
         if not hasattr(mine, "decoder"):
             mine.decoder = decoder.Decoder()
             opened.callback(mine.decoder.close)
-        return _hear_one(recogniser, name, part, mine.decoder)
+        return _predict_one(recogniser, name, part, mine.decoder)
 
     if workers == 1:  # threads cost more than they could give
         yield from map(one, names)
@@ -123,13 +123,13 @@ def _hear_many(
             raise
 
 
-def _hear_one(recogniser: Recogniser, name: str, part: dict[str, Any], decoder: Decoder | None = None) -> Result:
+def _predict_one(recogniser: Recogniser, name: str, part: dict[str, Any], decoder: Decoder | None = None) -> Result:
     try:
         if is_address(name):
             from ..storage.cache import recording
 
             with recording(Address.of(name)) as here:
-                return replace(_hear_one(recogniser, str(here), part, decoder), path=name)
+                return replace(_predict_one(recogniser, str(here), part, decoder), path=name)
         if name != "-" and decoder:
             rate = recogniser.config.features.sample_rate
             decoded = decoder.decode(name, sample_rate=rate, **part)

@@ -1,6 +1,6 @@
 """From a microphone, while it plays: scores a few times a second, and at the end the same answer as for a file.
 
-Two things hear the same samples. The *answer* is `Recogniser.predict_stream` over all of them, in the very windows a
+Two things get the same samples. The *answer* is `Recogniser.predict_stream` over all of them, in the very windows a
 file would be cut into. The *live* scores are of the last seconds, asked for anew at every step. The only user of
 sounddevice.
 """
@@ -33,7 +33,7 @@ WAITING = 100  # blocks between a source and the answer; a source that is no dev
 
 @dataclass(frozen=True)
 class Live:
-    """What is heard now. at: seconds since the beginning. scores: of the last step, by label. lag_s: from sound to score."""
+    """What plays now. at: seconds since the beginning. scores: of the last step, by label. lag_s: from sound to score."""
 
     at: float
     scores: dict[str, float]
@@ -95,7 +95,7 @@ class Microphone(Source):
         while (block := self._queue.get()) is not None:
             if self._behind:
                 raise AudioError(
-                    f"this machine hears more slowly than it sounds: {BEHIND_S:g} s were waiting; record to a file instead"
+                    f"this machine is slower than the sound: {BEHIND_S:g} s were waiting; record to a file instead"
                 )
             yield block
 
@@ -137,28 +137,28 @@ def listen(
 ) -> Prediction:
     """Hear `source` until it ends, `seconds` have come, or Ctrl-C; call `show` at every step; return the answer.
 
-    Raises `AudioError` when less came than can be heard.
+    Raises `AudioError` when too few samples came.
     """
     if not 0.05 <= step_s <= 10:
         raise UsageError(f"a step of {step_s:g} s is not possible; 0.05 to 10 s are")
     passed: queue.Queue[NDArray[Any] | None] = queue.Queue(WAITING)
     answer = _Answer(recogniser, passed, source.sample_rate)
     recent = _Recent(recogniser, source.sample_rate)
-    heard, shown = 0, 0.0
+    received, shown = 0, 0.0
     limit = None if seconds is None else round(seconds * source.sample_rate)
     try:
         for block in source.blocks():
             came = time.monotonic()
-            block = block if limit is None else block[: limit - heard]
+            block = block if limit is None else block[: limit - received]
             answer.take(block)
             recent.add(mono(block))
-            heard += len(block)
-            at = heard / source.sample_rate
+            received += len(block)
+            at = received / source.sample_rate
             if at - shown >= step_s:
                 scores = recent.scores(at - shown)
                 shown = at
                 show(Live(at, scores, recent.level_db(), time.monotonic() - came))
-            if answer.failed or (limit is not None and heard >= limit):
+            if answer.failed or (limit is not None and received >= limit):
                 break
     except KeyboardInterrupt:
         pass
@@ -169,7 +169,7 @@ def listen(
 
 
 class _Answer:
-    """Hears everything in a thread of its own, as a file is heard."""
+    """Predicts everything in a thread of its own, as if it were a file."""
 
     def __init__(self, recogniser: Recogniser, blocks: queue.Queue[NDArray[Any] | None], rate: int) -> None:
         self._found: Prediction | None = None
@@ -180,13 +180,13 @@ class _Answer:
             while (block := blocks.get()) is not None:
                 yield block
 
-        def hear() -> None:
+        def predict() -> None:
             try:
                 self._found = recogniser.predict_stream(come(), sample_rate=rate)
             except BaseException as error:  # raised again where it is waited for
                 self.failed = error
 
-        self._thread = threading.Thread(target=hear, daemon=True)
+        self._thread = threading.Thread(target=predict, daemon=True)
         self._thread.start()
 
     def take(self, block: NDArray[Any] | None) -> None:
@@ -205,7 +205,7 @@ class _Answer:
 
 
 class _Recent:
-    """The last seconds, and what the model hears at their end."""
+    """The last seconds, and what the model detects at their end."""
 
     def __init__(self, recogniser: Recogniser, rate: int) -> None:
         self._recogniser = recogniser
@@ -217,7 +217,7 @@ class _Recent:
         self._samples = np.concatenate([self._samples, samples])[-self._length :]
 
     def scores(self, span_s: float) -> dict[str, float]:
-        """Return label -> the mean score over the last `span_s` seconds, heard with all that came before them."""
+        """Return label -> the mean score over the last `span_s` seconds, seen with all that came before them."""
         to_rate = self._recogniser.config.features.sample_rate
         at_rate = list(reading.resampled([self._samples], self._rate, to_rate))
         return self._recogniser.latest_scores(np.concatenate(at_rate) if at_rate else self._samples, span_s)

@@ -268,7 +268,7 @@ class Recogniser:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """What the model can hear, in its order."""
+        """What the model can detect, in its order."""
         return self.config.labels
 
     def logits(self, features: Array) -> Array:
@@ -347,7 +347,7 @@ class Recogniser:
             with reading.open_recording(
                 source, sample_rate=rate, start=start, duration=duration, track=track, strict=strict
             ) as recording:
-                return self._hear(recording, path, start)
+                return self._predict_sound(recording, path, start)
         except AudioError as error:
             if isinstance(source, (str, os.PathLike)):
                 error.path = path
@@ -364,7 +364,7 @@ class Recogniser:
             )
         rate = self.config.features.sample_rate
         given = reading.from_samples(samples, int(sample_rate), sample_rate=rate, start=start, duration=duration)
-        return self._hear(given, "", start)
+        return self._predict_sound(given, "", start)
 
     def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0) -> Prediction:
         """Predict what a process of its own decodes; the answer is that of `predict`.
@@ -387,7 +387,7 @@ class Recogniser:
         AudioError
             For a recording that cannot be used.
         """
-        return self._hear(decoded, path, start)
+        return self._predict_sound(decoded, path, start)
 
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
         """Predict samples as they come, to the last one; the answer is that of a file with the same samples.
@@ -409,9 +409,9 @@ class Recogniser:
             For samples that cannot be used: too few, not finite.
         """
         rate = self.config.features.sample_rate
-        return self._hear(reading.from_blocks(blocks, sample_rate, sample_rate=rate), "", 0.0)
+        return self._predict_sound(reading.from_blocks(blocks, sample_rate, sample_rate=rate), "", 0.0)
 
-    def _hear(self, sound: reading.Sound, path: str, start: float) -> Prediction:
+    def _predict_sound(self, sound: reading.Sound, path: str, start: float) -> Prediction:
         rate = self.config.features.sample_rate
         found, times, repeated = self._network_outputs(sound.blocks())
         duration = float(times[-1]) / rate

@@ -1,7 +1,7 @@
 """Scores over time -> segments: when each label plays.
 
 A label starts where its score reaches its threshold and goes on until the score falls below a lower one (hysteresis:
-Canny 1986 for edges, usual in sound event detection). Then gaps that are too short to hear as a rest are closed, and
+Canny 1986 for edges, usual in sound event detection). Then gaps that are too short to be a rest are closed, and
 stretches too short to be playing are dropped, in that order.
 """
 

@@ -1,6 +1,6 @@
 """Is this a model folder to be trusted with recordings? Everything that can be verified, told line by line.
 
-The file is read and looked through here; it is opened and made to hear in a process of its own that has given up memory
+The file is read and looked through here; it is opened and run in a process of its own that has given up memory
 beyond a limit, time beyond a limit and the writing of files, so that a file which breaks ONNX Runtime breaks that alone.
 """
 
@@ -47,7 +47,7 @@ def check(folder: Path) -> Iterator[str]:
     )
     trial = _try(found.folder)
     yield (
-        f"opened in {trial['load_s']:.2f} s and heard {config.window_s:g} s of noise in {trial['hear_s']:.2f} s, "
+        f"opened in {trial['load_s']:.2f} s and predicted {config.window_s:g} s of noise in {trial['predict_s']:.2f} s, "
         f"with {trial['memory_mb']:.0f} MiB"
     )
     if others := sorted({entry.name for entry in folder.iterdir()} - set(_FILES)):
@@ -66,7 +66,7 @@ def _try(folder: Path) -> dict[str, Any]:
     try:
         ended = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=4 * TIME_S, check=False)
     except subprocess.TimeoutExpired:
-        raise ModelError(f"{folder}: hearing {model_folder.NETWORK} took longer than {4 * TIME_S} s") from None
+        raise ModelError(f"{folder}: running {model_folder.NETWORK} took longer than {4 * TIME_S} s") from None
     if ended.returncode < 0:
         what = signal.Signals(-ended.returncode).name
         raise ModelError(f"{folder}: {model_folder.NETWORK} ended the process that tried it ({what}); do not use it")
@@ -102,7 +102,7 @@ def _trial(folder: Path) -> dict[str, Any]:
     network.run(noise)
     return {
         "load_s": loaded - began,
-        "hear_s": time.monotonic() - loaded,
+        "predict_s": time.monotonic() - loaded,
         "memory_mb": max(0.0, _memory_mb() - before),
     }
 

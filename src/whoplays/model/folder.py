@@ -4,7 +4,7 @@ Files are opened without following links, no further than their limits, and held
 the network is looked through (onnxfile.py) before ONNX Runtime gets its bytes. Only the model inside the package, which
 is as trusted as the code beside it, is spared that look.
 
-The network reads `features` (batch, frames, width) and gives `logits` (batch, outputs) and, when it hears over time,
+The network reads `features` (batch, frames, width) and gives `logits` (batch, outputs) and, when it predicts over time,
 `frame_logits` (batch, steps, outputs), perhaps with the `attention` it pays to each. Probabilities are
 `activation(scale * logit + bias)`, by label; how those over time become a recording's: pooling.py.
 """
@@ -246,7 +246,7 @@ def _is_name(text: str) -> bool:
 
 
 def _numbers(settings: FeatureSettings, window_s: float) -> float:
-    """Return the greatest number of values that hearing a window (at most 3/2 of `window_s`) holds at once."""
+    """Return the greatest number of values that predicting a window (at most 3/2 of `window_s`) holds at once."""
     samples = 1.5 * window_s * settings.sample_rate
     frames = 1 + samples / settings.hop_length
     return max(samples, frames * (1 + settings.n_fft // 2), frames * (settings.steps or 0))

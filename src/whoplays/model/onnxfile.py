@@ -61,7 +61,7 @@ _REFUSED = {
     "sparse": "holds a sparse tensor; store it as a dense one",
 }
 
-#: Operators of ONNX that no network which hears needs, and what is wrong with each.
+#: Operators of ONNX that no network for detection needs, and what is wrong with each.
 _OPERATORS_REFUSED = {
     "segment": "holds a tensor in segments; store it as one",
     **dict.fromkeys(("Loop", "SequenceMap"), "may run without end"),

@@ -182,7 +182,7 @@ def draw_recording(
     track: int | None = None,
     lang: str = "en",
 ) -> None:
-    """Draw what was heard in a recording, or the part of it from `start` for `duration` seconds, as PNG or SVG.
+    """Draw what was detected in a recording, or the part of it from `start` for `duration` seconds, as PNG or SVG.
 
     target: its ending says which. Raises `UsageError` for another one, `AudioError` when the recording cannot be read.
     """

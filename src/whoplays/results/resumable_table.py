@@ -3,7 +3,7 @@
 While a run lasts each result is appended to `TABLE.journal`, one line each, which is forced to the disk at least every
 half second. At its end the table is written anew, whole, with what the journal holds, and only then the journal goes.
 Killed before the rename: table as it was, and the journal. Killed after it: both hold the same results, and a recording
-stands once because it is known by its path. A line that was cut off by the kill is no line, and is heard again.
+stands once because it is known by its path. A line that was cut off by the kill is no line, and is predicted again.
 
 Rows are held on disk, not in memory (an archive's would fill it): in an unnamed file beside the table, which ends with the
 process, however it ends. Of each recording only its path, its mark and the place of its row are kept.
@@ -34,7 +34,7 @@ NEVER = ""  # of what cannot be known again, like standard input
 
 
 def mark(path: str, what: str) -> str:
-    """Return what a recording is known unchanged by: its size and time of change, and `what` heard it."""
+    """Return what a recording is known unchanged by: its size, time of change, and the model and settings (`what`)."""
     if path == "-":
         return NEVER
     if is_address(path):
@@ -53,7 +53,7 @@ def how(fingerprint: str, start: float, duration: float | None, track: int | Non
 
 
 class _Kept(NamedTuple):
-    """A recording's row: where its line begins, what it was heard from, whether it is a failure."""
+    """A recording's row: where its line begins, what file it was made from, whether it is a failure."""
 
     place: int
     seen: str
@@ -190,7 +190,7 @@ class Collection:
         self._sync()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield every row, in the order in which recordings were first heard."""
+        """Yield every row, in the order in which recordings were first predicted."""
         return map(self._row, self._kept.values())
 
     def results(self, paths: Iterable[str]) -> Iterator[Result]:
@@ -216,7 +216,7 @@ def _read_journal(file: IO[bytes]) -> Iterator[dict[str, Any]]:
             file.truncate(whole)
             break
         whole += len(line)
-        with contextlib.suppress(ValueError, RecursionError):  # a block that the disk lost: heard again
+        with contextlib.suppress(ValueError, RecursionError):  # a block that the disk lost: predicted again
             row = json.loads(line)
             check_row(row)
             yield row
@@ -226,7 +226,7 @@ class Watch:
     """Tells which recordings of folders are new or changed, once they have stopped changing."""
 
     def __init__(self, done: dict[str, str] | None = None) -> None:
-        """done: path -> mark of what needs no hearing."""
+        """done: path -> mark of what is done already."""
         self._done = dict(done or {})
         self._before: dict[str, str] = {}
 

@@ -1,6 +1,6 @@
 """Whole tables of results on disk: JSON lines, CSV, Parquet. Written whole, read back row by row.
 
-A row is a recording's JSON object, and under "seen" what it was heard from (see resumable_table.py). CSV has no room for
+A row is a recording's JSON object, and under "seen" what file it was made from (see resumable_table.py). CSV has no room for
 segments; the other two hold everything. The only user of pyarrow.
 """
 
@@ -111,7 +111,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
             )
 
 
-def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | None, **heard: Any) -> Row:
+def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | None, **facts: Any) -> Row:
     """Return the JSON object of one row, with its keys in their order."""
     if error:
         return {"path": path, "error": error, "schema": SCHEMA, "seen": seen or ""}
@@ -119,9 +119,9 @@ def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | No
     order = ("duration", "sample_rate", "model")
     return {
         "path": path,
-        **{name: heard[name] for name in order},
+        **{name: facts[name] for name in order},
         "scores": known,
-        **{name: heard[name] for name in ("playing", "maybe", "segments", "warnings")},
+        **{name: facts[name] for name in ("playing", "maybe", "segments", "warnings")},
         "schema": SCHEMA,
         "seen": seen or "",
     }
@@ -197,7 +197,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         labels = json.loads(stored) if stored else list(filter(None, map(label_of, names)))
         for batch in file.iter_batches(batch_size=_BATCH):
             for cells in batch.to_pylist():
-                heard = {name: cells[name] for name in ("duration", "sample_rate", "model")}
+                facts = {name: cells[name] for name in ("duration", "sample_rate", "model")}
                 lists = {name: cells[name] or [] for name in ("playing", "maybe", "segments", "warnings")}
                 scores = {label: cells[column_of(label)] for label in labels}
-                yield _row(scores, path=cells["path"], error=cells["error"], seen=cells["seen"], **heard, **lists)
+                yield _row(scores, path=cells["path"], error=cells["error"], seen=cells["seen"], **facts, **lists)

@@ -37,8 +37,8 @@ _MP4_FIELD = f"----:org.whoplays:{FIELD}"
 def text_of(prediction: Prediction) -> str:
     """Return the field's text."""
     playing = sorted(prediction.playing, key=lambda label: -prediction.scores[label])
-    heard = "; ".join(f"{label} {prediction.scores[label]:.2f}" for label in playing)
-    return f"{heard or 'none'} ({prediction.model})"
+    found = "; ".join(f"{label} {prediction.scores[label]:.2f}" for label in playing)
+    return f"{found or 'none'} ({prediction.model})"
 
 
 def check() -> None:

@@ -89,7 +89,7 @@ def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> 
 def live_line(
     scores: Mapping[str, float], labels: Sequence[Label], at: float, level_db: float, look: Look, lang: str = "en"
 ) -> str:
-    """Return one line of what is heard now: time, level, and a block for each family, as high as its score."""
+    """Return one line of what plays now: time, level, and a block for each family, as high as its score."""
     from .formats.base import clock
 
     blocks = BLOCKS if look.unicode else ASCII

@@ -3,7 +3,7 @@
 Needs the extra `serve`.
 
 settings  what can be set, and what is refused        pool      worker processes, the queue, limits on time
-app       the routes                                   worker    one process that decodes and hears, under limits
+app       the routes                                   worker    one process that decodes and predicts, under limits
 guard     what every request passes before a route     listener  the Recogniser, watched window by window
 problems  errors as application/problem+json           live      PCM in, scores out, over a WebSocket
 metrics   counters for Prometheus                      assets    the page, held in memory

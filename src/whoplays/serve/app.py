@@ -28,7 +28,7 @@ from .metrics import Metrics
 from .pool import Job, Pool, check_model
 from .problems import SCHEMA, Problem, documented, of_status
 from .settings import Settings
-from .uploads import Upload, hear, heard_while_connected
+from .uploads import Upload, predict_upload, while_connected
 
 ABOUT = "Detects which instruments play in a recording, and when. Nothing is kept after the answer."
 COMMON = ("bad-request", "unauthorised", "foreign-origin", "wrong-host", "invalid")
@@ -79,7 +79,7 @@ def create_app(settings: Settings | None = None, tell: Callable[[str], None] = l
     )
     app.state.settings, app.state.config, app.state.metrics, app.state.pool = settings, config, metrics, pool
     app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool)
-    _tell_problems(app)
+    _handle_problems(app)
     _add_predict(app)
     _add_facts(app)
     _add_page(app)
@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None, tell: Callable[[str], None] = l
     return app
 
 
-def _tell_problems(app: FastAPI) -> None:
+def _handle_problems(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def ours(request: Request, error: Problem) -> Response:
         return answer(error)
@@ -145,10 +145,10 @@ def _add_predict(app: FastAPI) -> None:
     stream = {"text/event-stream": {"schema": {"type": "string"}, "example": 'event: result\ndata: {"path": ...}\n\n'}}
     others = _texts()
     del others["application/json"]  # which is the prediction itself
-    told: dict[int | str, dict[str, Any]] = {200: {"description": "What was heard.", "content": others | stream}}
+    told: dict[int | str, dict[str, Any]] = {200: {"description": "What was detected.", "content": others | stream}}
     told |= documented(*COMMON, *UPLOADS)
 
-    @app.post("/v1/predict", response_model=schemas.Prediction, responses=told, tags=["hear"])
+    @app.post("/v1/predict", response_model=schemas.Prediction, responses=told, tags=["predict"])
     async def predict(
         request: Request,
         file: Annotated[
@@ -164,19 +164,19 @@ def _add_predict(app: FastAPI) -> None:
         lang: Lang = "en",
         accept: Annotated[str, Header(description="text/event-stream: progress, then the result.")] = "*/*",
     ) -> Response:
-        """Hear one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
+        """Predict one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
         job = _part(app.state.config, start, end, details, track, strict, threshold)
         upload = Upload.of(file)
         if "text/event-stream" in accept:
             return StreamingResponse(_events(app, upload, job), media_type="text/event-stream", headers=_NOT_KEPT)
-        result = await heard_while_connected(request, hear(app, upload, job))
+        result = await while_connected(request, predict_upload(app, upload, job))
         if format == "json":
             return JSONResponse(result, headers=_NOT_KEPT)
         return written([result], format, labels, lang)
 
     fails = documented(*COMMON, *UPLOADS)
 
-    @app.post("/v1/predict/batch", response_model=schemas.Batch, responses=fails, tags=["hear"])
+    @app.post("/v1/predict/batch", response_model=schemas.Batch, responses=fails, tags=["predict"])
     async def predict_batch(
         request: Request,
         files: Annotated[list[UploadFile], File(description="Several recordings.")],
@@ -187,11 +187,11 @@ def _add_predict(app: FastAPI) -> None:
         strict: Strict = False,
         threshold: Thresholds = None,
     ) -> Response:
-        """Hear several recordings: one entry each, in the order given; one that cannot be used says why."""
+        """Predict several recordings: one entry each, in the order given; one that cannot be used says why."""
         job = _part(app.state.config, start, end, details, track, strict, threshold)
         if len(files) > settings.max_files:
             raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
-        results = await heard_while_connected(request, _all(app, [Upload.of(file) for file in files], job))
+        results = await while_connected(request, _all(app, [Upload.of(file) for file in files], job))
         return JSONResponse({"results": results}, headers=_NOT_KEPT)
 
 
@@ -208,7 +208,7 @@ async def _all(app: FastAPI, uploads: list[Upload], job: Job) -> list[dict[str, 
     found = []
     for upload in uploads:  # one after another: a batch is one place in the queue
         try:
-            found.append(await hear(app, upload, job))
+            found.append(await predict_upload(app, upload, job))
         except Problem as problem:
             if problem.status >= 500 and problem.kind != "too-slow":
                 raise
@@ -219,7 +219,7 @@ async def _all(app: FastAPI, uploads: list[Upload], job: Job) -> list[dict[str, 
 async def _events(app: FastAPI, upload: Upload, job: Job) -> AsyncIterator[str]:
     """Yield server-sent events; when the client goes away, the generator is closed and the work ends with it."""
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-    work = asyncio.create_task(hear(app, upload, job, queue.put_nowait))
+    work = asyncio.create_task(predict_upload(app, upload, job, queue.put_nowait))
     work.add_done_callback(lambda task: queue.put_nowait(None))
     try:
         while True:
@@ -255,7 +255,7 @@ def _add_facts(app: FastAPI) -> None:
 
     @app.get("/v1/labels", response_model=schemas.Labels, responses=documented(*COMMON[:-1]), tags=["facts"])
     async def labels() -> dict[str, Any]:
-        """Tell what the model can hear."""
+        """Return what the model can detect."""
         rows = zip(config.labels, config.thresholds, config.maybe, strict=True)
         named = [{**label.to_dict(), "threshold": limit, "maybe": lower} for label, limit, lower in rows]
         points = schemas.operating_points(config.training)
@@ -264,7 +264,7 @@ def _add_facts(app: FastAPI) -> None:
     told: dict[int | str, dict[str, Any]] = {200: {"description": "The text.", "content": _texts()}}
     kinds = (*COMMON, "too-slow-upload", "too-large")
 
-    @app.post("/v1/write", responses=told | documented(*kinds), response_class=PlainTextResponse, tags=["hear"])
+    @app.post("/v1/write", responses=told | documented(*kinds), response_class=PlainTextResponse, tags=["predict"])
     async def write(body: schemas.ToWrite, format: Format = "csv", lang: Lang = "en") -> Response:
         """Write results in another format: for programs that label tracks, for tables."""
         return written([entry.model_dump() for entry in body.results], format, config.labels, lang)
@@ -273,7 +273,7 @@ def _add_facts(app: FastAPI) -> None:
 
     @app.get("/healthz", response_model=schemas.Health, responses=ready, tags=["facts"])
     async def health() -> dict[str, Any]:
-        """Tell whether recordings can be heard."""
+        """Return whether recordings can be analysed."""
         if pool.unusable:
             raise Problem("unavailable", f"the model cannot be used: {pool.unusable}", retry_after=30)
         workers = pool.settings.workers
@@ -281,7 +281,7 @@ def _add_facts(app: FastAPI) -> None:
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=documented(*COMMON[:-1]), tags=["facts"])
     async def counted() -> Response:
-        """Tell what was counted since the start, for Prometheus."""
+        """Return what was counted since the start, for Prometheus."""
         gauges = {
             "whoplays_queue_length": ("Recordings that wait.", float(pool.waiting)),
             "whoplays_workers_ready": ("Workers that wait for a recording.", float(pool.ready)),

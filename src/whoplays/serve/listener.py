@@ -1,4 +1,4 @@
-"""The Recogniser, watched: each window passes a caller's eye before it is heard. Same code, so same scores."""
+"""The Recogniser, watched: a caller sees each window before it is analysed. Same code, so same scores."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LEAST_SCORE = 0.02  # of a label whose segments a page gets, to show it where so
 
 
 class Listener(Recogniser):
-    """A `Recogniser` that shows its windows, and hears blocks as they come. One thread at a time."""
+    """A `Recogniser` that shows its windows, and predicts blocks as they come. One thread at a time."""
 
-    #: called with each block (n,) at the model's rate as it comes, and with each window before it is heard;
-    #: what they raise ends the hearing
+    #: called with each block (n,) at the model's rate as it comes, and with each window before it is analysed;
+    #: what they raise ends the prediction
     on_block: Callable[[Array], None] | None = None
     on_window: Callable[[Array], None] | None = None
 

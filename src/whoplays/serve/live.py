@@ -5,7 +5,7 @@ The client says once {"sample_rate": 48000} (and "token", where one is asked), t
 for the time since the message before; after {"type": "end"} it gets {"type": "result", ...}: the object that the same
 samples give as a file.
 
-One thread hears; the socket is read no faster than the thread keeps up (a few frames wait between them), so a client
+One thread predicts; the socket is read no faster than the thread keeps up (a few frames wait between them), so a client
 that sends too fast is slowed by TCP, and memory stays flat.
 """
 
@@ -45,10 +45,10 @@ class Session:
         self._tell = tell
         self._rate = listener.config.features.sample_rate
         self._recent: Array = np.zeros(0, np.float32)
-        self._heard = 0
-        self._told = 0.0
+        self._received = 0
+        self._shown_at = 0.0
 
-    def hear(self, pieces: Iterator[Array]) -> Prediction:
+    def predict(self, pieces: Iterator[Array]) -> Prediction:
         """Hear pieces (n,) at the session's sample rate until they end. Raises `AudioError`."""
         self._listener.on_block = self._notice
         return self._listener.predict_stream(pieces, sample_rate=self._sample_rate)
@@ -56,11 +56,11 @@ class Session:
     def _notice(self, block: Array) -> None:
         most = round(self._listener.config.window_s * self._rate)
         self._recent = np.concatenate([self._recent, block])[-most:]
-        self._heard += len(block)
-        at = self._heard / self._rate
-        if at - self._told >= EVERY_S:
-            scores = self._listener.latest_scores(self._recent, at - self._told)
-            self._told = at
+        self._received += len(block)
+        at = self._received / self._rate
+        if at - self._shown_at >= EVERY_S:
+            scores = self._listener.latest_scores(self._recent, at - self._shown_at)
+            self._shown_at = at
             self._tell({"type": "scores", "at": round(at, 2), "scores": scores})
 
 
@@ -108,14 +108,14 @@ def add_live(app: FastAPI) -> None:
             finally:
                 door.open -= 1
         except Problem as problem:
-            await _say_goodbye(socket, {"type": "problem", **_told(problem)}, 1008)
+            await _say_goodbye(socket, {"type": "problem", **_message_of(problem)}, 1008)
         except WhoplaysError as error:
-            await _say_goodbye(socket, {"type": "problem", **_told(Problem("not-a-recording", str(error)))}, 1008)
+            await _say_goodbye(socket, {"type": "problem", **_message_of(Problem("not-a-recording", str(error)))}, 1008)
         except (WebSocketDisconnect, RuntimeError):
             return
 
 
-def _told(problem: Problem) -> dict[str, Any]:
+def _message_of(problem: Problem) -> dict[str, Any]:
     return {"problem": f"urn:whoplays:{problem.kind}", "title": problem.title, "detail": problem.detail}
 
 
@@ -148,24 +148,24 @@ async def _converse(app: FastAPI, door: _Door, socket: WebSocket) -> None:
             yield piece
 
     await socket.send_json({"type": "ready", "model": app.state.config.id})
-    hearing = asyncio.create_task(asyncio.to_thread(session.hear, arriving()))
+    predicting = asyncio.create_task(asyncio.to_thread(session.predict, arriving()))
     sending = asyncio.create_task(_send_all(socket, out))
     reading = asyncio.create_task(_read_all(socket, pieces, int(rate), settings.max_duration_s))
     try:
-        await asyncio.wait([hearing, reading], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([predicting, reading], return_when=asyncio.FIRST_COMPLETED)
         if reading.done():
             reading.result()
-        prediction = await hearing
+        prediction = await predicting
         await out.join()
         await socket.send_json({"type": "result", "result": prediction.to_dict() | {"path": "live"}})
         app.state.metrics.count("whoplays_live_seconds_total", prediction.duration)
         await socket.close()
     finally:
-        await _end(hearing, pieces, (sending, reading), out)
+        await _end(predicting, pieces, (sending, reading), out)
 
 
 async def _end(
-    hearing: asyncio.Task[Any],
+    predicting: asyncio.Task[Any],
     pieces: asyncio.Queue[Any],
     others: tuple[asyncio.Task[Any], ...],
     out: asyncio.Queue[Any],
@@ -173,16 +173,16 @@ async def _end(
     """Stop the tasks, and let the thread run out: it may wait for a piece, or for room to tell."""
     for task in others:
         task.cancel()
-    while not hearing.done():
+    while not predicting.done():
         while not pieces.empty():
             pieces.get_nowait()
         while not out.empty():
             out.get_nowait()
         with contextlib.suppress(asyncio.QueueFull):
             pieces.put_nowait(None)
-        await asyncio.wait([hearing], timeout=0.05)
+        await asyncio.wait([predicting], timeout=0.05)
     with contextlib.suppress(BaseException):
-        hearing.exception()
+        predicting.exception()
 
 
 async def _text(socket: WebSocket) -> dict[str, Any]:
@@ -199,7 +199,7 @@ async def _text(socket: WebSocket) -> dict[str, Any]:
 
 
 async def _read_all(socket: WebSocket, pieces: asyncio.Queue[Array | None], rate: int, most: float) -> None:
-    heard = 0
+    received = 0
     while True:
         try:
             async with asyncio.timeout(IDLE_S):
@@ -212,8 +212,8 @@ async def _read_all(socket: WebSocket, pieces: asyncio.Queue[Array | None], rate
             await pieces.put(None)  # any text ends the stream
             return
         piece = samples_of(frame)
-        heard += len(piece)
-        if heard > most * rate:
+        received += len(piece)
+        if received > most * rate:
             raise Problem("too-long", f"more than {most:g} s came, which is the most")
         await pieces.put(piece)
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 HELP = {
     "whoplays_requests_total": "Requests answered, by route and status.",
-    "whoplays_recordings_total": "Recordings heard.",
-    "whoplays_audio_seconds_total": "Seconds of sound heard.",
+    "whoplays_recordings_total": "Recordings analysed.",
+    "whoplays_audio_seconds_total": "Seconds of sound analysed.",
     "whoplays_turned_away_total": "Requests turned away, by reason.",
     "whoplays_workers_replaced_total": "Workers that died or were killed, by reason.",
-    "whoplays_live_seconds_total": "Seconds of sound heard live.",
-    "whoplays_hearing_seconds": "Seconds from a recording's arrival to its scores.",
+    "whoplays_live_seconds_total": "Seconds of live sound analysed.",
+    "whoplays_prediction_seconds": "Seconds from a recording's arrival to its scores.",
     "whoplays_working_seconds": "Seconds that a worker was busy with a recording.",
 }
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)

@@ -20,7 +20,7 @@ from .metrics import Metrics
 from .problems import Problem
 from .settings import Settings
 
-CANCEL_S = 2.0  # for a worker to stop hearing by itself before it is killed
+CANCEL_S = 2.0  # for a worker to stop by itself before it is killed
 MAX_LINE = 32 << 20
 Progress = Callable[[dict[str, Any]], None]
 
@@ -106,13 +106,13 @@ class Worker:
         except ValueError as error:
             raise Died from error
 
-    async def hear(self, file: int, job: Job, max_duration_s: float, progress: Progress) -> dict[str, Any]:
-        """Return the last message about the recording in the open file. Raises `Died`; when cancelled, stops hearing."""
+    async def predict(self, file: int, job: Job, max_duration_s: float, progress: Progress) -> dict[str, Any]:
+        """Return the last message about the recording in the open file. Raises `Died`; when cancelled, stops its work."""
         self._send({**asdict(job), "max_duration_s": max_duration_s}, file)
         try:
             return await self._answer(progress)
         except asyncio.CancelledError:
-            await self._stop_hearing()
+            await self._stop_work()
             raise
 
     async def _answer(self, progress: Progress | None = None) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Worker:
             if progress:
                 progress(message)
 
-    async def _stop_hearing(self) -> None:
+    async def _stop_work(self) -> None:
         try:
             self._send({"cancel": True})
             async with asyncio.timeout(CANCEL_S):
@@ -212,7 +212,7 @@ class Pool:
         """Whether a recording that came now would be turned away."""
         return self._free.empty() and self.waiting >= self.settings.queue
 
-    async def hear(self, file: int, job: Job, progress: Progress = lambda message: None) -> dict[str, Any]:
+    async def predict(self, file: int, job: Job, progress: Progress = lambda message: None) -> dict[str, Any]:
         """Return the prediction's dictionary for the recording in an open file (its descriptor).
 
         Raises `Problem`: busy, not a recording, too long, too slow, too large in memory. Cancelling it ends the work.
@@ -223,11 +223,13 @@ class Pool:
         begun = time.monotonic()
         try:
             async with asyncio.timeout(self.settings.time_limit_s):
-                message = await worker.hear(file, job, self.settings.max_duration_s, progress)
+                message = await worker.predict(file, job, self.settings.max_duration_s, progress)
         except TimeoutError:
             worker.kill()
             self.metrics.count("whoplays_workers_replaced_total", reason="time")
-            raise Problem("too-slow", f"was not heard within {self.settings.time_limit_s:g} s; send a part") from None
+            raise Problem(
+                "too-slow", f"was not analysed within {self.settings.time_limit_s:g} s; send a part"
+            ) from None
         except Died:
             worker.kill()
             self.metrics.count("whoplays_workers_replaced_total", reason="died")
@@ -238,7 +240,7 @@ class Pool:
         finally:
             self._give_back(worker)
         self.metrics.time("whoplays_working_seconds", time.monotonic() - begun)
-        return self._judged(message)
+        return self._result_of(message)
 
     async def _next_worker(self) -> Worker:
         if self.full:
@@ -263,7 +265,7 @@ class Pool:
             if not self._closed:
                 self._in_background()
 
-    def _judged(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _result_of(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["type"] == "result":
             result: dict[str, Any] = message["result"]
             return result
@@ -276,7 +278,7 @@ class Pool:
             case "memory":
                 self.metrics.count("whoplays_workers_replaced_total", reason="memory")
                 raise Problem("not-a-recording", "cannot be decoded: it needs more memory than a recording may take")
-        raise Problem("internal", f"could not be heard ({detail}); please report it")
+        raise Problem("internal", f"could not be analysed ({detail}); please report it")
 
     def close(self) -> None:
         """End all processes."""

@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "wrong-media-type": (415, "The body is not of the type that is read here"),
     "wrong-host": (421, "This server does not go by that name"),
     "invalid": (422, "A parameter is missing or out of range"),
-    "not-a-recording": (422, "The file cannot be heard"),
+    "not-a-recording": (422, "The file cannot be analysed"),
     "too-many": (429, "Too many recordings in a short time"),
     "internal": (500, "Something is wrong with the server"),
     "busy": (503, "All places are taken"),
@@ -86,7 +86,7 @@ def _content() -> dict[str, Any]:
 _EXAMPLES: Mapping[str, str] = {
     "not-a-recording": "holds no sound, only video",
     "too-large": "the body has more than 200 MiB, which is the most that is read",
-    "too-long": "lasts 7200 s; 3600 s can be heard at once, or ask for a part with start and end",
+    "too-long": "lasts 7200 s; 3600 s can be analysed at once, or ask for a part with start and end",
     "busy": "too many recordings are waiting; try again soon",
     "invalid": "start: Input should be greater than or equal to 0",
 }

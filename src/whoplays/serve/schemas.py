@@ -46,14 +46,14 @@ class Details(BaseModel):
 
     start: Seconds
     end: Seconds
-    peaks: Annotated[list[float], Field(description="Outline: largest levels of even parts of the time heard.")]
+    peaks: Annotated[list[float], Field(description="Outline: largest levels of even parts of the time analysed.")]
     curve: Annotated[dict[str, list[Score]], Field(description="Scores over time, on an even grid.")]
     segments: Annotated[list[Segment], Field(description="Of all labels that lower thresholds could show.")] = []
     shares: Annotated[dict[str, Score], Field(description="Share of the time in which each label plays.")]
 
 
 class Prediction(BaseModel):
-    """What was heard in one recording: the same object as the command line's JSON line."""
+    """What was detected in one recording: the same object as the command line's JSON line."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [EXAMPLE]})
 
@@ -127,7 +127,7 @@ def operating_points(training: Mapping[str, Any]) -> list[OperatingPoint]:
 
 
 class Labels(BaseModel):
-    """What the model can hear, in its order."""
+    """What the model can detect, in its order."""
 
     model: str
     labels: list[LabelName]
@@ -136,7 +136,7 @@ class Labels(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether recordings can be heard."""
+    """Whether recordings can be analysed."""
 
     status: str
     model: str

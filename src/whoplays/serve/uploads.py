@@ -33,7 +33,7 @@ class Upload:
         return cls(name[:NAME_LENGTH] or "recording", file.file, file.size or 0)
 
 
-async def hear(
+async def predict_upload(
     app: FastAPI, upload: Upload, job: Job, progress: Callable[[dict[str, Any]], None] = lambda message: None
 ) -> dict[str, Any]:
     """Return the prediction's dictionary under the upload's name. Raises `Problem`."""
@@ -42,15 +42,15 @@ async def hear(
     begun = time.monotonic()
     upload.file.seek(0)
     # fileno moves a small one out of memory
-    result: dict[str, Any] = await app.state.pool.hear(upload.file.fileno(), job, progress)
+    result: dict[str, Any] = await app.state.pool.predict(upload.file.fileno(), job, progress)
     metrics = app.state.metrics
-    metrics.time("whoplays_hearing_seconds", time.monotonic() - begun)
+    metrics.time("whoplays_prediction_seconds", time.monotonic() - begun)
     metrics.count("whoplays_recordings_total")
     metrics.count("whoplays_audio_seconds_total", result["duration"])
     return result | {"path": upload.name}
 
 
-async def heard_while_connected(request: Request, work: Coroutine[Any, Any, Any]) -> Any:
+async def while_connected(request: Request, work: Coroutine[Any, Any, Any]) -> Any:
     """Return the work's result; end the work when the client closes its connection."""
     task = asyncio.create_task(work)
     try:

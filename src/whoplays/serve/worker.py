@@ -1,4 +1,4 @@
-"""One process that decodes and hears, so that a hostile recording can hurt nothing but this process.
+"""One process that decodes and predicts, so that a hostile recording can hurt nothing but this process.
 
 It is started as `python -m whoplays.serve.worker FD`, FD being a Unix socket on which both sides speak one JSON object a
 line; a recording comes as an open file beside its line. Nothing is pickled: the server trusts no byte a decoder may have
@@ -113,7 +113,7 @@ def _video_like(noise: Any) -> io.BytesIO:
 
 def _answer(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"type": "result", "result": _hear(listener, link, file, job)}
+        return {"type": "result", "result": _predict(listener, link, file, job)}
     except _Cancelled:
         return {"type": "cancelled"}
     except _TooLong as error:
@@ -127,26 +127,26 @@ def _answer(listener: Listener, link: socket.socket, file: io.BufferedReader, jo
         return {"type": "failed", "kind": "memory" if memory else "internal", "detail": type(error).__name__}
 
 
-def _hear(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
+def _predict(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
     start, duration, most = job["start"], job["duration"], job["max_duration_s"]
     told = reading.probe(file).duration
     file.seek(0)
     total = None if told is None else max(0.0, told - start) if duration is None else min(duration, told - start)
     if duration is None and total is not None and total > most:
-        raise _TooLong(f"lasts {total:.0f} s; {most:g} s can be heard at once, or ask for a part with start and end")
-    peaks, rate, heard = Peaks(), listener.config.features.sample_rate, 0.0
+        raise _TooLong(f"lasts {total:.0f} s; {most:g} s can be analysed at once, or ask for a part with start and end")
+    peaks, rate, analysed = Peaks(), listener.config.features.sample_rate, 0.0
 
     def watch(window: Any) -> None:
-        nonlocal heard
+        nonlocal analysed
         if select.select([link], [], [], 0)[0]:
             raise _Cancelled
-        heard += len(window) / rate
-        if heard > most + 1:
+        analysed += len(window) / rate
+        if analysed > most + 1:
             raise _TooLong(
-                f"lasts more than the {most:g} s that can be heard at once; ask for a part with start and end"
+                f"lasts more than the {most:g} s that can be analysed at once; ask for a part with start and end"
             )
         peaks.add(window)
-        _send(link, {"type": "progress", "heard": round(heard, 2), "duration": total})
+        _send(link, {"type": "progress", "heard": round(analysed, 2), "duration": total})
 
     if job["threshold"]:
         listener = listener.with_threshold(job["threshold"])

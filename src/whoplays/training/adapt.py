@@ -148,7 +148,7 @@ def _caused(left_out: list[LeftOut], problem: str) -> str:
 
 
 def _windows(samples: Array, config: ModelConfig) -> Iterator[Array]:
-    """Yield what the network hears of a recording in use, each a whole window: a short one, or a rest, is repeated."""
+    """Yield what the network gets of a recording in use, each a whole window: a short one, or a rest, is repeated."""
     length = round(config.window_s * config.features.sample_rate)
     edges = [*range(0, len(samples), length), len(samples)]
     for first, last in pairwise(edges):
@@ -234,9 +234,9 @@ class _Learner:
         plain = Examples(rows.features, rows.targets, over_time)
         parts = [(self._pooled(rows.features), rows.targets, np.arange(n), np.full(n, -1))]
         for _ in range(VARIANTS):
-            drawn = augment.draw(rng, n, frames=frames, bands=bands, mix=0.5 if n > 2 else 0.0)
-            changed = augment.apply(plain, drawn, log_offset=self._config.features.log_offset)
-            parts.append((self._pooled(changed.features), changed.clip, np.arange(n), drawn.partner))
+            parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=0.5 if n > 2 else 0.0)
+            changed = augment.apply(plain, parameters, log_offset=self._config.features.log_offset)
+            parts.append((self._pooled(changed.features), changed.clip, np.arange(n), parameters.partner))
         pooled, targets, own, partner = (np.concatenate(part) for part in zip(*parts, strict=True))
         recordings = np.stack([rows.recordings[own], np.where(partner < 0, -1, rows.recordings[partner])], axis=1)
         return _Examples(pooled, targets, recordings, np.arange(len(own)) < n)
@@ -438,7 +438,7 @@ def _card(config: ModelConfig, base: ModelConfig, counts: dict[str, int], precis
 
 Hears {named}. Made from {base.id} by `whoplays train --from`: its network up to the last layer, and rows for these labels:
 
-| label | recordings | average precision, each recording judged without itself |
+| label | recordings | average precision, each recording scored by a model without it |
 |---|---|---|
 {learnt}
 

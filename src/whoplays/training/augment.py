@@ -84,7 +84,7 @@ def _spans(rng: np.random.Generator, n: int, size: int, *, longest: int) -> NDAr
 
 
 def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Examples:
-    """Return the examples as `parameters` say. log_offset: the features' own, below which there is nothing to hear."""
+    """Return the examples as `parameters` say. log_offset: the features' own, below which there is silence."""
     power = np.maximum(np.exp(examples.features) - np.float32(log_offset), 0)
     clip, steps = examples.clip.copy(), examples.steps.copy()
     mixed = np.flatnonzero(parameters.partner >= 0)
@@ -110,7 +110,7 @@ def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Example
 
 
 def either(a: Array, b: Array) -> Array:
-    """Return the chance that one or the other is heard, 1 - (1 - a)(1 - b); unknown unless one of them is certain."""
+    """Return the chance that one or the other sounds, 1 - (1 - a)(1 - b); unknown unless one of them is certain."""
     result = 1 - (1 - a) * (1 - b)
     return np.where((a == 1) | (b == 1), np.float32(1), result)
 
@@ -126,7 +126,7 @@ def _shifted(power: Array, bands: int) -> Array:
 
 
 def only_mixing(parameters: Draw) -> Draw:
-    """Return the parameters with nothing left but the partners: for judging on mixtures."""
+    """Return the parameters with nothing left but the partners: for evaluating on mixtures."""
     return replace(
         parameters,
         gain_db=np.zeros_like(parameters.gain_db),

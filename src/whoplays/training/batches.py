@@ -30,7 +30,7 @@ class Chunk:
     rows: int
 
 
-def drawn_order(n: int, *, seed: int, epoch: int, rank: int = 0) -> NDArray[np.int64]:
+def shuffled_order(n: int, *, seed: int, epoch: int, rank: int = 0) -> NDArray[np.int64]:
     """Return the order of n rows in an epoch: a function of its arguments alone, so a resumed run draws the same.
 
     rank: of the process, where several train one model.

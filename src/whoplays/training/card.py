@@ -15,7 +15,7 @@ def card(config: ModelConfig, facts: Mapping[str, Any]) -> str:
     """Return the model's card: what it is, what it was trained on, how good it was, what it cannot do."""
     rows, people = facts["rows"], facts["recordings"]
     named = ", ".join(label.id for label in config.labels)
-    judged = ", ".join(f"{name} {value:.3f}" for name, value in facts["validation"].items()) or "no validation rows"
+    measured = ", ".join(f"{name} {value:.3f}" for name, value in facts["validation"].items()) or "no validation rows"
     exclusive = config.activation == "softmax"
     limits = (
         "Its scores share one unit of probability: in a duet the instruments compete, and silence or speech still scores."
@@ -30,13 +30,13 @@ A recogniser of {named}: the student report's network ({config.activation}), tra
 - Trained on: {rows["training"]} rows of {people["training"]} recordings, pitch variants {_semitones(facts)} semitones; left out {rows["left_out"]["training"]} rows that the loss cannot use.
 - Settings: {json.dumps(facts["settings"])}
 - Stopped after {len(facts["history"])} epochs ({facts["stopped"]}); the weights are those of epoch {facts["best_epoch"]}.
-- On {rows["validation"]} validation rows of {people["validation"]} recordings, on which the epoch was chosen: {judged}.
+- On {rows["validation"]} validation rows of {people["validation"]} recordings, on which the epoch was chosen: {measured}.
 - Test: run `whoplays evaluate`; what this card says about quality is on the optimistic side.
 
 ## Limits
 
 {limits}
-It has heard nothing but the recordings it was trained on: how it does on others must be measured there.
+It knows nothing but the recordings it was trained on: measure it on others before relying on it there.
 The licence of the training recordings is not known to whoplays; whoever passes the model on should state it here.
 """
 

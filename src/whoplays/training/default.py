@@ -284,9 +284,9 @@ class _Run:
         first = self.exchange.rank == 0
         if first and len(self.validation):
             with self._averaged():
-                targets, judged = self.judge(number)
+                targets, measured = self.evaluate(number)
             families = list(Tree(self.training.labels).levels()["families"])
-            scores = sigmoid(judged["logits"][:, families])
+            scores = sigmoid(measured["logits"][:, families])
             row["val_map"] = float(np.nanmean(metrics.average_precision(targets[:, families], scores)))
         row["seconds"] = round(time.monotonic() - begun, 1)
         self.history.rows.append(row)
@@ -317,7 +317,7 @@ class _Run:
     def _targets(self, examples: Examples) -> dict[str, Array]:
         return {"logits": examples.clip, "frame_logits": examples.steps}
 
-    def judge(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, dict[str, Array]]:
+    def evaluate(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, dict[str, Array]]:
         """Return what the network makes of validation crops, half of them mixed, not otherwise changed.
 
         Returns
@@ -374,7 +374,7 @@ class _Run:
             )
             calibration, pooling, limits = None, None, tuple[float, ...]()
             if len(self.validation):
-                targets, found = self.judge(crops=2048)
+                targets, found = self.evaluate(crops=2048)
                 calibration = calibrate.platt(found["logits"], targets)
                 pooling, limits = calibrate.pooling(
                     found["frame_logits"],
@@ -390,7 +390,7 @@ class _Run:
             labels=self.training.labels,
             features=self.training.settings,
             window_s=WINDOW_S,
-            min_window_s=WINDOW_S,  # a note repeated to fill a window is heard better than one that fills a crop
+            min_window_s=WINDOW_S,  # a note repeated to fill a window is detected better than one that fills a crop
             padding="repeat",
             context_s=CONTEXT_S,
             pooling=pooling,
@@ -431,7 +431,7 @@ def _crops(pool: Pool, rng: np.random.Generator, n: int, steps: int) -> Examples
 def card(config: model_folder.ModelConfig) -> str:
     """Return the card of a model trained by this recipe: what it is, and what is not known of it."""
     history = config.training["history"]
-    judged = f"{history[-1]['val_map']:.3f}" if history and "val_map" in history[-1] else "not judged, without rows"
+    measured = f"{history[-1]['val_map']:.3f}" if history and "val_map" in history[-1] else "not measured, without rows"
     named = ", ".join(label.id for label in config.labels)
     return f"""# {config.id}
 
@@ -439,7 +439,7 @@ Hears {named}, each with a score of its own, over time and in all; trained by th
 
 - Reads: log-mel of windows of {config.window_s:g} s; a recording under {config.min_window_s:g} s is repeated to that.
 - Trained on {config.training["rows"]} rows for {len(history)} epochs.
-- Mean average precision on validation crops, half of them mixtures: {judged}.
+- Mean average precision on validation crops, half of them mixtures: {measured}.
   Thresholds and calibration are from the same crops.
 
 How it does on other recordings must be measured there. The licence of the training recordings is not known to whoplays.

@@ -18,7 +18,7 @@ class DefaultSettings:
     epochs: of `steps_per_epoch` steps (0: as many as rows need, at most 200) of `batch_size` crops of `crop_steps` x 0.32 s.
     learning_rate: the highest, reached in the first epoch, then lowered along half a cosine. restart: the epoch after
     which it starts again, at half that height (Loshchilov 2017; 0: never). ema: how slowly the averaged weights, which are
-    what is judged and shipped, follow. mix: share of crops mixed with another. over_time: weight of the step-by-step loss
+    what is evaluated and shipped, follow. mix: share of crops mixed with another. over_time: weight of the step-by-step loss
     beside the recording's. label_weights: how much a label counts in both, by its id; 1 where it is not named.
     start_from: a model folder whose network this one begins as (see `warmstart`); "" for none.
     """

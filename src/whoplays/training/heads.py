@@ -106,8 +106,8 @@ def put_on(body: bytes, head: Head) -> bytes:
     )
     model.graph.node.extend(
         [
-            helper.make_node("MatMul", [HIDDEN, "head_weights"], ["head_heard"]),
-            helper.make_node("Add", ["head_heard", "head_bias"], ["frame_logits"]),
+            helper.make_node("MatMul", [HIDDEN, "head_weights"], ["head_product"]),
+            helper.make_node("Add", ["head_product", "head_bias"], ["frame_logits"]),
             helper.make_node("MatMul", [HIDDEN, "head_attention"], ["head_asked"]),
             helper.make_node("Add", ["head_asked", "head_attention_bias"], ["attention"]),
             helper.make_node("Softmax", ["attention"], ["head_shares"], axis=1),

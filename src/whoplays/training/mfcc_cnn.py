@@ -207,7 +207,7 @@ def _prepare(
     run.told = {
         "rows": {
             "training": run.rows,
-            "validation": run.judged_rows,
+            "validation": run.validation_rows,
             "left_out": {"training": found[0], "validation": found[1]},
         },
         "recordings": {
@@ -266,7 +266,7 @@ def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
     return {
         "labels": [label.id for label in dataset.labels],
         "training": run.rows,
-        "validation": run.judged_rows,
+        "validation": run.validation_rows,
         "left_out": run.told["rows"]["left_out"],
         "steps": run.steps_per_epoch,
         "epochs": run.epochs,
@@ -278,8 +278,8 @@ def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
 
 def _finish(run: Run, dataset: Dataset, settings: MfccCnnSettings) -> Trained:
     """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
-    judged = run.judge(run.validation) if len(run.validation) else {}
-    facts = _facts(run, settings, judged)
+    measured = run.evaluate(run.validation) if len(run.validation) else {}
+    facts = _facts(run, settings, measured)
     network = export.to_onnx(run.model, frames=dataset.frames, width=dataset.settings.width)
     run.history.write(run.folder / HISTORY)
     _plot(run)
@@ -287,7 +287,7 @@ def _finish(run: Run, dataset: Dataset, settings: MfccCnnSettings) -> Trained:
     model_folder.write(run.folder, config, network, card(config, facts))
     if run.stopped != "interrupted":
         (run.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
-    return Trained(run.folder, run.history.rows, run.stopping.best_epoch, run.stopped, judged)
+    return Trained(run.folder, run.history.rows, run.stopping.best_epoch, run.stopped, measured)
 
 
 def _plot(run: Run) -> None:
@@ -297,7 +297,7 @@ def _plot(run: Run) -> None:
     write_figure(history_figure(run.history.rows, best_epoch=run.stopping.best_epoch), run.folder / PLOT)
 
 
-def _facts(run: Run, settings: MfccCnnSettings, judged: dict[str, float]) -> dict[str, Any]:
+def _facts(run: Run, settings: MfccCnnSettings, measured: dict[str, float]) -> dict[str, Any]:
     return {
         "recipe": "mfcc-cnn",
         "whoplays": __version__,
@@ -307,7 +307,7 @@ def _facts(run: Run, settings: MfccCnnSettings, judged: dict[str, float]) -> dic
         "history": run.history.rows,
         "best_epoch": run.stopping.best_epoch,
         "stopped": run.stopped,
-        "validation": judged,
+        "validation": measured,
         "weight_penalty": run.penalty(),
     }
 

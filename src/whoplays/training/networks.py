@@ -89,15 +89,15 @@ def mfcc_cnn_network(
     if frames < 10:
         raise ValueError(f"{frames} frames are too few; two rounds of convolution and pooling need 10")
 
-    def drawn(n: int) -> Any:
+    def initializer(n: int) -> Any:
         return keras.initializers.GlorotUniform(seed=seed * 16 + n)
 
     def conv(filters: int, n: int) -> Any:
-        return layers.Conv1D(filters, 3, activation="relu", kernel_initializer=drawn(n), name=f"conv_{n}")
+        return layers.Conv1D(filters, 3, activation="relu", kernel_initializer=initializer(n), name=f"conv_{n}")
 
     def dense(units: int, n: int) -> Any:
         penalty = keras.regularizers.L2(l2) if l2 else None
-        kernel = {"kernel_regularizer": penalty, "kernel_initializer": drawn(n)}
+        kernel = {"kernel_regularizer": penalty, "kernel_initializer": initializer(n)}
         return layers.Dense(units, activation="relu", name=f"dense_{n}", **kernel)
 
     features = x = keras.Input((frames, width), name="features")  # (batch, 20, 20)
@@ -106,7 +106,7 @@ def mfcc_cnn_network(
     x = layers.Flatten(name="flatten")(x)  # (batch, 384)
     x = CountedDropout(dropout, seed=seed * 16 + 3, name="dropout_3")(dense(256, 3)(x))
     x = CountedDropout(dropout, seed=seed * 16 + 4, name="dropout_4")(dense(128, 4)(x))
-    x = layers.Dense(n_labels, kernel_initializer=drawn(5), name="logits")(x)
+    x = layers.Dense(n_labels, kernel_initializer=initializer(5), name="logits")(x)
     return keras.Model(features, layers.Activation(activation, name="probabilities")(x), name="mfcc_cnn")
 
 

@@ -64,7 +64,7 @@ def _is_material(source: Path) -> bool:
 
 
 class DatasetPool:
-    """The rows of one split of a built log-mel data set; labels hold for whole rows, when they are heard is unknown."""
+    """The rows of one split of a built log-mel data set; labels hold for whole rows, the times are unknown."""
 
     def __init__(self, dataset: Dataset, split: str, *, part: tuple[int, int] = (0, 1)) -> None:
         """Open a split. Raises `DatasetError` for features that the recipe cannot train on."""

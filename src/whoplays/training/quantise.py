@@ -3,7 +3,7 @@
 Weights get a scale for each channel, what flows between layers one for each tensor, from the ranges seen on some
 recordings. Weights use 7 bits of the 8: processors without VNNI add two products in 16 bits, which could overflow. The
 first convolution, which reads features of a wide range, sums, and the last layers from the hidden values on, where a score
-is made of what was heard, stay as they are: they are small, and most of what would be lost is lost there.
+is made from the outputs, stay as they are: they are small, and most of what would be lost is lost there.
 """
 
 from __future__ import annotations

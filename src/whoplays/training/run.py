@@ -1,4 +1,4 @@
-"""Epochs: train, judge, keep the best, write a checkpoint, know when to stop, and go on after an interruption."""
+"""Epochs: train, evaluate, keep the best, write a checkpoint, know when to stop, and go on after an interruption."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..dataset import Split
 from ..errors import ModelError, UsageError
 from . import checkpoint
-from .batches import Chunk, chunks, drawn_order, spread
+from .batches import Chunk, chunks, shuffled_order, spread
 from .checkpoint import Checkpoint
 from .history import EarlyStopping, History, Row
 from .steps import Objective, Steps, Tally, make_steps
@@ -67,11 +67,11 @@ class Run:
     def __post_init__(self) -> None:
         """Prepare; nothing is read or written yet."""
         counts = total(self.exchange, [len(self.training), len(self.validation)])
-        self.rows, self.judged_rows = (int(count) for count in counts)  # of all processes
-        self.stopping = EarlyStopping("val_loss" if self.judged_rows else "loss", self.patience)
+        self.rows, self.validation_rows = (int(count) for count in counts)  # of all processes
+        self.stopping = EarlyStopping("val_loss" if self.validation_rows else "loss", self.patience)
         self.best: list[NDArray[Any]] = []
         self._steps: Steps | None = None
-        self._judge: Any = None
+        self._forward_step: Any = None
         self._check_interrupt: Callable[[], None] = lambda: None
         self.optimizer.build(self.model.trainable_variables)
 
@@ -134,8 +134,8 @@ class Run:
         figures = self._train(number)
         settle(self.exchange, self.model)
         row: Row = {"epoch": number, "steps": self.steps_per_epoch, "seconds": 0.0, **figures}
-        if self.judged_rows:
-            row |= {f"val_{name}": value for name, value in self.judge(self.validation).items()}
+        if self.validation_rows:
+            row |= {f"val_{name}": value for name, value in self.evaluate(self.validation).items()}
         row["seconds"] = round(time.monotonic() - begun, 3)
         if not np.isfinite(list(row.values())).all():
             raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
@@ -164,15 +164,15 @@ class Run:
 
     def _chunks(self, epoch: int) -> Iterator[tuple[int, Chunk]]:
         """Yield this process's chunks of an epoch, with the size of their batches."""
-        drawn = drawn_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.exchange.rank)
-        order, batch_size, alone = self.training.rows[drawn], self.batch_size, self.exchange.workers == 1
+        shuffled = shuffled_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.exchange.rank)
+        order, batch_size, alone = self.training.rows[shuffled], self.batch_size, self.exchange.workers == 1
         if not alone:  # as many steps as the others have, whose parts may be larger or smaller
             shared = spread(order, self.steps_per_epoch)
             order, batch_size = shared.reshape(-1), shared.shape[1]
         for chunk in chunks(self.training.split, order, batch_size=batch_size, filled=alone):
             yield batch_size, chunk
 
-    def judge(self, part: Part) -> dict[str, float]:
+    def evaluate(self, part: Part) -> dict[str, float]:
         """Return loss (with the penalty on weights, as Keras has it), accuracy, precision and recall of a part."""
         ops = self.objective.keras.ops
         tally = Tally()
@@ -198,12 +198,12 @@ class Run:
 
     def _scored(self, part: Part) -> Iterator[tuple[Any, Chunk]]:
         keras = self.objective.keras
-        self._judge = self._judge or _forward(keras, self.model)
+        self._forward_step = self._forward_step or _forward(keras, self.model)
         for chunk in chunks(part.split, part.rows, batch_size=JUDGED_AT_ONCE):
             for i in range(len(chunk.features)):
                 if chunk.weights[i].any():
                     one = Chunk(chunk.features[i], chunk.targets[i], chunk.weights[i], int(chunk.weights[i].sum()))
-                    yield self._judge(keras.ops.convert_to_tensor(one.features)), one
+                    yield self._forward_step(keras.ops.convert_to_tensor(one.features)), one
 
     def _keep(self) -> None:
         facts = {"history": self.history.rows, "stopping": self.stopping.to_dict(), "told": self.told}

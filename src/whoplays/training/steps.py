@@ -20,7 +20,7 @@ from .together import Exchange, SharedStep
 Array = NDArray[np.float32]
 
 #: What a chunk of steps is summed up in (see `Tally`).
-SUMS = ("loss", "weight", "hits", "judged", "true_positives", "false_positives", "false_negatives")
+SUMS = ("loss", "weight", "hits", "counted", "true_positives", "false_positives", "false_negatives")
 
 
 class Tally:
@@ -35,11 +35,11 @@ class Tally:
         self.sums += np.asarray(sums, dtype=np.float64)
 
     def figures(self) -> dict[str, float]:
-        """Return loss, accuracy, precision and recall; 0 where nothing was there to judge."""
+        """Return loss, accuracy, precision and recall; 0 where there was nothing to count."""
         s = dict(zip(SUMS, self.sums, strict=True))
         return {
             "loss": _ratio(s["loss"], s["weight"]),
-            "accuracy": _ratio(s["hits"], s["judged"]),
+            "accuracy": _ratio(s["hits"], s["counted"]),
             "precision": _ratio(s["true_positives"], s["true_positives"] + s["false_positives"]),
             "recall": _ratio(s["true_positives"], s["true_positives"] + s["false_negatives"]),
         }
@@ -76,19 +76,19 @@ class Objective:
         return ops.sum(each * weight) / ops.maximum(total, 1e-9), total
 
     def counts(self, targets: Any, scores: Any, weights: Any) -> list[Any]:
-        """Return hits, judged, true positives, false positives and false negatives of a batch."""
+        """Return hits, counted, true positives, false positives and false negatives of a batch."""
         ops = self.keras.ops
         known, truth = self._known(targets)
         cells = known * ops.expand_dims(weights, -1)
         said = ops.cast(scores > 0.5, "float32")
         if self.exclusive:
             right = ops.cast(ops.equal(ops.argmax(scores, -1), ops.argmax(truth, -1)), "float32")
-            hits, judged = ops.sum(right * weights), ops.sum(weights)
+            hits, counted = ops.sum(right * weights), ops.sum(weights)
         else:
-            hits, judged = ops.sum(cells * ops.cast(ops.equal(said, truth), "float32")), ops.sum(cells)
+            hits, counted = ops.sum(cells * ops.cast(ops.equal(said, truth), "float32")), ops.sum(cells)
         return [
             hits,
-            judged,
+            counted,
             ops.sum(cells * said * truth),
             ops.sum(cells * said * (1 - truth)),
             ops.sum(cells * (1 - said) * truth),

@@ -11,7 +11,7 @@ Elsewhere = Callable[[], str]
 
 
 class Watcher:
-    """Override what you want to hear."""
+    """Override what you want to know."""
 
     def begin(self, facts: dict[str, Any]) -> None:
         """The run begins or goes on: rows, labels, steps per epoch, epochs, epoch it begins with, what was left out."""

@@ -1,4 +1,4 @@
-"""For other programs that show or judge stretches of time: Audacity, RTTM, JAMS."""
+"""For other programs that show or score segments: Audacity, RTTM, JAMS."""
 
 from __future__ import annotations
 

@@ -39,16 +39,16 @@ def write(
 
     Raises `WhoplaysError` when it cannot be written. A recording that cannot be read again is told about on the page.
     """
-    heard = [result for result in results if isinstance(result, Prediction)]
+    predictions = [result for result in results if isinstance(result, Prediction)]
     failed = [result for result in results if isinstance(result, Failure)]
 
     def content(file: IO[bytes]) -> None:
         def put(text: str) -> None:
             file.write(text.encode("utf-8", "replace"))
 
-        put(_head(_title(heard, failed, lang), lang))
-        put(_opening(heard, failed, recogniser, lang))
-        shown = heard[:MOST_SHOWN]
+        put(_head(_title(predictions, failed, lang), lang))
+        put(_opening(predictions, failed, recogniser, lang))
+        shown = predictions[:MOST_SHOWN]
         for number, prediction in enumerate(shown, 1):
             section = Section(prediction, recogniser, path.parent, lang, start, why)
             section.make_room(len(shown))
@@ -63,18 +63,16 @@ def _folded(section: Section, number: int, n: int, lang: str) -> str:
     html = section.html(number)
     if n == 1:
         return html
-    names = [label.name(lang) for label in section.shown if label.id in section.heard.playing]
-    told = (
-        f"{section.title} · {clock(section.heard.duration)} · {', '.join(names) or speaker('report', lang)('nothing')}"
-    )
+    names = [label.name(lang) for label in section.shown if label.id in section.prediction.playing]
+    told = f"{section.title} · {clock(section.prediction.duration)} · {', '.join(names) or speaker('report', lang)('nothing')}"
     opened = " open" if n <= MOST_OPEN else ""
     return f'<details class="one"{opened}><summary>{escape(told)}</summary>\n{html}</details>\n'
 
 
-def _title(heard: Sequence[Prediction], failed: Sequence[Failure], lang: str) -> str:
-    if len(heard) == 1 and not failed:
-        return Path(heard[0].path).name or "whoplays"
-    return speaker("report", lang)("title", count=len(heard))
+def _title(predictions: Sequence[Prediction], failed: Sequence[Failure], lang: str) -> str:
+    if len(predictions) == 1 and not failed:
+        return Path(predictions[0].path).name or "whoplays"
+    return speaker("report", lang)("title", count=len(predictions))
 
 
 def _head(title: str, lang: str) -> str:
@@ -98,25 +96,31 @@ def _end() -> str:
     return f"<footer>whoplays {escape(__version__)}</footer>\n</main>\n<script>{script}</script>\n</body>\n</html>\n"
 
 
-def _opening(heard: Sequence[Prediction], failed: Sequence[Failure], recogniser: Recogniser, lang: str) -> str:
+def _opening(predictions: Sequence[Prediction], failed: Sequence[Failure], recogniser: Recogniser, lang: str) -> str:
     say = speaker("report", lang)
-    total = clock(sum(p.duration for p in heard))
-    parts = [f'<p class="lead">{escape(say("lead", heard=len(heard), length=total, model=recogniser.config.id))}</p>']
-    if len(heard) > 1:
-        parts += [_counts(heard, recogniser, lang), _together(heard, recogniser, lang), _table(heard, recogniser, lang)]
+    total = clock(sum(p.duration for p in predictions))
+    parts = [
+        f'<p class="lead">{escape(say("lead", count=len(predictions), length=total, model=recogniser.config.id))}</p>'
+    ]
+    if len(predictions) > 1:
+        parts += [
+            _counts(predictions, recogniser, lang),
+            _together(predictions, recogniser, lang),
+            _table(predictions, recogniser, lang),
+        ]
     if failed:
         lines = "".join(f"<li><code>{escape(f.path)}</code>: {escape(f.error)}</li>" for f in failed)
         parts.append(f"<h2>{escape(say('failed', count=len(failed)))}</h2><ul>{lines}</ul>")
-    if len(heard) > MOST_SHOWN:
+    if len(predictions) > MOST_SHOWN:
         parts.append(f"<p>{escape(say('shown', count=MOST_SHOWN))}</p>")
     return "\n".join(parts) + "\n"
 
 
-def _counts(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
+def _counts(predictions: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
     """Return a card for each family, and each instrument that plays: in how many recordings, and for how long."""
     cards = []
-    for label in _shown(heard, recogniser):
-        playing = [p for p in heard if label.id in p.playing]
+    for label in _shown(predictions, recogniser):
+        playing = [p for p in predictions if label.id in p.playing]
         seconds = sum(p.shares()[label.id] * p.duration for p in playing)
         cards.append(
             f"<div><dt>{escape(label.name(lang))}</dt><dd>{len(playing)}</dd><dd><small>{clock(seconds)}</small></dd></div>"
@@ -124,18 +128,18 @@ def _counts(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> s
     return f'<dl class="cards">{"".join(cards)}</dl>'
 
 
-def _shown(heard: Sequence[Prediction], recogniser: Recogniser) -> tuple[Label, ...]:
-    return recogniser.config.tree.outline({label for p in heard for label in p.playing})
+def _shown(predictions: Sequence[Prediction], recogniser: Recogniser) -> tuple[Label, ...]:
+    return recogniser.config.tree.outline({label for p in predictions for label in p.playing})
 
 
-def _together(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
+def _together(predictions: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
     """Return a table of how many recordings have both families, each cell as dark as it is large.
 
     Instruments are left out: each plays together with its family.
     """
     families = recogniser.config.tree.families
     labels = [label.id for label in families]
-    plays = np.array([[label in p.playing for label in labels] for p in heard], dtype=int)
+    plays = np.array([[label in p.playing for label in labels] for p in predictions], dtype=int)
     both = plays.T @ plays
     most = max(int(both.max()), 1)
     names = [label.name(lang) for label in families]
@@ -155,12 +159,12 @@ def _together(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) ->
     )
 
 
-def _table(heard: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
+def _table(predictions: Sequence[Prediction], recogniser: Recogniser, lang: str) -> str:
     say = speaker("report", lang)
-    labels = _shown(heard, recogniser)
+    labels = _shown(predictions, recogniser)
     columns = [say("recording"), say("length"), *(label.name(lang) for label in labels), say("notes")]
     head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in columns)
-    rows = "".join(_line(number, p, labels) for number, p in enumerate(heard, 1))
+    rows = "".join(_line(number, p, labels) for number, p in enumerate(predictions, 1))
     return (
         f'<h2>{escape(say("all"))}</h2><label class="search">{escape(say("search"))} <input type="search" id="search"></label>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(say("all"))}">'

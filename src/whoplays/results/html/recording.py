@@ -38,8 +38,8 @@ class Section:
     def __init__(
         self, prediction: Prediction, recogniser: Recogniser, folder: Path, lang: str, start: float, why: bool
     ) -> None:
-        """folder: where the page will lie. start: seconds into the recording at which hearing began."""
-        self.heard = prediction
+        """folder: where the page will lie. start: seconds into the recording at which the analysed part begins."""
+        self.prediction = prediction
         self.recogniser = recogniser
         self.folder = folder
         self.lang = lang
@@ -61,11 +61,11 @@ class Section:
 
     def html(self, number: int) -> str:
         """Return the section; number: of its anchor."""
-        heard = self.heard
-        about = f"{escape(heard.path)}, {clock(heard.duration)}, {heard.sample_rate} Hz"
+        prediction = self.prediction
+        about = f"{escape(prediction.path)}, {clock(prediction.duration)}, {prediction.sample_rate} Hz"
         parts = [
             f'<section class="recording" id="r{number}" aria-labelledby="h{number}" data-start="{self.start}" '
-            f'data-length="{heard.duration}">',
+            f'data-length="{prediction.duration}">',
             f'<h2 id="h{number}">{escape(self.title)}</h2><p class="lead">{about}</p>',
             self._notes(),
             self._view(),
@@ -76,19 +76,19 @@ class Section:
         return "\n".join(part for part in parts if part) + "\n"
 
     def _notes(self) -> str:
-        lines = "".join(f"<li>{escape(warning.within(self.lang))}</li>" for warning in self.heard.warnings)
+        lines = "".join(f"<li>{escape(warning.within(self.lang))}</li>" for warning in self.prediction.warnings)
         return f'<ul class="notes">{lines}</ul>' if lines else ""
 
     def _view(self) -> str:
         """Return the player, and the pictures over the timeline, with one line that follows the sound."""
         try:
-            if self.heard.path == "-":
+            if self.prediction.path == "-":
                 raise AudioError("it came from standard input")
             looks = pictures.look(
-                self.heard.path,
+                self.prediction.path,
                 self.recogniser.config.features,
                 start=self.start,
-                duration=self.heard.duration,
+                duration=self.prediction.duration,
                 columns=self.columns,
             )
             player = self._player()
@@ -109,17 +109,17 @@ class Section:
             f'aria-label="{escape(self.names[label])}">{self._buttons(label)}<div class="head"></div></div>'
             for label in (one.id for one in self.shown)
         )
-        end = self.start + self.heard.duration
+        end = self.start + self.prediction.duration
         marks = "".join(f"<span>{clock(self.start + (end - self.start) * k / 4)}</span>" for k in range(5))
         return f'{lanes}<span></span><div class="times" aria-hidden="true">{marks}</div>'
 
     def _buttons(self, label: str) -> str:
         found = []
-        for s in self.heard.segments:
+        for s in self.prediction.segments:
             if s.label != label:
                 continue
-            left = 100 * (s.start - self.start) / self.heard.duration
-            width = 100 * (s.end - s.start) / self.heard.duration
+            left = 100 * (s.start - self.start) / self.prediction.duration
+            width = 100 * (s.end - s.start) / self.prediction.duration
             told = self.say(
                 "jump", name=self.names[label], start=clock(s.start), end=clock(s.end), score=f"{s.score:.2f}"
             )
@@ -132,42 +132,44 @@ class Section:
         return "".join(found)
 
     def _player(self) -> str:
-        path = Path(self.heard.path)
+        path = Path(self.prediction.path)
         kind = _PLAYABLE.get(path.suffix.lower())
         told = ""
-        whole = (reading.probe(path).duration or self.heard.duration) if kind else self.heard.duration
+        whole = (reading.probe(path).duration or self.prediction.duration) if kind else self.prediction.duration
         if kind and whole <= EMBED_S and path.stat().st_size <= self.embed_bytes:
             source = pictures.data_url(path.read_bytes(), kind)
-        elif not kind and self.start + self.heard.duration <= min(EMBED_S, self.embed_bytes / FLAC_BYTES_PER_S):
+        elif not kind and self.start + self.prediction.duration <= min(EMBED_S, self.embed_bytes / FLAC_BYTES_PER_S):
             rate = self.recogniser.config.features.sample_rate
-            source = pictures.data_url(_as_flac(path, rate, self.start + self.heard.duration), "audio/flac")
-            told = self.say("as_heard", rate=rate)
+            source = pictures.data_url(_as_flac(path, rate, self.start + self.prediction.duration), "audio/flac")
+            told = self.say("as_model", rate=rate)
         else:
             source = _link(path, self.folder)
-            told = self.say("linked", path=self.heard.path)
+            told = self.say("linked", path=self.prediction.path)
         label = escape(self.say("player", name=self.title))
         note = f"<p><small>{escape(told)}</small></p>" if told else ""
         return f'<audio controls preload="metadata" aria-label="{label}" src="{escape(source)}"></audio>{note}'
 
     def _pie(self) -> str:
-        shares = self.heard.shares()
+        shares = self.prediction.shares()
         families = [label.id for label in self.shown if label.parent is None]
-        parts = [(self.names[label], shares[label] * self.heard.duration, self.colours[label]) for label in families]
+        parts = [
+            (self.names[label], shares[label] * self.prediction.duration, self.colours[label]) for label in families
+        ]
         told = ", ".join(f"{self.names[label]} {shares[label]:.0%}" for label in families if shares[label])
         return pictures.pie_svg(parts, self.say("pie", shares=told))
 
     def _table(self) -> str:
         say = self.say
-        shares = self.heard.shares()
+        shares = self.prediction.shares()
         limits = dict(zip(self.ids, self.recogniser.config.thresholds, strict=True))
         rows = []
         for label in (one.id for one in self.shown):
-            plays = label in self.heard.playing
-            share = say("maybe") if label in self.heard.maybe else f"{shares[label]:.0%}"
-            jumps = "".join(self._jump(label, m) for m in explanation.moments(self.heard, label)) if plays else ""
+            plays = label in self.prediction.playing
+            share = say("maybe") if label in self.prediction.maybe else f"{shares[label]:.0%}"
+            jumps = "".join(self._jump(label, m) for m in explanation.moments(self.prediction, label)) if plays else ""
             rows.append(
                 f'<tr><th scope="row"><span class="chip" style="background:{self.colours[label]}"></span>'
-                f"{escape(self.names[label])}</th><td{' class=plays' if plays else ''}>{self.heard.scores[label]:.3f}</td>"
+                f"{escape(self.names[label])}</th><td{' class=plays' if plays else ''}>{self.prediction.scores[label]:.3f}</td>"
                 f"<td>{limits[label]:.2f}</td><td>{share}</td><td>{jumps}</td></tr>"
             )
         head = "".join(
@@ -191,9 +193,9 @@ class Section:
     def _reasons(self) -> str:
         """Return a picture for each label that plays: which patches its score hangs on."""
         figures = []
-        for label in self.heard.playing:
+        for label in self.prediction.playing:
             try:
-                found = explanation.occlude(self.recogniser, self.heard.path, self.heard, label)
+                found = explanation.occlude(self.recogniser, self.prediction.path, self.prediction, label)
             except AudioError:
                 found = None
             if found is None:

@@ -31,7 +31,7 @@ _HEADER = {"ytid", "youtube_id", "youtubeid", "video_id", "videoid", "segment_id
 
 
 class Segment(NamedTuple):
-    """One clip of a list: seconds from the start of the video, and the AudioSet ids heard in it."""
+    """One clip of a list: seconds from the start of the video, and the AudioSet ids of its row."""
 
     video_id: str
     start_s: float

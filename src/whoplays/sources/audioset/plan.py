@@ -110,11 +110,11 @@ class Draw:
 
 
 def make_plan(
-    segments: Iterable[Segment], classes: Sequence[ClipClass], draw: Draw, *, judged: Sequence[ClipClass] = ()
+    segments: Iterable[Segment], classes: Sequence[ClipClass], draw: Draw, *, considered: Sequence[ClipClass] = ()
 ) -> Plan:
     """Draw the clips of `classes` from `segments`, read once.
 
-    judged: further classes that each clip is held against, though none is drawn for them: so that plans made one after
+    considered: further classes that each clip is held against, though none is drawn for them: so that plans made one after
     the other, of pianos and then of guitars, can be used together.
     A clip that is an example of several classes is drawn for the one with the fewest examples in the list.
     """
@@ -134,17 +134,17 @@ def make_plan(
         for name in _examples(segment, classes, tallies, draw.solo):
             video, clip = _places(segment, key)
             pools[name].offer(video if draw.clips_per_video else clip, clip, segment)
-    others = [held for held in judged if held.id not in tallies]
+    others = [held for held in considered if held.id not in tallies]
     clips, stand_ins = _share_out(pools, tallies, classes, others, draw)
     return Plan(clips, stand_ins, tallies, rows, related)
 
 
 def plan_from_lists(
-    lists: Sequence[SegmentList], classes: Sequence[ClipClass], draw: Draw, *, judged: Sequence[ClipClass] = ()
+    lists: Sequence[SegmentList], classes: Sequence[ClipClass], draw: Draw, *, considered: Sequence[ClipClass] = ()
 ) -> Plan:
     """Draw from whole lists: the same as `make_plan`, without making anything of the rows that matter to no class."""
     wanted = labels_of(classes)
-    plan = make_plan(chain.from_iterable(held.carrying(wanted) for held in lists), classes, draw, judged=judged)
+    plan = make_plan(chain.from_iterable(held.carrying(wanted) for held in lists), classes, draw, considered=considered)
     plan.rows = sum(held.rows for held in lists)
     return plan
 
@@ -219,8 +219,8 @@ def _share_out(
     draw: Draw,
 ) -> tuple[list[PlannedClip], list[PlannedClip]]:
     """Give each candidate to one class, the rarest first: the wanted of all classes, then the stand-ins of all."""
-    judged = sorted([*classes, *others], key=lambda held: label_order(held.id))
-    tree = catalogue().select(held.id for held in judged if held.id in catalogue())
+    considered = sorted([*classes, *others], key=lambda held: label_order(held.id))
+    tree = catalogue().select(held.id for held in considered if held.id in catalogue())
     rarest_first = sorted(classes, key=lambda held: (tallies[held.id].eligible, held.id))
     orders = {name: iter(sorted(pool.held)) for name, pool in pools.items()}
     given: set[int] = set()
@@ -235,7 +235,7 @@ def _share_out(
         wanted = len(share) if draw.per_class is None else min(draw.per_class, len(share))
         tallies[held.id].taken, tallies[held.id].stand_ins = wanted, len(share) - wanted
         for rank, place in enumerate(share, start=1):
-            clip = _planned(pools[held.id].held[place][1], held.id, judged, tree, rank)
+            clip = _planned(pools[held.id].held[place][1], held.id, considered, tree, rank)
             (clips if rank <= wanted else stand_ins).append(clip)
     return clips, stand_ins
 

@@ -38,7 +38,7 @@ function add(files) {
   const found = files.map(({ name, file }, i) => {
     const key = keyOf(name, file);
     const known = items.find((item) => item.key === key && item.result);
-    if (known) Object.assign(known, { file, sound: null }); // heard before: now with its sound
+    if (known) Object.assign(known, { file, sound: null }); // analysed before: now with its sound
     return known ?? { name, file, key, added: Date.now() - i / 1e4, state: "waiting", sent: 0, heard: 0, duration: null };
   });
   if (!found.length) return;
@@ -60,7 +60,7 @@ async function work(item) {
   item.stop = new AbortController();
   try {
     if (item.file.size > limits.mb * 1048576) throw new Trouble("too-large", t("tooLarge", { size: megabytes(item.file.size), mb: limits.mb }));
-    item.result = { ...(await heardInTime(item)), path: item.name };
+    item.result = { ...(await predicted(item)), path: item.name };
     item.state = "done";
     if (await keep(item) && item !== shown) item.result.details = null; // read again when it is shown
     const names = named(shownAt(item.result, position)).map(nameOf);
@@ -76,7 +76,7 @@ async function work(item) {
   list.update(item);
 }
 
-async function heardInTime(item) {
+async function predicted(item) {
   for (;;) {
     try {
       return await recogniser.predict(item.file, { onProgress: (told) => { Object.assign(item, { note: "" }, told); drawProgress(item); }, signal: item.stop.signal });
@@ -170,7 +170,7 @@ function resultOf(item) {
 
 function progress(item) {
   return el("article", { class: "card progress" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
-    el("h2", { class: "headline quiet" }, ""), el("progress", { max: 1, "aria-label": t("hearing") }),
+    el("h2", { class: "headline quiet" }, ""), el("progress", { max: 1, "aria-label": t("analysing") }),
     el("div", { class: "progress-foot" }, el("p", { class: "fine" }), el("button", { type: "button", class: "plain", onclick: () => remove([item]) }, t("stopIt"))));
 }
 
@@ -179,11 +179,11 @@ function drawProgress(item) {
   if (item !== shown || !card) return;
   const uploading = item.state === "working" && item.sent < 1;
   const known = uploading || (item.duration && item.heard);
-  card.querySelector(".headline").textContent = item.state === "waiting" ? t("waiting") : t(uploading ? "uploading" : "hearing");
+  card.querySelector(".headline").textContent = item.state === "waiting" ? t("waiting") : t(uploading ? "uploading" : "analysing");
   const bar = card.querySelector("progress");
   if (known) bar.value = uploading ? item.sent : Math.min(1, item.heard / item.duration);
   else bar.removeAttribute("value");
-  const told = uploading ? percent(item.sent) : !item.heard ? "" : item.duration ? t("heardOf", { heard: clock(item.heard), all: clock(item.duration) }) : t("heard", { heard: clock(item.heard) });
+  const told = uploading ? percent(item.sent) : !item.heard ? "" : item.duration ? t("analysedOf", { done: clock(item.heard), all: clock(item.duration) }) : t("analysed", { done: clock(item.heard) });
   card.querySelector(".fine").textContent = item.note || told;
 }
 

@@ -10,7 +10,7 @@
  * @typedef {{label: string, start: number, end: number, score: number}} Segment
  * @typedef {{code: string, message: string, advice: string}} Warning
  * @typedef {{start: number, end: number, peaks: Uint8Array, curve: Record<string, Uint8Array>, segments: Segment[]}} Details
- *   start, end: seconds heard. peaks: largest levels of even parts, 255 is full scale. curve: scores over time on an even grid,
+ *   start, end: seconds analysed. peaks: largest levels of even parts, 255 is full scale. curve: scores over time on an even grid,
  *   255 is 1. segments: of every label that any position of the control can show, as if it played.
  * @typedef {{path: string, duration: number, sample_rate: number, model: string, scores: Record<string, number>, playing: string[], maybe: string[], segments: Segment[], warnings: Warning[], details: Details}} Prediction
  *   The object of the command's JSON line, and `details` for pictures.

@@ -41,13 +41,13 @@ export function recordings(page) {
   function fill(item) {
     const result = resultOf(item);
     const dots = result ? named(result).map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" })) : [];
-    const state = { waiting: t("waiting"), working: t("hearing"), failed: item.trouble ? page.whyOf(item.trouble) || t("failed") : "" }[item.state] ?? headline(result);
+    const state = { waiting: t("waiting"), working: t("analysing"), failed: item.trouble ? page.whyOf(item.trouble) || t("failed") : "" }[item.state] ?? headline(result);
     const box = el("input", { type: "checkbox", "aria-label": t("select", { name: item.name }), onchange: () => { if (box.checked) selected.add(item); else selected.delete(item); count(); } });
     box.checked = selected.has(item);
     const cells = [el("td", {}, box),
       el("th", { scope: "row" }, el("button", { type: "button", class: `item ${item.state}`, title: item.name, "aria-current": item === page.shown() ? "true" : undefined, onclick: () => page.show(item) }, shortened(item.name))),
       el("td", {}, result ? clock(result.duration) : ""),
-      el("td", { class: `item-state ${item.state}` }, ...dots, el("span", {}, state), item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.heard ?? 0) / item.duration) : undefined, "aria-label": t("hearing") })),
+      el("td", { class: `item-state ${item.state}` }, ...dots, el("span", {}, state), item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.heard ?? 0) / item.duration) : undefined, "aria-label": t("analysing") })),
       el("td", {}, result?.playing.length ? number(sureness(result)) : ""),
       el("td", {}, el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => page.remove([item]) }, "×"))];
     const row = rows.get(item) ?? el("tr");

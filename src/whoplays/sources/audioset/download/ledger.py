@@ -104,17 +104,19 @@ class Ledger:
     def plan(self, clips: Sequence[PlannedClip], stand_ins: Sequence[PlannedClip]) -> None:
         """Take in a plan: new clips wait, known ones keep their state. Clips of earlier plans are left alone.
 
-        Each clip keeps among which classes it was judged: those of its plan, and the families too if it carries
+        Each clip keeps among which classes it was considered: those of its plan, and the families too if it carries
         AudioSet's labels, as `audioset plan` writes them. Of other classes it says nothing.
         """
         classes = {clip.family for group in (clips, stand_ins) for clip in group}
-        judged = {False: ";".join(sorted(classes)), True: ";".join(sorted(classes | set(catalogue().defaults)))}
+        considered = {False: ";".join(sorted(classes)), True: ";".join(sorted(classes | set(catalogue().defaults)))}
         try:
             with self._db:
                 self._db.execute("begin")
                 self._db.execute("update clips set planned = 0, wanted = 0")
                 for wanted, group in ((1, clips), (0, stand_ins)):
-                    self._db.executemany(_PLAN, (_plan_row(clip, judged[bool(clip.labels)], wanted) for clip in group))
+                    self._db.executemany(
+                        _PLAN, (_plan_row(clip, considered[bool(clip.labels)], wanted) for clip in group)
+                    )
         except sqlite3.Error as error:
             raise self._broken(error) from error
 

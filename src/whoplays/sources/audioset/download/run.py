@@ -220,9 +220,9 @@ class _Run:
         else:
             self.taken[clip.family] -= 1
             self.progress.lost[lost.cause] += 1
-        self._judge(clip_id, tries, lost)
+        self._record_failure(clip_id, tries, lost)
 
-    def _judge(self, clip_id: int, tries: int, lost: Lost) -> None:
+    def _record_failure(self, clip_id: int, tries: int, lost: Lost) -> None:
         """Slow down, or stop, when it is the site that refuses and not the clip that is bad."""
         self.crew.answered(refusal=lost.cause in (Cause.THROTTLED, Cause.BOT_CHECK))
         if lost.cause not in REFUSAL:
