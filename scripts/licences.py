@@ -34,6 +34,7 @@ EXTRAS = (
     "quantise",
     "distil",
     "plot",
+    "dataframe",
     "dev",
 )
 

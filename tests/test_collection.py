@@ -20,7 +20,7 @@ from test_formats import FAILURE, LABELS, PREDICTION
 
 from conftest import RATE, tone
 from whoplays.errors import UsageError, WhoplaysError
-from whoplays.inference.recogniser import Failure
+from whoplays.inference.prediction import Failure
 from whoplays.results import resumable_table, table
 
 

@@ -19,7 +19,7 @@ from test_formats import PREDICTION as TWO  # drums (72 %) and guitar (100 %) pl
 
 from conftest import invoke
 from whoplays.errors import UsageError
-from whoplays.inference.recogniser import Prediction, Segment
+from whoplays.inference.prediction import Prediction, Segment
 from whoplays.results import expressions, query, spans, table
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from whoplays.audio.quality import QualityWarning
 from whoplays.errors import UsageError, WhoplaysError
-from whoplays.inference.recogniser import Failure, Prediction, Segment
+from whoplays.inference.prediction import Failure, Prediction, Segment
 from whoplays.results import formats, table
 from whoplays.taxonomy.catalogue import catalogue
 

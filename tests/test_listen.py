@@ -162,9 +162,9 @@ def test_a_source_that_is_faster_than_the_answer_waits(recogniser, monkeypatch: 
 
 def test_without_a_device_or_the_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", stand_in([]))
-    with pytest.raises(AudioError, match=r"no microphone was found .*--devices"):
+    with pytest.raises(AudioError, match=r"no microphone was found .*--inputs"):
         Microphone()
-    with pytest.raises(AudioError, match=r"device 7 cannot be used"):
+    with pytest.raises(AudioError, match=r"input 7 cannot be used"):
         Microphone(7)
     assert devices() == []
     monkeypatch.setitem(sys.modules, "sounddevice", None)

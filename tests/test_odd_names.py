@@ -14,7 +14,7 @@ import pytest
 from test_formats import FAILURE, PREDICTION
 
 from whoplays.errors import UsageError
-from whoplays.inference.recogniser import Prediction, Segment
+from whoplays.inference.prediction import Prediction, Segment
 from whoplays.results import formats, query, table
 from whoplays.storage.files import write_csv
 from whoplays.taxonomy.catalogue import check_id

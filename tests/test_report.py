@@ -20,7 +20,7 @@ import soundfile
 
 import whoplays
 from conftest import RATE, tone, write_tiny_model
-from whoplays.inference.recogniser import Failure
+from whoplays.inference.prediction import Failure
 from whoplays.results import html
 from whoplays.results.html import pictures
 

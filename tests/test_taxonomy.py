@@ -22,7 +22,8 @@ from whoplays.errors import DatasetError, ModelError, UsageError, WhoplaysError
 from whoplays.evaluation import metrics
 from whoplays.evaluation.evaluate import evaluate, measure
 from whoplays.features import LOGMEL
-from whoplays.inference.recogniser import Prediction, Recogniser
+from whoplays.inference.prediction import Prediction
+from whoplays.inference.recogniser import Recogniser
 from whoplays.model import folder as model_folder
 from whoplays.model.folder import ModelConfig
 from whoplays.results import formats, query, table

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from whoplays.audio.quality import QualityWarning
-from whoplays.inference.recogniser import Prediction, Segment
+from whoplays.inference.prediction import Prediction, Segment
 from whoplays.inference.segmentation import over_cells
 from whoplays.results.formats.text import Text
 from whoplays.results.terminal import Look, levels_over

@@ -35,7 +35,8 @@ from whoplays.audio import reading
 from whoplays.evaluation import segments
 from whoplays.evaluation.segments import Timeline
 from whoplays.examples import demo, synth
-from whoplays.inference.recogniser import Prediction, Recogniser
+from whoplays.inference.prediction import Prediction
+from whoplays.inference.recogniser import Recogniser
 from whoplays.model import folder as model_folder
 
 ARGUMENTS = ("--data DATA",)

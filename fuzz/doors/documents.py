@@ -14,7 +14,7 @@ import numpy as np
 from whoplays.dataset.store import INDEX, Dataset
 from whoplays.errors import DatasetError, DownloadError, ModelError, UsageError, WhoplaysError
 from whoplays.features import LOGMEL
-from whoplays.inference.recogniser import Prediction
+from whoplays.inference.prediction import Prediction
 from whoplays.model import folder as model_folder
 from whoplays.results import query as finding
 from whoplays.results import resumable_table, table

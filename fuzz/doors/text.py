@@ -12,7 +12,7 @@ import mutate
 from whoplays.dataset.sources import read_source
 from whoplays.errors import DatasetError, DownloadError, UsageError, printable
 from whoplays.inference import batch
-from whoplays.inference.recogniser import Prediction, Segment
+from whoplays.inference.prediction import Prediction, Segment
 from whoplays.results import query as finding
 from whoplays.sources.audioset.download import manifest
 from whoplays.sources.audioset.lists import SegmentList

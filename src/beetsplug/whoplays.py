@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
-    from whoplays.inference.recogniser import Prediction, Recogniser
+    from whoplays.inference.prediction import Prediction
+    from whoplays.inference.recogniser import Recogniser
 
 SEPARATOR = "; "
 SEEN = "instruments_seen"
@@ -145,7 +146,7 @@ class WhoplaysPlugin(BeetsPlugin):
     def _detect(self, items: list[Item], *, shown: bool = False) -> int:
         """Compute and store the fields of each item as soon as they are there; return how many could not be used."""
         from whoplays.inference.batch import predict_files
-        from whoplays.inference.recogniser import Failure
+        from whoplays.inference.prediction import Failure
 
         names = [os.fsdecode(item.path) for item in items]
         failed = 0

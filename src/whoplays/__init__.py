@@ -4,6 +4,7 @@
     recogniser = whoplays.load()
     prediction = recogniser.predict("duet.flac")
     prediction.scores["guitar"], prediction.playing, prediction.segments
+    table = whoplays.to_dataframe(whoplays.predict_many(["folder"]))
 
 Importing the package loads no training framework, no plotting and no audio decoder: those come with the call that needs them.
 """
@@ -13,14 +14,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .errors import WhoplaysError
+from .errors import AudioError, DatasetError, MissingExtraError, ModelError, UsageError, WhoplaysError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .inference import hf as hf
-    from .inference.recogniser import Prediction, Recogniser, Segment
+    from .inference.batch import predict_many
+    from .inference.prediction import Failure, Prediction, Segment
+    from .inference.recogniser import Recogniser
     from .model.thresholds import Threshold
+    from .results.dataframe import to_dataframe
 
 # Nothing leaves the machine: ONNX Runtime (from 1.29 on) and Ray would tell their makers of models and machines, and keep
 # an identifier on the disk. They look at this when they are loaded; who sets it otherwise is heeded.
@@ -28,7 +32,34 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 __version__ = "0.2.0"
-__all__ = ["Prediction", "Recogniser", "Segment", "WhoplaysError", "__version__", "load"]
+__all__ = [
+    "AudioError",
+    "DatasetError",
+    "Failure",
+    "MissingExtraError",
+    "ModelError",
+    "Prediction",
+    "Recogniser",
+    "Segment",
+    "UsageError",
+    "WhoplaysError",
+    "__version__",
+    "hf",
+    "load",
+    "predict_many",
+    "to_dataframe",
+]
+
+#: name -> the module that has it, or is it; loaded when it is first asked for
+_LATER = {
+    "Failure": "inference.prediction",
+    "Prediction": "inference.prediction",
+    "Recogniser": "inference.recogniser",
+    "Segment": "inference.prediction",
+    "hf": "inference.hf",
+    "predict_many": "inference.batch",
+    "to_dataframe": "results.dataframe",
+}
 
 
 def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Threshold | None = None) -> Recogniser:
@@ -37,7 +68,7 @@ def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Thr
     Parameters
     ----------
     model : str or path, optional
-        The model folder; None: the model inside the package.
+        The model folder; None or "default": the model inside the package.
     device : str
         Inference device: "cpu", "auto", "cuda", "coreml", ...; `Recogniser.notice` says when it cannot be used.
     threshold : float or mapping of str to float, optional
@@ -46,34 +77,34 @@ def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Thr
     Returns
     -------
     Recogniser
+        Safe to use from several threads; it can be pickled for processes of your own, which open the same folder.
 
     Raises
     ------
     ModelError
-        When the folder cannot be used.
+        When the folder cannot be used, with the folder in `path`.
     UsageError
-        For an unknown device or a threshold outside 0 to 1.
+        For an unknown device or label.
 
     Examples
     --------
-    >>> import numpy as np, whoplays
-    >>> recogniser = whoplays.load()
-    >>> tone = 0.1 * np.sin(np.arange(44100) * 0.06)
-    >>> list(recogniser.predict(tone, sample_rate=44100).scores)[:5]
-    ['brass', 'drums', 'guitar', 'piano', 'strings']
+    >>> import whoplays
+    >>> whoplays.load("default").predict("src/whoplays/examples/band.ogg").playing[:3]
+    ['drums', 'guitar', 'bass']
     """
     from .inference.recogniser import Recogniser
 
-    return Recogniser(model, device=device, threshold=threshold)
+    return Recogniser(None if model == "default" else model, device=device, threshold=threshold)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> object:
-    if name in {"Prediction", "Recogniser", "Segment"}:
-        from .inference import recogniser
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(recogniser, name)
-    if name == "hf":
-        from .inference import hf
-
-        return hf
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = import_module(f".{_LATER[name]}", __name__)
+    return found if _LATER[name].endswith(f".{name}") else getattr(found, name)

@@ -31,9 +31,16 @@ def printable(text: str) -> str:
 
 
 class WhoplaysError(Exception):
-    """Root of all errors that whoplays raises on purpose. The command prints its text and exits with `exit_status`."""
+    """Root of all errors that whoplays raises on purpose. The command prints its text and exits with `exit_status`.
+
+    Attributes
+    ----------
+    path : str
+        The recording, model folder or data set that cannot be used, as it was given; "" where there is none.
+    """
 
     exit_status = 1
+    path: str = ""
 
     def __str__(self) -> str:
         """Return the text in one line: names in it come out of files, and must not move a terminal's cursor."""
@@ -60,8 +67,6 @@ class AudioError(WhoplaysError):
     problem : str
         What is wrong, in one line without the path.
     """
-
-    path: str = ""
 
     @property
     def problem(self) -> str:

@@ -13,7 +13,7 @@ from .parser import Parser, number, whole
 SCHEMA = 1  # version of --json: results/schemas/find.json
 
 if TYPE_CHECKING:
-    from ..inference.recogniser import Prediction
+    from ..inference.prediction import Prediction
     from ..results.spans import Spans
 
 
@@ -51,7 +51,7 @@ def add(parser: Parser) -> None:
 
 def _find(args: Namespace) -> int:
     """Return the exit status: 1 when a recording could not be cut."""
-    from ..inference.recogniser import Prediction
+    from ..inference.prediction import Prediction
     from ..results import query, table
     from ..results.expressions import never
     from ..storage.streams import standard_output

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import output
-from .options import add_language, add_model, add_threshold, threshold_of
-from .output import say
+from .options import add_device, add_language, add_model, add_threshold, threshold_of
+from .output import say, warn
 from .parser import Parser, number
 
 if TYPE_CHECKING:
@@ -22,13 +22,14 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_listen)
     parser.example = "whoplays listen --seconds 30 -f jsonl"
     parser.more = "Shows live scores, and at the end (Ctrl-C) the result for the whole, as for a file (extra: listen)."
-    parser.add_argument("--device", metavar="INPUT", help="Number of an input, or part of its name")
-    parser.add_argument("--devices", action="store_true", help="List the inputs and exit")
+    parser.add_argument("--input", metavar="INPUT", help="Microphone or other input: its number, or part of its name")
+    parser.add_argument("--inputs", action="store_true", help="List the inputs and exit")
     parser.add_argument(
         "--seconds", type=number(0.1), metavar="S", help="Seconds after which to stop; Ctrl-C without it"
     )
     add_model(parser)
     add_threshold(parser)
+    add_device(parser)
     parser.add_argument(
         "-f", "--format", choices=("text", "jsonl"), default="text", metavar="FORMAT", help="Format of the result"
     )
@@ -43,12 +44,14 @@ def _listen(args: Namespace) -> None:
     from ..results.terminal import Look
     from ..storage.streams import write
 
-    if args.devices:
+    if args.inputs:
         found = listening.devices()
         print("\n".join(found) if found else "no inputs")
         return
-    recogniser = Recogniser(args.model, threshold=threshold_of(args.threshold))
-    microphone = listening.Microphone(int(args.device) if args.device and args.device.isdigit() else args.device)
+    recogniser = Recogniser(args.model, device=args.device, threshold=threshold_of(args.threshold))
+    if recogniser.notice:
+        warn(recogniser.notice)
+    microphone = listening.Microphone(int(args.input) if args.input and args.input.isdigit() else args.input)
     say(f"Listening to {microphone.name} at {microphone.sample_rate} Hz; Ctrl-C stops")
     show = _shower(recogniser.labels, args.lang)
     answer = listening.listen(recogniser, microphone, show=show, seconds=args.seconds)

@@ -205,6 +205,16 @@ def number(low: float = 0.0, high: float = float("inf")) -> Callable[[str], floa
     return read
 
 
+def time(text: str) -> float:
+    """Read a time: seconds, or m:ss."""
+    from ..audio.times import seconds
+
+    try:
+        return seconds(text)
+    except UsageError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """Read numbers separated by commas."""
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError, WhoplaysError
 from .options import add_device, add_language, add_model, add_threshold, threshold_of
 from .output import say, warn
-from .parser import Parser, number, whole
+from .parser import Parser, number, time, whole
 from .predict_run import Run
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def add(parser: Parser) -> None:
         "--list", dest="list_from", metavar="FILE", help="File of paths, one a line; - is standard input"
     )
     source.add_argument(
-        "--start", type=number(), default=0.0, metavar="S", help="Seconds into each recording to start at"
+        "--start", type=time, default=0.0, metavar="TIME", help="Time in each recording to start at: seconds or m:ss"
     )
-    source.add_argument("--end", type=number(), metavar="S", help="Seconds into each recording to stop at")
+    source.add_argument("--end", type=time, metavar="TIME", help="Time in each recording to stop at: seconds or m:ss")
     source.add_argument(
         "--track", type=whole(1), metavar="N", help="Track to use of files with several, from 1 [default: theirs]"
     )

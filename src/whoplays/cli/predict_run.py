@@ -16,7 +16,8 @@ from .options import threshold_of
 from .output import Progress, say, warn
 
 if TYPE_CHECKING:
-    from ..inference.recogniser import Prediction, Recogniser
+    from ..inference.prediction import Prediction
+    from ..inference.recogniser import Recogniser
     from ..results.formats import Result
     from ..results.output import Output
 
@@ -43,7 +44,7 @@ class Run:
 
     def results(self, names: Sequence[str], *, shown: bool = False) -> Iterator[Result]:
         """Yield a result for each name; print failures, draw, tag. shown: show progress."""
-        from ..inference.recogniser import Failure
+        from ..inference.prediction import Failure
 
         with Progress("Predicting", "recordings") if shown and len(names) > 1 else contextlib.nullcontext() as bar:
             for number_done, result in enumerate(self._predicted(names), 1):
@@ -101,7 +102,7 @@ class Run:
 
     def tag_earlier(self, result: Result) -> bool:
         """Tag a recording with a result of an earlier run, if its tags do not have it yet; return whether it was tagged."""
-        from ..inference.recogniser import Failure
+        from ..inference.prediction import Failure
         from ..results import tags
 
         if isinstance(result, Failure) or tags.is_written(Path(result.path), result):

@@ -43,7 +43,7 @@ ONE_CALL = frozenset(
             "plot",
             "playlist",
             "paths",
-            "devices",
+            "inputs",
             "dry-run",
             "from",
             "like",
@@ -114,10 +114,7 @@ def options(parser: Parser) -> dict[str, Action]:
     return {
         name: action
         for name, action in named.items()
-        if not action.required
-        and action.help != SUPPRESS
-        and name not in ONE_CALL
-        and action.metavar != "INPUT"  # a microphone
+        if not action.required and action.help != SUPPRESS and name not in ONE_CALL
     }
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..errors import UsageError
 from ..inference import batch
-from ..inference.recogniser import Failure, Prediction, Recogniser
+from ..inference.prediction import Failure, Prediction
+from ..inference.recogniser import Recogniser
 from ..model import folder as model_folder
 from ..model.thresholds import Threshold
 from ..results.formats import Result

@@ -17,7 +17,8 @@ from ..storage.files import make_folder, write_atomically
 from . import synth
 
 if TYPE_CHECKING:
-    from ..inference.recogniser import Prediction, Recogniser
+    from ..inference.prediction import Prediction
+    from ..inference.recogniser import Recogniser
 
 RECORDINGS_PER_CLASS = 36
 SECONDS = 3.0

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..audio.reading import spool_standard_input
+from ..audio.times import Time, part
 from ..errors import AudioError, UsageError
+from ..model.thresholds import Threshold
 from ..results.formats import Result
 from ..storage.address import Address, is_address
-from .recogniser import Failure, Recogniser
+from .prediction import Failure
+from .recogniser import Recogniser
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -60,6 +63,77 @@ def read_list(file: IO[bytes], name: str) -> list[str]:
     return paths
 
 
+def predict_many(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | Recogniser | None = None,
+    jobs: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
+    threshold: Threshold | None = None,
+    start: Time = 0.0,
+    end: Time | None = None,
+    duration: float | None = None,
+    track: int | None = None,
+    strict: bool = False,
+) -> Iterator[Result]:
+    """Detect the instruments of many recordings, several at a time.
+
+    Each recording is decoded in a process of its own, so that one that breaks its decoder costs only its own result. No
+    `if __name__ == "__main__"` is needed, and little is held at a time: results come as they are taken.
+
+    Parameters
+    ----------
+    paths
+        Recordings, folders (their recordings, sorted by path) and addresses; or one of them.
+    model
+        A model folder, "default" or None for the model inside the package, or a `Recogniser`.
+    jobs
+        Recordings in parallel; 0 for one per core.
+    progress
+        Called with (done, total) after each recording.
+    device, threshold
+        As of `load`; with a `Recogniser` its own device is used.
+    start, end, duration, track, strict
+        As of `Recogniser.predict`, for every recording.
+
+    Yields
+    ------
+    Prediction or Failure
+        One for each recording, in order. A recording that cannot be used is a `Failure`, with its path and why.
+
+    Raises
+    ------
+    UsageError
+        For a call that cannot be meant; `ModelError` for a model that cannot be used. Both before the first result.
+
+    Examples
+    --------
+    >>> import whoplays
+    >>> for result in whoplays.predict_many(["src/whoplays/examples/band.ogg", "missing.wav"], jobs=2):
+    ...     print(result.error if isinstance(result, whoplays.Failure) else result.playing[:2])
+    ['drums', 'guitar']
+    no such file
+    """
+    if jobs < 0:
+        raise UsageError(f"jobs is {jobs}; it must be 0 (one per core) or more")
+    first, length = part(start, end, duration)
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    if isinstance(model, Recogniser):
+        recogniser = model if threshold is None else model.with_threshold(threshold)
+    else:
+        recogniser = Recogniser(None if model == "default" else model, device=device, threshold=threshold)
+    names = list(recordings(os.fspath(path) for path in given))
+    found = predict_files(recogniser, names, start=first, duration=length, track=track, strict=strict, jobs=jobs)
+    return found if progress is None else _counted(found, len(names), progress)
+
+
+def _counted(results: Iterator[Result], total: int, progress: Callable[[int, int], None]) -> Iterator[Result]:
+    for done, result in enumerate(results, 1):
+        progress(done, total)
+        yield result
+
+
 def predict_files(
     recogniser: Recogniser,
     names: Iterable[str],
@@ -75,20 +149,20 @@ def predict_files(
     One recording is decoded here; several are in processes of their own, so that one cannot end the others. start,
     duration, track, strict: as of `Recogniser.predict`.
     """
-    part: dict[str, Any] = {"start": start, "duration": duration, "track": track, "strict": strict}
+    chosen: dict[str, Any] = {"start": start, "duration": duration, "track": track, "strict": strict}
     workers = jobs or os.cpu_count() or 1
     if isinstance(names, Sized) and len(names) == 1:
         for name in names:
-            yield _predict_one(recogniser, name, part)
+            yield _predict_one(recogniser, name, chosen)
         return
     with contextlib.ExitStack() as opened:
-        yield from _predict_many(recogniser, names, part, workers, opened)
+        yield from _predict_many(recogniser, names, chosen, workers, opened)
 
 
 def _predict_many(
     recogniser: Recogniser,
     names: Iterable[str],
-    part: dict[str, Any],
+    chosen: dict[str, Any],
     workers: int,
     opened: contextlib.ExitStack,
 ) -> Iterator[Result]:
@@ -100,11 +174,11 @@ def _predict_many(
 
     def one(name: str) -> Result:
         if not decoder.POSSIBLE:
-            return _predict_one(recogniser, name, part)
+            return _predict_one(recogniser, name, chosen)
         if not hasattr(mine, "decoder"):
             mine.decoder = decoder.Decoder()
             opened.callback(mine.decoder.close)
-        return _predict_one(recogniser, name, part, mine.decoder)
+        return _predict_one(recogniser, name, chosen, mine.decoder)
 
     if workers == 1:  # threads cost more than they could give
         yield from map(one, names)
@@ -123,21 +197,21 @@ def _predict_many(
             raise
 
 
-def _predict_one(recogniser: Recogniser, name: str, part: dict[str, Any], decoder: Decoder | None = None) -> Result:
+def _predict_one(recogniser: Recogniser, name: str, chosen: dict[str, Any], decoder: Decoder | None = None) -> Result:
     try:
         if is_address(name):
             from ..storage.cache import recording
 
             with recording(Address.of(name)) as here:
-                return replace(_predict_one(recogniser, str(here), part, decoder), path=name)
+                return replace(_predict_one(recogniser, str(here), chosen, decoder), path=name)
         if name != "-" and decoder:
             rate = recogniser.config.features.sample_rate
-            decoded = decoder.decode(name, sample_rate=rate, **part)
-            return recogniser.predict_decoded(decoded, name, start=part["start"])
+            decoded = decoder.decode(name, sample_rate=rate, **chosen)
+            return recogniser.predict_decoded(decoded, name, start=chosen["start"])
         if name != "-":
-            return recogniser.predict(name, **part)
+            return recogniser.predict(name, **chosen)
         with spool_standard_input() as file:
-            return replace(recogniser.predict(file, **part), path="-")
+            return replace(recogniser.predict(file, **chosen), path="-")
     except AudioError as error:
         return Failure(name, error.problem)
     except MemoryError:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from .. import features
 from ..audio import reading
-from .recogniser import Prediction, Recogniser
+from .prediction import Prediction
+from .recogniser import Recogniser
 from .segmentation import over_cells
 
 MOMENT_S = 1.0

@@ -30,6 +30,9 @@ class AudioClassification:
         """top_k: how many labels to return; None for all."""
         self.recogniser, self.top_k = recogniser, _checked(top_k)
 
+    def __repr__(self) -> str:
+        return f"<{TASK} by {self.recogniser.config.id}, top_k={self.top_k}>"
+
     def __call__(self, inputs: Any, top_k: int | None = -1) -> Any:
         """Classify one recording, or several.
 
@@ -90,7 +93,7 @@ def pipeline(
     task : str
         "audio-classification", the only one there is.
     model : path, optional
-        A model folder; None for the model inside the package.
+        A model folder; None or "default" for the model inside the package.
     device : str
         As of `whoplays.load`.
     top_k : int or None
@@ -112,7 +115,7 @@ def pipeline(
     """
     if task != TASK:
         raise UsageError(f"task {task}: must be {TASK}")
-    return AudioClassification(Recogniser(model, device=device), top_k)
+    return AudioClassification(Recogniser(None if model == "default" else model, device=device), top_k)
 
 
 def _checked(top_k: int | None) -> int | None:

@@ -23,7 +23,8 @@ from ..audio import reading
 from ..audio.readers import Array
 from ..audio.reading import mono
 from ..errors import AudioError, UsageError, missing_extra
-from .recogniser import Prediction, Recogniser
+from .prediction import Prediction
+from .recogniser import Recogniser
 
 STEP_S = 0.5
 BLOCK_S = 0.1
@@ -81,8 +82,8 @@ class Microphone(Source):
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError, OSError) as error:
             told = " ".join(str(error).split())[:120]
-            what = "no microphone was found" if device is None else f"device {device} cannot be used"
-            raise AudioError(f"{what} ({told}); --devices lists what there is") from None
+            what = "no microphone was found" if device is None else f"input {device} cannot be used"
+            raise AudioError(f"{what} ({told}); --inputs lists what there is") from None
 
     def _came(self, data: NDArray[Any]) -> None:
         """Take a block over from the device, whose thread must not wait."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from .. import features
 from ..audio import quality, reading
-from ..errors import AudioError, UsageError
+from ..audio.times import Time, part
+from ..errors import AudioError, ModelError, UsageError
 from ..model import folder as model_folder
 from ..model import thresholds
 from ..model.pooling import attended
 from ..model.thresholds import Threshold
 from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
+from .prediction import Prediction, Segment
 from .segmentation import TimelineSettings, stretches
 from .windows import Window, windows
 
@@ -33,148 +35,8 @@ _Found = dict[str, Array]  # outputs of the network for one window
 Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
 
 MIN_DURATION = 0.02  # seconds; less is a click, whatever made it
-SCHEMA = 1  # version of results as JSON: results/schemas/result.json
 
 _LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A maximal span of time in which a label plays.
-
-    Attributes
-    ----------
-    label : str
-        Its id.
-    start, end : float
-        Seconds from the start of the recording.
-    score : float
-        The mean score within, 0 to 1.
-    """
-
-    label: str
-    start: float
-    end: float
-    score: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the segment as the JSON line holds it."""
-        return {"label": self.label, "start": self.start, "end": self.end, "score": self.score}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was detected in one recording.
-
-    Attributes
-    ----------
-    path : str
-        As it was given; "-" for standard input, "" for samples.
-    duration : float
-        Seconds that were analysed.
-    sample_rate : int
-        Of the recording, in Hz.
-    model : str
-        Name and version, such as "default@5".
-    scores : dict of str to float
-        Label id -> probability that it plays at some time in the recording, in the model's order of labels.
-    playing, maybe : list of str
-        The ids whose score reaches the model's threshold, with the families of such instruments; and those that miss it, but
-        not by much (the model's second, lower threshold).
-    segments : list of Segment
-        When those that play do, sorted by start.
-    frame_scores : ndarray of float32, shape (steps, labels)
-        Scores over time: step i lasts from `frame_times[i]` to `frame_times[i + 1]`.
-    frame_times : ndarray of float64, shape (steps + 1,)
-        In seconds.
-    warnings : list of QualityWarning
-        What in the recording could mislead.
-    """
-
-    path: str
-    duration: float
-    sample_rate: int
-    model: str
-    scores: dict[str, float]
-    playing: list[str]
-    segments: list[Segment]
-    frame_scores: Array = field(repr=False, compare=False)
-    frame_times: NDArray[np.float64] = field(repr=False, compare=False)
-    warnings: list[quality.QualityWarning] = field(default_factory=list)
-    maybe: list[str] = field(default_factory=list)
-
-    def __hash__(self) -> int:
-        """Return the same for equal predictions, so that they can be members of sets."""
-        return hash((self.path, self.duration, self.model, frozenset(self.scores.items()), tuple(self.playing)))
-
-    def shares(self) -> dict[str, float]:
-        """Return, for each label, the share of the recording's time in which it plays (0 to 1)."""
-        played = dict.fromkeys(self.scores, 0.0)
-        for segment in self.segments:
-            played[segment.label] += segment.end - segment.start
-        return {label: min(1.0, seconds / max(self.duration, 1e-9)) for label, seconds in played.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what `whoplays predict --format jsonl` prints as this recording's line."""
-        return {
-            "path": self.path,
-            "duration": self.duration,
-            "sample_rate": self.sample_rate,
-            "model": self.model,
-            "scores": dict(self.scores),
-            "playing": list(self.playing),
-            "maybe": list(self.maybe),
-            "segments": [segment.to_dict() for segment in self.segments],
-            "warnings": [warning.to_dict() for warning in self.warnings],
-            "schema": SCHEMA,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; scores over time are not in it, so `frame_scores` is empty.
-
-        Parameters
-        ----------
-        values : mapping
-            A line of `whoplays predict --format jsonl`.
-
-        Returns
-        -------
-        Prediction
-        """
-        return cls(
-            path=values["path"],
-            duration=values["duration"],
-            sample_rate=values["sample_rate"],
-            model=values["model"],
-            scores=dict(values["scores"]),
-            playing=list(values["playing"]),
-            segments=[Segment(**segment) for segment in values["segments"]],
-            frame_scores=np.zeros((0, len(values["scores"])), dtype=np.float32),
-            frame_times=np.zeros(1),
-            maybe=list(values.get("maybe", [])),
-            warnings=[quality.QualityWarning(**warning) for warning in values.get("warnings", [])],
-        )
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A recording that could not be used.
-
-    Attributes
-    ----------
-    path : str
-        As it was given.
-    error : str
-        Why, in one line.
-    """
-
-    path: str
-    error: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return this recording's JSON line."""
-        return {"path": self.path, "error": self.error, "schema": SCHEMA}
 
 
 class NetworkOutputs(NamedTuple):
@@ -216,12 +78,39 @@ class Recogniser:
         threshold: Threshold | None = None,
     ) -> None:
         """Read the model folder."""
+        self._opened_with = {"threads": threads, "device": device}
         self._bundle, self._network = model_folder.load(
             None if model is None else Path(model), threads=threads, device=device
         )
         self._config = self._bundle.config
         if threshold is not None:
             self._set_threshold(threshold)
+
+    def __repr__(self) -> str:
+        device = self._opened_with["device"]
+        return f"<Recogniser {self.config.id}: {len(self.labels)} labels, {self.config.window_s:g} s windows, {device}>"
+
+    def __copy__(self) -> Self:
+        """Return another one that shares the network."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process opens the same model by: a network cannot be pickled."""
+        return {
+            **self._opened_with,
+            "model": self._bundle.folder.resolve(),
+            "sha256": dict(self._bundle.sha256),
+            "thresholds": self._config.thresholds,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the model again. Raises `ModelError` when it is not there, or is another one now."""
+        Recogniser.__init__(self, state["model"], threads=state["threads"], device=state["device"])
+        if self._bundle.sha256 != state["sha256"]:
+            raise ModelError(f"{state['model']}: is not the model that was pickled; it was replaced since")
+        self._config = replace(self._config, thresholds=state["thresholds"])
 
     def _set_threshold(self, threshold: Threshold) -> None:
         limits = thresholds.resolve(threshold, [label.id for label in self.labels], self._config.thresholds)
@@ -290,7 +179,8 @@ class Recogniser:
         source: Source,
         *,
         sample_rate: int | None = None,
-        start: float = 0.0,
+        start: Time = 0.0,
+        end: Time | None = None,
         duration: float | None = None,
         threshold: Threshold | None = None,
         track: int | None = None,
@@ -304,8 +194,10 @@ class Recogniser:
             A path, a binary file that can seek, or samples (n,) or (n, channels) from -1 to 1 with their `sample_rate`.
         sample_rate
             Of samples, in Hz.
-        start, duration
-            The part, in seconds from the beginning of the recording; `duration` None: to its end.
+        start, end
+            The part: seconds from the beginning of the recording, or text such as "1:15.5"; `end` None: to its end.
+        duration
+            Seconds of the part, in place of `end`.
         threshold
             For this call, as of `with_threshold`.
         track
@@ -329,10 +221,7 @@ class Recogniser:
             raise UsageError(
                 f"predict reads one recording, and {len(source)} paths were given; call it for each of them"
             )
-        if not 0 <= start < float("inf") or not (duration is None or 0 < duration < float("inf")):
-            raise UsageError(
-                f"a part from {start} s for {duration} s cannot be cut out; give 0 or more, and more than 0"
-            )
+        start, duration = part(start, end, duration)
         if track is not None and track < 1:
             raise UsageError(f"track is {track}; tracks are numbered from 1")
         if threshold is not None:
@@ -539,7 +428,17 @@ class Recogniser:
         maybe = [label for label in likely if label not in playing]
         segments = self.segments(frames, times, playing)
         return Prediction(
-            path, round(duration, 3), sample_rate, self.config.id, scores, playing, segments, frames, times, maybe=maybe
+            path,
+            round(duration, 3),
+            sample_rate,
+            self.config.id,
+            scores,
+            playing,
+            segments,
+            frames,
+            times,
+            maybe=maybe,
+            labels=self.labels,
         )
 
     def segments(self, frames: Array, times: NDArray[np.float64], labels: Collection[str]) -> list[Segment]:

@@ -321,9 +321,11 @@ def _read_named(folder: Path | str | None) -> tuple[Bundle, bytes]:
     try:
         return _read(folder)
     except WhoplaysError as error:
-        raise ModelError(f"{folder}: {error}") from None
+        problem = ModelError(f"{folder}: {error}")
     except OSError as error:
-        raise ModelError(f"{folder}: cannot be read ({error.strerror or error})") from None
+        problem = ModelError(f"{folder}: cannot be read ({error.strerror or error})")
+    problem.path = str(folder)
+    raise problem
 
 
 def _look_through(folder: Path, content: bytes) -> None:

@@ -39,9 +39,16 @@ STYLE: Any = {
 }
 
 
+class Picture(Figure):
+    """A figure that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return saved(self, "png")
+
+
 def blank(width: float, height: float) -> Figure:
     """Return an empty figure, in inches. Sizes, fonts and colours are in force only while it is drawn and saved."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 def saved(figure: Figure, kind: str) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
 
-from ..inference.recogniser import Prediction
+from ..inference.prediction import Prediction
 from .spans import Span, Spans, common, seconds, union, without
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import UsageError
-from ..inference.recogniser import Failure
+from ..inference.prediction import Failure
 from ..storage import streams
 from ..storage.address import is_address
 from ..storage.files import make_folder, write_atomically

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -13,14 +13,18 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..audio import reading
+from ..errors import AudioError
+from ..storage.address import is_address
 from ..taxonomy.messages import speaker
+from ..taxonomy.tree import Tree
 from .drawing import INK, MUTED, STYLE, WAVE, blank, kind_of, shortened, write_figure
 
 if TYPE_CHECKING:
-    from ..inference.recogniser import Prediction
+    from ..inference.prediction import Prediction
     from ..model.folder import ModelConfig
 
 _COLUMNS = 1600  # of a waveform
+_PLOT_RATE = 22_050  # Hz, of a waveform that is drawn for a prediction alone
 
 
 class Envelope:
@@ -48,8 +52,15 @@ class Envelope:
         return np.concatenate([*self._parts, *rest], axis=1) if self._parts or rest else np.zeros((2, 0), np.float32)
 
 
+class Curves(NamedTuple):
+    """Scores over time: their borders (frames + 1,) in seconds, and label -> scores (frames,)."""
+
+    times: NDArray[np.float64]
+    scores: Mapping[str, NDArray[np.float32]]
+
+
 def recording_figure(
-    samples: NDArray[np.float32] | Envelope,
+    samples: NDArray[np.float32] | Envelope | Curves,
     sample_rate: int,
     scores: Mapping[str, float],
     *,
@@ -64,8 +75,9 @@ def recording_figure(
 ) -> Figure:
     """Return a recording's waveform, with who plays when under it, and beside it a pie (or bars) of its scores.
 
-    samples: (n,) at sample_rate Hz, or their `Envelope`. scores: label id -> probability. exclusive: the scores share
-    one unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. start: seconds at which
+    samples: (n,) at sample_rate Hz, their `Envelope`, or `Curves` to draw in place of a waveform. scores: label id ->
+    probability. exclusive: the scores share one unit (softmax) and make a pie; otherwise each has a bar of its own, with its
+    threshold. start: seconds at which
     the samples begin. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
     """
     names, segments, say = names or {}, list(segments), speaker("plot", lang)
@@ -79,7 +91,10 @@ def recording_figure(
             figure.add_subplot(grid[1, 0]),
             figure.add_subplot(grid[:, 1]),
         )
-        end = _draw_wave(wave, samples, sample_rate, start, say)
+        if isinstance(samples, Curves):
+            end = _draw_curves(wave, samples, colours, say)
+        else:
+            end = _draw_wave(wave, samples, sample_rate, start, say)
         _draw_lanes(lanes, labels, names, colours, segments, (start, end), say)
         lanes.sharex(wave)
         wave.tick_params(labelbottom=False)
@@ -106,6 +121,15 @@ def _draw_wave(
     end = float(times[-1] + samples.hop / sample_rate) if len(times) else start + 1.0
     axes.set(ylim=(-1.05 * top, 1.05 * top), xlim=(start, end), ylabel=say("amplitude"))
     axes.axhline(0, color=MUTED, linewidth=0.5)
+    return end
+
+
+def _draw_curves(axes: Any, curves: Curves, colours: Mapping[str, str], say: Callable[..., str]) -> float:
+    """Draw scores over time as steps; return the second at which they end."""
+    for label, values in curves.scores.items():
+        axes.stairs(values, curves.times, color=colours[label], linewidth=1.4, baseline=None)
+    end = float(curves.times[-1])
+    axes.set(ylim=(0, 1.03), xlim=(float(curves.times[0]), end), ylabel=say("score"))
     return end
 
 
@@ -165,10 +189,45 @@ def _draw_bars(
         )
         if label in thresholds:
             axes.plot([thresholds[label]] * 2, [i - 0.42, i + 0.42], color=INK, linewidth=1.4)
-    axes.set(yticks=range(len(labels)), xlim=(0, 1.12), ylim=(len(labels) - 0.4, -0.6), title=say("scores"))
+    axes.set(
+        yticks=range(len(labels)),
+        xlim=(0, 1.12),
+        ylim=(len(labels) - 0.4, -0.6),
+        title=say("scores" if thresholds else "scores_alone"),
+    )
     axes.set_yticklabels([names.get(label, label) for label in labels])
     axes.set_xticks([0, 0.5, 1])
     axes.tick_params(axis="y", length=0)
+
+
+def prediction_figure(prediction: Prediction, *, frames: bool = False, lang: str = "en") -> Figure:
+    """Return what `Prediction.plot` returns: of what plays or may, the scores alone where the sound is not at hand."""
+    start, duration = float(prediction.frame_times[0]), prediction.duration
+    shown = [label.id for label in Tree(prediction.labels).outline([*prediction.playing, *prediction.maybe])]
+    sound: Envelope | Curves | None = None
+    if not frames and prediction.path not in ("", "-") and not is_address(prediction.path):
+        try:
+            sound = Envelope(round(duration * _PLOT_RATE))
+            for block in reading.stream(prediction.path, sample_rate=_PLOT_RATE, start=start, duration=duration):
+                sound.add(block)
+        except AudioError:
+            sound = None  # it is not there any more
+    if sound is None:
+        columns = {label: prediction.frame_scores[:, i] for i, label in enumerate(prediction.scores) if label in shown}
+        borders = prediction.frame_times if len(prediction.frame_scores) else np.array([start, start + duration])
+        sound = Curves(borders, columns if len(prediction.frame_scores) else {})
+    return recording_figure(
+        sound,
+        _PLOT_RATE,
+        {label: prediction.scores[label] for label in shown},
+        exclusive=False,
+        start=start,
+        title=shortened(Path(prediction.path).name),
+        names={label.id: label.name(lang) for label in prediction.labels},
+        colours={label.id: label.colour for label in prediction.labels},
+        segments=[(segment.label, segment.start, segment.end) for segment in prediction.segments],
+        lang=lang,
+    )
 
 
 def draw_recording(

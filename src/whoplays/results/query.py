@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import UsageError, printable
-from ..inference.recogniser import Prediction
+from ..inference.prediction import Prediction
 from . import expressions
 from .expressions import COMPARE, MEASURES, Both, Compare, Either, Expression, Maybe, Not, Number, Plays, Together
 from .formats.base import span

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from ..errors import UsageError, WhoplaysError
-from ..inference.recogniser import Failure, Prediction
+from ..inference.prediction import Failure, Prediction
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, hold, remove_leftovers
 from . import table

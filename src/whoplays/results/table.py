@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import UsageError, WhoplaysError, missing_extra
-from ..inference.recogniser import SCHEMA
+from ..inference.prediction import SCHEMA
 from ..storage.files import csv_line, write_atomically
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of, csv_cells, label_of, to_json
 from .table_row import OtherTableError

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..inference.recogniser import SCHEMA
+from ..inference.prediction import SCHEMA
 
 _SEGMENT = {"label", "start", "end", "score"}
 _CAUTION = {"code", "message", "advice"}

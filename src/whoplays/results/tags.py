@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from ..audio import reading
 from ..errors import WhoplaysError, missing_extra
-from ..inference.recogniser import Prediction
+from ..inference.prediction import Prediction
 from . import id3, tagedits
 
 FIELD = "WHOPLAYS"

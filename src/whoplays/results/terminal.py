@@ -15,7 +15,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inference.recogniser import Prediction
+from ..inference.prediction import Prediction
 from ..inference.segmentation import over_cells
 from ..taxonomy.tree import Label, Tree
 

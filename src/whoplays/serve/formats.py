@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from ..inference.recogniser import Failure, Prediction
+from ..inference.prediction import Failure, Prediction
 from ..results.formats import writer
 from ..taxonomy.tree import Label
 from .problems import Problem

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inference.recogniser import Array, Prediction, Recogniser
+from ..inference.prediction import Prediction
+from ..inference.recogniser import Array, Recogniser
 from ..inference.windows import Window
 
 PEAK_SAMPLES = 256

@@ -23,7 +23,8 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from ..audio.reading import MAX_RATE, MIN_RATE
 from ..errors import WhoplaysError
-from ..inference.recogniser import Array, Prediction
+from ..inference.prediction import Prediction
+from ..inference.recogniser import Array
 from .guard import IDLE_S, Guard
 from .listener import Listener
 from .problems import Problem

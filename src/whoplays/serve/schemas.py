@@ -7,9 +7,21 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..audio import times
+from ..errors import UsageError
+
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False, description="Seconds from the recording's start.")]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Id = Annotated[str, Field(max_length=100)]
+
+
+def seconds(value: Any) -> Any:
+    """Return a time that a client gave in seconds. Raises `ValueError`, which is an answer of status 422."""
+    try:
+        return None if value is None else times.seconds(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
 
 EXAMPLE: dict[str, Any] = {
     "path": "duet.flac",

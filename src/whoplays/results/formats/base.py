@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from ...inference.recogniser import Failure, Prediction
+from ...inference.prediction import Failure, Prediction
 from ...taxonomy.tree import Label
 
 Result = Prediction | Failure

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...inference.recogniser import Prediction
+from ...inference.prediction import Prediction
 from ...storage.files import csv_line
 from .base import Result, Writer
 

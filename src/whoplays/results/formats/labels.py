@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import __version__
-from ...inference.recogniser import Prediction
+from ...inference.prediction import Prediction
 from ...taxonomy.tree import Tree
 from .base import PredictionWriter
 from .data import to_json

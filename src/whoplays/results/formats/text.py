@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import printable
-from ...inference.recogniser import Prediction
+from ...inference.prediction import Prediction
 from ...taxonomy.messages import speaker
 from ...taxonomy.tree import Label, Tree
 from .base import PredictionWriter, clock, span

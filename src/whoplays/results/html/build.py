@@ -12,7 +12,8 @@ from typing import IO
 import numpy as np
 
 from ... import __version__
-from ...inference.recogniser import Failure, Prediction, Recogniser
+from ...inference.prediction import Failure, Prediction
+from ...inference.recogniser import Recogniser
 from ...storage.files import write_atomically
 from ...taxonomy.messages import speaker
 from ...taxonomy.tree import Label

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from ...audio import reading
 from ...errors import AudioError
 from ...inference import explanation
-from ...inference.recogniser import Prediction, Recogniser
+from ...inference.prediction import Prediction
+from ...inference.recogniser import Recogniser
 from ...taxonomy.messages import speaker
 from ..formats.base import clock
 from . import pictures
@@ -19,7 +20,7 @@ from . import pictures
 EMBED_S, EMBED_BYTES = 120.0, 4 << 20  # a recording within both is put into the page
 MOST_SOUND = 3 << 20  # of all recordings of a page together
 FLAC_BYTES_PER_S = 30_000  # about, at the model's rate
-_PLAYABLE = {
+PLAYABLE = {
     ".wav": "audio/wav",
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
@@ -133,14 +134,14 @@ class Section:
 
     def _player(self) -> str:
         path = Path(self.prediction.path)
-        kind = _PLAYABLE.get(path.suffix.lower())
+        kind = PLAYABLE.get(path.suffix.lower())
         told = ""
         whole = (reading.probe(path).duration or self.prediction.duration) if kind else self.prediction.duration
         if kind and whole <= EMBED_S and path.stat().st_size <= self.embed_bytes:
             source = pictures.data_url(path.read_bytes(), kind)
         elif not kind and self.start + self.prediction.duration <= min(EMBED_S, self.embed_bytes / FLAC_BYTES_PER_S):
             rate = self.recogniser.config.features.sample_rate
-            source = pictures.data_url(_as_flac(path, rate, self.start + self.prediction.duration), "audio/flac")
+            source = pictures.data_url(as_flac(path, rate, self.start + self.prediction.duration), "audio/flac")
             told = self.say("as_model", rate=rate)
         else:
             source = _link(path, self.folder)
@@ -210,7 +211,8 @@ class Section:
         return f'<h3>{escape(self.say("why"))}</h3><div class="why">{"".join(figures)}</div>' if figures else ""
 
 
-def _as_flac(path: Path, rate: int, duration: float) -> bytes:
+def as_flac(path: Path, rate: int, duration: float) -> bytes:
+    """Return the first `duration` seconds at `rate` Hz, in one channel, as FLAC. Raises `AudioError`."""
     import soundfile
 
     content = io.BytesIO()
