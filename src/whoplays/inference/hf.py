@@ -99,6 +99,11 @@ def pipeline(
     top_k : int or None
         How many labels a recording gets; None for all.
 
+    Returns
+    -------
+    AudioClassification
+        Call it with a recording, or a list of them.
+
     Raises
     ------
     UsageError

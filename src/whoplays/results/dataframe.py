@@ -46,8 +46,8 @@ def to_dataframe(results: Iterable[Result] | Result, *, rows: str = "recordings"
     >>> import whoplays
     >>> found = whoplays.predict_many(["src/whoplays/examples/band.ogg", "missing.wav"])
     >>> table = whoplays.to_dataframe(found)
-    >>> list(table["path"]), list(table["error"])
-    (['src/whoplays/examples/band.ogg', 'missing.wav'], [None, 'no such file'])
+    >>> round(float(table["drums"][0]), 1), table["error"][1]
+    (1.0, 'no such file')
     """
     if rows not in ROWS:
         raise UsageError(f"rows {rows}: must be one of: {', '.join(ROWS)}")
