@@ -19,8 +19,12 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="streams are closed b
 
 def shell(words: str, tiny_model: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run `whoplays predict` in `folder` by a shell, which does what `words` say with the streams."""
-    command = f"{sys.executable} -m whoplays predict --model {tiny_model} {words}"
+    return shell_of(f"predict --model {tiny_model} {words}", folder, **environment)
+
+
+def shell_of(words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     env = {**os.environ, **environment}
+    command = f"{sys.executable} -m whoplays {words}"
     return subprocess.run(["sh", "-c", command], capture_output=True, cwd=folder, env=env, timeout=300)
 
 
@@ -40,9 +44,12 @@ def test_letters_that_the_encoding_lacks_are_escaped(encoding: str, tiny_model: 
     assert "w " in list(csv.reader(table.splitlines()))[1][0]
 
 
+CLOSED = b"whoplays: standard output is closed; open it, or name a file where the command can write one (--out)\n"
+
+
 def test_closed_streams(tiny_model: Path, folder: Path) -> None:
     out = shell("--format jsonl . >&-", tiny_model, folder)
-    assert (out.returncode, out.stderr) == (1, b"whoplays: standard output is closed; give --out FILE, or open it\n")
+    assert (out.returncode, out.stderr) == (1, CLOSED)
     kept = shell("--out r.jsonl . >&- 2>&- <&-", tiny_model, folder)
     assert kept.returncode == 0 and len((folder / "r.jsonl").read_text().splitlines()) == 1
     quiet = shell("--format jsonl missing.wav . 2>&-", tiny_model, folder)
@@ -59,3 +66,14 @@ def test_a_full_disk_under_standard_output(tiny_model: Path, folder: Path) -> No
     done = shell("--format csv . >/dev/full", tiny_model, folder)
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1 and b"standard output cannot be written (No space left" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words", ["--help", "predict --help", "--version", "config", "models check", "completion bash"]
+)
+def test_every_command_says_that_its_output_went_nowhere(words: str, tmp_path: Path) -> None:
+    full = shell_of(f"{words} >/dev/full", tmp_path)
+    assert full.returncode == 1 and b"standard output cannot be written (No space left" in full.stderr
+    closed = shell_of(f"{words} >&-", tmp_path)
+    assert closed.returncode == 1 and closed.stderr.endswith(CLOSED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from typing import Any
 
@@ -129,7 +128,6 @@ def _print_text(rows: list[Row]) -> None:
             print(("" if last is None else "\n") + (command or "all commands"))
             last = command
         print(f"  {name:<{wide[0]}}  {printable(value):<{wide[1]}}  {printable(source)}")
-    sys.stdout.flush()
 
 
 def _text(value: Any) -> str:

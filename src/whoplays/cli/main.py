@@ -44,17 +44,18 @@ def run(words: Sequence[str]) -> int:
     debug = bool(os.environ.get("WHOPLAYS_DEBUG"))
     verbose, begun = False, time.monotonic()
     try:
-        arguments = parse(_expanded(words))
-        output.quiet = arguments.quiet
-        verbose = arguments.verbose
-        status = int(arguments.run(arguments) or 0)
+        try:
+            arguments = parse(_expanded(words))
+            output.quiet = arguments.quiet
+            verbose = arguments.verbose
+            status = int(arguments.run(arguments) or 0)
+        except SystemExit as stop:  # help, the version
+            status = stop.code if isinstance(stop.code, int) else 0
         if sys.stdout is not None:
             sys.stdout.flush()
         if verbose:
             say(f"{time.monotonic() - begun:.2f} s")
         return status
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
     except WhoplaysError as error:
         if debug:
             raise

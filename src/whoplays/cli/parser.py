@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         words = _marked(words)
         options = [word.partition("=")[0] for word in words if self._is_option(word)]
         if "-h" in options or "--help" in options:
-            self.print_help()
+            print(self.format_help(), end="")  # argparse drops errors of the stream
             self.exit()
         for option in options:
             if option not in self._option_string_actions and option[:2] not in self._option_string_actions:

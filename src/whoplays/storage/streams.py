@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from ..errors import WhoplaysError
 
@@ -27,8 +27,20 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
     if sys.stderr is None:  # print would take standard output instead
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    if sys.stdout is None:
+        sys.stdout = _Closed()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape" if _is_utf8(sys.stdout) else "backslashreplace")
+
+
+class _Closed(io.TextIOBase):
+    """Standard output that is closed: says so once something is written to it."""
+
+    def write(self, text: str, /) -> NoReturn:
+        """Raise `WhoplaysError`."""
+        raise WhoplaysError(
+            "standard output is closed; open it, or name a file where the command can write one (--out)"
+        )
 
 
 def _is_utf8(stream: TextIO) -> bool:
@@ -37,8 +49,8 @@ def _is_utf8(stream: TextIO) -> bool:
 
 def standard_output() -> TextIO:
     """Return standard output. Raises `WhoplaysError` when it is closed."""
-    if sys.stdout is None:
-        raise WhoplaysError("standard output is closed; give --out FILE, or open it")
+    if sys.stdout is None or isinstance(sys.stdout, _Closed):
+        _Closed().write("")
     return sys.stdout
 
 
