@@ -295,6 +295,18 @@ def test_several_paths_are_refused_in_words_and_predictions_are_members_of_sets(
     for several in ([str(duet), "b.wav"], (duet, duet)):
         with pytest.raises(UsageError, match="2 paths were given"):
             recogniser.predict(several)
+    for wrong, words in (
+        *(
+            (None, "this NoneType is none"),
+            (b"a.wav", "this bytes is none"),
+            ([[0.1], [0.1, 0.2]], "this list is none"),
+        ),
+        *((io.StringIO("text"), "in binary mode"), (np.array(["a"]), "this ndarray is none")),
+    ):
+        with pytest.raises(UsageError, match=words):
+            recogniser.predict(wrong, sample_rate=44100)
+    with pytest.raises(AudioError, match="an empty path was given"):
+        recogniser.predict("")
     once, again = recogniser.predict(duet), recogniser.predict(duet)
     assert once == again and len({once, again}) == 1
 
@@ -334,3 +346,10 @@ def test_the_command_that_adds_an_extra_is_that_of_the_installation(
         assert install_command("train") == f"uv pip install --python {python} 'whoplays[train]'"
     (tmp_path / "pipx_metadata.json").write_text("{}")
     assert install_command("train") == "pipx runpip whoplays install 'whoplays[train]'"
+
+
+def test_a_drive_is_no_address(recogniser) -> None:
+    with pytest.raises(FileNotFoundError):
+        recogniser.predict("c:/missing.wav")
+    with pytest.raises(AudioError, match="addresses are not fetched"):
+        recogniser.predict("https://example.org/a.wav")

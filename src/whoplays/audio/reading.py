@@ -209,7 +209,7 @@ def _check_path(path: Path) -> None:
         with path.open("rb"):
             pass
     except FileNotFoundError:
-        if re.match(r"[a-z]+:/", str(path), re.IGNORECASE):
+        if re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
             raise AudioError("addresses are not fetched; download the recording and give the file") from None
         raise MissingFileError("no such file") from None
     except (OSError, ValueError) as error:

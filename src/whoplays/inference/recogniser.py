@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Collection, Iterable, Iterator
 from copy import copy
@@ -217,10 +219,7 @@ class Recogniser:
         UsageError
             For a call that cannot be meant.
         """
-        if isinstance(source, (list, tuple)) and source and all(isinstance(one, (str, os.PathLike)) for one in source):
-            raise UsageError(
-                f"predict reads one recording, and {len(source)} paths were given; call it for each of them"
-            )
+        _check_source(source)
         start, duration = part(start, end, duration)
         if track is not None and track < 1:
             raise UsageError(f"track is {track}; tracks are numbered from 1")
@@ -229,7 +228,7 @@ class Recogniser:
                 source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict
             )
         if isinstance(source, np.ndarray) or not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
-            return self._predict_samples(np.asarray(source), sample_rate, start, duration)
+            return self._predict_samples(_as_samples(source), sample_rate, start, duration)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
         rate = self.config.features.sample_rate
         try:
@@ -494,3 +493,22 @@ class _Rows:
 
 def _about(answer: Prediction) -> list[quality.QualityWarning]:
     return quality.about_answer(answer.playing, [(s.start, s.end) for s in answer.segments], answer.duration)
+
+
+def _check_source(source: Any) -> None:
+    """Raise `UsageError` for what can be no recording, `AudioError` for an empty path."""
+    if isinstance(source, (list, tuple)) and source and all(isinstance(one, (str, os.PathLike)) for one in source):
+        raise UsageError(f"predict reads one recording, and {len(source)} paths were given; call it for each of them")
+    if isinstance(source, str) and not source:
+        raise AudioError("an empty path was given, and no recording")
+    if isinstance(source, io.TextIOBase):
+        raise UsageError('predict reads files that are opened in binary mode: open(path, "rb")')
+
+
+def _as_samples(source: Any) -> NDArray[Any]:
+    """Return samples as an array. Raises `UsageError` for what are none."""
+    with contextlib.suppress(ValueError):  # lists of different lengths
+        samples = np.asarray(source)
+        if samples.ndim and samples.dtype.kind in "fiu":
+            return samples
+    raise UsageError(f"predict takes a path, an open file or samples; this {type(source).__name__} is none of them")
