@@ -29,10 +29,12 @@ def run(options: argparse.Namespace, seed: int, workers: int) -> list[dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "model")
         if workers == 1:
-            return train(options.dataset, recipe=options.recipe, out=out, **settings).history
-        return train_together(
+            done = train(options.dataset, recipe=options.recipe, out=out, **settings)
+            return list(done.history)
+        together = train_together(
             options.dataset, recipe=options.recipe, out=out, address="local", workers=workers, **settings
-        ).history
+        )
+        return list(together.history)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def main() -> None:
     targets = np.array([recording.targets for recording in recordings])
     scores = np.array([output.scores for output in model.outputs(recordings)])
     places = [model.config.tree.index(family) for family in FAMILY_IDS]
-    own, lower = (np.array(limits)[places] for limits in (model.config.thresholds, model.config.maybe))
+    own, lower = ([limits[place] for place in places] for limits in (model.config.thresholds, model.config.maybe))
     rows: list[dict[str, Any]] = []
     for position in POSITIONS:
         named = scores >= np.array(thresholds.moved(own, lower, position))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in folders}
         for _ in range(15):
             for name, network in networks.items():
-                times[name] += measure.seconds(lambda n=network: n.run(windows[0]), runs=1, warm_up=1)
+                times[name] += measure.seconds(partial(network.run, windows[0]), runs=1, warm_up=1)
         for name, folder in folders.items():
             figures = evaluate_model(folder, tasks)
             rows.append(

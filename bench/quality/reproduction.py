@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.measure import FOLDER, keep
 from whoplays import features
@@ -94,7 +95,13 @@ class Material:
         self.data, self.work = data, work
         work.mkdir(parents=True, exist_ok=True)
         manifest = data / "manifest.csv"
-        common = {"per_class": per_class, "test": 0.0, "validation": 0.0, "pitch": SHIFTS, "where": (NOTES,)}
+        common: dict[str, Any] = {
+            "per_class": per_class,
+            "test": 0.0,
+            "validation": 0.0,
+            "pitch": SHIFTS,
+            "where": (NOTES,),
+        }
         self.notes = {}
         for method in ("spectrum", "vocoder"):
             folder = work / f"notes-{method}-{per_class}"
@@ -196,13 +203,13 @@ def _split(x: np.ndarray, y: np.ndarray, recordings: np.ndarray | None = None) -
     groups = np.arange(n) if recordings is None else recordings
     return Split(
         "made",
-        np.asarray(x, np.float32),
+        np.asarray(x, np.float32),  # type: ignore[arg-type]  # rows in memory have what is asked of those on disk
         np.asarray(y, np.float32),
         groups,
         np.zeros(n, np.float32),
         ("",) * n,
-        np.zeros(n),
-    )  # type: ignore[arg-type]
+        np.zeros(n, np.float32),
+    )
 
 
 def divided(split: Split, how: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -236,8 +243,9 @@ def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -
     name = f"{arm.replace(' ', '-').replace(',', '')}-{seed}-{options.epochs}-{options.batch_size}.json"
     kept = material.work / name
     if kept.exists():
-        return json.loads(kept.read_text())
-    chosen = {"loss": "softmax", "duets": False} | ARMS[arm]
+        kept_result: dict[str, Any] = json.loads(kept.read_text())
+        return kept_result
+    chosen: dict[str, Any] = {"loss": "softmax", "duets": False} | ARMS[arm]
     split = material.notes["spectrum" if chosen["variants"] == "spectrum" else "vocoder"]
     training, validation, test = divided(split, chosen["split"], seed)
     factor = 1
@@ -248,7 +256,7 @@ def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -
     source, rows = (split, training) if not chosen["duets"] else _with_duets(material, split, training, seed)
     run = _run(Part(source, rows), Part(split, validation), chosen["loss"], seed, options, factor)
     run.go()
-    result = {"arm": arm, "seed": seed, "epochs": run.done, "best_epoch": run.stopping.best_epoch, "rows": len(rows)}
+    result: dict[str, Any] = {"arm": arm, "seed": seed, "epochs": run.done, "best_epoch": run.stopping.best_epoch, "rows": len(rows)}
     result |= {"kept aside": judged(run, split, test), "real": judged(run, *_usable(material.real))}
     duets, names = material.duets()
     result["duets"] = duets_judged(run.scores(Part(duets, np.arange(len(duets)))), duets.targets, names)
@@ -326,8 +334,8 @@ def duets_judged(scores: np.ndarray, targets: np.ndarray, names: list[str]) -> d
     there = targets == 1
     top = there[np.arange(len(scores)), order[:, 0]]
     pair = top & there[np.arange(len(scores)), order[:, 1]]
-    both = (np.where(there, scores, 1.0) > 0.5).all(axis=1)
-    exact = both & ~(np.where(there, 0.0, scores) > 0.5).any(axis=1)
+    both: NDArray[np.bool_] = np.all(np.where(there, scores, 1.0) > 0.5, axis=1)
+    exact: NDArray[np.bool_] = both & ~np.any(np.where(there, 0.0, scores) > 0.5, axis=1)
     found: dict[str, Any] = {}
     for name in (*DUETS, "all"):
         mine = np.array([name in (n, "all") for n in names])

@@ -53,7 +53,8 @@ class Hostile:
 
     def _damaged(self) -> bytes:
         door, seeds = self.rng.choice(self._sounds)
-        return door.mutate(self.rng.choice(seeds), self.rng, tokens=door.tokens, others=seeds)
+        content: bytes = door.mutate(self.rng.choice(seeds), self.rng, tokens=door.tokens, others=seeds)
+        return content
 
     async def _send(self, client: httpx.AsyncClient, content: bytes, **more: Any) -> str:
         answer = await client.post("/v1/predict", files={"file": ("a.wav", content)}, **more)
@@ -137,7 +138,7 @@ class Hostile:
                     async for answer in line:
                         found = json.loads(answer)
                         if found["type"] in ("problem", "result"):
-                            return found.get("problem", found["type"]).removeprefix("urn:whoplays:")
+                            return str(found.get("problem", found["type"])).removeprefix("urn:whoplays:")
         except (WebSocketException, OSError, TimeoutError) as error:
             return type(error).__name__
         return "hung up"

@@ -11,8 +11,10 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench import TESTS
@@ -87,7 +89,7 @@ def processor() -> float:
 
 
 @contextmanager
-def served():
+def served() -> Iterator[str]:
     """Yield the template of a stand-in that runs in a process of its own, so that its work is not counted as ours."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
@@ -99,7 +101,7 @@ def served():
         process.join()
 
 
-def serve(pipe) -> None:
+def serve(pipe: Connection) -> None:
     with Site() as site:
         pipe.send(site.template)
         time.sleep(3600)

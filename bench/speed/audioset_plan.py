@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from bench import command
 from bench.measure import keep
@@ -73,7 +74,7 @@ def main() -> None:
     )
 
 
-def crowded(table: list[dict]) -> str:
+def crowded(table: list[dict[str, Any]]) -> str:
     """Return a sentence for times that were taken while other programs had the processor."""
     if all(float(found["seconds"]) < 1.2 * float(found["processor seconds"]) for found in table):
         return ""

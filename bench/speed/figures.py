@@ -22,7 +22,8 @@ FIRST, SECOND = catalogue()["piano"].colour, catalogue()["drums"].colour
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    return json.loads((FOLDER / f"{name}.json").read_text())["rows"]
+    found: list[dict[str, Any]] = json.loads((FOLDER / f"{name}.json").read_text())["rows"]
+    return found
 
 
 def number(value: Any) -> float:

@@ -55,7 +55,7 @@ def hear(folder: Path, jobs: int) -> dict[str, Any]:
     # one core: held to one by the system, as far as it can
     pin = ["taskset", "-c", "0"] if jobs == 1 and hasattr(os, "sched_setaffinity") else []
     command = [*pin, sys.executable, "-c", HEAR, str(folder), str(jobs)]
-    answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert answer["ordered"], "results came in another order"
     return answer
 

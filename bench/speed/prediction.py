@@ -40,12 +40,12 @@ def yamnet(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def score(wave: np.ndarray) -> np.ndarray:
-        found = []
+        found: list[np.ndarray] = []
         for start in range(0, wave.size - 15600 + 1, 7680):
             interpreter.set_tensor(given["index"], wave[start : start + 15600].reshape(given["shape"]))
             interpreter.invoke()
             found.append(interpreter.get_tensor(made["index"])[0])
-        return np.mean(found, axis=0)
+        return np.asarray(np.mean(found, axis=0))
 
     return score
 

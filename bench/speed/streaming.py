@@ -62,7 +62,7 @@ def write(path: Path, kind: str, minutes: int, minute: np.ndarray) -> None:
 def _mux_again_and_again(path: Path, container: str, codec: str, minutes: int, minute: np.ndarray) -> None:
     """Encode one minute, and write its packets `minutes` times with rising times."""
     with av.open(str(path), "w", format=container) as file:
-        stream = file.add_stream(codec, rate=RATE, layout="mono")
+        stream: Any = file.add_stream(codec, rate=RATE, layout="mono")
         stream.codec_context.open()
         size = stream.codec_context.frame_size or 1024
         packets = []

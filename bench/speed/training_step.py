@@ -8,6 +8,7 @@ Made-up features; the time does not depend on what is in them.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def main() -> None:
     }
     ours, rows = Ours(), []
     for name, model in peers.items():
-        times = in_turn(lambda: ours(split), lambda model=model: fitted(model, split), runs=options.runs)
+        times = in_turn(lambda: ours(split), partial(fitted, model, split), runs=options.runs)
         aim = "5x" if name == "plain fit" else ""
         rows.append(row(f"a step at batch 2, against {name}", *times, scale=1e3 / options.steps, aim=aim))
     keep(
