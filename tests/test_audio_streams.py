@@ -465,6 +465,19 @@ def test_one_of_several_tracks(tiny_model: Path, tmp_path: Path) -> None:
         recogniser.predict(tmp_path / "a.wav", track=2)
 
 
+@pytest.mark.parametrize("container", ["matroska", "mp4"])
+def test_the_track_that_is_marked_as_the_default_is_used(container: str) -> None:
+    whole, file = io.BytesIO(encoded([steps(3), steps(3, first=5)], container, "aac")), io.BytesIO()
+    with av.open(whole) as given, av.open(file, "w", format=container) as out:
+        streams = [out.add_stream_from_template(stream) for stream in given.streams.audio]
+        streams[0].disposition, streams[1].disposition = av.stream.Disposition(0), av.stream.Disposition.default
+        for packet in given.demux():
+            if packet.pts is not None:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+    assert (heard(file)[:3], heard(file, track=1)[:3]) == ([5, 6, 7], [0, 1, 2])
+
+
 def test_channels_that_cancel_each_other_are_not_silence(tiny_model: Path, tmp_path: Path) -> None:
     one = steps(3)
     path = tmp_path / "inverted.wav"

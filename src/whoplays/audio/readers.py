@@ -182,6 +182,8 @@ class FFmpegReader(Reader):
             raise
 
     def _chosen(self) -> Any:
+        from av.stream import Disposition
+
         if self._container.format.name in _LISTS:
             raise AudioError("is a list of other files, not a recording; name those")
         streams = self._container.streams.audio
@@ -190,7 +192,7 @@ class FFmpegReader(Reader):
             raise AudioError(f"holds no sound, only {kinds}")
         if self._track is not None and not 1 <= self._track <= len(streams):
             raise AudioError(f"has {len(streams)} tracks with sound; there is no track {self._track}")
-        default = [stream for stream in streams if "default" in str(stream.disposition)]
+        default = [stream for stream in streams if stream.disposition & Disposition.default]
         chosen = streams[self._track - 1] if self._track else (default or streams)[0]
         if chosen.codec_context is None:
             raise AudioError("holds sound in a form that no decoder here knows")
