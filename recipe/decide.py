@@ -1,173 +1,60 @@
 """Fit how a network's outputs become decisions, and choose which labels are good enough to ship.
 
-    python -m recipe.decide MODEL DATA MATERIAL [--keep]
+    python -m recipe.decide MODEL DATA MATERIAL [--keep] [--only LABEL ...] [--alike MODEL]
 
-MODEL: a model folder whose labels and context are all outputs of the network. DATA: real/ and songs/. MATERIAL: scenes of
-held-out sources (`python -m recipe scenes --held-out`). Fitted are, for each label, a logistic regression on the pooled log
-odds of all outputs (its own free, the others drawn towards 0), thresholds of the best F1, the lower ones of `maybe`, and
-the calibration of scores over time. Fitting and choosing use the development half of real/, songs with their parts and
-stems, and scenes; the test half of real/ is never read.
+MODEL: a model folder whose labels and context are all outputs of the network, in the form that ships. DATA: real/ and songs/.
+MATERIAL: scenes of held-out sources (`python -m recipe scenes --held-out`). Fitted are, for each label, a logistic regression on
+the pooled log odds of all outputs (its own free, the others drawn towards 0), thresholds of the best F1, the lower ones of
+`maybe`, and the calibration of scores over time. Fitting and choosing use the development half of real/, songs with their parts
+and stems, and scenes; the test half of real/ is never read. Recordings are fitted to thrice, each time with other silence before.
 
 Everything is judged with recordings left out in turn (five folds; a song, its parts and its stems are in one fold). With
---keep the folder is written anew.
+--keep the folder is written anew, and with --alike another one in the same way: that network in floating point. With --only,
+those labels alone are decided anew; the others that ship keep what was decided for them.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from bench.quality.real import RATE, Recording, Tasks
-from bench.quality.songs import song_of, songs, stems
-from whoplays.audio import reading
+from bench.quality.songs import songs
+from whoplays.errors import ModelError
 from whoplays.evaluation.segments import FRAME_S
-from whoplays.inference.recogniser import NetworkOutputs, Recogniser
+from whoplays.inference.recogniser import Recogniser
 from whoplays.inference.segmentation import TimelineSettings
 from whoplays.model import folder as model_folder
-from whoplays.model.folder import Calibration
+from whoplays.model.folder import Calibration, ModelConfig
 from whoplays.model.pooling import Pooling, log_odds, sigmoid
 from whoplays.training import heads
 from whoplays.training import material as store
 from whoplays.training.calibrate import platt
 
-from .jobs import SOLOS
-from .labels import LABELS, TREE, Sounding
+from .examples import FOLDS, Example, at_rate, examples
+from .labels import LABELS, TREE
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
-FOLDS = 5
 #: Share of a recording's time that makes its score, and seconds that attention averages over.
 SHARE, SPAN_S = 0.35, 10.0
-#: How strongly the weights of other outputs are drawn towards 0; those of labels beside the first five more.
-PENALTY = 0.03
+#: How strongly the weights of other outputs are drawn towards 0: for the first five families, and for labels beside them.
+PENALTY, PENALTY_BESIDE = 0.03, 0.01
+#: How much scenes count for labels beside the first five, of what they count for those.
+SCENES_BESIDE = 0.5
 TIMELINE = TimelineSettings(span_s=1.6, threshold=0.5, low=0.6, max_gap_s=1.2, min_length_s=0.5)
-#: Weight of one recording in the fit, by the set that it is from: songs are few, and what users have.
-WEIGHTS = {
-    "songs": 10.0, "30 s": 4.0, "10 s": 2.0, "stems": 1.5, "sequences": 2.0, "clips": 1.0, "mixes": 1.0, "duets": 0.5,
-    "silent": 1.0, "scenes": 1.0, "solos": 0.3,
-}  # fmt: skip
 #: What a label beside the first five must reach on real recordings.
 LEAST_PRECISION, MOST_FALSE, LEAST_RECORDINGS = 0.70, 0.03, 8
+#: What is allowed of the weight of the examples without a label when its threshold is fitted: stricter, for it is fitted to them.
+MOST_FITTED = 0.015
 ALWAYS = TREE.defaults
-
-
-@dataclass(frozen=True)
-class Example:
-    """A recording to fit to: what the network gives for it, and what is known of every label.
-
-    Attributes
-    ----------
-    kind : str
-        A key of `WEIGHTS`.
-    outputs : NetworkOutputs
-    targets : ndarray, shape (labels,)
-        1, 0 or NaN (unknown), by `LABELS`.
-    sources : tuple of str
-        The recordings that it is from.
-    """
-
-    kind: str
-    outputs: NetworkOutputs
-    targets: NDArray[np.float32]
-    sources: tuple[str, ...]
-
-    @property
-    def folds(self) -> set[int]:
-        """The folds in which it must not be fitted to."""
-        return {hashlib.md5(source.encode()).digest()[0] % FOLDS for source in self.sources}
-
-
-#: Names of instruments in real/ and songs/ that the catalogue of labels does not know.
-_NAMES = {
-    "violin-or-fiddle": "violin", "bass-drum": "kick", "hi-hat": "hihat-closed", "snare-drum": "snare",
-    "flute-traversiere": "flute", "horn": "french-horn", "singing": "voice", "cymbal": "crash", "frame-drum": "percussion",
-    "mridangam": "percussion", "string-orchestra": "strings", "drum-kit": "drums", "speech": "",
-}  # fmt: skip
-
-
-def targets_of(recording: Recording, *, complete: bool = True) -> NDArray[np.float32]:
-    """Return what is known of every label of `LABELS`.
-
-    Where the first five families are all known and every instrument is named, all else is absent; otherwise it is unknown.
-    complete: whether the names are all that plays.
-    """
-    targets = np.full(len(LABELS), np.nan, dtype=np.float32)
-    given = np.array([LABELS.index(family) for family in ALWAYS])
-    if recording.path.startswith("noise/"):
-        targets[:] = 0
-        if recording.instrument == "voice":  # speech, singing and animals, not told apart
-            targets[LABELS.index("voice")] = np.nan
-        return targets
-    names = [_NAMES.get(name, name) for name in re.split(r"[;+]", recording.instrument.replace(" ", "")) if name]
-    known = [TREE.of_sample(name) for name in names]
-    if complete and names and all(known) and not np.isnan(recording.targets).any():
-        each = [Sounding.of(one).targets for one in known if one]
-        unsure, present = np.isnan(each).any(axis=0), (np.array(each) == 1).any(axis=0)
-        targets = np.where(present, 1.0, np.where(unsure, np.nan, 0.0)).astype(np.float32)
-    targets[given] = recording.targets
-    return targets
-
-
-def examples(model: Path, data: Path, material: Path) -> Iterator[Example]:
-    """Yield everything that is fitted to."""
-    recogniser = Recogniser(model)
-
-    def example(kind: str, recording: Recording, targets: NDArray[np.float32]) -> Example:
-        return Example(kind, recogniser.network_outputs(_at_rate(recording, recogniser)), targets, recording.sources)
-
-    for song in songs(data):
-        yield example("songs", song.recording, targets_of(song.recording))
-        for length_s in (30, 10):
-            for part in song.cuts(length_s):
-                yield example(f"{length_s} s", part, targets_of(part, complete=False))
-    for stem in stems(data):
-        yield example("stems", replace(stem, sources=(song_of(stem.path),)), targets_of(stem))
-    tasks = Tasks.of(data, "development")
-    parts = []
-    for kind in ("clips", "mixes", "duets", "silent"):
-        for recording in getattr(tasks, kind):
-            parts.append(example(kind, recording, targets_of(recording, complete=kind in ("clips", "silent"))))
-            yield parts[-1]
-    yield from _sequences(parts)
-    network = model_folder.Network(model_folder.read(model))
-    for path in store.shards(material / "validation"):
-        rows = store.read([path])
-        for features, over_time in zip(rows.features, rows.targets, strict=True):
-            found = network.run(features[None].astype(np.float32))
-            steps = found["frame_logits"].shape[1]
-            outputs = NetworkOutputs(found["frame_logits"][0], found["attention"][0], np.full(steps, 0.32))
-            kind = "solos" if path.stem.startswith(SOLOS) else "scenes"
-            yield Example(kind, outputs, _of_scene(over_time.astype(np.float32)), (path.stem,))
-
-
-def _of_scene(over_time: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what holds for a whole scene; what plays in less than a fifth of it is unknown."""
-    heard = np.nan_to_num(over_time).max(axis=0)
-    unsure = np.isnan(over_time).any(axis=0) & (heard < 1) | (heard == 1) & (
-        np.nan_to_num(over_time).mean(axis=0) < 0.2
-    )
-    return np.where(unsure, np.nan, heard).astype(np.float32)
-
-
-def _sequences(parts: Sequence[Example], *, count: int = 60, of: int = 6) -> Iterator[Example]:
-    """Yield recordings one after the other, about a minute of them: each member plays for a part of the time."""
-    rng = np.random.default_rng(3)
-    for _ in range(count):
-        chosen = [parts[i] for i in rng.choice(len(parts), of)]
-        known = np.array([one.targets for one in chosen])
-        some = (known == 1).any(axis=0)
-        targets = np.where(some, 1.0, np.where(np.isnan(known).any(axis=0), np.nan, 0.0)).astype(np.float32)
-        logits, attention, lengths = (np.concatenate([one.outputs[i] for one in chosen]) for i in range(3))
-        sources = tuple(source for one in chosen for source in one.sources)
-        yield Example("sequences", NetworkOutputs(logits, attention, lengths), targets, sources)
 
 
 class Fit:
@@ -185,23 +72,26 @@ class Fit:
         self.mean, self.deviation = self.odds.mean(axis=0), self.odds.std(axis=0) + 1e-6
         self.x = (self.odds - self.mean) / self.deviation
         self.targets = np.array([one.targets for one in found])
-        self.weights = np.array([WEIGHTS[one.kind] for one in found])
+        self._weights = np.array([one.weight for one in found])
+        self.judged = np.array([one.lead_s == 0 for one in found])
         self.kinds = np.array([one.kind for one in found])
         self.folds = [one.folds for one in found]
         self.sources = [one.sources for one in found]
 
+    def weights(self, label: int) -> Floats:
+        """Return how much each example (n,) counts for a label."""
+        less = np.isin(self.kinds, ("scenes", "solos")) & (LABELS[label] not in ALWAYS)
+        return np.asarray(self._weights * np.where(less, SCENES_BESIDE, 1.0))
+
     def regression(self, label: int, rows: NDArray[np.bool_]) -> Floats:
         """Return weights (outputs,) on standardised log odds and the bias after them, fitted to some of the examples."""
         used = rows & ~np.isnan(self.targets[:, label])
-        x, y, w = (
-            self.x[used],
-            self.targets[used, label].astype(np.float64),
-            self.weights[used] / self.weights[used].sum(),
-        )
+        x, y, w = self.x[used], self.targets[used, label].astype(np.float64), self.weights(label)[used]
+        w = w / w.sum()
         start = np.zeros(len(LABELS) + 1)
         start[label] = 1.0
-        penalty = np.full(len(LABELS), PENALTY)
-        penalty[label] = PENALTY / 30
+        penalty = np.full(len(LABELS), PENALTY if LABELS[label] in ALWAYS else PENALTY_BESIDE)
+        penalty[label] /= 30
 
         def loss(p: Floats) -> tuple[float, Floats]:
             z, away = x @ p[:-1] + p[-1], p[:-1] - start[:-1]
@@ -218,12 +108,12 @@ class Fit:
     def limits(self, label: int, p: Floats, rows: NDArray[np.bool_]) -> tuple[float, float]:
         """Return the threshold of the best F1 and, for `maybe`, that of the best F2 (recall counts twice as much)."""
         used = rows & ~np.isnan(self.targets[:, label])
-        y, w, scores = self.targets[used, label] == 1, self.weights[used], self.scores(p, used)
+        y, w, scores = self.targets[used, label] == 1, self.weights(label)[used], self.scores(p, used)
         best, lower = (-1.0, 0.5), (-1.0, 0.2)
         for limit in np.arange(0.1, 0.9, 0.01):
             named = scores >= limit
             hit, wrong, missed = (w[mask].sum() for mask in (named & y, named & ~y, ~named & y))
-            allowed = LABELS[label] in ALWAYS or wrong <= 0.02 * w[~y].sum()
+            allowed = LABELS[label] in ALWAYS or wrong <= MOST_FITTED * w[~y].sum()
             best = max(best, (2 * hit / max(2 * hit + wrong + missed, 1e-9) - (not allowed), limit))
             lower = max(lower, (5 * hit / max(5 * hit + wrong + 4 * missed, 1e-9), limit))
         return round(float(best[1]), 2), round(float(min(lower[1], 0.8 * best[1])), 2)
@@ -260,7 +150,7 @@ def reached(fit: Fit, label: str) -> Reached:
     """Judge a label on clips, other sounds, whole songs and stems."""
     i = LABELS.index(label)
     scores, named = fit.left_out(i)
-    rows = np.isin(fit.kinds, ("clips", "silent", "songs", "stems")) & ~np.isnan(fit.targets[:, i])
+    rows = fit.judged & np.isin(fit.kinds, ("clips", "silent", "songs", "stems")) & ~np.isnan(fit.targets[:, i])
     y, scores, named = fit.targets[rows, i] == 1, scores[rows], named[rows]
     sources = {fit.sources[j] for j in np.flatnonzero(rows) if fit.targets[j, i] == 1}
     if not y.any() or y.all():
@@ -291,7 +181,7 @@ def frame_calibration(
             logits.append(frames[..., order].reshape(-1, len(order)))
             targets.append(rows.targets[part].astype(np.float32).reshape(-1, len(LABELS))[:, columns])
     for song in songs(data):
-        found = recogniser.network_outputs(_at_rate(song.recording, recogniser))
+        found = recogniser.network_outputs(at_rate(song.recording, recogniser))
         middles = np.cumsum(found.lengths) - found.lengths / 2
         known = np.full((len(middles), len(labels)), np.nan, dtype=np.float32)
         for family, active in song.activity.items():
@@ -302,12 +192,10 @@ def frame_calibration(
     return platt(np.concatenate(logits), np.concatenate(targets))
 
 
-def _at_rate(recording: Recording, recogniser: Recogniser) -> NDArray[np.float32]:
-    return np.concatenate(list(reading.resampled([recording.samples], RATE, recogniser.config.features.sample_rate)))
-
-
-def decide(model: Path, data: Path, material: Path, *, keep: bool) -> list[Reached]:
-    """Fit, print what is reached, and write the folder anew with `keep`."""
+def decide(
+    model: Path, data: Path, material: Path, *, keep: bool, only: Sequence[str] = (), alike: Path | None = None
+) -> list[Reached]:
+    """Fit, print what is reached, and with `keep` write the folder anew, and `alike` with the same decisions."""
     config = model_folder.read(model).config
     outputs = (*config.tree.ids, *config.context)
     found = list(examples(model, data, material))
@@ -319,13 +207,12 @@ def decide(model: Path, data: Path, material: Path, *, keep: bool) -> list[Reach
     _print_songs(fit)
     if not keep:
         return rows
-    chosen = [row.label for row in rows if row.ships]
+    kept = [label for label in config.tree.ids if only and label not in only]
+    chosen = [row.label for row in rows if row.label in kept or row.ships and (not only or row.label in only)]
     order = [outputs.index(label) for label in (*chosen, *(label for label in outputs if label not in chosen))]
     pooling, limits, lower = _pooling(fit, chosen, [outputs[i] for i in order])
-    bundle = model_folder.read(model)
-    body, head = heads.taken_off(bundle.content(model_folder.NETWORK))
-    config = replace(
-        bundle.config,
+    decided = replace(
+        config,
         labels=TREE.select(chosen).labels,
         context=tuple(outputs[i] for i in order[len(chosen) :]),
         pooling=pooling,
@@ -335,9 +222,45 @@ def decide(model: Path, data: Path, material: Path, *, keep: bool) -> list[Reach
         calibration=_whole_calibration(found, [LABELS.index(label) for label in chosen], order),
         timeline=TIMELINE,
     )
-    card = (model / model_folder.CARD).read_text(encoding="utf-8")
-    model_folder.write(model, config, heads.put_on(body, head.of(order)), card)
+    decided = with_rows_of(config, decided, kept)
+    for folder in (model, alike) if alike else (model,):
+        bundle = model_folder.read(folder)
+        if (*bundle.config.tree.ids, *bundle.config.context) != outputs:
+            raise ModelError(f"{folder}: has other outputs than {model}")
+        body, head = heads.taken_off(bundle.content(model_folder.NETWORK))
+        card = (folder / model_folder.CARD).read_text(encoding="utf-8")
+        model_folder.write(folder, decided, heads.put_on(body, head.of(order)), card)
     return rows
+
+
+def with_rows_of(old: ModelConfig, new: ModelConfig, kept: Sequence[str]) -> ModelConfig:
+    """Return a configuration in which some labels are decided as in an old one with the same outputs."""
+    assert old.pooling and new.pooling and old.calibration and new.calibration
+    assert old.frame_calibration and new.frame_calibration
+    before, outputs = (*old.tree.ids, *old.context), (*new.tree.ids, *new.context)
+    columns = [before.index(label) for label in outputs]
+    moved = tuple(tuple(row[i] for i in columns) for row in old.pooling.correction)
+
+    def rows(theirs: Sequence[T], mine: Sequence[T]) -> tuple[T, ...]:
+        return tuple(theirs[before.index(label)] if label in kept else mine[i] for i, label in enumerate(new.tree.ids))
+
+    def calibration(theirs: Calibration, mine: Calibration) -> Calibration:
+        return Calibration(rows(theirs.scale, mine.scale), rows(theirs.bias, mine.bias))
+
+    pooling = replace(
+        new.pooling,
+        scale=rows(old.pooling.scale, new.pooling.scale),
+        bias=rows(old.pooling.bias, new.pooling.bias),
+        correction=rows(moved, new.pooling.correction),
+    )
+    return replace(
+        new,
+        pooling=pooling,
+        thresholds=rows(old.thresholds, new.thresholds),
+        maybe=rows(old.maybe, new.maybe),
+        calibration=calibration(old.calibration, new.calibration),
+        frame_calibration=calibration(old.frame_calibration, new.frame_calibration),
+    )
 
 
 def _whole_calibration(found: Sequence[Example], labels: Sequence[int], order: Sequence[int]) -> Calibration:
@@ -377,7 +300,7 @@ def _print_songs(fit: Fit) -> None:
     """Print how many songs are named exactly right in the first five families, each by a fit without it."""
     given = [LABELS.index(family) for family in ALWAYS]
     named = np.stack([fit.left_out(i)[1] for i in given], axis=1)
-    rows = (fit.kinds == "songs") & ~np.isnan(fit.targets[:, given]).any(axis=1)
+    rows = fit.judged & (fit.kinds == "songs") & ~np.isnan(fit.targets[:, given]).any(axis=1)
     truth, said = fit.targets[rows][:, given] == 1, named[rows]
     print(
         f"songs, each left out in turn: {(truth == said).all(axis=1).sum()} of {rows.sum()} exactly right, "
@@ -392,8 +315,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("material", type=Path)
     parser.add_argument("--keep", action="store_true", help="write the model folder anew")
+    parser.add_argument("--only", nargs="+", default=(), metavar="LABEL", help="decide these alone anew")
+    parser.add_argument("--alike", type=Path, help="the same network in floating point, to get the same decisions")
     asked = parser.parse_args()
-    decide(asked.model, asked.data, asked.material, keep=asked.keep)
+    decide(asked.model, asked.data, asked.material, keep=asked.keep, only=asked.only, alike=asked.alike)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 python -m recipe.integers FLOAT OUT MATERIAL
 
-FLOAT: the model folder in floating point, decided already. OUT: the folder to write. Ranges are taken from scenes of
-MATERIAL's training part. What the package needs besides (its background) follows: `python -m recipe.background OUT MATERIAL`.
+FLOAT: the model folder in floating point. OUT: the folder to write. Ranges are taken from scenes of
+MATERIAL's training part. What follows: decisions
+(`python -m recipe.decide`), then its background (`python -m recipe.background`).
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ python -m recipe label "$data" "$material" "$peers" --classes "$classes" --model
 unset OMP_NUM_THREADS
 # shellcheck disable=SC2086
 python -m recipe.train "$material" "$material/model" --from "$base" $steps
-python -m recipe.decide "$material/model" "$data" "$material" --keep
 [ -e "$material/small/config.json" ] || python -m recipe.integers "$material/model" "$material/small" "$material"
+python -m recipe.decide "$material/small" "$data" "$material" --keep --alike "$material/model"
 python -m recipe.background "$material/small" "$material"
 [ "$small" = small ] || python -m bench recognition "$data" "$material/small"
 echo "The model is in $material/small ($material/model in floating point); swap it in when its table is better, with a card that lists $material/clips/credits.md."

@@ -6,6 +6,7 @@ import csv
 import io
 import subprocess
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import pytest
 import soundfile
 
 from conftest import tone
-from recipe import background, music, parts, production, soft_labels, songs
+from recipe import background, decide, music, parts, production, soft_labels, songs
 from recipe.jobs import render_scenes
-from recipe.labels import LABELS, Sounding, label_of_notes, label_of_program
+from recipe.labels import LABELS, TREE, Sounding, label_of_notes, label_of_program
 from recipe.machine import drum_machine
 from recipe.notes import Library, Voice, pack
 from recipe.parts import Song, excerpt, into_register
@@ -26,6 +27,8 @@ from recipe.singer import Singer
 from recipe.train import SETTINGS
 from whoplays.errors import RenderError
 from whoplays.model import folder as model_folder
+from whoplays.model.folder import Calibration
+from whoplays.model.pooling import Pooling
 from whoplays.training import material as store
 from whoplays.training.material import clip_targets
 from whoplays.training.recipes import train
@@ -492,3 +495,31 @@ def test_what_is_no_soundfont_is_refused(tmp_path, content):
         (tmp_path / "piano.sf2").write_bytes(content)
     with pytest.raises(RenderError, match=r"piano\.sf2: (is no soundfont|not found)"):
         Soundfont(tmp_path / "piano.sf2")
+
+
+def test_labels_that_are_not_decided_anew_keep_their_scores() -> None:
+    old = model_folder.read().config
+    outputs = (*old.tree.ids, *old.context)
+    added = next(label for label in old.context if label in LABELS)
+    order = [*range(3), outputs.index(added), *(i for i in range(3, len(outputs)) if outputs[i] != added)]
+    labels = [outputs[i] for i in order[:5]]
+    new = replace(
+        old,
+        labels=TREE.select(labels).labels,
+        context=tuple(label for label in outputs if label not in labels),
+        pooling=Pooling(old.pooling.share, (1.0,) * 5, (0.0,) * 5, old.pooling.span_s, ((0.0,) * len(outputs),) * 5),
+        thresholds=(0.5,) * 5,
+        maybe=(0.25,) * 5,
+        calibration=Calibration.identity(5),
+        frame_calibration=Calibration.identity(5),
+    )
+    kept = [label for label in labels if label != added]
+    given = decide.with_rows_of(old, new, kept)
+    logits = np.random.default_rng(0).normal(-2, 2, (40, len(outputs)))
+    steps = np.full(40, 0.32)
+    moved = logits[:, [outputs.index(label) for label in (*new.tree.ids, *new.context)]]
+    before = dict(zip(old.tree.ids, old.pooling.scores(logits, None, steps, activation="sigmoid"), strict=True))
+    after = dict(zip(new.tree.ids, given.pooling.scores(moved, None, steps, activation="sigmoid"), strict=True))
+    assert {label: after[label] for label in kept} == pytest.approx({label: before[label] for label in kept})
+    limits = dict(zip(given.tree.ids, given.thresholds, strict=True))
+    assert limits[added] == 0.5 and limits["brass"] == old.thresholds[0]
