@@ -1,6 +1,6 @@
 """The version, which `src/whoplays/__init__.py` alone decides, in the other files that name it.
 
-python scripts/version.py             writes it into CITATION.cff, web/package.json and web/package-lock.json
+python scripts/version.py             writes it into CITATION.cff, the recipe for conda, web/package.json and its lock
 python scripts/version.py --check     exit status 1 where they, or the newest heading of the changelog, name another
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 #: file -> where it names the version
 PLACES = {
+    "contrib/conda/recipe.yaml": r'(?m)^  version: "([^"]+)"$',
     "CITATION.cff": r"(?m)^version: *(\S+)$",
     "web/package.json": r'(?m)^  "version": "([^"]+)"',
     "web/package-lock.json": r'\A\{\s*"name": "whoplays",\s*"version": "([^"]+)"',

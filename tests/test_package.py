@@ -16,6 +16,7 @@ import tempfile
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -122,9 +123,10 @@ def test_one_version_everywhere() -> None:
 def test_a_version_that_was_forgotten_somewhere_is_told_and_written(tmp_path: Path) -> None:
     module = script("scripts/version.py")
     (tmp_path / "web").mkdir()
-    for name in ("CITATION.cff", "web/package.json", "web/package-lock.json", "CHANGELOG.md"):
+    (tmp_path / "contrib" / "conda").mkdir(parents=True)
+    for name in (*(place.split(" ")[0] for place in module.PLACES), "CHANGELOG.md"):
         shutil.copyfile(ROOT / name, tmp_path / name)
-    assert len(module.stale(tmp_path, "9.9.9")) == 5
+    assert len(module.stale(tmp_path, "9.9.9")) == 6
     module.write(tmp_path, "9.9.9")
     assert [line.split(":")[0] for line in module.stale(tmp_path, "9.9.9")] == ["CHANGELOG.md"]
 
@@ -187,6 +189,26 @@ def test_the_readme_of_an_index_has_links_that_need_no_checkout() -> None:
     assert nested == "[![a](h/raw/t/b.svg)](h/blob/t/c.md) [x](#y) [z](https://e.org)"
 
 
+def test_the_conda_recipe_asks_for_what_the_package_asks_for() -> None:
+    """conda-forge calls two packages otherwise; the rest, versions included, is pyproject.toml's."""
+    yaml = pytest.importorskip("yaml")
+    recipe = yaml.safe_load((ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+    named = {"soundfile": "pysoundfile", "soxr": "soxr-python"}
+    wanted = {f"{named.get(one.name, one.name)} {one.specifier}" for one in asked_for("completion") if one.name != "shtab"}
+    assert set(recipe["requirements"]["run"]) - {"python >=${{ python_min }}"} == wanted
+    assert f"python>={recipe['context']['python_min']}" in {f"python{asked()['requires-python']}"}
+
+
+def test_the_conda_recipe_can_be_rendered() -> None:
+    builder = pytest.importorskip("rattler_build", reason="py-rattler-build is not installed")
+    text = (ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    rendered = builder.Stage0Recipe.from_yaml(text)
+    (made,) = rendered.render(builder.VariantConfig(), None)
+    assert "whoplays" in str(made)
+    with pytest.raises(Exception, match="unknown|invalid|field"):
+        builder.Stage0Recipe.from_yaml(text.replace("noarch:", "noarhc:"))
+
+
 # --- what comes along
 
 
@@ -239,9 +261,13 @@ def test_the_lock_pins_everything_with_hashes_and_names_no_place() -> None:
     assert not re.search(r"https?:|--(extra-)?index|--find-links|file:| @ ", LOCK.read_text(encoding="utf-8"))
 
 
+def asked() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
 def asked_for(extra: str) -> list[Requirement]:
     """What pyproject.toml asks for in the plain install and an extra, the extras that it names in turn included."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = asked()
     found, left = [Requirement(one) for one in project["dependencies"]], [extra]
     for name in left:
         for one in map(Requirement, project["optional-dependencies"][name]):
