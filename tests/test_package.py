@@ -194,7 +194,9 @@ def test_the_conda_recipe_asks_for_what_the_package_asks_for() -> None:
     yaml = pytest.importorskip("yaml")
     recipe = yaml.safe_load((ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
     named = {"soundfile": "pysoundfile", "soxr": "soxr-python"}
-    wanted = {f"{named.get(one.name, one.name)} {one.specifier}" for one in asked_for("completion") if one.name != "shtab"}
+    wanted = {
+        f"{named.get(one.name, one.name)} {one.specifier}" for one in asked_for("completion") if one.name != "shtab"
+    }
     assert set(recipe["requirements"]["run"]) - {"python >=${{ python_min }}"} == wanted
     assert f"python>={recipe['context']['python_min']}" in {f"python{asked()['requires-python']}"}
 
@@ -205,7 +207,7 @@ def test_the_conda_recipe_can_be_rendered() -> None:
     rendered = builder.Stage0Recipe.from_yaml(text)
     (made,) = rendered.render(builder.VariantConfig(), None)
     assert "whoplays" in str(made)
-    with pytest.raises(Exception, match="unknown|invalid|field"):
+    with pytest.raises(Exception, match="unknown field"):
         builder.Stage0Recipe.from_yaml(text.replace("noarch:", "noarhc:"))
 
 

@@ -47,3 +47,9 @@ def test_a_broken_link_stops_the_build(tmp_path: Path, link: str) -> None:
     index.write_text(index.read_text(encoding="utf-8") + f"\n[broken]({link})\n", encoding="utf-8")
     done = build(copy, tmp_path / "site")
     assert done.returncode != 0 and link.split("#")[-1].removeprefix("../") in done.stderr
+
+
+def test_the_drawing_of_the_architecture_is_of_this_code() -> None:
+    script = ROOT / "scripts" / "architecture.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
