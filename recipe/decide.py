@@ -31,7 +31,7 @@ from whoplays.evaluation.segments import FRAME_S
 from whoplays.inference.recogniser import Recogniser
 from whoplays.inference.segmentation import TimelineSettings
 from whoplays.model import folder as model_folder
-from whoplays.model.folder import Calibration, ModelConfig
+from whoplays.model.config import Calibration, ModelConfig
 from whoplays.model.pooling import Pooling, log_odds, sigmoid
 from whoplays.training import heads
 from whoplays.training import material as store

@@ -154,6 +154,7 @@ def write_tiny_model(folder: Path, **changes) -> Path:
 
     from whoplays.features import FeatureSettings
     from whoplays.model import folder as model_folder
+    from whoplays.model.config import Calibration, ModelConfig
     from whoplays.taxonomy.catalogue import catalogue
 
     steps = helper.make_node("AveragePool", ["channels"], ["pooled"], kernel_shape=[50], strides=[50], ceil_mode=1)
@@ -179,10 +180,10 @@ def write_tiny_model(folder: Path, **changes) -> Path:
         "version": "1",
         "labels": catalogue().labels_for(catalogue().defaults),
         "features": FeatureSettings(n_mels=5, fmin=100, fmax=10000),
-        "calibration": model_folder.Calibration((1.0,) * 5, (6.0,) * 5),
-        "frame_calibration": model_folder.Calibration((1.0,) * 5, (6.0,) * 5),
+        "calibration": Calibration((1.0,) * 5, (6.0,) * 5),
+        "frame_calibration": Calibration((1.0,) * 5, (6.0,) * 5),
     } | changes
-    model_folder.write(folder, model_folder.ModelConfig(**settings), model.SerializeToString(), "# A model for tests")
+    model_folder.write(folder, ModelConfig(**settings), model.SerializeToString(), "# A model for tests")
     return folder
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import tone
-from whoplays.audio import reading
+from whoplays.audio import opening, reading
 from whoplays.errors import AudioError
 
 
@@ -64,7 +64,7 @@ def test_every_format_gives_the_same_tone(tmp_path: Path, name: str) -> None:
     assert np.sqrt(np.mean(heard[4000:20000] ** 2)) == pytest.approx(
         0.5 / np.sqrt(2), rel=0.06
     )  # lossy codecs cost a little
-    assert reading.probe(path).duration == pytest.approx(2.0, abs=0.1)
+    assert opening.probe(path).duration == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 96000, 192000])
@@ -218,7 +218,7 @@ def test_a_disk_that_fails_once_is_told_and_spoils_no_other_recording(kind: str)
             told += 1
         else:
             assert np.array_equal(heard, whole)
-        after = reading.probe(io.BytesIO(other.getvalue()))
+        after = opening.probe(io.BytesIO(other.getvalue()))
         assert (after.sample_rate, after.duration, after.format) == (32000, 5000 / 32000, "WAV")
         assert np.array_equal(reading.load(io.BytesIO(other.getvalue()), sample_rate=32000), samples[:5000])
         if file.left > 0:
@@ -242,4 +242,4 @@ def test_a_name_alone_makes_no_recording(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"Dear all, the minutes of our meeting are below.\n" * 50)
     with pytest.raises(AudioError, match="is not a recording"):
-        reading.probe(path)
+        opening.probe(path)

@@ -24,7 +24,7 @@ import whoplays
 from conftest import COMMAND_S
 from serving import serving
 from whoplays import dataset
-from whoplays.audio import readers, reading
+from whoplays.audio import opening, readers, reading
 from whoplays.errors import AudioError, UsageError
 
 RATE = 16000  # that is read at
@@ -172,7 +172,7 @@ def test_mp3_of_variable_rate_without_a_header_is_read_to_its_end() -> None:
     assert len(reading.load(io.BytesIO(content), sample_rate=RATE)) == pytest.approx(12 * RATE, abs=0.2 * RATE)
     assert heard(io.BytesIO(content))[1:11] == list(range(1, 11))
     assert heard(io.BytesIO(content), start=8.0)[:3] == [8, 9, 10]
-    assert reading.probe(io.BytesIO(content)).duration == pytest.approx(12, abs=0.2)
+    assert opening.probe(io.BytesIO(content)).duration == pytest.approx(12, abs=0.2)
     assert warned(io.BytesIO(content)) == []
 
 
@@ -195,7 +195,7 @@ def sized(content: bytes, mark: bytes, offset: int, size: bytes) -> bytes:
 def test_wav_with_a_wrong_size_is_read_to_its_end(size: int) -> None:
     content = sized(written(steps(5), "WAV"), b"data", 4, struct.pack("<I", size))
     assert heard(io.BytesIO(content)) == list(range(5))
-    assert reading.probe(io.BytesIO(content)).duration == pytest.approx(5)
+    assert opening.probe(io.BytesIO(content)).duration == pytest.approx(5)
     assert heard(io.BytesIO(content), start=3.0) == [3, 4]
     assert warned(io.BytesIO(content)) == []
 
@@ -234,7 +234,7 @@ def test_flac_that_does_not_tell_its_length(total: int) -> None:
     content[18:26] = told.to_bytes(8, "big")
     assert heard(io.BytesIO(content)) == list(range(5))
     assert heard(io.BytesIO(content), start=2.0) == [2, 3, 4]
-    assert reading.duration_of(io.BytesIO(content)) == pytest.approx(5)
+    assert opening.duration_of(io.BytesIO(content)) == pytest.approx(5)
 
 
 @pytest.mark.parametrize("kind", ["WAV", "W64", "AIFF", "CAF", "AU", "FLAC", "MP3", "OGG"])
@@ -335,7 +335,7 @@ def test_joined_streams_are_read_one_after_the_other(name: str) -> None:
     both.seek(0)
     assert warned(both) == []
     both.seek(0)
-    assert reading.duration_of(both) == pytest.approx(6, abs=0.4)
+    assert opening.duration_of(both) == pytest.approx(6, abs=0.4)
 
 
 # Damage

@@ -12,6 +12,7 @@ import pytest
 from conftest import invoke
 from whoplays.errors import ModelError, UsageError
 from whoplays.model import folder as model_folder
+from whoplays.model.config import ModelConfig
 from whoplays.training import export
 from whoplays.training.framework import load_keras
 
@@ -86,7 +87,7 @@ def test_an_exported_file_gives_the_folders_probabilities(
         found = session.run(["probabilities"], {"features": x})[0]
         np.testing.assert_allclose(found, network.probabilities(x), atol=1e-5)
     told = json.loads(session.get_modelmeta().custom_metadata_map["whoplays"])
-    assert model_folder.ModelConfig.from_dict(told).labels == network.config.labels
+    assert ModelConfig.from_dict(told).labels == network.config.labels
 
 
 def test_bad_calls_are_one_line(trained_model: Path, tmp_path: Path) -> None:

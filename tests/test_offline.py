@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from whoplays.audio import reading
+from whoplays.audio import opening, reading
 from whoplays.errors import AudioError
 
 #: In every Python process: opening a connection, looking up a name or naming a server's address ends it, loudly.
@@ -167,4 +167,4 @@ def test_a_file_named_like_an_address_is_a_file(tmp_path: Path, duet: Path, monk
     for name in ("http:x.mka", "concat:a|b.mka", "pipe:0", "subfile,,start,0,end,0,,:x.mka"):
         Path(name).write_bytes(b"no recording")
         with pytest.raises(AudioError, match="not a recording"):
-            reading.probe(name)
+            opening.probe(name)

@@ -18,6 +18,7 @@ from whoplays.errors import ModelError
 from whoplays.model import check as model_check
 from whoplays.model import folder as model_folder
 from whoplays.model import onnxfile
+from whoplays.model.config import ModelConfig
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -25,7 +26,7 @@ Change = Callable[[onnx.ModelProto], None]
 def with_network(folder: Path, network: bytes) -> Path:
     """A folder whose checksums are right, as whoever made it would have them."""
     write_tiny_model(folder)
-    config = model_folder.ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
+    config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
     model_folder.write(folder, config, network, "# hostile")
     return folder
 

@@ -15,6 +15,7 @@ from conftest import RATE, tone, write_tiny_model
 from whoplays.audio import reading
 from whoplays.errors import AudioError, ModelError, UsageError
 from whoplays.model import folder as model_folder
+from whoplays.model.config import ModelConfig
 from whoplays.taxonomy.catalogue import catalogue
 
 FAMILY_IDS = catalogue().defaults
@@ -243,7 +244,7 @@ def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:
         whoplays.load(folder)
     model_folder.write(
         folder,
-        model_folder.ModelConfig.from_dict(json.loads((folder / "config.json").read_text())),
+        ModelConfig.from_dict(json.loads((folder / "config.json").read_text())),
         b"not a network",
         "card",
     )
@@ -267,7 +268,7 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 def test_configuration_survives_the_way_through_json(tiny_model: Path, tmp_path: Path) -> None:
     config = model_folder.read(tiny_model).config
-    assert model_folder.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     changed = model_folder.update(write_tiny_model(tmp_path / "m"), thresholds=(0.1,) * 5)
     assert model_folder.read(changed.folder).config.thresholds == (0.1,) * 5
 

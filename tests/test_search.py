@@ -12,7 +12,7 @@ import soundfile
 from test_cli import run
 
 from conftest import RATE, tone
-from whoplays.audio import reading
+from whoplays.audio import opening
 from whoplays.audio.search import search
 
 
@@ -50,7 +50,7 @@ KINDS = [
 
 def test_what_the_decoders_open_is_a_recording_whatever_its_name(tmp_path: Path) -> None:
     for name, container, codec in KINDS:
-        assert reading.probe(make(tmp_path / name, container, codec)).channels == 2, name
+        assert opening.probe(make(tmp_path / name, container, codec)).channels == 2, name
     others = {
         "notes.txt": b"some words",
         "module.ts": b"export const rate: number = 44100;\n" * 500,

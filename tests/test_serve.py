@@ -89,7 +89,13 @@ def problem(response: httpx.Response, status: int, kind: str) -> dict:
 def test_times_may_be_as_a_clock_shows_them(server: Running, duet: Path) -> None:
     told = server.post(duet, start="0:01", end="0:05.5").json()
     assert told == server.post(duet, start=1, end=5.5).json() and told["duration"] == 4.5
-    for wrong in ({"start": "0:61"}, {"end": "soon"}, {"start": "0:05", "end": "0:05"}, {"start": -1}, {"start": "nan"}):
+    for wrong in (
+        {"start": "0:61"},
+        {"end": "soon"},
+        {"start": "0:05", "end": "0:05"},
+        {"start": -1},
+        {"start": "nan"},
+    ):
         problem(server.post(duet, **wrong), 422, "invalid")
 
 

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from conftest import RATE, tone
-from whoplays.audio import reading
+from whoplays.audio import opening, reading
 from whoplays.examples import synth
 from whoplays.inference.recogniser import Recogniser
 
@@ -75,7 +75,7 @@ def test_the_end_of_a_file_beyond_4_gb_is_heard(tmp_path: Path, kind: str) -> No
     seconds = data / 4 / 48000
     with path.open("rb") if kind.startswith("bytes") else io.BytesIO() as file:
         source = file if kind.startswith("bytes") else path
-        assert reading.probe(source).duration == pytest.approx(seconds)
+        assert opening.probe(source).duration == pytest.approx(seconds)
         heard = reading.load(source, sample_rate=RATE, start=seconds - 2)
     assert len(heard) == pytest.approx(2 * RATE, abs=2)
     assert np.abs(heard[: RATE - 500]).max() < 1e-3  # the silence before
@@ -84,7 +84,7 @@ def test_the_end_of_a_file_beyond_4_gb_is_heard(tmp_path: Path, kind: str) -> No
 
 def test_a_header_that_claims_little_is_believed_in_a_small_file(tmp_path: Path) -> None:
     sparse_wav(tmp_path / "small.wav", 4 * 48000, claimed=4 * 24000)
-    assert reading.probe(tmp_path / "small.wav").duration == 0.5
+    assert opening.probe(tmp_path / "small.wav").duration == 0.5
 
 
 MEASURE = """

@@ -25,7 +25,7 @@ from whoplays.features import LOGMEL
 from whoplays.inference.prediction import Prediction
 from whoplays.inference.recogniser import Recogniser
 from whoplays.model import folder as model_folder
-from whoplays.model.folder import ModelConfig
+from whoplays.model.config import ModelConfig
 from whoplays.results import formats, query, table
 from whoplays.results.formats.text import Text
 from whoplays.results.html import build as report

@@ -256,7 +256,13 @@ def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -
     source, rows = (split, training) if not chosen["duets"] else _with_duets(material, split, training, seed)
     run = _run(Part(source, rows), Part(split, validation), chosen["loss"], seed, options, factor)
     run.go()
-    result: dict[str, Any] = {"arm": arm, "seed": seed, "epochs": run.done, "best_epoch": run.stopping.best_epoch, "rows": len(rows)}
+    result: dict[str, Any] = {
+        "arm": arm,
+        "seed": seed,
+        "epochs": run.done,
+        "best_epoch": run.stopping.best_epoch,
+        "rows": len(rows),
+    }
     result |= {"kept aside": judged(run, split, test), "real": judged(run, *_usable(material.real))}
     duets, names = material.duets()
     result["duets"] = duets_judged(run.scores(Part(duets, np.arange(len(duets)))), duets.targets, names)

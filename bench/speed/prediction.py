@@ -25,7 +25,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bench.measure import in_turn, keep, row, seconds
 from whoplays import features
-from whoplays.audio import quality, reading
+from whoplays.audio import opening, quality, reading
 from whoplays.examples import synth
 from whoplays.inference.recogniser import Recogniser
 
@@ -64,7 +64,7 @@ def shares(recogniser: Recogniser, file: Path, runs: int) -> list[dict[str, Any]
     values = features.compute(samples, settings)
 
     def decode() -> None:
-        with reading.open_audio(file) as reader:
+        with opening.open_audio(file) as reader:
             for block, _ in reader.blocks():
                 reading.mono(block)
 

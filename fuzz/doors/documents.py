@@ -16,6 +16,7 @@ from whoplays.errors import DatasetError, DownloadError, ModelError, UsageError,
 from whoplays.features import LOGMEL
 from whoplays.inference.prediction import Prediction
 from whoplays.model import folder as model_folder
+from whoplays.model.config import ModelConfig
 from whoplays.results import query as finding
 from whoplays.results import resumable_table, table
 from whoplays.results.formats import writer
@@ -73,14 +74,14 @@ def _config(data: bytes, scratch: Path) -> None:
     except ModelError as error:
         told_in_one_line(error)
         return
-    again = model_folder.ModelConfig.from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False)))
+    again = ModelConfig.from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False)))
     assert again == config
     frames = config.features.frames(round(config.window_s * config.features.sample_rate))
     assert frames >= 1 and frames * config.features.width <= 1 << 31
 
 
 def _config_seeds() -> list[bytes]:
-    config = model_folder.ModelConfig(name="m", version="1", labels=FAMILIES, features=LOGMEL, training={"epochs": 3})
+    config = ModelConfig(name="m", version="1", labels=FAMILIES, features=LOGMEL, training={"epochs": 3})
     return [json.dumps({**config.to_dict(), "sha256": {model_folder.NETWORK: _sha256()}}).encode()]
 
 

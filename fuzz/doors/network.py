@@ -13,6 +13,7 @@ from whoplays.errors import ModelError
 from whoplays.features import FeatureSettings
 from whoplays.model import folder as model_folder
 from whoplays.model import onnxfile
+from whoplays.model.config import ModelConfig
 from whoplays.taxonomy.catalogue import catalogue
 
 from . import Door, told_in_one_line
@@ -44,7 +45,7 @@ def _open(data: bytes, scratch: Path) -> None:
 @lru_cache(maxsize=1)
 def _config() -> str:
     features = FeatureSettings(n_mels=5, fmin=100, fmax=10000)
-    return json.dumps(model_folder.ModelConfig(name="m", version="1", labels=FAMILIES, features=features).to_dict())
+    return json.dumps(ModelConfig(name="m", version="1", labels=FAMILIES, features=features).to_dict())
 
 
 def _seeds() -> list[bytes]:

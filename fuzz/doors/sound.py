@@ -12,7 +12,7 @@ import mutate
 import numpy as np
 import soundfile
 
-from whoplays.audio import reading
+from whoplays.audio import opening, reading
 from whoplays.errors import AudioError, WhoplaysError
 from whoplays.results import tags
 
@@ -63,7 +63,7 @@ def _hear(suffix: str) -> Callable[[bytes, Path], None]:
         start = 0.05 if len(data) % 5 == 0 else 0.0
         heard_s = 0.0
         try:
-            info = reading.probe(path)
+            info = opening.probe(path)
             assert info.duration is None or info.duration >= 0, info
             with reading.open_recording(path, sample_rate=RATE, start=start) as recording:
                 for block in recording.blocks():

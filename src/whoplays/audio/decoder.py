@@ -28,8 +28,8 @@ import numpy as np
 from ..errors import AudioError, ReadError
 from ..runtime.environment import ONE_THREAD
 from ..runtime.sandbox import confine
-from . import quality, reading
-from .readers import Array
+from . import opening, quality, reading
+from .clock import Array
 
 STUCK_S = 120.0  # without a block: far more than a block of a second takes on any machine and disk
 MEMORY = 2 << 30  # bytes beyond what starting takes
@@ -70,9 +70,9 @@ def load(
 
 
 def duration_of(path: Path) -> float | None:
-    """Return what `reading.duration_of` returns; `WALLED` as for `load`."""
+    """Return what `opening.duration_of` returns; `WALLED` as for `load`."""
     wall = _wall()
-    return wall.duration_of(path) if wall else reading.duration_of(path)
+    return wall.duration_of(path) if wall else opening.duration_of(path)
 
 
 class Decoder:
@@ -125,7 +125,7 @@ class Decoder:
         return reading.whole(decoded, damage)
 
     def duration_of(self, path: Path) -> float | None:
-        """Return what `reading.duration_of` returns. Raises `AudioError`."""
+        """Return what `opening.duration_of` returns. Raises `AudioError`."""
         seconds: float | None = self._ordered({"path": os.fspath(path)})["duration"]
         return seconds
 
@@ -239,7 +239,7 @@ def main() -> None:
             if "rate" in order:
                 _decode(order.pop("path"), order.pop("rate"), order)
             else:
-                _tell(b"i", json.dumps({"duration": reading.duration_of(order["path"])}).encode())
+                _tell(b"i", json.dumps({"duration": opening.duration_of(order["path"])}).encode())
         except AudioError as error:
             _tell(b"f", json.dumps({"error": str(error), "read": isinstance(error, ReadError)}).encode())
         except MemoryError:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..dataset import Dataset, Split
 from ..errors import DatasetError, ModelError, UsageError, missing_extra
-from ..model.folder import Bundle, ModelConfig, Network
+from ..model.config import ModelConfig
+from ..model.folder import Bundle, Network
 from ..model.folder import read as read_model
 from ..storage.address import Place
 from ..storage.files import make_folder, only_writer, together, write_atomically, write_json

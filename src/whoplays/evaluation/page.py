@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..results.html.layout import figure, page, table
 
 if TYPE_CHECKING:
-    from ..model.folder import ModelConfig
+    from ..model.config import ModelConfig
 
 _MEANING = {
     "set_f1": "of the named labels, at the model's thresholds",

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import reading
-from ..audio.readers import Array
+from ..audio.clock import Array
 from ..audio.reading import mono
 from ..errors import AudioError, UsageError, missing_extra
 from .prediction import Prediction

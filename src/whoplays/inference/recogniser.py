@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import features
-from ..audio import quality, reading
+from ..audio import opening, quality, reading
 from ..audio.times import Time, part
 from ..errors import AudioError, ModelError, UsageError
 from ..model import folder as model_folder
 from ..model import thresholds
+from ..model.config import ModelConfig
 from ..model.pooling import attended
 from ..model.thresholds import Threshold
 from ..storage.files import sha256_of
@@ -145,7 +146,7 @@ class Recogniser:
         return self._network.notice
 
     @property
-    def config(self) -> model_folder.ModelConfig:
+    def config(self) -> ModelConfig:
         """The model's configuration, with the thresholds in use."""
         return self._config
 
@@ -246,9 +247,9 @@ class Recogniser:
     ) -> Prediction:
         if sample_rate is None:
             raise UsageError("samples need their sample_rate: predict(samples, sample_rate=44100)")
-        if not reading.MIN_RATE <= sample_rate <= reading.MAX_RATE:
+        if not opening.MIN_RATE <= sample_rate <= opening.MAX_RATE:
             raise UsageError(
-                f"sample_rate is {sample_rate} Hz; {reading.MIN_RATE} to {reading.MAX_RATE} Hz can be used"
+                f"sample_rate is {sample_rate} Hz; {opening.MIN_RATE} to {opening.MAX_RATE} Hz can be used"
             )
         rate = self.config.features.sample_rate
         given = reading.from_samples(samples, int(sample_rate), sample_rate=rate, start=start, duration=duration)

@@ -21,6 +21,7 @@ from ..errors import ModelError
 from ..runtime.sandbox import confine
 from . import folder as model_folder
 from . import onnxfile
+from .config import FORMAT, ModelConfig
 
 MEMORY = model_folder.MAX_MEMORY  # bytes the trial may take beyond what starting takes
 TIME_S = 60  # of the processor
@@ -31,7 +32,7 @@ def check(folder: Path) -> Iterator[str]:
     """Yield what was verified, a line at a time, the cheapest first. Raises `ModelError` at what is wrong."""
     found = model_folder.read(folder)
     config = found.config
-    yield f"{found.config.id}: format {model_folder.FORMAT}, {len(config.labels)} labels: {_short(config)}"
+    yield f"{found.config.id}: format {FORMAT}, {len(config.labels)} labels: {_short(config)}"
     for name in (model_folder.NETWORK, model_folder.CARD):
         if name not in found.sha256:
             raise ModelError(f"{folder}: {model_folder.CONFIG} holds no checksum of {name}; write the model again")
@@ -54,7 +55,7 @@ def check(folder: Path) -> Iterator[str]:
         yield f"not looked at: {', '.join(map(ascii, others[:5]))}{' ...' if len(others) > 5 else ''}"
 
 
-def _short(config: model_folder.ModelConfig) -> str:
+def _short(config: ModelConfig) -> str:
     ids = [label.id for label in config.labels]
     return ", ".join(ids[:8]) + (" ..." if len(ids) > 8 else "")
 

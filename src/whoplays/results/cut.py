@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import reading
+from ..audio import opening
 from ..audio.readers import Reader
 from ..errors import AudioError, UsageError
 from ..storage.address import is_address
@@ -64,7 +64,7 @@ def write(recording: str, start: float, end: float, file: Path, *, fade_s: float
     """
     import soundfile
 
-    with reading.open_audio(recording) as reader:
+    with opening.open_audio(recording) as reader:
         rate, channels = reader.info.sample_rate, reader.info.channels
         if channels > MAX_CHANNELS or rate > MAX_RATE:
             raise AudioError(f"has {channels} channels at {rate} Hz; FLAC holds {MAX_CHANNELS} at {MAX_RATE} Hz")

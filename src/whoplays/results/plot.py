@@ -21,7 +21,7 @@ from .drawing import INK, MUTED, STYLE, WAVE, blank, kind_of, shortened, write_f
 
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
-    from ..model.folder import ModelConfig
+    from ..model.config import ModelConfig
 
 _COLUMNS = 1600  # of a waveform
 _PLOT_RATE = 22_050  # Hz, of a waveform that is drawn for a prediction alone

@@ -25,7 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-from ..audio import reading
+from ..audio import opening
 from ..errors import WhoplaysError, missing_extra
 from ..inference.prediction import Prediction
 from . import id3, tagedits
@@ -213,7 +213,7 @@ def _set_atom(file: IO[bytes], tags: Any, text: str) -> None:
 def _sound(path: Path) -> bytes:
     """Return a digest of the decoded samples."""
     digest = hashlib.blake2b()
-    with reading.open_audio(path) as reader:
+    with opening.open_audio(path) as reader:
         digest.update(f"{reader.info.sample_rate} {reader.info.channels}".encode())
         for block, rate in reader.blocks():
             digest.update(f"{rate} {block.shape[1]}".encode() + block.tobytes())

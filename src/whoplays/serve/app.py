@@ -21,7 +21,7 @@ from ..audio.times import CLOCK
 from ..errors import UsageError
 from ..inference.prediction import Failure
 from ..model import thresholds
-from ..model.folder import ModelConfig
+from ..model.config import ModelConfig
 from . import assets, schemas
 from .formats import FORMATS, written
 from .guard import Guard, answer

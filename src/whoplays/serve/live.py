@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from ..audio.reading import MAX_RATE, MIN_RATE
+from ..audio.opening import MAX_RATE, MIN_RATE
 from ..errors import WhoplaysError
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array

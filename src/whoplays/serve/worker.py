@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..audio import reading
+from ..audio import opening
 from ..errors import AudioError, WhoplaysError
 from ..runtime.sandbox import confine
 from .listener import Listener, Peaks, details
@@ -129,7 +129,7 @@ def _answer(listener: Listener, link: socket.socket, file: io.BufferedReader, jo
 
 def _predict(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
     start, duration, most = job["start"], job["duration"], job["max_duration_s"]
-    told = reading.probe(file).duration
+    told = opening.probe(file).duration
     file.seek(0)
     total = None if told is None else max(0.0, told - start) if duration is None else min(duration, told - start)
     if duration is None and total is not None and total > most:

@@ -29,7 +29,7 @@ from ..dataset.sources import LeftOut, causes, read_source
 from ..errors import AudioError, DatasetError, ModelError, UsageError
 from ..evaluation import metrics
 from ..model import folder as model_folder
-from ..model.folder import Calibration, ModelConfig
+from ..model.config import Calibration, ModelConfig
 from ..storage.address import Place, place
 from ..storage.cache import recording
 from ..storage.files import only_writer, write_atomically

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import metrics
-from ..model.folder import Calibration, activate
+from ..model.config import Calibration
+from ..model.folder import activate
 from ..model.pooling import Pooling, log_odds
 from . import logistic
 

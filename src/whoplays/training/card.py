@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..model.folder import ModelConfig
+from ..model.config import ModelConfig
 
 
 def card(config: ModelConfig, facts: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import DatasetError, ModelError, UsageError
 from ..evaluation import metrics
 from ..model import folder as model_folder
+from ..model.config import ModelConfig
 from ..model.pooling import sigmoid
 from ..storage.address import Place, place
 from ..storage.files import only_writer
@@ -384,7 +385,7 @@ class _Run:
                     span_s=SPAN_S,
                     step_s=FRAMES_PER_STEP * self.training.settings.frame_s,
                 )
-        config = model_folder.ModelConfig(
+        config = ModelConfig(
             name=self.settings.name,
             version=self.settings.version,
             labels=self.training.labels,
@@ -428,7 +429,7 @@ def _crops(pool: Pool, rng: np.random.Generator, n: int, steps: int) -> Examples
     return pool.crops(rows, starts, steps)
 
 
-def card(config: model_folder.ModelConfig) -> str:
+def card(config: ModelConfig) -> str:
     """Return the card of a model trained by this recipe: what it is, and what is not known of it."""
     history = config.training["history"]
     measured = f"{history[-1]['val_map']:.3f}" if history and "val_map" in history[-1] else "not measured, without rows"

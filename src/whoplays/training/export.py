@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError, UsageError, WhoplaysError, missing_extra
-from ..model.folder import NETWORK, ModelConfig, Network
+from ..model.config import ModelConfig
+from ..model.folder import NETWORK, Network
 from ..model.folder import read as read_model
 from ..storage.files import write_atomically
 from .framework import load_keras

@@ -15,6 +15,7 @@ from ..dataset import Dataset, Split
 from ..errors import DatasetError, UsageError, require
 from ..evaluation import metrics
 from ..model import folder as model_folder
+from ..model.config import ModelConfig
 from ..storage.address import Place
 from ..storage.files import only_writer
 from . import checkpoint, export
@@ -312,13 +313,13 @@ def _facts(run: Run, settings: MfccCnnSettings, measured: dict[str, float]) -> d
     }
 
 
-def _config(run: Run, dataset: Dataset, settings: MfccCnnSettings, facts: dict[str, Any]) -> model_folder.ModelConfig:
+def _config(run: Run, dataset: Dataset, settings: MfccCnnSettings, facts: dict[str, Any]) -> ModelConfig:
     """A softmax says from 0.5 that a label plays: at most one can. A sigmoid's thresholds come from validation."""
     thresholds = (0.5,) * len(dataset.labels)
     if settings.loss == "sigmoid" and len(run.validation):
         part = run.validation
         thresholds = tuple(metrics.best_thresholds(part.split.targets[part.rows], run.scores(part)))
-    return model_folder.ModelConfig(
+    return ModelConfig(
         name=settings.name,
         version="1",
         labels=dataset.labels,

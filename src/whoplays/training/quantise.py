@@ -25,6 +25,7 @@ from ..errors import AudioError, DatasetError, ModelError, UsageError, missing_e
 from ..examples import synth
 from ..model import folder as model_folder
 from ..model import onnxfile
+from ..model.config import ModelConfig
 from .export import quiet
 
 Array = NDArray[np.float32]
@@ -77,7 +78,7 @@ def _refuse(network: bytes) -> None:
         raise ModelError("the network has no convolutions; whole numbers would not make it smaller")
 
 
-def _recorded(folder: Path, config: model_folder.ModelConfig) -> Iterator[Array]:
+def _recorded(folder: Path, config: ModelConfig) -> Iterator[Array]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: is no folder; name one with recordings")
     for path in search(folder).recordings:
@@ -89,7 +90,7 @@ def _recorded(folder: Path, config: model_folder.ModelConfig) -> Iterator[Array]
             yield np.resize(samples, round(config.window_s * config.features.sample_rate))
 
 
-def _made(config: model_folder.ModelConfig) -> Iterator[Array]:
+def _made(config: ModelConfig) -> Iterator[Array]:
     """Yield each family alone and in pairs, made from formulas, at levels from loud to soft; then hiss and silence."""
     rate, length = config.features.sample_rate, config.window_s
     casts = [[a] for a in synth.PLAYERS] + [[a, b] for a in synth.PLAYERS for b in synth.PLAYERS if a < b]

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from ...audio import reading
+from ...audio import opening, reading
 from ...errors import AudioError
 from ...inference import explanation
 from ...inference.prediction import Prediction
@@ -136,7 +136,7 @@ class Section:
         path = Path(self.prediction.path)
         kind = PLAYABLE.get(path.suffix.lower())
         told = ""
-        whole = (reading.probe(path).duration or self.prediction.duration) if kind else self.prediction.duration
+        whole = (opening.probe(path).duration or self.prediction.duration) if kind else self.prediction.duration
         if kind and whole <= EMBED_S and path.stat().st_size <= self.embed_bytes:
             source = pictures.data_url(path.read_bytes(), kind)
         elif not kind and self.start + self.prediction.duration <= min(EMBED_S, self.embed_bytes / FLAC_BYTES_PER_S):
