@@ -49,7 +49,8 @@ def test_a_broken_link_stops_the_build(tmp_path: Path, link: str) -> None:
     assert done.returncode != 0 and link.split("#")[-1].removeprefix("../") in done.stderr
 
 
-def test_the_drawing_of_the_architecture_is_of_this_code() -> None:
-    script = ROOT / "scripts" / "architecture.py"
+@pytest.mark.parametrize("name", ["architecture.py", "badges.py"])
+def test_what_is_drawn_from_the_code_is_of_this_code(name: str) -> None:
+    script = ROOT / "scripts" / name
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
