@@ -24,7 +24,7 @@ from whoplays.examples import synth
 
 ARGUMENTS = ()  # of a group's run: none, since there is no earlier checkout in one
 
-RUNS = 5
+RUNS = 15
 SECONDS = 15
 READ = """
 import sys, time

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,13 +50,12 @@ class Content:
 
     def find_all(self, needle: bytes, begin: int) -> Iterator[int]:
         """Yield the positions of `needle` from `begin` on."""
-        held, at = b"", begin
+        pattern, at, tail = re.compile(re.escape(needle)), begin, b""
         while chunk := self.read(at, _LARGE):
-            held += chunk
-            first, found = at + len(chunk) - len(held), -1
-            while (found := held.find(needle, found + 1)) >= 0:
-                yield first + found
-            held, at = held[len(held) - len(needle) + 1 :], at + len(chunk)
+            for piece, first in ((tail + chunk[: len(needle) - 1], at - len(tail)), (chunk, at)):
+                for found in pattern.finditer(piece):
+                    yield first + found.start()
+            tail, at = (tail + chunk[1 - len(needle) :])[1 - len(needle) :], at + len(chunk)
 
     def _check(self) -> None:
         if self.file.error:

@@ -87,16 +87,16 @@ class Meter:
         self._samples = 0  # of all channels
         self._clipped = 0
         self._peak = 0.0
-        self._products = np.zeros((0, 0))
+        self._power = np.zeros(0)  # of each channel
         self._spectrum = np.zeros(_N_FFT // 2 + 1)
         self._window = _window()
         self.cancelled_s = 0.0  # in which one channel was taken, because their mean holds nothing
 
-    def measure(self, block: Array, sample_rate: int = 0, products: NDArray[Any] | None = None) -> None:
+    def measure(self, block: Array, sample_rate: int = 0, power: NDArray[Any] | None = None) -> None:
         """Take in samples (n,) or (n, channels), float32; what is not finite is left to reading.py.
 
-        products: of each two channels (`block.T @ block`), where they are known. The spectrum is that of the rate which
-        the recording begins with.
+        power: of each channel (`power_of`), where it is known. The spectrum is that of the rate which the recording
+        begins with.
         """
         block = block.reshape(len(block), -1)
         if not len(block):
@@ -104,17 +104,15 @@ class Meter:
         peak = max(float(block.max()), -float(block.min()))
         if not np.isfinite(peak):
             return
-        if block.shape[1] != self.channels:
-            self.channels = max(self.channels, block.shape[1])
-            grown = np.zeros((self.channels, self.channels))
-            grown[: len(self._products), : len(self._products)] = self._products
-            self._products = grown
+        width = block.shape[1]
+        if width > self.channels:
+            self.channels = width
+            self._power = np.pad(self._power, (0, width - len(self._power)))
         self._samples += block.size
         self._peak = max(self._peak, peak)
         if peak >= CLIPPED_LEVEL:
             self._clipped += _in_runs(np.abs(block) >= CLIPPED_LEVEL)
-        width = block.shape[1]
-        self._products[:width, :width] += block.T @ block if products is None else products
+        self._power[:width] += power_of(block) if power is None else power
         if sample_rate not in (0, self.sample_rate):
             return
         if len(block) >= _N_FFT:
@@ -146,7 +144,7 @@ class Meter:
     def _layout(self) -> QualityWarning | None:
         if self.channels < 2 or self._peak < SILENT_PEAK:
             return None
-        power = self._products.diagonal()
+        power = self._power
         if self.cancelled_s:
             return _warning("channels.cancel", channels=self.channels, length=f"{self.cancelled_s:.1f}")
         silent = int((power < 1e-8 * power.max()).sum())
@@ -177,10 +175,14 @@ class Meter:
         return None
 
 
-def cancels(products: NDArray[Any]) -> bool:
-    """Tell whether channels cancel each other in their mean. products: of each two of them, (channels, channels)."""
-    power = float(np.trace(products)) / len(products)
-    return float(products.sum()) / len(products) ** 2 < CANCELLED * power
+def power_of(block: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum of squares of each channel of samples (n, channels)."""
+    return np.array([np.dot(channel, channel) for channel in block.T])
+
+
+def cancels(power: NDArray[Any], mean: NDArray[Any]) -> bool:
+    """Tell whether channels cancel each other in their mean (n,). power: of each of them (channels,)."""
+    return float(np.dot(mean, mean)) < CANCELLED * float(power.mean())
 
 
 def mean_of_channels(block: NDArray[Any]) -> NDArray[Any]:

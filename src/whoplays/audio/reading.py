@@ -188,9 +188,9 @@ class Downmix:
         """Return samples (n, channels) or (n,) as one channel (n,), measured on the way. Raises `AudioError`."""
         block = floats(block)
         several = block.ndim == 2 and block.shape[1] > 1
-        products = block.T @ block if several else None  # every channel's power, and that of their sum, in one pass
+        power = quality.power_of(block) if several else None
         if meter:
-            meter.measure(block, rate, products)
+            meter.measure(block, rate, power)
         samples = quality.mean_of_channels(block) if block.ndim == 2 else block
         samples = np.ascontiguousarray(samples, dtype=np.float32)
         if samples.size:
@@ -201,10 +201,10 @@ class Downmix:
                 raise AudioError(
                     f"has samples as large as {peak:.3g}; full scale is 1 (are they integers stored as floating point?)"
                 )
-        if products is not None and quality.cancels(products):
+        if power is not None and quality.cancels(power, samples):
             if meter:
                 meter.cancelled_s += len(block) / rate
-            return np.ascontiguousarray(block[:, self._loudest(products.diagonal())])
+            return np.ascontiguousarray(block[:, self._loudest(power)])
         return samples
 
     def _loudest(self, power: NDArray[Any]) -> int:

@@ -52,7 +52,8 @@ class WatchedFile:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place; return it."""
         try:
-            self._file.seek(offset, whence)
+            place: int = self._file.seek(offset, whence)
+            return _BEYOND if self.error else place
         except OSError as error:
             self.error = self.error or error
         except ValueError:  # before its beginning, as a bad header may ask: it stays where it is
