@@ -346,8 +346,14 @@ def test_the_filter_is_the_language_of_find(open_page: Open) -> None:
             const { setLabels } = await import(new URL("page/js/labels.js", location.href));
             const { parse } = await import(new URL("page/js/query.js", location.href));
             setLabels(cases.labels.map(([id, parent]) => ({ id, parent, en: id, pl: id })));
-            const recordings = cases.recordings.map((one) => ({ ...one, segments: one.segments.map(([label, start, end, score]) => ({ label, start, end, score })) }));
-            const answer = (text) => { try { const fits = parse(text); return recordings.flatMap((one, i) => (fits(one) ? [i] : [])); } catch (error) { return String(error.name); } };
+            const segment = ([label, start, end, score]) => ({ label, start, end, score });
+            const recordings = cases.recordings.map((one) => ({ ...one, segments: one.segments.map(segment) }));
+            const answer = (text) => {
+                try {
+                    const fits = parse(text);
+                    return recordings.flatMap((one, i) => (fits(one) ? [i] : []));
+                } catch (error) { return String(error.name); }
+            };
             return [cases.match.map(([text]) => answer(text)), cases.wrong.map(answer)];
         }""",
         cases,
