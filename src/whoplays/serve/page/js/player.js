@@ -5,8 +5,8 @@ import { alone, plays, together } from "./intervals.js";
 import { isInstrument, nameOf } from "./labels.js";
 import { clock, t } from "./words.js";
 
-/** Return {element, seek, repeat, toggle}. picture: {setTime}, told of each moment. */
-export function player(result, sound, picture) {
+/** Return {element, seek, repeat, toggle}. picture: {setTime}, told of each moment. note: about the sound. */
+export function player(result, sound, picture, note = "") {
   const { start, end } = result.details;
   /** @type {import("./intervals.js").Intervals | null} */
   let only = null; // intervals to play, or all
@@ -59,7 +59,7 @@ export function player(result, sound, picture) {
   }
   const row = el("div", { class: "player" }, el("div", { class: "player-left" }, button, el("p", { class: "clock", "aria-hidden": "true" }, now, " / ", clock(end))), range);
   const extra = result.playing.length > 0 && el("div", { class: "row player-only" }, el("label", {}, el("span", {}, t("playOnly"), " "), select), stop, told);
-  sound.onerror = () => { row.replaceChildren(el("p", { class: "note" }, t(sound.hasAttribute("src") ? "noPlay" : "noSound"))); if (extra) extra.hidden = true; };
+  sound.onerror = () => { row.replaceChildren(el("p", { class: "note" }, sound.hasAttribute("src") ? t("noPlay") : note || t("noSound"))); if (extra) extra.hidden = true; };
   if (sound.error || !sound.hasAttribute("src")) sound.onerror();
-  return { element: el("div", { class: "transport" }, row, extra || null), seek, toggle, repeat: (segment) => choose([[segment.start, segment.end]], true) };
+  return { element: el("div", { class: "transport" }, row, note && sound.hasAttribute("src") ? el("p", { class: "fine" }, note) : null, extra || null), seek, toggle, repeat: (segment) => choose([[segment.start, segment.end]], true) };
 }

@@ -9,6 +9,7 @@ import { alone, both, plays } from "./intervals.js";
 
 const TOKEN = /\s*(?:(<=|>=|<|>|\(|\))|(["'])(.*?)\2(?:\.(share|seconds|longest)\b)?|([^\s<>()=!&|]+)|(\S))/giy;
 const WORDS = ["and", "or", "not", "only", "(", ")", "<", "<=", ">", ">="]; // no labels, unless quoted
+const ALSO_QUOTED = ["duration", "path", "maybe", "alone", "together"];
 const MAX_LENGTH = 2000; // characters
 const MAX_DEPTH = 40; // of parentheses and not
 const SIGNS = { "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b };
@@ -18,6 +19,9 @@ const MEASURES = {
   share: (r, id) => Math.min(1, r.segments.filter((s) => s.label === id).reduce((sum, s) => sum + s.end - s.start, 0) / Math.max(r.duration, 1e-9)),
   longest: (r, id) => Math.max(0, ...plays(r, id).map(([start, end]) => end - start)),
 };
+
+/** A label as an expression names it. @param {string} id */
+export const quoted = (id) => (/^[^\s<>()=!&|"'.]+$/.test(id) && ![...WORDS, ...ALSO_QUOTED].includes(id.toLowerCase()) ? id : `"${id}"`);
 
 /** What a path has to look like: a pattern (*, ?, [...]), or a part of it; in any case. @param {string} text @returns {Test} */
 function pathLike(text) {

@@ -22,7 +22,10 @@ export function shortened(name, most = 64) {
 /** How sure the least sure of what is named is, 0 to 1. */
 const sureness = (result) => Math.min(...named(result).map((id) => result.scores[id]));
 
-/** page: {items(), shown(), position(), show(item), remove(items), whyOf(trouble)}. Returns {draw, update}. */
+/**
+ * page: {items(), shown(), position(), show(item), whyOf(trouble), remove(items)}; remove may be missing.
+ * Returns {draw, update, beside, filter}. beside: the recording before (-1) or after (1) one. filter: by an expression.
+ */
 export function recordings(page) {
   const rows = new WeakMap(); // item -> its row
   const selected = new Set();
@@ -49,7 +52,7 @@ export function recordings(page) {
       el("td", {}, result ? clock(result.duration) : ""),
       el("td", { class: `item-state ${item.state}` }, ...dots, el("span", {}, state), item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.heard ?? 0) / item.duration) : undefined, "aria-label": t("analysing") })),
       el("td", {}, result?.playing.length ? number(sureness(result)) : ""),
-      el("td", {}, el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => page.remove([item]) }, "×"))];
+      el("td", {}, page.remove && el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => page.remove([item]) }, "×"))];
     const row = rows.get(item) ?? el("tr");
     rows.set(item, row);
     row.replaceChildren(...cells);
@@ -74,7 +77,7 @@ export function recordings(page) {
     $("queue").hidden = !left;
     $("queue").value = (items.length - left) / Math.max(1, items.length);
     $("all").checked = selected.size > 0 && listed().every((item) => selected.has(item));
-    $("remove-selected").hidden = !selected.size;
+    $("remove-selected").hidden = !page.remove || !selected.size;
   }
 
   function draw() {
@@ -123,5 +126,9 @@ export function recordings(page) {
   $("filter").addEventListener("input", filter);
   $("all").addEventListener("change", () => { for (const item of listed()) if ($("all").checked) selected.add(item); else selected.delete(item); draw(); });
   $("remove-selected").addEventListener("click", () => page.remove([...selected]));
-  return { draw, update };
+  return {
+    draw, update,
+    beside: (item, way) => { const all = listed(); return all[all.indexOf(item) + way]; },
+    filter: (text) => { $("filter").value = text; filter(); $("filter").focus(); },
+  };
 }

@@ -4,7 +4,6 @@ import { el, save, svg } from "./dom.js";
 import { audacity, csv, jsonOf } from "./exports.js";
 import { colourOf, everyLabel, families, isInstrument, mostPrecise, nameOf, outline } from "./labels.js";
 import { player } from "./player.js";
-import { reportOf } from "./report.js";
 import { segmentList } from "./segments.js";
 import { thresholdsAt } from "./thresholds.js";
 import { timeline } from "./timeline.js";
@@ -121,13 +120,14 @@ function warnings(result) {
   return el("section", { class: "warnings" }, el("h3", {}, t("warnings")), el("ul", {}, ...items));
 }
 
-function downloads(result, name) {
+function downloads(result, item, report) {
+  const { name } = item;
   const stem = name.replace(/\.[^.]*$/, "") || "recording";
   const kinds = [
     ["json", () => save(new Blob([jsonOf(result)], { type: "application/json" }), `${stem}.json`)],
     ["csv", () => save(new Blob([csv([result])], { type: "text/csv" }), `${stem}.csv`)],
     ["audacity", () => save(new Blob([audacity(result)], { type: "text/plain" }), `${stem}.txt`)],
-    ["report", () => save(new Blob([reportOf(result, name)], { type: "text/html" }), `${stem}.html`)],
+    ...(report ? [["report", async () => save(new Blob([await report([item])], { type: "text/html" }), `${stem}.html`)]] : []),
   ];
   const buttons = kinds.map(([kind, act]) => el("li", {}, el("button", { type: "button", class: "plain", "data-download": kind, onclick: act }, t(kind))));
   return el("section", { class: "downloads" }, el("h3", {}, t("downloads")), el("ul", {}, ...buttons));
@@ -140,14 +140,17 @@ function notFound(result) {
   return rest.length > 0 && el("p", { class: "fine not-found" }, t("notFound", { names: listed(rest, "or") }));
 }
 
-/** Return {element, player, picture} of a result. sound: an audio element; position: of the control of thresholds. */
-export function resultView(result, name, sound, position = 0) {
+/**
+ * Return {element, player, picture} of a result. item: {name, sound, note}: its audio element, and a word about its sound.
+ * position: of the control of thresholds. report(items): a promise of a report; missing inside one.
+ */
+export function resultView(result, item, { position = 0, report } = {}) {
   const picture = timeline(result, (seconds) => transport.seek(seconds));
-  const transport = player(result, sound, picture);
+  const transport = player(result, item.sound, picture, item.note);
   const element = el("article", { class: "card result" },
-    facts(result, name), words(result), doubtful(result), !result.playing.length && likeliest(result), warnings(result),
+    facts(result, item.name), words(result), doubtful(result), !result.playing.length && likeliest(result), warnings(result),
     transport.element, picture.element, notFound(result), result.segments.length > 0 && segmentList(result, transport),
     el("div", { class: "columns" }, scoresTable(result, position), el("div", { class: "side" }, result.playing.length > 0 && pieSection(result), momentsSection(result, transport.seek))),
-    downloads(result, name));
+    downloads(result, item, report));
   return { element, player: transport, picture };
 }

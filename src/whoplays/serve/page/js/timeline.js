@@ -3,23 +3,11 @@
 
 import { el } from "./dom.js";
 import { colourOf, isInstrument, nameOf, outline, parentOf } from "./labels.js";
+import { spectrogram } from "./spectrogram.js";
 import { View, largest } from "./view.js";
 import { capital, clock, number, t } from "./words.js";
 
 const folded = new Set(); // families whose instruments are folded in, for all recordings
-
-/** Mirrored bars for peaks (0 to 255), as one path in a box 1200 wide and 100 high; for the report. */
-export function wavePath(peaks) {
-  const bars = Math.min(peaks.length, 220);
-  const step = 1200 / bars;
-  const most = Math.max(1, peaks.reduce((a, b) => Math.max(a, b), 0));
-  let path = "";
-  largest(peaks, 0, 1, bars).forEach((level, i) => {
-    const half = Math.max(0.8, 48 * Math.pow(level / most, 0.7));
-    path += `M${((i + 0.5) * step).toFixed(1)} ${(50 - half).toFixed(1)}V${(50 + half).toFixed(1)}`;
-  });
-  return { path, stroke: step * 0.58 };
-}
 
 /** Seconds between two marks of an axis that shows `length` seconds in about `count` parts. */
 export function spacing(length, count) {
@@ -86,6 +74,7 @@ export function timeline(result, seek) {
   const frame = el("div", { class: "map-frame", "aria-hidden": "true" });
   const mapBox = el("div", { class: "map", "aria-hidden": "true" }, map, frame);
   const waveBox = el("div", { class: "wave" }, wave);
+  const pitch = spectrogram(result.details);
   const axis = el("div", { class: "axis", "aria-hidden": "true" });
   const lanes = shown.map((id) => {
     const [unsure, children] = [!result.playing.includes(id), shown.filter((one) => parentOf(one) === id)];
@@ -110,7 +99,7 @@ export function timeline(result, seek) {
       el("button", { type: "button", "aria-label": t(key), title: t(key), onclick: act }, sign)));
   const head = el("div", { class: "playhead", "aria-hidden": "true" });
   const element = el("div", { class: "timeline", role: "group", "aria-label": t("timeline") }, tools, mapBox,
-    el("div", { class: "lane-name", "aria-hidden": "true" }), waveBox, ...lanes.flatMap(({ name, box }) => [name, box]),
+    el("div", { class: "lane-name", "aria-hidden": "true" }), waveBox, ...pitch, ...lanes.flatMap(({ name, box }) => [name, box]),
     el("div", { "aria-hidden": "true", class: "lane-name" }), axis, el("div", { class: "over", "aria-hidden": "true" }, head));
   const tracks = Object.assign([...element.querySelectorAll(".track")], { zoom: 1 });
   let now = start;
@@ -182,7 +171,7 @@ function point(element, wave, view, { seek, draw, zoom, pan }) {
   const fingers = new Map();
   let dragged = false;
   const share = (x) => { const box = wave.getBoundingClientRect(); return (x - box.left) / box.width; };
-  const inside = (event) => event.target.closest(".wave, .lane");
+  const inside = (event) => event.target.closest(".wave, .pitch, .lane");
   element.addEventListener("wheel", (event) => {
     if (!inside(event)) return;
     if (event.ctrlKey || event.metaKey || (event.target.closest(".wave") && Math.abs(event.deltaY) > Math.abs(event.deltaX) && !event.shiftKey)) {

@@ -1,0 +1,150 @@
+// What is shown of recordings: their table, the control of thresholds, one of them in full, and the keys. The page has it, and the
+// report that opens offline has it too.
+
+import { collection } from "./collection.js";
+import { $, el } from "./dom.js";
+import { recordings } from "./recordings.js";
+import { resultView } from "./result.js";
+import { shownAt } from "./thresholds.js";
+import { percent, t } from "./words.js";
+
+/**
+ * source: {items(), whyOf(trouble), detailsOf(item), addressOf(item), waiting(item), failed(item), gone(item), remove(items), report(item)}.
+ *   detailsOf: a promise of what the pictures need, or null where it is gone. addressOf: of the sound, "" without any.
+ *   waiting, failed: what stands for a recording without a result. gone: the trouble of one whose pictures are lost.
+ *   remove: missing where nothing can be taken off. report: a promise of the report about one, missing inside a report.
+ * Returns {draw, update, choose, shown, resultOf, setPoints}.
+ */
+export function desk(source) {
+  let shown = null;
+  let view = null; // of the shown result: {player, picture}
+  let position = 0; // of the control of thresholds, -1 to 1
+  let points = []; // what its positions cost
+
+  const resultOf = (item) => shownAt(item.result, position);
+  const show = (item) => { turnTo(item); $("items").querySelector("[aria-current]")?.focus(); $("shown").scrollIntoView({ block: "nearest" }); };
+  const list = recordings({ ...source, shown: () => shown, position: () => position, show });
+  const summary = collection({ results: () => source.items().filter((item) => item.result).map(resultOf), filter: list.filter });
+
+  function choose(item) {
+    if (shown !== item) shown?.sound?.pause();
+    shown = item;
+  }
+
+  /** Show another recording. */
+  function turnTo(item) {
+    const before = shown;
+    choose(item);
+    if (before) list.update(before);
+    list.update(item);
+    drawShown();
+  }
+
+  function draw() {
+    const many = source.items().length > 1;
+    $("list").hidden = $("collection").hidden = !many;
+    if (many) { list.draw(); summary.draw(); }
+    drawShown();
+  }
+
+  /** Show what is new about one recording. */
+  function update(item) {
+    if (item === shown) drawShown();
+    list.update(item);
+    if (source.items().length > 1) summary.draw();
+  }
+
+  function drawShown() {
+    view = null;
+    $("sure").hidden = !shown?.result && !source.items().some((item) => item.result);
+    const item = shown;
+    if (!item) return $("shown").replaceChildren();
+    if (item.state === "failed") return $("shown").replaceChildren(source.failed(item));
+    if (item.state !== "done") return $("shown").replaceChildren(source.waiting(item));
+    if (item.result.details) return $("shown").replaceChildren(whole(item));
+    $("shown").replaceChildren();
+    source.detailsOf(item).then((details) => {
+      item.result.details = details;
+      if (!details) Object.assign(item, { state: "failed", result: null, trouble: source.gone(item) });
+      if (item === shown) drawShown();
+    });
+    return undefined;
+  }
+
+  function whole(item) {
+    if (!item.sound) {
+      item.sound = new Audio();
+      const address = source.addressOf(item);
+      if (address) item.sound.src = address;
+      item.sound.preload = "metadata";
+    }
+    view = resultView(resultOf(item), item, { position, report: source.report });
+    return view.element;
+  }
+
+  // The keys
+
+  const segments = () => resultOf(shown).segments;
+  const now = () => shown.sound.currentTime;
+
+  /** Go to the next segment (1) or the one before (-1). */
+  function step(way) {
+    const starts = segments().map((s) => s.start).sort((a, b) => way * (a - b));
+    const next = starts.find((at) => way * (at - now()) > (way > 0 ? 0.05 : 1));
+    if (next !== undefined) view.player.seek(next);
+  }
+
+  /** Show the next recording (1) or the one before (-1). */
+  function turn(way) {
+    const next = list.beside(shown, way);
+    if (next) turnTo(next);
+  }
+
+  function loop() {
+    const found = segments().find((s) => now() >= s.start - 0.05 && now() < s.end);
+    if (found) view.player.repeat(found);
+  }
+
+  const keys = {
+    " ": () => view.player.toggle(), ArrowLeft: () => view.player.seek(now() - 5), ArrowRight: () => view.player.seek(now() + 5),
+    "Shift+ArrowLeft": () => view.picture.pan(-0.25), "Shift+ArrowRight": () => view.picture.pan(0.25),
+    "+": () => view.picture.zoom(2), "=": () => view.picture.zoom(2), "-": () => view.picture.zoom(0.5), 0: () => view.picture.fit(),
+    n: () => step(1), p: () => step(-1), l: loop,
+  };
+
+  function help() {
+    const rows = [[t("space"), "keyPlay"], ["← →", "keySeek"], ["N P", "keySegment"], ["J K", "keyFile"], ["+ − 0", "keyZoom"], ["Shift ← →", "keyPan"], ["L", "keyLoop"], ["?", "keyHelp"]];
+    $("key-list").replaceChildren(...rows.flatMap(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, t(what))]));
+    $("help").showModal();
+  }
+
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+    if (event.key === "?") return help();
+    if (event.key === "j" || event.key === "k") return turn(event.key === "j" ? 1 : -1);
+    if (event.key === " " && event.target.closest?.("button, a, summary")) return;
+    const act = keys[`${event.shiftKey && event.key.startsWith("Arrow") ? "Shift+" : ""}${event.key}`];
+    if (!act || !view || !shown?.sound) return;
+    event.preventDefault();
+    act();
+  });
+  $("keys").addEventListener("click", help);
+
+  // How sure
+
+  function drawSure() {
+    const near = points.find((point) => Math.abs(point.position - position) < 0.051);
+    $("sure-cost").textContent = near ? t("sureCost", { precision: percent(near.precision), recall: percent(near.recall) }) : t(points.length ? "sureBetween" : "sureUnknown");
+    const end = position < 0 ? t("sureFewer") : t("sureMore");
+    $("sure-range").setAttribute("aria-valuetext", position ? `${end} ${percent(Math.abs(position))}` : "0");
+  }
+
+  $("sure-range").addEventListener("input", () => {
+    position = Number($("sure-range").value);
+    drawSure();
+    draw();
+  });
+
+  const setPoints = (found) => { points = found; drawSure(); };
+  return { draw: () => { drawSure(); draw(); }, update, choose, shown: () => shown, resultOf, setPoints };
+}
