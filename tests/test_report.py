@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import os
 import re
 import shutil
@@ -43,14 +44,47 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "r.html"
 
 
+def facts_of(path: Path) -> Any:
+    found = re.search(r'<script type="application/json" id="facts">(.*?)</script>', path.read_text(encoding="utf-8"))
+    assert found
+    return json.loads(found[1])
+
+
 def test_it_is_one_file_that_asks_for_nothing(page_file: Path) -> None:
     text = page_file.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
-    sources = re.findall(r'(?:src|href)="([^"]*)"', text)
-    assert sources and all(s.startswith(("data:", "#")) for s in sources), [s[:80] for s in sources]
-    assert "<b>.wav" not in text and "is &lt;empty&gt;" in text
-    assert "clipped" in text
+    sources = re.findall(r'(?:src|href)="([^"]*)"|url\((?!#)([^)]*)\)', text)
+    assert sources and all("".join(s).startswith(("data:", "#")) for s in sources), [str(s)[:80] for s in sources]
+    assert (
+        "<b>.wav" not in text
+        and "is &lt;empty&gt;" in text
+        and "import(" not in re.sub(r"/\*\*.*?\*/", "", text, flags=re.S)
+    )
+    assert [one["result"]["warnings"][0]["code"] for one in facts_of(page_file)["recordings"][2:3]] == ["clipped"]
     assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"data:[^\"]*", "", text))
+
+
+def test_names_in_it_can_be_no_placeholders(tiny_model: Path, tmp_path: Path) -> None:
+    recogniser = whoplays.load(tiny_model)
+    names = ["{facts}", "{list}.wav", "</script><b>", "{title} & {lang}"]
+    html.write(tmp_path / "r.html", [Failure(name, "{facts} {list}") for name in names], recogniser)
+    assert [(one["name"], one["error"]) for one in facts_of(tmp_path / "r.html")["recordings"]] == [
+        (name, "{facts} {list}") for name in names
+    ]
+    html.write(tmp_path / "r.html", [Failure("{list}{facts}", "x")], recogniser)
+    assert facts_of(tmp_path / "r.html")["recordings"][0]["name"] == "{list}{facts}"
+
+
+def test_modules_become_one_script_without_imports() -> None:
+    from whoplays.results.html.template import linked, template
+
+    script = linked("offline")
+    assert not re.search(r"^(import|export)\b", script, re.M)
+    order = re.findall(r"^const (module_\w+) = await", script, re.M)
+    assert len(order) == len(set(order)) and order[-1] == "module_offline"
+    for use in re.finditer(r"\} = (module_\w+);", script):
+        assert f"const {use[1]} = await" in script[: use.start()]
+    assert [template().count(name) for name in ("{facts}", "{list}", "{lang}")] == [1, 1, 1]
 
 
 def test_its_tags_are_closed(page_file: Path) -> None:
@@ -70,9 +104,9 @@ def test_its_tags_are_closed(page_file: Path) -> None:
 
 
 def test_the_sound_inside_is_the_recording(page_file: Path) -> None:
-    found = re.findall(r'<audio[^>]*src="data:(audio/\w+);base64,([^"]+)"', page_file.read_text())
-    assert [kind for kind, _ in found] == ["audio/wav", "audio/flac", "audio/flac"]
-    assert base64.b64decode(found[0][1]) == (page_file.parent / "low & <b>.wav").read_bytes()
+    sounds = [one["sound"].partition(",") for one in facts_of(page_file)["recordings"][:3]]
+    assert [kind for kind, _, _ in sounds] == [f"data:audio/{kind};base64" for kind in ("wav", "flac", "flac")]
+    assert base64.b64decode(sounds[0][2]) == (page_file.parent / "low & <b>.wav").read_bytes()
 
 
 def test_a_long_recording_is_linked(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,39 +117,58 @@ def test_a_long_recording_is_linked(tiny_model: Path, tmp_path: Path, monkeypatc
     soundfile.write(tmp_path / "a b" / "x#1.wav", tone(440.0, 2.0), RATE)
     recogniser = whoplays.load(tiny_model)
     html.write(tmp_path / "r.html", [recogniser.predict(tmp_path / "a b" / "x#1.wav")], recogniser, lang="pl")
-    text = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert 'src="a%20b/x%231.wav"' in text and "jest odtwarzane z" in text
+    (entry,) = facts_of(tmp_path / "r.html")["recordings"]
+    assert entry["sound"] == "a%20b/x%231.wav" and "jest odtwarzane z" in entry["note"]
 
 
-def test_what_is_gone_is_told(tiny_model: Path, tmp_path: Path) -> None:
+def test_what_is_gone_says_so(tiny_model: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", tone(200.0, 2.0, level=0.9), RATE)
     recogniser = whoplays.load(tiny_model)
     prediction = recogniser.predict(tmp_path / "x.wav")
     (tmp_path / "x.wav").unlink()
     html.write(tmp_path / "r.html", [prediction], recogniser, why=True)
-    assert "no such file" in (tmp_path / "r.html").read_text()
+    (entry,) = facts_of(tmp_path / "r.html")["recordings"]
+    assert "no such file" in entry["note"] and entry["details"]["segments"]
 
 
-def test_many_recordings_are_closed_and_light(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_facts_are_the_prediction(tiny_model: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", tone(200.0, 3.0, level=0.9), RATE)
+    recogniser = whoplays.load(tiny_model, threshold=0.01)
+    prediction = recogniser.predict(tmp_path / "x.wav")
+    html.write(tmp_path / "r.html", [prediction], recogniser)
+    facts = facts_of(tmp_path / "r.html")
+    (entry,) = facts["recordings"]
+    assert whoplays.Prediction.from_dict(entry["result"]).to_dict() == prediction.to_dict()
+    assert [label["threshold"] for label in facts["labels"]] == list(recogniser.config.thresholds)
+    curve = np.frombuffer(base64.b64decode(entry["details"]["curve"][prediction.playing[0]]), dtype=np.uint8)
+    expected = prediction.frame_scores[:, list(prediction.scores).index(prediction.playing[0])]
+    np.testing.assert_allclose(curve / 255, expected, atol=0.003)
+
+
+def test_three_hundred_recordings_are_light(tiny_model: Path, tmp_path: Path) -> None:
     recogniser = whoplays.load(tiny_model)
     soundfile.write(tmp_path / "x.flac", np.random.default_rng(0).normal(0, 0.1, 2 * RATE), RATE)
     prediction = recogniser.predict(tmp_path / "x.flac")
     sizes = {}
     for n in (100, 110):
         html.write(tmp_path / "r.html", [prediction] * n, recogniser)
-        text = (tmp_path / "r.html").read_text()
-        assert text.count('<details class="one"><summary>x.flac · 0:02 · ') == n
-        sizes[n] = len(text.encode())
+        sizes[n] = (tmp_path / "r.html").stat().st_size
     each = (sizes[110] - sizes[100]) / 10  # of noise, whose pictures are the largest
     assert sizes[100] + 200 * each < 6e6, each
 
 
-def test_a_long_path_gives_way_in_its_middle() -> None:
-    from whoplays.results.html.build import shortened
+def test_more_recordings_than_that_have_no_pictures(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whoplays.results.html import build
 
-    assert shortened("a/b.wav") == "a/b.wav"
-    found = shortened("a" * 50 + "/" + "b" * 50 + ".wav")
-    assert len(found) == 48 and found.startswith("aaa") and found.endswith("bbb.wav") and "…" in found
+    monkeypatch.setattr(build, "MOST_SHOWN", 2)
+    recogniser = whoplays.load(tiny_model)
+    soundfile.write(tmp_path / "x.wav", tone(200.0, 2.0, level=0.9), RATE)
+    html.write(tmp_path / "r.html", [recogniser.predict(tmp_path / "x.wav")] * 3, recogniser)
+    entries = facts_of(tmp_path / "r.html")["recordings"]
+    assert ["mel" in one["details"] for one in entries] == [True, True, False]
+    assert entries[2]["note"].startswith("Only the first 2") and entries[2]["result"] == entries[0]["result"]
 
 
 def test_a_png_is_read_back() -> None:
@@ -140,8 +193,7 @@ def test_pictures_show_where_the_sound_is(tmp_path: Path) -> None:
     samples = np.concatenate([np.zeros(RATE * 3), tone(1000.0, 3.0, level=0.8)]).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", samples, RATE)
     looks = pictures.look(tmp_path / "a.wav", FeatureSettings(), start=0.0, duration=6.0, columns=60)
-    assert np.abs(looks.high[:29]).max() < 0.01 and looks.high[31:].min() > 0.7
-    assert looks.low[31:].max() < -0.7
+    assert looks.peaks[:29].max() < 0.01 and looks.peaks[31:].min() > 0.7
     assert looks.mel[:28].max() < -60 and looks.mel[32:].max(axis=1).min() > -3
     brightest = set(looks.mel[32:58].argmax(axis=1))
     assert len(brightest) == 1
@@ -168,41 +220,68 @@ def page(page_file: Path) -> Iterator[Any]:
     assert problems == []
 
 
+def open_one(page: Any, number: int) -> Any:
+    page.locator("#items .item").nth(number).click()
+    page.locator(".result").wait_for()
+    return page.locator(".result")
+
+
 @pytest.mark.browser
-def test_a_click_jumps_there_and_the_keyboard_as_well(page: Any) -> None:
-    section = page.locator("section.recording").nth(1)
-    button = section.locator(".lane button").first
-    button.click()
-    at = float(button.get_attribute("data-at"))
-    page.wait_for_function("([n, at]) => document.querySelectorAll('audio')[n].currentTime >= at", arg=[1, at])
-    jump = section.locator("button.jump").first
-    jump.focus()
+def test_a_recording_is_opened_from_the_table_and_played_from_a_segment(page: Any) -> None:
+    assert page.locator("#shown").inner_text() == ""  # nothing is unpacked before
+    result = open_one(page, 1)
+    assert result.locator(".pitch img").count() == 1
+    at = "Number(document.querySelector('.player input[type=range]').value)"
+    result.locator(".wave").click()  # in its middle
+    page.wait_for_function(f"() => Math.abs({at} - 8) < 0.3")
+    segment = result.locator(".stretch").first
+    minutes, seconds = re.findall(r"(\d+):(\d\d) to", segment.get_attribute("aria-label"))[0]
+    segment.click(position={"x": 2, "y": 2})
+    page.wait_for_function(f"() => Math.abs({at} - {60 * int(minutes) + int(seconds)}) <= 0.6")
+    result.locator(".moment").first.focus()
     page.keyboard.press("Enter")
-    at = float(jump.get_attribute("data-at"))
-    page.wait_for_function(
-        "([n, at]) => Math.abs(document.querySelectorAll('audio')[n].currentTime - at) < 5", arg=[1, at]
-    )
-    assert section.get_attribute("data-last") == jump.get_attribute("data-at")
+    page.get_by_role("button", name="Pause").wait_for()
+    page.keyboard.press("Space")
 
 
 @pytest.mark.browser
-def test_the_table_sorts_both_ways(page: Any) -> None:
-    heads = page.locator("#all th button")
-    column = heads.count() - 2
-    heads.nth(column).click()
-    cells = page.locator(f"#all tbody td:nth-child({column + 1})")
-    scores = [float(text) for text in cells.all_inner_texts()]
-    assert scores == sorted(scores, reverse=True)
-    heads.nth(column).click()
-    assert [float(text) for text in cells.all_inner_texts()] == sorted(scores)
-    assert page.locator("#all th").nth(column).get_attribute("aria-sort") == "ascending"
+def test_why_is_laid_over_the_spectrogram(page: Any) -> None:
+    result = open_one(page, 0)
+    assert result.locator(".pitch .patches rect").count() > 1
+    assert "takes the score down" in result.locator(".why-legend").inner_text()
+    result.locator(".why-row select").select_option("-1")
+    assert result.locator(".pitch .patches").count() == 0 and result.locator(".why-legend").is_hidden()
+
+
+@pytest.mark.browser
+def test_the_table_sorts_filters_and_tells_who_plays_together(page: Any) -> None:
+    names = page.locator("#items .item")
+    page.locator("[data-by=length] button").click()
+    page.locator("[data-by=length] button").click()
+    assert names.first.inner_text().endswith("other.aiff")
+    assert page.locator("#list th[data-by=length]").get_attribute("aria-sort") == "descending"
+    assert page.locator(".item.failed").count() == 1 and page.locator(".remove").count() == 0
+    page.locator("#filter").fill("path *.flac")
+    assert names.count() == 1
+    assert page.locator(".counts tbody tr").count() > 1
+    pair = page.locator(".pairs button").first
+    pair.click()
+    assert " and " in page.locator("#filter").input_value() and names.count() == int(pair.inner_text())
+
+
+@pytest.mark.browser
+def test_it_speaks_polish(page: Any) -> None:
+    page.locator("[data-lang=pl]").click()
+    assert page.locator("h1").inner_text() == "Nagrania: 4" and page.evaluate("document.documentElement.lang") == "pl"
+    assert "Kto gra razem" in page.locator("#collection").inner_text()
 
 
 @pytest.mark.browser
 def test_everything_has_a_name_for_screen_readers(page: Any) -> None:
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('button, audio, img, svg')].filter(
-            e => !(e.getAttribute('aria-label') || e.getAttribute('alt') || e.textContent.trim())).map(e => e.outerHTML)"""
+            e => !(e.textContent.trim() || ['aria-hidden', 'aria-label', 'alt'].some(name => e.getAttribute(name)))
+        ).map(e => e.outerHTML)"""
     )
     assert nameless == []
     assert page.evaluate("document.documentElement.lang") == "en"
@@ -227,8 +306,11 @@ def test_light_and_dark_can_be_read(page: Any, scheme: str) -> None:
 
 @pytest.mark.browser
 def test_it_fits_a_telephone(page: Any) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        open_one(page, 0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 # --- the command
@@ -241,9 +323,10 @@ def test_the_command_writes_it_for_fresh_and_for_kept_results(tiny_model: Path, 
     common = [tmp_path / "a.wav", "--model", tiny_model, "--report", tmp_path / "r.html"]
     printed = run("predict", *common, "--why", "--format", "jsonl")
     assert printed.returncode == 0 and printed.stdout.count("\n") == 1, printed.stderr
-    assert "What the scores hang on" in (tmp_path / "r.html").read_text()
+    (entry,) = facts_of(tmp_path / "r.html")["recordings"]
+    assert {one["label"] for one in entry["details"]["why"]} == set(entry["result"]["playing"])
     for _ in range(2):
         kept = run("predict", *common, "--out", tmp_path / "r.csv", "--resume")
         assert kept.returncode == 0, kept.stderr
-        assert 'aria-label="Player for a.wav"' in (tmp_path / "r.html").read_text()
+        assert facts_of(tmp_path / "r.html")["recordings"][0]["details"]["mel"].startswith("data:image/png")
     assert run("predict", tmp_path / "a.wav", "--why").returncode == 2

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from ..results.html.template import template
+
 TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -42,10 +44,11 @@ def _add(found: dict[str, Asset], name: str, content: bytes) -> None:
 
 
 def page() -> dict[str, Asset]:
-    """Return name -> file of the page, with the catalogue of messages that it speaks from."""
+    """Return name -> file of the page, with the catalogue of messages that it speaks from, and an empty report to fill in."""
     found: dict[str, Asset] = {}
     _read(resources.files("whoplays.serve") / "page", "", found)
     _add(found, "messages.json", (resources.files("whoplays.taxonomy") / "messages.json").read_bytes())
+    _add(found, "report.html", template().encode())
     return found
 
 

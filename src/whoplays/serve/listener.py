@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
 from ..inference.windows import Window
+from ..results.overview import Overview
 
 PEAK_SAMPLES = 256
 MOST_PEAKS = 700_000  # more than two hours of them at 22,050 Hz
 MOST_STEPS = 30_000  # of a curve; more than two hours of the default model's
-LEAST_SCORE = 0.02  # of a label whose segments a page gets, to show it where someone lowers the thresholds
 
 
 class Listener(Recogniser):
@@ -81,26 +81,15 @@ def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks) -> dic
     -------
     dict
         "start", "end" in seconds; "peaks": levels (n,) of even parts; "curve": for each label its scores over time
-        (steps,) on an even grid; "shares" of playing time; "segments" of all labels that score `LEAST_SCORE`, as if they
-        played.
+        (steps,) on an even grid; "shares" of playing time; "segments" as of `Overview`.
     """
-    first, last = float(prediction.frame_times[0]), float(prediction.frame_times[-1])
-    steps = min(MOST_STEPS, len(prediction.frame_scores))
-    middles = first + (np.arange(steps) + 0.5) * (last - first) / steps
-    at = np.clip(
-        np.searchsorted(prediction.frame_times, middles, side="right") - 1, 0, len(prediction.frame_scores) - 1
-    )
-    curve = np.round(prediction.frame_scores[at], 3)
-    possible = [label for label, score in prediction.scores.items() if score >= LEAST_SCORE]
-    possible += [label for label in prediction.playing if label not in possible]
+    view = Overview.of(recogniser, prediction, most_steps=MOST_STEPS)
+    curve = np.round(view.curve, 3)
     return {
-        "start": round(first, 3),
-        "end": round(last, 3),
+        "start": view.start,
+        "end": view.end,
         "peaks": peaks.columns(),
         "curve": {label: curve[:, i].tolist() for i, label in enumerate(prediction.scores)},
         "shares": {label: round(share, 4) for label, share in prediction.shares().items()},
-        "segments": [
-            segment.to_dict()
-            for segment in recogniser.segments(prediction.frame_scores, prediction.frame_times, possible)
-        ],
+        "segments": view.segments,
     }

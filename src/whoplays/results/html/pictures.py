@@ -1,15 +1,12 @@
-"""What a recording looks like: waveform, log-mel picture, pie; as SVG and PNG made here, so that no plotting is needed."""
+"""What a recording looks like: its outline, and its log-mel spectrogram as PNG made here, so that no plotting is needed."""
 
 from __future__ import annotations
 
 import base64
-import math
 import os
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +33,9 @@ _STOPS = (
 
 @dataclass(frozen=True)
 class Looks:
-    """One pass over a recording. low, high: (columns,) of the waveform; mel: (columns, bands) in dB, the peak is 0."""
+    """One pass over a recording. peaks: (columns,), its largest levels; mel: (columns, bands) in dB, the peak is 0."""
 
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
+    peaks: NDArray[np.float32]
     mel: NDArray[np.float64]
 
 
@@ -49,21 +45,20 @@ def look(
     """Read a part of a recording once, block by block. settings: of the model. Raises `AudioError`."""
     settings = replace(settings, kind="logmel", steps=None)
     total = max(1, round(duration * settings.sample_rate))
-    low, high = np.zeros(columns, dtype=np.float32), np.zeros(columns, dtype=np.float32)
+    peaks = np.zeros(columns, dtype=np.float32)
     power, counts = np.zeros((columns, settings.n_mels)), np.zeros(columns)
     at = 0
     blocks = reading.stream(source, sample_rate=settings.sample_rate, start=start, duration=duration)
     for samples in reading.windows(blocks, 10 * settings.sample_rate):
         places = np.minimum((at + np.arange(len(samples))) * columns // total, columns - 1)
-        np.minimum.at(low, places, samples)
-        np.maximum.at(high, places, samples)
+        np.maximum.at(peaks, places, np.abs(samples))
         bands = np.exp(features.compute(samples, settings)) - settings.log_offset
         frames = at + np.arange(len(bands)) * settings.hop_length
         columns_of = np.minimum(frames * columns // total, columns - 1)
         np.add.at(power, columns_of, bands)
         np.add.at(counts, columns_of, 1)
         at += len(samples)
-    return Looks(low, high, _decibel(power, counts))
+    return Looks(peaks, _decibel(power, counts))
 
 
 def _decibel(power: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -101,44 +96,3 @@ def png(pixels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
 def data_url(content: bytes, kind: str) -> str:
     """Return content as a URL that holds it."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def wave_svg(looks: Looks, description: str) -> str:
-    """Return the waveform as an <svg> that fills its box."""
-    peak = max(float(np.abs(looks.low).max()), float(looks.high.max()), 1e-6)
-    n = len(looks.low)
-    top = [f"{i} {50 - 48 * v / peak:.1f}" for i, v in enumerate(looks.high)]
-    bottom = [f"{n - 1 - i} {50 - 48 * v / peak:.1f}" for i, v in enumerate(looks.low[::-1])]
-    return (
-        f'<svg class="wave" viewBox="0 0 {n} 100" preserveAspectRatio="none" role="img" aria-label="{escape(description)}">'
-        f'<path d="M{"L".join(top + bottom)}Z"/></svg>'
-    )
-
-
-def heat_png(values: NDArray[np.float64]) -> bytes:
-    """Return a picture of values (bands, spans), lowest band at the bottom: nothing or less is dark."""
-    levels = np.clip(values / max(float(values.max()), 1e-9), 0, 1)[::-1]
-    return png(np.repeat(np.repeat((levels * 255).astype(np.uint8), 8, axis=0), 24, axis=1), _palette())
-
-
-def pie_svg(parts: Sequence[tuple[str, float, str]], description: str) -> str:
-    """Return a pie of (name, seconds, colour); the names stand in the table beside it."""
-    total = sum(value for _, value, _ in parts)
-    if total <= 0:
-        return ""
-    pieces, angle = [], -math.pi / 2
-    for name, value, colour in parts:
-        if value >= total * 0.9999:
-            shape = '<circle cx="50" cy="50" r="48"'
-        else:
-            end = angle + 2 * math.pi * value / total
-            points = [(50 + 48 * math.cos(a), 50 + 48 * math.sin(a)) for a in (angle, end)]
-            large = int(end - angle > math.pi)
-            (x, y), (u, v) = points
-            shape = f'<path d="M50 50L{x:.2f} {y:.2f}A48 48 0 {large} 1 {u:.2f} {v:.2f}Z"'
-            angle = end
-        if value > 0:
-            pieces.append(f'{shape} fill="{colour}"><title>{escape(name)}</title></{shape[1:].split()[0]}>')
-    return (
-        f'<svg class="pie" viewBox="0 0 100 100" role="img" aria-label="{escape(description)}">{"".join(pieces)}</svg>'
-    )

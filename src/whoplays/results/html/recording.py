@@ -1,24 +1,29 @@
-"""One recording on the page: player, waveform, log-mel picture, timeline, pie, notes, and why."""
+"""One recording in the report: its result, what the pictures need, its sound or where that is, and why."""
 
 from __future__ import annotations
 
+import base64
 import io
 import os
-from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+
+import numpy as np
 
 from ...audio import opening, reading
 from ...errors import AudioError
 from ...inference import explanation
+from ...audio.readers import Array
 from ...inference.prediction import Prediction
 from ...inference.recogniser import Recogniser
 from ...taxonomy.messages import speaker
-from ..formats.base import clock
+from ..overview import Overview
 from . import pictures
 
 EMBED_S, EMBED_BYTES = 120.0, 4 << 20  # a recording within both is put into the page
 MOST_SOUND = 3 << 20  # of all recordings of a page together
+MOST_STEPS = 2400  # of scores over time
 FLAC_BYTES_PER_S = 30_000  # about, at the model's rate
 PLAYABLE = {
     ".wav": "audio/wav",
@@ -33,186 +38,102 @@ PLAYABLE = {
 }
 
 
-class Section:
-    """What the page says of one recording."""
+class Entry:
+    """What the report's scripts are told of one recording (see serve/page/js/offline.js)."""
 
-    def __init__(
-        self, prediction: Prediction, recogniser: Recogniser, folder: Path, lang: str, start: float, why: bool
-    ) -> None:
-        """folder: where the page will lie. start: seconds into the recording at which the analysed part begins."""
+    def __init__(self, prediction: Prediction, recogniser: Recogniser, folder: Path, lang: str, start: float) -> None:
+        """folder: where the page will lie. start: seconds into the recording at which prediction began."""
         self.prediction = prediction
         self.recogniser = recogniser
         self.folder = folder
-        self.lang = lang
         self.start = start
-        self.why = why
         self.say = speaker("report", lang)
-        self.ids = [label.id for label in recogniser.labels]
-        self.names = {label.id: label.name(lang) for label in recogniser.labels}
-        self.shown = recogniser.config.tree.outline([*prediction.playing, *prediction.maybe])
-        self.colours = {label.id: label.colour for label in recogniser.labels}
-        self.embed_bytes, self.columns = EMBED_BYTES, pictures.COLUMNS
-        self.title = Path(prediction.path).name or "-"
 
-    def make_room(self, n: int) -> None:
-        """Take no more than this one's part of a page with `n` recordings: sound beyond it is linked."""
-        if n > 1:
-            self.embed_bytes = min(EMBED_BYTES, MOST_SOUND // n)
-            self.columns = max(160, min(pictures.COLUMNS, 12_000 // n))
+    def short(self, note: str) -> dict[str, Any]:
+        """Return the entry without pictures and sound; note: why."""
+        view = Overview(self.start, self.start + self.prediction.duration, np.zeros((0, 0), np.float32), [])
+        segments = [segment.to_dict() for segment in self.prediction.segments]
+        return self._entry("", note, {**_details(view, {}, np.zeros(0, np.float32)), "segments": segments})
 
-    def html(self, number: int) -> str:
-        """Return the section; number: of its anchor."""
+    def whole(self, n: int, *, why: bool = False) -> dict[str, Any]:
+        """Return all of the entry, as large as it may be where `n` recordings share the page; sound beyond is linked."""
         prediction = self.prediction
-        about = f"{escape(prediction.path)}, {clock(prediction.duration)}, {prediction.sample_rate} Hz"
-        parts = [
-            f'<section class="recording" id="r{number}" aria-labelledby="h{number}" data-start="{self.start}" '
-            f'data-length="{prediction.duration}">',
-            f'<h2 id="h{number}">{escape(self.title)}</h2><p class="lead">{about}</p>',
-            self._notes(),
-            self._view(),
-            f'<div class="facts">{self._pie()}{self._table()}</div>',
-            self._reasons() if self.why else "",
-            "</section>",
-        ]
-        return "\n".join(part for part in parts if part) + "\n"
-
-    def _notes(self) -> str:
-        lines = "".join(f"<li>{escape(warning.within(self.lang))}</li>" for warning in self.prediction.warnings)
-        return f'<ul class="notes">{lines}</ul>' if lines else ""
-
-    def _view(self) -> str:
-        """Return the player, and the pictures over the timeline, with one line that follows the sound."""
+        columns = max(160, min(pictures.COLUMNS, 12_000 // n))
+        view = Overview.of(
+            self.recogniser, prediction, most_steps=MOST_STEPS if n == 1 else 2 * columns, start=self.start
+        )
+        shown = [*prediction.playing, *prediction.maybe]
+        labels = list(prediction.scores)
+        curve = {label: view.curve[:, labels.index(label)] for label in shown} if len(view.curve) else {}
         try:
-            if self.prediction.path == "-":
+            if prediction.path == "-":
                 raise AudioError("it came from standard input")
+            settings = self.recogniser.config.features
             looks = pictures.look(
-                self.prediction.path,
-                self.recogniser.config.features,
-                start=self.start,
-                duration=self.prediction.duration,
-                columns=self.columns,
+                prediction.path, settings, start=self.start, duration=prediction.duration, columns=columns
             )
-            player = self._player()
+            sound, note = self._sound(min(EMBED_BYTES, MOST_SOUND // n) if n > 1 else EMBED_BYTES)
         except AudioError as error:
-            told = f"<p>{escape(self.say('gone', why=error))}</p>"
-            return f'{told}<div class="view">{self._lanes()}</div>'
-        say = self.say
-        mel = pictures.data_url(pictures.mel_png(looks.mel), "image/png")
-        rows = (
-            f'<span class="name">{escape(say("sound"))}</span>{pictures.wave_svg(looks, say("wave", name=self.title))}'
-            f'<span class="name">{escape(say("pitch"))}</span><img src="{mel}" alt="{escape(say("mel", name=self.title))}">'
-        )
-        return f'{player}<div class="view">{rows}{self._lanes()}</div>'
+            return self._entry("", self.say("gone", why=error), _details(view, curve, np.zeros(0, np.float32)))
+        details = _details(view, curve, looks.peaks)
+        details["mel"] = pictures.data_url(pictures.mel_png(looks.mel), "image/png")
+        if why:
+            details["why"] = self._reasons()
+        return self._entry(sound, note, details)
 
-    def _lanes(self) -> str:
-        lanes = "".join(
-            f'<span class="name">{escape(self.names[label])}</span><div class="lane" role="group" '
-            f'aria-label="{escape(self.names[label])}">{self._buttons(label)}<div class="head"></div></div>'
-            for label in (one.id for one in self.shown)
-        )
-        end = self.start + self.prediction.duration
-        marks = "".join(f"<span>{clock(self.start + (end - self.start) * k / 4)}</span>" for k in range(5))
-        return f'{lanes}<span></span><div class="times" aria-hidden="true">{marks}</div>'
+    def _entry(self, sound: str, note: str, details: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "name": self.prediction.path,
+            "result": self.prediction.to_dict(),
+            "sound": sound,
+            "note": note,
+            "details": details,
+        }
 
-    def _buttons(self, label: str) -> str:
-        found = []
-        for s in self.prediction.segments:
-            if s.label != label:
-                continue
-            left = 100 * (s.start - self.start) / self.prediction.duration
-            width = 100 * (s.end - s.start) / self.prediction.duration
-            told = self.say(
-                "jump", name=self.names[label], start=clock(s.start), end=clock(s.end), score=f"{s.score:.2f}"
-            )
-            place = f"left:{left:.2f}%;width:{width:.2f}%"
-            ink = f"background:{self.colours[label]};opacity:{0.45 + 0.55 * s.score:.2f}"
-            found.append(
-                f'<button type="button" data-at="{s.start}" title="{escape(told)}" aria-label="{escape(told)}" '
-                f'style="{place};{ink}"></button>'
-            )
-        return "".join(found)
-
-    def _player(self) -> str:
+    def _sound(self, most: int) -> tuple[str, str]:
+        """Return the sound's address, which holds it where it has no more than `most` bytes, and a word about it."""
         path = Path(self.prediction.path)
         kind = PLAYABLE.get(path.suffix.lower())
-        told = ""
-        whole = (opening.probe(path).duration or self.prediction.duration) if kind else self.prediction.duration
-        if kind and whole <= EMBED_S and path.stat().st_size <= self.embed_bytes:
-            source = pictures.data_url(path.read_bytes(), kind)
-        elif not kind and self.start + self.prediction.duration <= min(EMBED_S, self.embed_bytes / FLAC_BYTES_PER_S):
+        heard = self.prediction.duration
+        whole = (opening.probe(path).duration or heard) if kind else heard
+        if kind and whole <= EMBED_S and path.stat().st_size <= most:
+            return pictures.data_url(path.read_bytes(), kind), ""
+        if not kind and self.start + heard <= min(EMBED_S, most / FLAC_BYTES_PER_S):
             rate = self.recogniser.config.features.sample_rate
-            source = pictures.data_url(as_flac(path, rate, self.start + self.prediction.duration), "audio/flac")
-            told = self.say("as_model", rate=rate)
-        else:
-            source = _link(path, self.folder)
-            told = self.say("linked", path=self.prediction.path)
-        label = escape(self.say("player", name=self.title))
-        note = f"<p><small>{escape(told)}</small></p>" if told else ""
-        return f'<audio controls preload="metadata" aria-label="{label}" src="{escape(source)}"></audio>{note}'
+            content = _as_flac(path, rate, self.start + heard)
+            return pictures.data_url(content, "audio/flac"), self.say("as_model", rate=rate)
+        return _link(path, self.folder), self.say("linked", path=self.prediction.path)
 
-    def _pie(self) -> str:
-        shares = self.prediction.shares()
-        families = [label.id for label in self.shown if label.parent is None]
-        parts = [
-            (self.names[label], shares[label] * self.prediction.duration, self.colours[label]) for label in families
-        ]
-        told = ", ".join(f"{self.names[label]} {shares[label]:.0%}" for label in families if shares[label])
-        return pictures.pie_svg(parts, self.say("pie", shares=told))
-
-    def _table(self) -> str:
-        say = self.say
-        shares = self.prediction.shares()
-        limits = dict(zip(self.ids, self.recogniser.config.thresholds, strict=True))
-        rows = []
-        for label in (one.id for one in self.shown):
-            plays = label in self.prediction.playing
-            share = say("maybe") if label in self.prediction.maybe else f"{shares[label]:.0%}"
-            jumps = "".join(self._jump(label, m) for m in explanation.moments(self.prediction, label)) if plays else ""
-            rows.append(
-                f'<tr><th scope="row"><span class="chip" style="background:{self.colours[label]}"></span>'
-                f"{escape(self.names[label])}</th><td{' class=plays' if plays else ''}>{self.prediction.scores[label]:.3f}</td>"
-                f"<td>{limits[label]:.2f}</td><td>{share}</td><td>{jumps}</td></tr>"
-            )
-        head = "".join(
-            f'<th scope="col">{escape(say(key))}</th>' for key in ("label", "score", "threshold", "share", "telling")
-        )
-        return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-
-    def _jump(self, label: str, moment: explanation.Moment) -> str:
-        told = self.say(
-            "jump",
-            name=self.names[label],
-            start=clock(moment.start),
-            end=clock(moment.end),
-            score=f"{moment.score:.2f}",
-        )
-        return (
-            f'<button type="button" class="jump" data-at="{moment.start}" aria-label="{escape(told)}">'
-            f"{clock(moment.start)}</button>"
-        )
-
-    def _reasons(self) -> str:
-        """Return a picture for each label that plays: which patches its score hangs on."""
-        figures = []
+    def _reasons(self) -> list[dict[str, Any]]:
+        """Return, for each label that plays, which patches of the spectrogram its score hangs on."""
+        found = []
         for label in self.prediction.playing:
             try:
-                found = explanation.occlude(self.recogniser, self.prediction.path, self.prediction, label)
+                one = explanation.occlude(self.recogniser, self.prediction.path, self.prediction, label)
             except AudioError:
-                found = None
-            if found is None:
-                continue
-            picture = pictures.data_url(pictures.heat_png(found.loss), "image/png")
-            name = self.names[label]
-            told = self.say("why_told", start=clock(found.start), end=clock(found.end))
-            figures.append(
-                f'<figure><img src="{picture}" alt="{escape(self.say("why_picture", name=name))}">'
-                f"<figcaption><b>{escape(name)}</b>. {escape(told)}</figcaption></figure>"
-            )
-        return f'<h3>{escape(self.say("why"))}</h3><div class="why">{"".join(figures)}</div>' if figures else ""
+                one = None
+            if one:
+                loss = np.round(one.loss, 3).tolist()
+                found.append({"label": label, "start": one.start, "end": one.end, "loss": loss})
+        return found
 
 
-def as_flac(path: Path, rate: int, duration: float) -> bytes:
-    """Return the first `duration` seconds at `rate` Hz, in one channel, as FLAC. Raises `AudioError`."""
+def _details(view: Overview, curve: dict[str, Array], peaks: Array) -> dict[str, Any]:
+    return {
+        "start": view.start,
+        "end": view.end,
+        "peaks": _packed(peaks),
+        "curve": {label: _packed(scores) for label, scores in curve.items()},
+        "segments": view.segments,
+    }
+
+
+def _packed(values: Array) -> str:
+    """Return numbers from 0 to 1 as bytes in base 64."""
+    return base64.b64encode(np.round(255 * np.clip(values, 0, 1)).astype(np.uint8).tobytes()).decode()
+
+
+def _as_flac(path: Path, rate: int, duration: float) -> bytes:
     import soundfile
 
     content = io.BytesIO()

@@ -6,7 +6,7 @@ import { quoted } from "./query.js";
 import { sharesOf } from "./result.js";
 import { capital, clock, number, t } from "./words.js";
 
-const MOST_WORDS = 12; // labels up to which the cells have room for numbers
+const [LARGE, NUMBERED] = [8, 14]; // labels up to which cells are large, and up to which they have numbers
 
 /** Return for each label that plays anywhere: in how many recordings, and for how many seconds. */
 function countsOf(results) {
@@ -50,12 +50,12 @@ function togetherTable(ids, pairs, filter) {
     const n = pairs(a, b);
     const words = t("pairOf", { a: nameOf(b), b: nameOf(a), n: number(n, 0) });
     const shade = { "--share": n ? 0.12 + 0.88 * (n / most) : 0 };
-    return el("td", { css: shade }, n > 0 && el("button", { type: "button", tabindex: "-1", title: words, "aria-label": words, onclick: () => filter(`${quoted(b)} and ${quoted(a)}`) }, ids.length <= MOST_WORDS ? number(n, 0) : ""));
+    return el("td", { css: shade }, n > 0 && el("button", { type: "button", tabindex: "-1", title: words, "aria-label": words, onclick: () => filter(`${quoted(b)} and ${quoted(a)}`) }, ids.length <= NUMBERED ? number(n, 0) : ""));
   };
   const rows = ids.slice(1).map((a, i) => el("tr", {}, heading(a), ...ids.slice(0, i + 1).map((b) => cell(a, b))));
   const heads = ids.slice(0, -1).map((id) => el("th", { scope: "col" }, el("span", {}, capital(nameOf(id)))));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("together") },
-    el("table", { class: `pairs${ids.length > MOST_WORDS ? " small" : ""}` }, el("tbody", {}, ...rows), el("tfoot", {}, el("tr", {}, el("td"), ...heads))));
+    el("table", { class: `pairs${ids.length > LARGE ? " small" : ""}` }, el("tbody", {}, ...rows), el("tfoot", {}, el("tr", {}, el("td"), ...heads))));
 }
 
 /** Fill the folding part of the page. page: {results(), filter(expression)}. Returns {draw}. */
@@ -66,9 +66,9 @@ export function collection(page) {
     const counts = countsOf(results);
     const ids = outline([...counts.keys()]);
     const found = ids.length > 0 && countsTable(ids, counts, results.length);
-    const pairs = ids.length > 1 && el("section", {}, el("h3", {}, t("together")), el("p", { class: "fine" }, t("togetherTold")), togetherTable(ids, pairsOf(results), page.filter));
-    $("collection-body").replaceChildren(...[found && el("section", {}, el("h3", {}, t("whatPlays")), found), pairs].filter(Boolean));
-    $("collection-body").classList.toggle("wide", ids.length > MOST_WORDS);
+    const pairs = ids.length > 1 && el("section", {}, el("h2", {}, t("together")), el("p", { class: "fine" }, t("togetherTold")), togetherTable(ids, pairsOf(results), page.filter));
+    $("collection-body").replaceChildren(...[found && el("section", {}, el("h2", {}, t("colPlays")), found), pairs].filter(Boolean));
+    $("collection-body").classList.toggle("wide", ids.length > NUMBERED);
   };
   const draw = () => { if (!box.hidden && box.open) fill(); };
   box.addEventListener("toggle", draw);

@@ -27,7 +27,9 @@ export function desk(source) {
   const summary = collection({ results: () => source.items().filter((item) => item.result).map(resultOf), filter: list.filter });
 
   function choose(item) {
-    if (shown !== item) shown?.sound?.pause();
+    if (shown === item) return;
+    shown?.sound?.pause();
+    if (shown?.kept && shown.result) shown.result.details = null; // read again when it is shown again
     shown = item;
   }
 

@@ -20,6 +20,20 @@ export const svg = (tag, attributes = {}, ...children) => fill(document.createEl
 /** Return an element of index.html. @type {(id: string) => any} */
 export const $ = (id) => document.getElementById(id);
 
+/** Make a canvas as large as its box, in the screen's own pixels. @param {HTMLCanvasElement} canvas
+ * @returns {[CanvasRenderingContext2D, number, number]} its context, width and height in CSS pixels */
+export function surface(canvas) {
+  const [width, height, ratio] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio || 1];
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const ink = canvas.getContext("2d");
+  ink.setTransform(ratio, 0, 0, ratio, 0, 0);
+  ink.clearRect(0, 0, width, height);
+  return [ink, width, height];
+}
+
 /** Offer a blob as a file to save. @param {Blob} blob @param {string} name */
 export function save(blob, name) {
   const address = URL.createObjectURL(blob);

@@ -39,9 +39,20 @@ export const keep = ({ key, name, added, result: { details, ...result } }) =>
 
 /** All kept results, without what only pictures need, the newest first. */
 export async function recall() {
-  const found = await use("readonly", (results) => results.getAll());
+  const found = await use("readwrite", (results, pictures) => {
+    // What was removed, and never brought back before the page was closed.
+    const keys = results.getAllKeys();
+    keys.onsuccess = () => { pictures.getAllKeys().onsuccess = ({ target }) => { for (const key of target.result) if (!keys.result.includes(key)) pictures.delete(key); }; };
+    return results.getAll();
+  });
   return Array.isArray(found) ? found.sort((a, b) => b.added - a.added) : [];
 }
 
 export const detailsOf = (key) => use("readonly", (_, pictures) => pictures.get(key));
 export const forget = (keys) => use("readwrite", (results, pictures) => { for (const key of keys) { results.delete(key); pictures.delete(key); } });
+
+/** Take results away, in a way that can be undone until `forget`. */
+export const hide = (keys) => use("readwrite", (results) => { for (const key of keys) results.delete(key); });
+
+/** Undo `hide`. @param {any[]} items */
+export const unhide = (items) => use("readwrite", (results) => { for (const { key, name, added, result: { details, ...result } } of items) results.put({ key, name, added, result }, key); });

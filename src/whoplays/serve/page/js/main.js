@@ -1,34 +1,31 @@
 // The page: what was sent, what is shown, and how one becomes the other.
 
+import { desk } from "./desk.js";
 import { $, el } from "./dom.js";
 import { chosen, dropped } from "./folders.js";
-import { detailsOf, forget, keep, keyOf, recall } from "./kept.js";
+import { detailsOf, forget, hide, keep, keyOf, recall, unhide } from "./kept.js";
 import { colourOf, families, nameOf, setLabels } from "./labels.js";
-import { startRecording } from "./recorder.js";
-import { recordings } from "./recordings.js";
-import { named, resultView } from "./result.js";
+import { listen } from "./live.js";
 import { Trouble } from "./recogniser.js";
-import { shownAt } from "./thresholds.js";
-import { capital, clock, listed, megabytes, number, percent, setLanguage, t, translate } from "./words.js";
+import { reportOf } from "./report.js";
+import { named } from "./result.js";
+import { capital, clock, listed, megabytes, percent, setLanguage, t, translate } from "./words.js";
 
 const AT_ONCE = 2;
 /** @type {import("./recogniser.js").Recogniser} */
 let recogniser;
 const limits = { mb: 200, minutes: 60 };
 const items = []; // {name, file, state, sent, heard, duration, result, trouble, sound, stop}
-/** @type {any} one of them */
-let shown = null;
-/** @type {any} {stop, timer}, while the microphone is on */
-let recording = null;
 /** @type {import("./recogniser.js").Example[]} */
 let examples = [];
-/** @type {any} */
-let view = null; // of the shown result: {player, picture}
-let position = 0; // of the control of thresholds, -1 to 1
-let undoing = 0;
-/** @type {{draw: () => void, update: (item: any) => void}} */
-let list;
-let points = []; // what its positions cost
+/** @type {any} {stop}, while the microphone is on */
+let recording = null;
+/** @type {(() => void) | null} ends the time in which a removal can be undone */
+let undone = null;
+/** @type {ReturnType<typeof desk>} */
+let table;
+/** @type {import("./recogniser.js").Told | null} */
+let told = null;
 
 const say = (text) => { $("said").textContent = text; };
 
@@ -43,7 +40,7 @@ function add(files) {
   });
   if (!found.length) return;
   items.unshift(...found.filter((item) => !items.includes(item)));
-  choose(found[0]);
+  table.choose(found[0]);
   next();
   draw();
   $("work").scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
@@ -62,8 +59,9 @@ async function work(item) {
     if (item.file.size > limits.mb * 1048576) throw new Trouble("too-large", t("tooLarge", { size: megabytes(item.file.size), mb: limits.mb }));
     item.result = { ...(await predicted(item)), path: item.name };
     item.state = "done";
-    if (await keep(item) && item !== shown) item.result.details = null; // read again when it is shown
-    const names = named(shownAt(item.result, position)).map(nameOf);
+    item.kept = await keep(item);
+    if (item.kept && item !== table.shown()) item.result.details = null; // read again when it is shown
+    const names = named(table.resultOf(item)).map(nameOf);
     say(names.length ? t("saidDone", { name: item.name, names: listed(names) }) : t("saidNone", { name: item.name }));
   } catch (trouble) {
     item.state = "failed";
@@ -72,8 +70,7 @@ async function work(item) {
     say(t("saidFailed", { name: item.name, why: whyOf(trouble) }));
   }
   next();
-  if (item === shown) drawShown();
-  list.update(item);
+  table.update(item);
 }
 
 async function predicted(item) {
@@ -104,26 +101,24 @@ function remove(gone) {
     item.sound?.pause();
   }
   items.splice(0, items.length, ...items.filter((item) => !gone.includes(item)));
-  if (!items.includes(shown)) choose(items[0] ?? null);
-  forget(gone.map((item) => item.key));
-  clearTimeout(undoing);
+  if (!items.includes(table.shown())) table.choose(items[0] ?? null);
+  const keys = gone.map((item) => item.key);
+  hide(keys);
+  undone?.();
   $("undo-told").textContent = t("removed", { n: gone.length });
   $("undo").hidden = false;
   $("undo-do").onclick = () => {
     items.splice(0, items.length, ...before, ...items.filter((item) => !before.includes(item)));
-    for (const item of gone) if (item.result?.details) keep(item);
+    unhide(gone.filter((item) => item.kept));
+    clearTimeout(undoing);
+    undone = null;
     $("undo").hidden = true;
-    choose(gone[0]);
+    table.choose(gone[0]);
     draw();
   };
-  undoing = setTimeout(() => { $("undo").hidden = true; }, 12000);
+  const undoing = setTimeout(() => undone(), 12000);
+  undone = () => { clearTimeout(undoing); forget(keys.filter((key) => !items.some((item) => item.key === key))); $("undo").hidden = true; undone = null; };
   draw();
-}
-
-/** Show a recording, and read what its pictures need. */
-function choose(item) {
-  if (shown !== item) shown?.sound?.pause();
-  shown = item;
 }
 
 const whyOf = (trouble) => (trouble.kind === "away" ? t("away") : trouble.kind === "stopped" ? "" : capital(trouble.message || t("failed")));
@@ -133,42 +128,21 @@ const whyOf = (trouble) => (trouble.kind === "away" ? t("away") : trouble.kind =
 function draw() {
   $("work").hidden = !items.length;
   document.body.classList.toggle("has-work", items.length > 0 || recording !== null);
-  $("list").hidden = items.length < 2;
-  if (items.length > 1) list.draw();
-  drawShown();
+  table.draw();
 }
 
-function drawShown() {
-  view = null;
-  $("sure").hidden = !shown?.result;
-  if (!shown) return $("shown").replaceChildren();
-  if (shown.state === "done") {
-    if (shown.result.details) return $("shown").replaceChildren(resultOf(shown));
-    const item = shown;
-    $("shown").replaceChildren();
-    detailsOf(item.key).then((details) => {
-      item.result.details = details?.peaks ? details : null;
-      if (!item.result.details) Object.assign(item, { state: "failed", result: null, trouble: new Trouble("gone", t("gone")) });
-      if (item === shown) drawShown();
-    });
-    return undefined;
-  }
-  if (shown.state === "failed") return $("shown").replaceChildren(failure(shown));
-  $("shown").replaceChildren(progress(shown));
-  drawProgress(shown);
+async function detailsFor(item) {
+  const details = await detailsOf(item.key);
+  return details?.peaks ? details : null;
 }
 
-function resultOf(item) {
-  if (!item.sound) {
-    item.sound = new Audio();
-    if (item.file) item.sound.src = item.address = URL.createObjectURL(item.file);
-    item.sound.preload = "metadata";
-  }
-  view = resultView(shownAt(item.result, position), item.name, item.sound, position);
-  return view.element;
+function addressOf(item) {
+  if (item.file) item.address ??= URL.createObjectURL(item.file);
+  return item.address ?? "";
 }
 
 function progress(item) {
+  setTimeout(() => drawProgress(item)); // once it is there
   return el("article", { class: "card progress" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
     el("h2", { class: "headline quiet" }, ""), el("progress", { max: 1, "aria-label": t("analysing") }),
     el("div", { class: "progress-foot" }, el("p", { class: "fine" }), el("button", { type: "button", class: "plain", onclick: () => remove([item]) }, t("stopIt"))));
@@ -176,7 +150,7 @@ function progress(item) {
 
 function drawProgress(item) {
   const card = $("shown").querySelector(".progress");
-  if (item !== shown || !card) return;
+  if (item !== table.shown() || !card) return;
   const uploading = item.state === "working" && item.sent < 1;
   const known = uploading || (item.duration && item.heard);
   card.querySelector(".headline").textContent = item.state === "waiting" ? t("waiting") : t(uploading ? "uploading" : "analysing");
@@ -212,52 +186,26 @@ function askToken() {
 
 async function record() {
   if (recording) return;
-  const name = t("recordingName", { n: 1 + items.filter((item) => item.recorded).length });
+  recording = true;
   try {
-    recording = { stop: async () => null };
-    recording.stop = await startRecording(recogniser, name, { onScores: (scores) => liveHeard({ scores }), onLevel: (level) => liveHeard({ level }) });
+    recording = await listen(recogniser, t("recordingName", { n: 1 + items.filter((item) => item.recorded).length }));
   } catch (error) {
     recording = null;
-    $("limits").textContent = t("noMic", { why: error.name === "NotAllowedError" ? "permission" : error.message });
+    $("limits").textContent = t("noMic", { why: error.name === "NotAllowedError" ? t("noMicAllowed") : error.message });
     $("limits").classList.add("trouble");
     return;
   }
-  const begun = Date.now();
-  recording.timer = setInterval(() => { $("live-time").textContent = clock((Date.now() - begun) / 1000); }, 250);
-  $("live-time").textContent = clock(0);
-  drawMeters();
-  $("live").hidden = false;
   $("record").disabled = true;
   draw();
   $("stop").focus();
 }
 
 async function stopRecording() {
-  const { stop, timer } = recording;
-  clearInterval(timer);
-  const file = await stop();
+  const file = await recording.stop();
   recording = null;
-  $("live").hidden = true;
   $("record").disabled = false;
   add(chosen([file]));
   items[0].recorded = true;
-}
-
-function drawMeters() {
-  const rows = families().map((id) => el("div", { class: "meter", css: { "--tint": colourOf(id) } }, el("span", {}, capital(nameOf(id))),
-    el("span", { class: "bar", "data-meter": id, css: { "--score": 0, "--tint": colourOf(id) }, "aria-hidden": "true" }), el("span", { class: "meter-number" }, "–")));
-  $("meters").replaceChildren(...rows, el("div", { class: "meter level" }, el("span", {}, t("level")), el("span", { class: "bar", "data-meter": "level", css: { "--score": 0 } }), el("span", {})));
-}
-
-/** @param {{scores?: Record<string, number>, level?: number}} told */
-function liveHeard({ scores, level }) {
-  const set = (id, value) => $("meters").querySelector(`[data-meter="${CSS.escape(id)}"]`)?.style.setProperty("--score", value);
-  if (level !== undefined) set("level", Math.min(1, Math.pow(level, 0.5)));
-  for (const [id, score] of Object.entries(scores ?? {})) {
-    set(id, score);
-    const shownNumber = $("meters").querySelector(`[data-meter="${CSS.escape(id)}"]`)?.nextSibling;
-    if (shownNumber) shownNumber.textContent = number(score);
-  }
 }
 
 // Examples
@@ -282,7 +230,6 @@ async function tryExample(name) {
 
 function redraw() {
   translate();
-  drawSure();
   $("limits").textContent = t("limits", limits);
   $("limits").classList.remove("trouble");
   if (families().length) $("model").textContent = t("model", { model: document.documentElement.dataset.model });
@@ -292,13 +239,12 @@ function redraw() {
 
 async function begin() {
   try {
-    const told = await recogniser.labels();
+    told = await recogniser.labels();
     setLabels(told.labels);
     Object.assign(limits, told.limits);
-    points = told.points;
+    table.setPoints(told.points);
     if (!items.length) await restore(told.model);
     document.documentElement.dataset.model = told.model;
-    document.documentElement.dataset.version = told.version;
     examples = await recogniser.examples();
   } catch (trouble) {
     if (trouble.kind === "unauthorised") askToken();
@@ -312,8 +258,8 @@ async function restore(model) {
   const found = await recall();
   const mine = found.filter((one) => one.result.model === model);
   forget(found.filter((one) => one.result.model !== model).map((one) => one.key));
-  items.push(...mine.map((one) => ({ ...one, file: null, state: "done", result: { ...one.result, details: null } })));
-  if (items.length) choose(items[0]);
+  items.push(...mine.map((one) => ({ ...one, file: null, state: "done", kept: true, result: { ...one.result, details: null } })));
+  if (items.length) table.choose(items[0]);
 }
 
 function listenForFiles() {
@@ -331,80 +277,15 @@ function listenForFiles() {
   addEventListener("drop", (event) => { event.preventDefault(); depth = 0; over(false); dropped(event.dataTransfer).then(add); });
 }
 
-const KEYS = {
-  " ": () => view.player.toggle(), ArrowLeft: () => view.player.seek(shown.sound.currentTime - 5), ArrowRight: () => view.player.seek(shown.sound.currentTime + 5),
-  "Shift+ArrowLeft": () => view.picture.pan(-0.25), "Shift+ArrowRight": () => view.picture.pan(0.25),
-  "+": () => view.picture.zoom(2), "=": () => view.picture.zoom(2), "-": () => view.picture.zoom(0.5), 0: () => view.picture.fit(),
-  n: () => step(1), p: () => step(-1), l: () => { const found = segmentNow(); if (found) view.player.repeat(found); },
-};
-
-const segmentsShown = () => shownAt(shown.result, position).segments;
-const segmentNow = () => segmentsShown().find((s) => shown.sound.currentTime >= s.start - 0.05 && shown.sound.currentTime < s.end);
-
-/** Go to the next segment (1) or the one before (-1). */
-function step(way) {
-  const starts = segmentsShown().map((s) => s.start).sort((a, b) => way * (a - b));
-  const next = starts.find((at) => way * (at - shown.sound.currentTime) > (way > 0 ? 0.05 : 1));
-  if (next !== undefined) view.player.seek(next);
-}
-
-/** Show the next recording (1) or the one before (-1). */
-function turnTo(way) {
-  const next = items[items.indexOf(shown) + way];
-  if (!next) return;
-  choose(next);
-  draw();
-}
-
-function help() {
-  const rows = [[t("space"), "keyPlay"], ["← →", "keySeek"], ["N P", "keySegment"], ["J K", "keyFile"], ["+ − 0", "keyZoom"], ["Shift ← →", "keyPan"], ["L", "keyLoop"], ["?", "keyHelp"]];
-  $("key-list").replaceChildren(...rows.flatMap(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, t(what))]));
-  $("help").showModal();
-}
-
-function listenForKeys() {
-  addEventListener("keydown", (event) => {
-    const target = /** @type {Element} */ (event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input, select, textarea, dialog")) return;
-    if (event.key === "?") return help();
-    if (event.key === "j" || event.key === "k") return turnTo(event.key === "j" ? 1 : -1);
-    if (event.key === " " && target.closest?.("button, a, summary")) return;
-    const act = KEYS[`${event.shiftKey && event.key.startsWith("Arrow") ? "Shift+" : ""}${event.key}`];
-    if (!act || !view || !shown?.sound) return;
-    event.preventDefault();
-    act();
-  });
-  $("keys").addEventListener("click", help);
-}
-
-// How sure
-
-function drawSure() {
-  const near = points.find((point) => Math.abs(point.position - position) < 0.051);
-  $("sure-cost").textContent = near ? t("sureCost", { precision: percent(near.precision), recall: percent(near.recall) }) : t(points.length ? "sureBetween" : "sureUnknown");
-  const end = position < 0 ? t("sureFewer") : t("sureMore");
-  $("sure-range").setAttribute("aria-valuetext", position ? `${end} ${percent(Math.abs(position))}` : "0");
-}
-
-function listenForSure() {
-  $("sure-range").addEventListener("input", () => {
-    position = Number($("sure-range").value);
-    drawSure();
-    draw();
-  });
-}
-
 /** Start the page. @param {import("./recogniser.js").Recogniser} chosen what recognises */
 export function start(chosen) {
   recogniser = chosen;
   for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-lang]"))) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
   $("record").addEventListener("click", record);
   $("stop").addEventListener("click", stopRecording);
-  list = recordings({ items: () => items, shown: () => shown, position: () => position, remove, whyOf, show: (item) => { choose(item); draw(); $("items").querySelector("[aria-current]")?.focus(); $("shown").scrollIntoView({ block: "nearest" }); } });
+  table = desk({ items: () => items, whyOf, detailsOf: detailsFor, addressOf, waiting: progress, failed: failure, gone: () => new Trouble("gone", t("gone")), remove, report: (some) => reportOf(some, told) });
   $("clear").addEventListener("click", () => remove([...items]));
   listenForFiles();
-  listenForKeys();
-  listenForSure();
   translate();
   begin();
 }

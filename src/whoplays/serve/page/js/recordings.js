@@ -6,18 +6,11 @@ import { colourOf } from "./labels.js";
 import { parse } from "./query.js";
 import { headline, named } from "./result.js";
 import { shownAt } from "./thresholds.js";
-import { clock, number, t } from "./words.js";
+import { clock, number, shortened, t } from "./words.js";
 import { zip } from "./zip.js";
 
 const COLUMNS = ["name", "length", "plays", "sureness"];
 const KINDS = { csv: "text/csv", json: "application/json", zip: "application/zip", m3u: "audio/x-mpegurl" };
-
-/** The middle of a long name gives way: its folder and its end say most. */
-export function shortened(name, most = 64) {
-  if (name.length <= most) return name;
-  const end = Math.ceil((most - 1) * 0.6);
-  return `${name.slice(0, most - 1 - end)}…${name.slice(-end)}`;
-}
 
 /** How sure the least sure of what is named is, 0 to 1. */
 const sureness = (result) => Math.min(...named(result).map((id) => result.scores[id]));

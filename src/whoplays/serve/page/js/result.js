@@ -8,7 +8,7 @@ import { segmentList } from "./segments.js";
 import { thresholdsAt } from "./thresholds.js";
 import { timeline } from "./timeline.js";
 import { warningText } from "./warnings.js";
-import { capital, clock, language, listed, number, percent, t } from "./words.js";
+import { capital, clock, language, listed, number, percent, shortened, t } from "./words.js";
 
 /** Return the labels that play, the surest first. */
 export const playing = (result) => [...result.playing].sort((a, b) => result.scores[b] - result.scores[a]);
@@ -56,7 +56,7 @@ function doubtful(result) {
 
 function facts(result, name) {
   const rate = (result.sample_rate / 1000).toLocaleString(language(), { maximumFractionDigits: 2 });
-  return el("p", { class: "facts" }, el("span", { class: "file-name" }, name), " · ", t("facts", { duration: clock(result.duration), rate }));
+  return el("p", { class: "facts" }, el("span", { class: "file-name", title: name }, shortened(name, 100)), " · ", t("facts", { duration: clock(result.duration), rate }));
 }
 
 function likeliest(result) {

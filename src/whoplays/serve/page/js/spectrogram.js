@@ -14,7 +14,7 @@ function overlay(why, start, end) {
   const patches = why.loss.flatMap((row, band) => row.map((loss, span) => loss > 0 &&
     svg("rect", { x: span, y: bands - 1 - band, width: 1, height: 1, fill: HEAT, "fill-opacity": (0.8 * loss / most).toFixed(2) })));
   return svg("svg", {
-    class: "why", viewBox: `0 0 ${spans} ${bands}`, preserveAspectRatio: "none", "aria-hidden": "true",
+    class: "patches", viewBox: `0 0 ${spans} ${bands}`, preserveAspectRatio: "none", "aria-hidden": "true",
     css: { left: `${(100 * (why.start - start)) / (end - start)}%`, width: `${(100 * (why.end - why.start)) / (end - start)}%` },
   }, ...patches, svg("rect", { class: "why-frame", width: spans, height: bands }));
 }
@@ -28,7 +28,7 @@ export function spectrogram({ start, end, mel, why = [] }) {
   const told = el("span", { class: "fine" });
   const show = () => {
     const one = why[Number(select.value)];
-    track.querySelector(".why")?.remove();
+    track.querySelector(".patches")?.remove();
     legend.hidden = !one;
     if (!one) return;
     track.append(overlay(one, start, end));

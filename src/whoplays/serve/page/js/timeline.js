@@ -1,7 +1,7 @@
 // The waveform, a lane for each label that plays or may play, a map of the whole and a time axis. Zoom by wheel, pinch, keys
 // and buttons; drag to move; click to go there.
 
-import { el } from "./dom.js";
+import { el, surface } from "./dom.js";
 import { colourOf, isInstrument, nameOf, outline, parentOf } from "./labels.js";
 import { spectrogram } from "./spectrogram.js";
 import { View, largest } from "./view.js";
@@ -12,19 +12,6 @@ const folded = new Set(); // families whose instruments are folded in, for all r
 /** Seconds between two marks of an axis that shows `length` seconds in about `count` parts. */
 export function spacing(length, count) {
   return [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].find((s) => length / s <= count) ?? 14400;
-}
-
-/** Make a canvas as large as its box, in the screen's own pixels. Returns its context, width and height in CSS pixels. */
-function surface(canvas) {
-  const [width, height, ratio] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio || 1];
-  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-  }
-  const ink = canvas.getContext("2d");
-  ink.setTransform(ratio, 0, 0, ratio, 0, 0);
-  ink.clearRect(0, 0, width, height);
-  return [ink, width, height];
 }
 
 function drawBars(canvas, peaks, most, from, to, played, colours) {

@@ -1,17 +1,20 @@
 // What the page says, from the catalogue of messages that Python uses too; and how it writes times and shares.
 
-/** Group -> key -> language -> words; `whoplays serve` gives it, and a static copy of the page has it, as messages.json.
- * @type {Record<string, Record<string, Record<string, string>>>} */
-export const messages = await (await fetch(new URL("../messages.json", import.meta.url))).json();
+const inside = document.getElementById("messages");
+
+/** Group -> key -> language -> words; `whoplays serve` gives it, and a static copy of the page has it, as messages.json; a report has
+ * it inside. @type {Record<string, Record<string, Record<string, string>>>} */
+export const messages = inside ? JSON.parse(inside.textContent) : await (await fetch(new URL("../messages.json", import.meta.url))).json();
 
 const stored = (() => { try { return localStorage.getItem("lang"); } catch { return null; } })();
 let lang = stored === "en" || stored === "pl" ? stored : (navigator.language || "en").toLowerCase().startsWith("pl") ? "pl" : "en";
 
 export const language = () => lang;
 
-export function setLanguage(chosen) {
+/** Speak another language. kept: whether to speak it again next time. */
+export function setLanguage(chosen, kept = true) {
   lang = chosen;
-  try { localStorage.setItem("lang", chosen); } catch { /* private windows keep nothing */ }
+  if (kept) try { localStorage.setItem("lang", chosen); } catch { /* private windows keep nothing */ }
 }
 
 export const filled = (template, values) => template.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
@@ -46,3 +49,10 @@ export const capital = (text) => text.charAt(0).toLocaleUpperCase(lang) + text.s
 /** ["a", "b", "c"] -> "a, b and c". */
 export const listed = (names, joint = "and") =>
   names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${t(joint)} ${names.at(-1)}`;
+
+/** The middle of a long name gives way: its folder and its end say most. */
+export function shortened(name, most = 64) {
+  if (name.length <= most) return name;
+  const end = Math.ceil((most - 1) * 0.6);
+  return `${name.slice(0, most - 1 - end)}…${name.slice(-end)}`;
+}

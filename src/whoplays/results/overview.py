@@ -1,0 +1,55 @@
+"""What a page needs beside a prediction to draw it at any zoom, and with any threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..inference.prediction import Prediction
+from ..inference.recogniser import Array, Recogniser
+
+LEAST_SCORE = 0.02  # of a label whose segments a page gets, to show it where someone lowers the thresholds
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Scores over time and all segments. start, end: seconds; curve: (steps, labels) on an even grid; segments: as JSON."""
+
+    start: float
+    end: float
+    curve: Array
+    segments: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, recogniser: Recogniser, prediction: Prediction, *, most_steps: int, start: float = 0.0) -> Overview:
+        """Return the overview of a prediction that `recogniser` made.
+
+        Parameters
+        ----------
+        recogniser : Recogniser
+        prediction : Prediction
+            Without scores over time (a result that was read back) the curve is empty, and the segments are its own.
+        most_steps : int
+            Of the curve.
+        start : float
+            Seconds at which prediction began, where scores over time do not tell.
+
+        Returns
+        -------
+        Overview
+            Its segments are those of all labels that score `LEAST_SCORE` or more, as if they played.
+        """
+        scores, times = prediction.frame_scores, prediction.frame_times
+        if not len(scores):
+            segments = [segment.to_dict() for segment in prediction.segments]
+            return cls(start, start + prediction.duration, scores, segments)
+        first, last = float(times[0]), float(times[-1])
+        steps = min(most_steps, len(scores))
+        middles = first + (np.arange(steps) + 0.5) * (last - first) / steps
+        at = np.clip(np.searchsorted(times, middles, side="right") - 1, 0, len(scores) - 1)
+        possible = [label for label, score in prediction.scores.items() if score >= LEAST_SCORE]
+        possible += [label for label in prediction.playing if label not in possible]
+        segments = [segment.to_dict() for segment in recogniser.segments(scores, times, possible)]
+        return cls(round(first, 3), round(last, 3), scores[at], segments)

@@ -1,0 +1,52 @@
+// The report: results that lie in the file itself, shown as the page shows its own.
+
+import { desk } from "./desk.js";
+import { $, el } from "./dom.js";
+import { setLabels } from "./labels.js";
+import { Trouble } from "./recogniser.js";
+import { capital, clock, setLanguage, t, translate } from "./words.js";
+
+const facts = JSON.parse($("facts").textContent);
+
+/** Text in base 64 as bytes. @param {string} text */
+const unpacked = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
+/** What the pictures need, unpacked when it is shown, since all of it at once would take its time. */
+function details({ peaks, curve, ...rest }) {
+  return { ...rest, peaks: unpacked(peaks), curve: Object.fromEntries(Object.entries(curve).map(([id, text]) => [id, unpacked(text)])) };
+}
+
+const items = facts.recordings.map(({ result, error, name, sound, note, details: packed }) => (error
+  ? { name, state: "failed", trouble: new Trouble("failed", error) }
+  : { name, state: "done", kept: true, result: { ...result, details: null }, address: sound, note, packed }));
+
+const whyOf = (trouble) => capital(trouble.message || t("failed"));
+
+const failed = (item) => el("article", { class: "card failure" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
+  el("h2", { class: "headline" }, t("failed")), el("p", { class: "why" }, whyOf(item.trouble)));
+
+const table = desk({ items: () => items, whyOf, failed, waiting: failed, gone: () => new Trouble("gone"), addressOf: (item) => item.address, detailsOf: async (item) => details(item.packed) });
+
+function draw() {
+  translate();
+  const heard = items.filter((item) => item.result);
+  const length = clock(heard.reduce((sum, item) => sum + item.result.duration, 0));
+  if (items.length > 1) {
+    document.title = $("title").textContent = t("reportTitle", { n: items.length });
+    const failures = items.length - heard.length;
+    $("lead").textContent = [t("reportLead", { length }), failures && t("reportFailed", { n: failures })].filter(Boolean).join(" ");
+  }
+  $("model").textContent = t("reportMade", { version: facts.version, model: facts.model });
+  table.draw();
+}
+
+$("work").hidden = false;
+$("collection").open = true;
+setLabels(facts.labels);
+table.setPoints(facts.points);
+setLanguage(facts.lang, false);
+for (const button of document.querySelectorAll("[data-lang]")) button.addEventListener("click", () => { setLanguage(button.dataset.lang, false); draw(); });
+if (items.length === 1) table.choose(items[0]);
+const linked = () => { const item = items[Number(/^#r(\d+)$/.exec(location.hash)?.[1] ?? 0) - 1]; if (item) table.choose(item); draw(); };
+addEventListener("hashchange", linked);
+linked();
