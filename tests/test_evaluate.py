@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import invoke, write_tiny_model
 from whoplays.errors import DatasetError, ModelError, UsageError
-from whoplays.evaluation import metrics
+from whoplays.evaluation import curves, metrics
 from whoplays.evaluation.evaluate import METRICS, REPORT, evaluate
 
 LABELS = ["a", "b", "c"]
@@ -149,6 +149,27 @@ def test_a_calibrated_forecaster_has_no_error_and_a_boaster_has() -> None:
     assert found["calibration_error"] == pytest.approx(0, abs=1e-9)
     found, _ = metrics.evaluate(honest, np.full_like(scores, 0.95), ["a"], exclusive=False, draws=0)
     assert found["calibration_error"] == pytest.approx(0.45)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, np.nan]), st.integers(0, 20)), min_size=1, max_size=40))
+def test_points_of_a_curve_are_precision_and_recall_at_their_thresholds(rows: list[tuple[float, int]]) -> None:
+    targets, scores = np.array([t for t, _ in rows]), np.array([s / 20 for _, s in rows])
+    points = curves.precision_recall(targets, scores)
+    assert bool(points) == bool((targets == 1).any())
+    for threshold, recall, precision in points:
+        named = scores >= threshold - 1e-9
+        assert recall == pytest.approx((named & (targets == 1)).sum() / (targets == 1).sum(), abs=1e-4)
+        assert precision == pytest.approx((named & (targets == 1)).sum() / (named & ~np.isnan(targets)).sum(), abs=1e-4)
+    assert [p[1] for p in points] == sorted(p[1] for p in points)
+
+
+def test_reliability_lies_on_the_line_for_a_calibrated_forecaster() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random((20000, 2))
+    bins = curves.reliability((rng.random(scores.shape) < scores).astype(float), scores)
+    assert sum(one["cells"] for one in bins) == scores.size and len(bins) == 10
+    for one in bins:
+        assert one["low"] <= one["score"] <= one["high"] and abs(one["plays"] - one["score"]) < 0.03
 
 
 def test_intervals_are_over_recordings_not_rows() -> None:
@@ -287,7 +308,7 @@ def test_the_page_opens_offline_and_holds_the_figures(evaluated: Path) -> None:
     text = (evaluated / REPORT).read_text(encoding="utf-8")
     outline = Outline()
     outline.feed(text)
-    assert outline.tags.count("svg") == 3  # labels, confusion, history
+    assert outline.tags.count("svg") == 6  # the mark, labels, curves, reliability, confusion, history
     assert outline.tags.count("h1") == 1 and {"main", "table", "figure", "figcaption", "caption"} <= set(outline.tags)
     assert not {"script", "link", "img", "iframe"} & set(outline.tags)
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in outline.addresses)

@@ -118,7 +118,10 @@ def test_a_long_recording_is_linked(tiny_model: Path, tmp_path: Path, monkeypatc
     recogniser = whoplays.load(tiny_model)
     html.write(tmp_path / "r.html", [recogniser.predict(tmp_path / "a b" / "x#1.wav")], recogniser, lang="pl")
     (entry,) = facts_of(tmp_path / "r.html")["recordings"]
-    assert entry["sound"] == "a%20b/x%231.wav" and "jest odtwarzane z" in entry["note"]
+    assert entry["sound"] == "a%20b/x%231.wav" and entry["note"] == [
+        "linked",
+        {"path": str(tmp_path / "a b" / "x#1.wav")},
+    ]
 
 
 def test_what_is_gone_says_so(tiny_model: Path, tmp_path: Path) -> None:
@@ -128,7 +131,7 @@ def test_what_is_gone_says_so(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "x.wav").unlink()
     html.write(tmp_path / "r.html", [prediction], recogniser, why=True)
     (entry,) = facts_of(tmp_path / "r.html")["recordings"]
-    assert "no such file" in entry["note"] and entry["details"]["segments"]
+    assert "no such file" in entry["note"][1]["why"] and entry["details"]["segments"]
 
 
 def test_the_facts_are_the_prediction(tiny_model: Path, tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_more_recordings_than_that_have_no_pictures(
     html.write(tmp_path / "r.html", [recogniser.predict(tmp_path / "x.wav")] * 3, recogniser)
     entries = facts_of(tmp_path / "r.html")["recordings"]
     assert ["mel" in one["details"] for one in entries] == [True, True, False]
-    assert entries[2]["note"].startswith("Only the first 2") and entries[2]["result"] == entries[0]["result"]
+    assert entries[2]["note"] == ["shown", {"count": "2"}] and entries[2]["result"] == entries[0]["result"]
 
 
 def test_a_png_is_read_back() -> None:

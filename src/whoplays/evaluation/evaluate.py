@@ -22,7 +22,7 @@ from ..model.folder import Bundle, Network
 from ..model.folder import read as read_model
 from ..storage.address import Place
 from ..storage.files import make_folder, only_writer, together, write_atomically, write_json
-from . import metrics, sets
+from . import curves, metrics, sets
 
 METRICS, REPORT = "metrics.json", "report.html"
 SCHEMA = 1  # version of metrics.json: results/schemas/evaluation.json
@@ -171,6 +171,12 @@ def measure(
         "metrics": {name: _json(value) for name, value in figures.items()},
         "intervals": {name: [_json(low), _json(high)] for name, (low, high) in intervals.items()},
         "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
+        "precision_recall": {
+            label: curves.precision_recall(targets[:, i], scores[:, i]) for i, label in enumerate(labels)
+        },
+        "reliability": {
+            level: curves.reliability(targets[:, places], scores[:, places]) for level, places in tree.levels().items()
+        },
         "confusion": {
             name: _confusion([labels[i] for i in places], targets[:, places], scores[:, places])
             for name, places in tree.groups().items()
@@ -213,6 +219,12 @@ def _figures(facts: dict[str, Any], config: ModelConfig) -> dict[str, str]:
         bounds = {name: {label: _bounds(facts, f"{label}/{key}") for label in labels} for name, key in ids.items()}
         told = ", ".join(f"{label} F1 {values['F1'][label]:.2f}" for label in labels)
         figures[level] = svg(plots.bars_figure(values, bounds), description=f"Quality by label: {told}")
+        tints = {config.labels[i].id: config.labels[i].colour for i in places}
+        drawn = plots.precision_recall_figure(facts["precision_recall"], facts["thresholds"], tints)
+        figures[f"curves {level}"] = svg(drawn, description=f"Precision against recall of each label: {told}")
+        bins = facts["reliability"][level]
+        told = ", ".join(f"of scores around {one['score']:.2f}, {one['plays']:.2f} play" for one in bins)
+        figures[f"reliability {level}"] = svg(plots.reliability_figure(bins), description=told)
     for name, confusion in facts["confusion"].items():
         if confusion["rows"]:
             figure = plots.confusion_figure(np.array(confusion["matrix"]), confusion["labels"])

@@ -77,12 +77,21 @@ def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapp
         figure(
             figures["families"], "Precision, recall and F1 at the model's thresholds; average precision needs none."
         ),
+        figure(
+            figures["curves families"], "Precision against recall at every threshold. Dot: the model's own threshold."
+        ),
         _by_label(facts, config),
     ]
     if "instruments" in figures:
         caption = "Instruments, where it is known which of them play."
         body += ["<h2>By instrument</h2>", _cards(facts, (*_SET, *_OVER_LABELS), "instruments/")]
         body.append(figure(figures["instruments"], caption))
+        body.append(figure(figures["curves instruments"], "Precision against recall, as above."))
+    body.append("<h2>Can scores be taken for frequencies?</h2>")
+    for level in ("families", "instruments"):
+        if f"reliability {level}" in figures:
+            caption = f"All {level}: on the dashed line, of scores of 0.7 seven in ten play. Below: how many there are."
+            body.append(figure(figures[f"reliability {level}"], caption, narrow=True))
     if confusions := [name for name in facts["confusion"] if f"confusion {name}" in figures]:
         caption = "Rows: what plays. Columns: the highest score. Only rows with exactly one of these labels, all of them known."
         body.append("<h2>What is taken for what</h2>")

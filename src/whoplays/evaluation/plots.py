@@ -95,3 +95,54 @@ def bars_figure(
         axes.set_axisbelow(True)
         axes.legend(fontsize=8, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
+
+
+def precision_recall_figure(
+    curves: Mapping[str, Sequence[Sequence[float]]], thresholds: Mapping[str, float], tints: Mapping[str, str]
+) -> Figure:
+    """Return a small plot for each label of `tints` (its colour): its curve, and a dot at the model's own threshold.
+
+    curves: points (threshold, recall, precision) by label, from the highest threshold on.
+    """
+    across = min(4, len(tints))
+    down = -(-len(tints) // across)
+    with matplotlib.rc_context(STYLE):
+        figure = blank(2.4 * across, 2.2 * down)
+        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, (label, tint) in zip(panels, tints.items(), strict=False):
+            axes.set(title=label, xlim=(0, 1.02), ylim=(0, 1.05), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+            axes.title.set_fontsize(9)
+            axes.grid()
+            points = np.array(curves[label])
+            if not len(points):
+                axes.text(0.5, 0.5, "does not occur", ha="center", fontsize=8, color=MUTED)
+                continue
+            axes.plot(points[:, 1], points[:, 2], color=tint, linewidth=2, drawstyle="steps-post")
+            own = points[points[:, 0] >= thresholds[label]]
+            if len(own):
+                axes.plot(own[-1, 1], own[-1, 2], "o", color=INK, markersize=5)
+        for axes in panels[len(tints) :]:
+            axes.set_visible(False)
+        figure.supxlabel("recall", fontsize=9)
+        figure.supylabel("precision", fontsize=9)
+    return figure
+
+
+def reliability_figure(bins: Sequence[Mapping[str, float]]) -> Figure:
+    """Return how often labels play at scores of each size, and below it how many such scores there are."""
+    with matplotlib.rc_context(STYLE):
+        figure = blank(4.6, 4.8)
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
+        upper.plot((0, 1), (0, 1), "--", color=MUTED, linewidth=1)
+        upper.plot([b["score"] for b in bins], [b["plays"] for b in bins], "o-", color="#0072B2", linewidth=2)
+        upper.set(xlim=(0, 1), ylim=(0, 1.03), ylabel="ratio that plays")
+        upper.grid()
+        lower.bar(
+            [(b["low"] + b["high"]) / 2 for b in bins],
+            [b["cells"] for b in bins],
+            0.092,
+            color=MUTED,
+            log=len(bins) > 0,
+        )
+        lower.set(xlabel="score", ylabel="scores")
+    return figure

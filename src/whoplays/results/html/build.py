@@ -51,7 +51,6 @@ def write(
         When it cannot be written. A recording that cannot be read again says so on the page.
     """
     n = sum(isinstance(result, Prediction) for result in results)
-    say = speaker("report", lang)
     before, after = filled(_title(results, lang), [_line(result, recogniser, lang) for result in results], lang)
 
     def content(file: IO[bytes]) -> None:
@@ -66,11 +65,11 @@ def write(
                 put(as_json({"name": result.path, "error": result.error}))
                 continue
             pictures += 1
-            entry = Entry(result, recogniser, path.parent, lang, start)
+            entry = Entry(result, recogniser, path.parent, start)
             if pictures <= MOST_SHOWN:
                 put(as_json(entry.whole(min(n, MOST_SHOWN), why=why)))
             else:
-                put(as_json(entry.short(say("shown", count=MOST_SHOWN))))
+                put(as_json(entry.short(("shown", {"count": str(MOST_SHOWN)}))))
         put("]}" + after)
 
     write_atomically(path, content)

@@ -12,12 +12,11 @@ from urllib.parse import quote
 import numpy as np
 
 from ...audio import opening, reading
+from ...audio.readers import Array
 from ...errors import AudioError
 from ...inference import explanation
-from ...audio.readers import Array
 from ...inference.prediction import Prediction
 from ...inference.recogniser import Recogniser
-from ...taxonomy.messages import speaker
 from ..overview import Overview
 from . import pictures
 
@@ -36,20 +35,21 @@ PLAYABLE = {
     ".mp4": "audio/mp4",
     ".webm": "audio/webm",
 }
+#: A message of the group "report" and its values: the page says it in its reader's language.
+Note = tuple[str, dict[str, str]]
 
 
 class Entry:
     """What the report's scripts are told of one recording (see serve/page/js/offline.js)."""
 
-    def __init__(self, prediction: Prediction, recogniser: Recogniser, folder: Path, lang: str, start: float) -> None:
+    def __init__(self, prediction: Prediction, recogniser: Recogniser, folder: Path, start: float) -> None:
         """folder: where the page will lie. start: seconds into the recording at which prediction began."""
         self.prediction = prediction
         self.recogniser = recogniser
         self.folder = folder
         self.start = start
-        self.say = speaker("report", lang)
 
-    def short(self, note: str) -> dict[str, Any]:
+    def short(self, note: Note) -> dict[str, Any]:
         """Return the entry without pictures and sound; note: why."""
         view = Overview(self.start, self.start + self.prediction.duration, np.zeros((0, 0), np.float32), [])
         segments = [segment.to_dict() for segment in self.prediction.segments]
@@ -74,14 +74,14 @@ class Entry:
             )
             sound, note = self._sound(min(EMBED_BYTES, MOST_SOUND // n) if n > 1 else EMBED_BYTES)
         except AudioError as error:
-            return self._entry("", self.say("gone", why=error), _details(view, curve, np.zeros(0, np.float32)))
+            return self._entry("", ("gone", {"why": str(error)}), _details(view, curve, np.zeros(0, np.float32)))
         details = _details(view, curve, looks.peaks)
         details["mel"] = pictures.data_url(pictures.mel_png(looks.mel), "image/png")
         if why:
             details["why"] = self._reasons()
         return self._entry(sound, note, details)
 
-    def _entry(self, sound: str, note: str, details: dict[str, Any]) -> dict[str, Any]:
+    def _entry(self, sound: str, note: Note | None, details: dict[str, Any]) -> dict[str, Any]:
         return {
             "name": self.prediction.path,
             "result": self.prediction.to_dict(),
@@ -90,19 +90,19 @@ class Entry:
             "details": details,
         }
 
-    def _sound(self, most: int) -> tuple[str, str]:
+    def _sound(self, most: int) -> tuple[str, Note | None]:
         """Return the sound's address, which holds it where it has no more than `most` bytes, and a word about it."""
         path = Path(self.prediction.path)
         kind = PLAYABLE.get(path.suffix.lower())
         heard = self.prediction.duration
         whole = (opening.probe(path).duration or heard) if kind else heard
         if kind and whole <= EMBED_S and path.stat().st_size <= most:
-            return pictures.data_url(path.read_bytes(), kind), ""
+            return pictures.data_url(path.read_bytes(), kind), None
         if not kind and self.start + heard <= min(EMBED_S, most / FLAC_BYTES_PER_S):
             rate = self.recogniser.config.features.sample_rate
-            content = _as_flac(path, rate, self.start + heard)
-            return pictures.data_url(content, "audio/flac"), self.say("as_model", rate=rate)
-        return _link(path, self.folder), self.say("linked", path=self.prediction.path)
+            content = as_flac(path, rate, self.start + heard)
+            return pictures.data_url(content, "audio/flac"), ("as_model", {"rate": str(rate)})
+        return _link(path, self.folder), ("linked", {"path": self.prediction.path})
 
     def _reasons(self) -> list[dict[str, Any]]:
         """Return, for each label that plays, which patches of the spectrogram its score hangs on."""
@@ -133,7 +133,8 @@ def _packed(values: Array) -> str:
     return base64.b64encode(np.round(255 * np.clip(values, 0, 1)).astype(np.uint8).tobytes()).decode()
 
 
-def _as_flac(path: Path, rate: int, duration: float) -> bytes:
+def as_flac(path: Path, rate: int, duration: float) -> bytes:
+    """Return the first `duration` seconds of a recording as FLAC, mono at `rate` Hz."""
     import soundfile
 
     content = io.BytesIO()

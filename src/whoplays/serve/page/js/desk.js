@@ -9,15 +9,17 @@ import { shownAt } from "./thresholds.js";
 import { percent, t } from "./words.js";
 
 /**
- * source: {items(), whyOf(trouble), detailsOf(item), addressOf(item), waiting(item), failed(item), gone(item), remove(items), report(item)}.
+ * @param {any} source {items(), whyOf(trouble), detailsOf(item), addressOf(item), waiting(item), failed(item), gone(item), remove(items), report(item)}.
  *   detailsOf: a promise of what the pictures need, or null where it is gone. addressOf: of the sound, "" without any.
  *   waiting, failed: what stands for a recording without a result. gone: the trouble of one whose pictures are lost.
  *   remove: missing where nothing can be taken off. report: a promise of the report about one, missing inside a report.
  * Returns {draw, update, choose, shown, resultOf, setPoints}.
  */
 export function desk(source) {
+  /** @type {any} one of the items */
   let shown = null;
-  let view = null; // of the shown result: {player, picture}
+  /** @type {any} of the shown result: {player, picture} */
+  let view = null;
   let position = 0; // of the control of thresholds, -1 to 1
   let points = []; // what its positions cost
 
@@ -121,10 +123,11 @@ export function desk(source) {
   }
 
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+    const target = /** @type {Element} */ (event.target);
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input, select, textarea, dialog")) return;
     if (event.key === "?") return help();
     if (event.key === "j" || event.key === "k") return turn(event.key === "j" ? 1 : -1);
-    if (event.key === " " && event.target.closest?.("button, a, summary")) return;
+    if (event.key === " " && target.closest?.("button, a, summary")) return;
     const act = keys[`${event.shiftKey && event.key.startsWith("Arrow") ? "Shift+" : ""}${event.key}`];
     if (!act || !view || !shown?.sound) return;
     event.preventDefault();

@@ -28,7 +28,7 @@ export function surface(canvas) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
   }
-  const ink = canvas.getContext("2d");
+  const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   ink.setTransform(ratio, 0, 0, ratio, 0, 0);
   ink.clearRect(0, 0, width, height);
   return [ink, width, height];

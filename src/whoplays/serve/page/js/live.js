@@ -3,7 +3,7 @@
 import { $, el, surface } from "./dom.js";
 import { colourOf, everyLabel, isInstrument, nameOf, outline } from "./labels.js";
 import { startRecording } from "./recorder.js";
-import { capital, clock, number, t } from "./words.js";
+import { capital, clock, number } from "./words.js";
 
 const SHOWN_S = 30;
 

@@ -116,7 +116,7 @@ function remove(gone) {
     table.choose(gone[0]);
     draw();
   };
-  const undoing = setTimeout(() => undone(), 12000);
+  const undoing = setTimeout(() => undone?.(), 12000);
   undone = () => { clearTimeout(undoing); forget(keys.filter((key) => !items.some((item) => item.key === key))); $("undo").hidden = true; undone = null; };
   draw();
 }
@@ -283,7 +283,7 @@ export function start(chosen) {
   for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-lang]"))) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
   $("record").addEventListener("click", record);
   $("stop").addEventListener("click", stopRecording);
-  table = desk({ items: () => items, whyOf, detailsOf: detailsFor, addressOf, waiting: progress, failed: failure, gone: () => new Trouble("gone", t("gone")), remove, report: (some) => reportOf(some, told) });
+  table = desk({ items: () => items, whyOf, detailsOf: detailsFor, addressOf, waiting: progress, failed: failure, gone: () => new Trouble("gone", t("gone")), remove, report: (some) => reportOf(some, /** @type {any} */ (told)) });
   $("clear").addEventListener("click", () => remove([...items]));
   listenForFiles();
   translate();

@@ -4,7 +4,7 @@ import { desk } from "./desk.js";
 import { $, el } from "./dom.js";
 import { setLabels } from "./labels.js";
 import { Trouble } from "./recogniser.js";
-import { capital, clock, setLanguage, t, translate } from "./words.js";
+import { capital, clock, filled, language, messages, setLanguage, t, translate } from "./words.js";
 
 const facts = JSON.parse($("facts").textContent);
 
@@ -16,9 +16,12 @@ function details({ peaks, curve, ...rest }) {
   return { ...rest, peaks: unpacked(peaks), curve: Object.fromEntries(Object.entries(curve).map(([id, text]) => [id, unpacked(text)])) };
 }
 
+/** A word about the sound, in the page's language. @param {[string, Record<string, string>] | null} note key and values */
+const noteOf = (note) => (note ? filled(messages.report[note[0]][language()], note[1]) : "");
+
 const items = facts.recordings.map(({ result, error, name, sound, note, details: packed }) => (error
   ? { name, state: "failed", trouble: new Trouble("failed", error) }
-  : { name, state: "done", kept: true, result: { ...result, details: null }, address: sound, note, packed }));
+  : { name, state: "done", kept: true, result: { ...result, details: null }, address: sound, get note() { return noteOf(note); }, packed }));
 
 const whyOf = (trouble) => capital(trouble.message || t("failed"));
 
@@ -45,7 +48,7 @@ $("collection").open = true;
 setLabels(facts.labels);
 table.setPoints(facts.points);
 setLanguage(facts.lang, false);
-for (const button of document.querySelectorAll("[data-lang]")) button.addEventListener("click", () => { setLanguage(button.dataset.lang, false); draw(); });
+for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-lang]"))) button.addEventListener("click", () => { setLanguage(button.dataset.lang, false); draw(); });
 if (items.length === 1) table.choose(items[0]);
 const linked = () => { const item = items[Number(/^#r(\d+)$/.exec(location.hash)?.[1] ?? 0) - 1]; if (item) table.choose(item); draw(); };
 addEventListener("hashchange", linked);

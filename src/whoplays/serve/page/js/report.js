@@ -31,7 +31,7 @@ async function entry({ name, key, file, result: { details: held, ...result } }) 
   const wanted = [...result.playing, ...result.maybe];
   const curve = Object.fromEntries(wanted.map((id) => [id, reduced(details.curve[id])]));
   const { start, end, peaks, segments } = details;
-  return { result, name, sound: await soundOf(file), note: "", details: { start, end, peaks: reduced(peaks), curve, segments } };
+  return { result, name, sound: await soundOf(file), note: null, details: { start, end, peaks: reduced(peaks), curve, segments } };
 }
 
 /** Return the HTML of a report. items: with results. told: {model, version, labels, points} of the recogniser. */

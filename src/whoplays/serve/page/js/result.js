@@ -141,7 +141,9 @@ function notFound(result) {
 }
 
 /**
- * Return {element, player, picture} of a result. item: {name, sound, note}: its audio element, and a word about its sound.
+ * Return {element, player, picture} of a result.
+ * @param {any} result @param {any} item @param {{position?: number, report?: (items: any[]) => Promise<string>}} how
+ *   item: {name, sound, note}: its audio element, and a word about its sound.
  * position: of the control of thresholds. report(items): a promise of a report; missing inside one.
  */
 export function resultView(result, item, { position = 0, report } = {}) {
