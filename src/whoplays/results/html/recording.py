@@ -12,11 +12,10 @@ from urllib.parse import quote
 import numpy as np
 
 from ...audio import opening, reading
-from ...audio.readers import Array
 from ...errors import AudioError
 from ...inference import explanation
 from ...inference.prediction import Prediction
-from ...inference.recogniser import Recogniser
+from ...inference.recogniser import Array, Recogniser
 from ..overview import Overview
 from . import pictures
 
