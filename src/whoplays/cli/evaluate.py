@@ -6,22 +6,32 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from .options import add_device
 from .output import Progress, say, warn
 from .parser import Parser, whole
+
+BENCHMARKS = ("openmic", "irmas", "musicnet", "medleydb", "slakh", "audioset")
 
 
 def add(parser: Parser) -> None:
     """Add the arguments of `evaluate`."""
     parser.set_defaults(run=_evaluate)
     parser.example = "whoplays evaluate model dataset -o report"
-    parser.add_argument("model", type=Path, metavar="MODEL", help="Model folder")
+    parser.more = (
+        "With --benchmark, a public benchmark's folder in place of the data set, as it is published: whoplays evaluate default "
+        "--benchmark openmic FOLDER."
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
     parser.add_argument(
-        "dataset", metavar="DATASET", help="Data set with the features that the model reads; also s3://"
+        "dataset",
+        metavar="DATASET",
+        help="Data set with the model's features (also s3://), or a benchmark's folder",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for metrics.json and report.html"
+        "-o", "--out", type=Path, metavar="FOLDER", help="Folder for metrics.json and report.html, or benchmark.json"
     )
+    parser.add_argument("--benchmark", choices=BENCHMARKS, metavar="NAME", help="Public benchmark")
     parser.add_argument(
         "--split",
         choices=("test", "validation", "training"),
@@ -33,15 +43,29 @@ def add(parser: Parser) -> None:
         "--draws", type=whole(), default=1000, metavar="N", help="Bootstrap samples for the intervals; 0 for none"
     )
     parser.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for the bootstrap")
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=whole(),
+        default=0,
+        metavar="N",
+        help="With --benchmark: recordings in parallel; 0 for one per core",
+    )
     add_device(parser)
 
 
-def _evaluate(args: Namespace) -> None:
+def _evaluate(args: Namespace) -> int:
+    """Return the exit status: 1 when a recording of a benchmark could not be used."""
+    model = None if str(args.model) == "default" and not args.model.exists() else args.model
+    if args.benchmark:
+        return _benchmark(args, model)
+    if args.out is None:
+        raise UsageError("--out FOLDER is needed, for metrics.json and report.html (see whoplays evaluate --help)")
     from ..evaluation import evaluate as evaluation
 
     with Progress("Evaluating", "rows") as bar:
         done = evaluation.evaluate(
-            args.model,
+            model,
             args.dataset,
             args.out,
             split=args.split,
@@ -60,6 +84,37 @@ def _evaluate(args: Namespace) -> None:
     ):
         say(f"{name:>24}: {_with_interval(done.facts, name)}")
     say(f"Written: {args.out / evaluation.METRICS}, {args.out / evaluation.REPORT} (open it in a browser)")
+    return 0
+
+
+def _benchmark(args: Namespace, model: Path | None) -> int:
+    from ..evaluation import benchmarks
+    from ..inference.recogniser import Recogniser
+
+    if args.split != "test":
+        raise UsageError("--split goes with a data set; a benchmark's test side is what is evaluated")
+    recogniser = Recogniser(model, device=args.device)
+    if recogniser.notice:
+        warn(recogniser.notice)
+    with Progress("Predicting", "recordings") as bar:
+        found = benchmarks.evaluate(
+            args.benchmark,
+            args.dataset,
+            recogniser,
+            out=args.out,
+            jobs=args.jobs,
+            draws=args.draws,
+            seed=args.seed,
+            on_progress=bar,
+            on_failure=lambda failure: warn(f"{failure.path}: {failure.error}"),
+        )
+    for line in benchmarks.lines(found):
+        print(line)
+    for note in found["notes"]:
+        say(f"Note: {note}")
+    if args.out:
+        say(f"Written: {args.out / benchmarks.RESULT}")
+    return 1 if found["failed"] else 0
 
 
 def _with_interval(facts: dict[str, Any], name: str) -> str:
