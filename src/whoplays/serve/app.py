@@ -13,11 +13,9 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, File, Header, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from pydantic import BeforeValidator, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..audio.times import CLOCK
 from ..errors import UsageError
 from ..inference.prediction import Failure
 from ..model import thresholds
@@ -36,14 +34,8 @@ ABOUT = "Detects which instruments play in a recording, and when. Nothing is kep
 COMMON = ("bad-request", "unauthorised", "foreign-origin", "wrong-host", "invalid")
 UPLOADS = ("too-slow-upload", "too-large", "too-long", "not-a-recording", "too-many", "internal", "busy", "too-slow")
 
-_TIME = (
-    BeforeValidator(schemas.seconds),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1e6}, {"type": "string", "pattern": f"^{CLOCK}$"}]}
-    ),
-)
-Start = Annotated[float, *_TIME, Query(ge=0, le=1e6, description="Time to begin at: seconds, or m:ss.")]
-End = Annotated[float | None, *_TIME, Query(ge=0, le=1e6, description="Time to stop at; without it, the end.")]
+Start = Annotated[float, *schemas.TIME, Query(ge=0, le=1e6, description="Time to begin at: seconds, or m:ss.")]
+End = Annotated[float | None, *schemas.TIME, Query(ge=0, le=1e6, description="Time to stop at; without it, the end.")]
 Track = Annotated[int | None, Query(ge=1, le=1000, description="Track to use of several; without it, the default.")]
 Strict = Annotated[bool, Query(description="Refuse a damaged recording.")]
 Thresholds = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from ..audio import times
 from ..errors import UsageError
@@ -22,6 +22,13 @@ def seconds(value: Any) -> Any:
     except UsageError as error:
         raise ValueError(str(error)) from None
 
+
+_NUMBER = {"type": "number", "minimum": 0, "maximum": 1e6}
+#: of a query's time: what reads it, and how OpenAPI describes it
+TIME = (
+    BeforeValidator(seconds),
+    WithJsonSchema({"anyOf": [_NUMBER, {"type": "string", "pattern": f"^{times.CLOCK}$"}]}),
+)
 
 EXAMPLE: dict[str, Any] = {
     "path": "duet.flac",
