@@ -22,8 +22,8 @@ TEXT = "drums 0.97; piano 0.94; strings 0.83 (tiny@1)"
 
 
 def make(path: Path) -> Path:
-    if path.suffix == ".m4a":
-        _m4a(path)
+    if path.suffix in (".m4a", ".wma"):
+        _encoded(path)
     else:
         soundfile.write(path, tone(440.0, 1.0), 48000 if path.suffix == ".opus" else RATE, **_how(path))
     return path
@@ -33,18 +33,19 @@ def _how(path: Path) -> dict:
     return {"format": "OGG", "subtype": "OPUS"} if path.suffix == ".opus" else {}
 
 
-def _m4a(path: Path) -> None:
+def _encoded(path: Path) -> None:
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100, layout="mono")
+        stream = container.add_stream("aac" if path.suffix == ".m4a" else "wmav2", rate=44100, layout="mono")
+        stream.bit_rate = 64_000
         frame = av.AudioFrame.from_ndarray(tone(440.0, 1.0, 44100)[None], format="fltp", layout="mono")
         frame.sample_rate = 44100
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "opus", "mp3", "aiff", "m4a"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "opus", "mp3", "aiff", "m4a", "wma"])
 def test_the_field_is_written_and_the_sound_is_not_touched(suffix: str, tmp_path: Path) -> None:
     path = make(tmp_path / f"a.{suffix}")
     path.chmod(0o640)
@@ -338,6 +339,51 @@ def test_mp4_atoms_stay_in_their_order(tmp_path: Path) -> None:
     assert first.startswith(b"".join(odd)) and first.count(b"WHOPLAYS") == 1
     tags.write(path, PREDICTION)
     assert ilst() == first and tags.read(path) == TEXT
+
+
+@pytest.mark.parametrize("fields", [[], ["WM/Year", "Odd\x01Name"], ["WM/Year", "whoplays", "Title"]])
+def test_asf_descriptors_stay(fields: list[str], tmp_path: Path) -> None:
+    def sized(content: bytes) -> bytes:
+        return len(content).to_bytes(2, "little") + content
+
+    def extended(names: list[str]) -> bytes:
+        """The object of extended descriptors, the value of each a DWORD that mutagen would write as it likes."""
+        coded = (sized(f"{name}\0".encode("utf-16-le")) + b"\3\0" + sized(b"\1\2\3\4") for name in names)
+        content = len(names).to_bytes(2, "little") + b"".join(coded)
+        return tagedits._ASF_FIELDS + (24 + len(content)).to_bytes(8, "little") + content
+
+    path = make(tmp_path / "a.wma")
+    old = path.read_bytes()
+    size = int.from_bytes(old[16:24], "little")
+    at, objects = 30, []
+    while at < size:
+        length = int.from_bytes(old[at + 16 : at + 24], "little")
+        objects.append(old[at : at + length])
+        at += length
+    others = [one for one in objects if not one.startswith(tagedits._ASF_FIELDS)]
+    if fields:
+        others.insert(1, extended(fields))
+    header = b"".join(others)
+    told = header.find(tagedits._ASF_FILE) + 40
+    header = header[:told] + (30 + len(header) + len(old) - size).to_bytes(8, "little") + header[told + 8 :]
+    head = old[:16] + (30 + len(header)).to_bytes(8, "little") + len(others).to_bytes(4, "little") + old[28:30]
+    path.write_bytes(head + header + old[size:])
+    before = path.read_bytes()
+
+    tags.write(path, PREDICTION)
+    new = path.read_bytes()
+    assert tags.read(path) == TEXT
+    field = sized("WHOPLAYS\0".encode("utf-16-le")) + b"\0\0" + sized(f"{TEXT}\0".encode("utf-16-le"))
+    assert new.count(field) == 1 and new.endswith(old[size:])
+    assert int.from_bytes(new[16:24], "little") == len(new) - len(old[size:])
+    bare, kept = new.replace(field, b""), before
+    if not fields:
+        bare = bare.replace(extended([])[:16] + (24 + 2 + len(field)).to_bytes(8, "little") + b"\1\0", b"")
+    if "whoplays" in fields:
+        kept = kept.replace(extended(["whoplays"])[26:], b"")
+    assert len(bare) == len(kept) and sum(a != b for a, b in zip(bare, kept, strict=True)) <= 8  # sizes and counts
+    tags.write(path, PREDICTION)
+    assert path.read_bytes() == new
 
 
 @pytest.mark.parametrize("has_header", [True, False])

@@ -128,7 +128,18 @@ def _joined() -> list[bytes]:
         (flac, flac),
         (wav, _written("WAV", "PCM_24")),
     ]
-    boxes = [(_encoded("mp4", "aac"),) * 2, (_encoded("matroska", "aac"),) * 2, (_encoded("adts", "aac"),) * 2]
+    kinds = (
+        ("mp4", "aac"),
+        ("matroska", "aac"),
+        ("adts", "aac"),
+        ("wv", "wavpack"),
+        ("tta", "tta"),
+        ("voc", "pcm_s16le"),
+    )
+    boxes = [(_encoded(*kind),) * 2 for kind in (*kinds, ("ac3", "ac3", 48000))] + [
+        (wav, flac),
+        (_encoded("flv", "mp3", 44100),) * 2,
+    ]
     return [first + bytes(37) * (number % 2) + second for number, (first, second) in enumerate(pairs + boxes)]
 
 
@@ -173,7 +184,23 @@ DOORS = [
     _door("mkv", lambda: [_encoded("matroska", "libopus", 48000), _encoded("matroska", "flac")]),
     _door("aiff", lambda: [_written("AIFF", "PCM_16"), _written("AU", "ULAW"), _written("CAF", "ALAC_16")]),
     _door("wma", lambda: [_encoded("asf", "wmav2", 44100), _encoded("adts", "aac"), _encoded("ac3", "ac3", 48000)]),
-    _door("joined", _joined, tokens=(b"OggS", b"fLaC", b"RIFF", b"ID3", b"TAG", b"Xing", b"ftyp", b"\x1a\x45\xdf\xa3")),
+    _door(
+        "joined",
+        _joined,
+        tokens=(
+            b"OggS",
+            b"fLaC",
+            b"RIFF",
+            b"ID3",
+            b"TAG",
+            b"Xing",
+            b"ftyp",
+            b"\x1a\x45\xdf\xa3",
+            b"wvpk",
+            b"TTA1",
+            b"FLV\1",
+        ),
+    ),
     _door(
         "headerless", _headerless, tokens=(b"data", b"SSND", b"COMM", b"desc", b"fmt ", b"fLaC", b"\xff\xff\xff\xff")
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from pathlib import Path
 
 import mutate
@@ -66,7 +67,26 @@ def _seeds() -> list[bytes]:
         for end in (b"", v1)
     ]
     flac = [_flac(comments=c, padding=p) for c in (False, True) for p in (0, 300)]
-    return [_edited(data, TEXTS[1]) or b"" for data in (mp3[4], riff[1], flac[3])] + mp3 + riff + form + ape + flac
+    asf = [_asf([]), _asf([("WM/Year", b"1\0\0\0"), ("Title", b"a\0")])]
+    return (
+        [_edited(data, TEXTS[1]) or b"" for data in (mp3[4], riff[1], flac[3])] + mp3 + riff + form + ape + flac + asf
+    )
+
+
+def _asf(fields: list[tuple[str, bytes]]) -> bytes:
+    """Return an ASF header with or without extended descriptors, and a body."""
+
+    def sized(content: bytes) -> bytes:
+        return len(content).to_bytes(2, "little") + content
+
+    entries = b"".join(sized(f"{name}\0".encode("utf-16-le")) + b"\3\0" + sized(value) for name, value in fields)
+    told = tagedits._ASF_FILE + (104).to_bytes(8, "little") + bytes(range(80))
+    more = (
+        tagedits._ASF_FIELDS + (26 + len(entries)).to_bytes(8, "little") + len(fields).to_bytes(2, "little") + entries
+    )
+    objects = [told, more] if fields else [told]
+    size = 30 + sum(map(len, objects))
+    return tagedits._ASF + struct.pack("<QIBB", size, len(objects), 1, 2) + b"".join(objects) + BODY
 
 
 def _edited(data: bytes, text: str) -> bytes | None:

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 from . import id3
 
 _COPY_BYTES = 1 << 20
+_MOST_HEADER = 1 << 26  # bytes of an ASF header: pictures are in it
 
 
 class Edit(NamedTuple):
@@ -256,6 +257,72 @@ def _ape_tag(items: Sequence[bytes], flags: int) -> bytes:
     return head + content + frame(0)
 
 
+# -- ASF: WMA, WMV
+
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_FIELDS = bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850")  # Extended Content Description
+_ASF_HEADER = 30  # of the header object
+
+
+def _asf(file: IO[bytes], field: str, text: str) -> Edits:
+    """ASF: one descriptor among the extended ones, and the sizes of what holds it (ASF specification 1.20, 3.11)."""
+    whole, count = struct.unpack("<QI", _bytes(file, 16, 12).ljust(12, b"\0"))
+    if not _ASF_HEADER <= whole <= min(_size(file), _MOST_HEADER):
+        raise ValueError("its header is damaged")
+    objects: dict[bytes, tuple[int, int]] = {}
+    at = _ASF_HEADER
+    while at + 24 <= whole:
+        kind, size = struct.unpack("<16sQ", _bytes(file, at, 24))
+        if not 24 <= size <= whole - at:
+            raise ValueError("its header is damaged")
+        objects.setdefault(kind, (at, size))
+        at += size
+    told, size = objects.get(_ASF_FILE, (0, 0))
+    if at != whole or size < 48:
+        raise ValueError("its header is damaged")
+    place, size = objects.get(_ASF_FIELDS, (whole, 0))
+    old = _bytes(file, place + 24, size - 24) if size else bytes(2)
+    new = _with_descriptor(old, field, text)
+    content = _ASF_FIELDS + struct.pack("<Q", 24 + len(new)) + new
+    growth = len(content) - size
+    length = struct.unpack("<Q", _bytes(file, told + 40, 8))[0]
+    return [
+        Edit(16, 12, struct.pack("<QI", whole + growth, count + (size == 0))),
+        Edit(told + 40, 8, struct.pack("<Q", length + growth if length else 0)),
+        Edit(place, size, content),
+    ]
+
+
+def _with_descriptor(content: bytes, field: str, text: str) -> bytes:
+    """Return extended content descriptors with one set: a count; of each the name, the type and the value."""
+
+    def sized(at: int) -> int:
+        end = at + 2 + int.from_bytes(content[at : at + 2], "little")
+        if at + 2 > len(content) or end > len(content):
+            raise ValueError("its tags are damaged")
+        return end
+
+    def packed(value: str) -> bytes:
+        coded = f"{value}\0".encode("utf-16-le")
+        return len(coded).to_bytes(2, "little") + coded
+
+    kept, place, at = [], None, 2
+    for number in range(int.from_bytes(content[:2], "little")):
+        name_end = sized(at)
+        end = sized(name_end + 2)
+        if content[at + 2 : name_end].decode("utf-16-le", "replace").rstrip("\0").upper() == field:
+            place = number if place is None else place
+        else:
+            kept.append(content[at:end])
+        at = end
+    entry = packed(field) + bytes(2) + packed(text)
+    if len(entry) >= 1 << 16 or len(kept) >= (1 << 16) - 1:
+        raise ValueError("its tags are full")
+    kept.insert(len(kept) if place is None else place, entry)
+    return len(kept).to_bytes(2, "little") + b"".join(kept) + content[at:]
+
+
 def _of_form(form: bytes, of: Callable[[IO[bytes], str, str], Edits]) -> Callable[[IO[bytes], str, str], Edits | None]:
     """Return the function for files of chunks, for those of one form alone."""
     return lambda file, field, text: of(file, field, text) if form in _bytes(file, 8, 8) else None
@@ -266,6 +333,7 @@ _CONTAINERS: dict[bytes, Callable[[IO[bytes], str, str], Edits | None]] = {
     b"FORM": _of_form(b"AIF", _chunks(">I", b"ID3 ")),
     b"FRM8": _of_form(b"DSD ", _chunks(">Q", b"ID3 ")),
     b"DSD ": _dsf,
+    _ASF: _asf,
     b"MAC ": _ape,
     b"MP+": _ape,
     b"MPCK": _ape,

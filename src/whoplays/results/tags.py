@@ -10,7 +10,7 @@
 
 The text is `drums 0.93; guitar 0.88 (default@1)`, labels by score, or `none (default@1)`. A copy is tagged, its sound is
 compared with the original's bit by bit, and only then it takes the original's place, with its owner, mode and times: any
-failure leaves the original. The only user of mutagen, which reads tags, and writes those of Ogg, MP4 and WMA; it is given
+failure leaves the original. The only user of mutagen, which reads tags, and writes those of Ogg and MP4; it is given
 the other fields of Ogg and MP4 as bytes, because it would write them anew.
 """
 
