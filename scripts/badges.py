@@ -38,7 +38,8 @@ def badge(left: str, right: str, colour: str) -> str:
     words = 'y="14" fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11"'
     whole = first + second
     parts = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="20" role="img" aria-label="{escape(left)}: {escape(right)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="20" role="img" ',
+        f'aria-label="{escape(left)}: {escape(right)}">',
         f'<clipPath id="c"><rect width="{whole}" height="20" rx="3"/></clipPath><g clip-path="url(#c)">',
         f'<rect width="{first}" height="20" fill="#455a64"/>',
         f'<rect x="{first}" width="{second}" height="20" fill="{colour}"/></g>',
