@@ -701,3 +701,23 @@ def test_a_body_without_a_file_is_answered_in_our_words(server: Running, duet: P
         assert words in answer.json()["detail"] and "curl -F file=@" in answer.json()["detail"], answer.text
     batch = server.client.post("/v1/predict/batch", data={"files": "a"}, files={"other": b"x"})
     assert "curl -F files=@" in batch.json()["detail"]
+
+
+def test_nothing_in_a_form_is_passed_over(server: Running, duet: Path) -> None:
+    sound = duet.read_bytes()
+    for path, data, files, words in (
+        ("/v1/predict", {"threshold": "0.9"}, [("file", sound)], "the form's field 'threshold' is not used"),
+        ("/v1/predict", {}, [("file", sound), ("other", b"x")], "'other' is not used"),
+        ("/v1/predict", {}, [("file", sound), ("file", sound)], "2 files came"),
+        ("/v1/predict/batch", {"start": "1"}, [("files", sound)], "?start=..."),
+    ):
+        answer = server.client.post(path, data=data, files=files)
+        assert answer.status_code == 422 and words in answer.json()["detail"], answer.text
+
+
+def test_what_the_framework_refuses_is_told_in_our_words(server: Running) -> None:
+    assert "GET is not possible here; possible: POST" in server.client.get("/v1/predict").json()["detail"]
+    assert "there is no /nope" in server.client.get("/nope").json()["detail"]
+    form = {"Content-Type": "multipart/form-data; boundary=zz"}
+    torn = server.client.post("/v1/predict", content=b"rubbish", headers=form)
+    assert torn.status_code == 400 and "cannot be read as a form" in torn.json()["detail"]

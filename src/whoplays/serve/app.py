@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from ..inference.prediction import Failure
 from ..model import thresholds
 from ..model.config import ModelConfig
@@ -93,7 +93,12 @@ def _handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def frameworks(request: Request, error: HTTPException) -> Response:
-        response = answer(of_status(error.status_code, str(error.detail)))
+        words = {
+            400: f"the body cannot be read as a form ({str(error.detail).rstrip('.')})",
+            404: f"there is no {request.url.path}; /openapi.json lists what there is",
+            405: f"{request.method} is not possible here; possible: {(error.headers or {}).get('Allow', 'another one')}",
+        }
+        response = answer(of_status(error.status_code, words.get(error.status_code, str(error.detail))))
         response.headers.update(error.headers or {})
         return response
 
@@ -137,6 +142,16 @@ def _part(
     return Job(start, None if end is None else end - start, details, track, strict, given)
 
 
+async def _check_form(request: Request, name: str, *, most: int | None = None) -> None:
+    """Raise `Problem` for fields of the form that would be passed over."""
+    names = [key for key, _ in (await request.form()).multi_items()]
+    if others := [key for key in names if key != name]:
+        field = printable(others[0])[:40]
+        raise Problem("invalid", f"the form's field {field!r} is not used; options stand in the address: ?{field}=...")
+    if most is not None and len(names) > most:
+        raise Problem("invalid", f"{len(names)} files came; send one, or several as 'files' to /v1/predict/batch")
+
+
 def _add_predict(app: FastAPI) -> None:
     settings: Settings = app.state.settings
     labels = app.state.config.labels
@@ -164,6 +179,7 @@ def _add_predict(app: FastAPI) -> None:
     ) -> Response:
         """Predict one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
         job = _part(app.state.config, start, end, details, track, strict, threshold)
+        await _check_form(request, "file", most=1)
         upload = Upload.of(file)
         if "text/event-stream" in accept:
             return StreamingResponse(_events(app, upload, job), media_type="text/event-stream", headers=_NOT_KEPT)
@@ -187,6 +203,7 @@ def _add_predict(app: FastAPI) -> None:
     ) -> Response:
         """Predict several recordings: one entry each, in the order given; one that cannot be used says why."""
         job = _part(app.state.config, start, end, details, track, strict, threshold)
+        await _check_form(request, "files")
         if len(files) > settings.max_files:
             raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
         results = await while_connected(request, _all(app, [Upload.of(file) for file in files], job))
