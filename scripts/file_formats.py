@@ -73,7 +73,7 @@ def main() -> None:
 def lines() -> Iterator[str]:
     """Yield the page's lines."""
     yield HEAD.rstrip()
-    for name in formats.WRITERS:
+    for name in formats.FORMATS:
         kind = formats.writer(name)
         about = " ".join((kind.__doc__ or "").split("\n\n")[0].split()).replace("|", "\\|")
         yield f"| `{name}` | `{kind.suffix}` | {about} |"

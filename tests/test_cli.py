@@ -22,7 +22,6 @@ from conftest import RATE, invoke, tone
 from whoplays.cli import commands, output
 from whoplays.cli.parser import described
 from whoplays.model import folder as model_folder
-from whoplays.results import formats
 
 #: packages that predicting a WAV or FLAC never needs
 NEVER = (
@@ -77,12 +76,10 @@ def test_the_overview_names_every_command() -> None:
     assert invoke("--version").stdout == f"whoplays {whoplays.__version__}\n"
 
 
-def test_the_formats_of_predict_are_all_there_are() -> None:
-    from whoplays.cli import predict
+def test_the_devices_of_the_command_are_all_there_are() -> None:
     from whoplays.cli.options import DEVICES
     from whoplays.model import device
 
-    assert tuple(formats.WRITERS) == predict.FORMATS
     assert set(DEVICES) == {"auto", *device.DEVICES}
 
 

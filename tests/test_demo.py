@@ -72,13 +72,18 @@ def test_the_demo_leaves_other_peoples_folders_alone(tmp_path: Path) -> None:
         demo.train(tmp_path)
 
 
-def test_the_plain_demo_predicts_what_was_composed_and_writes_a_page(tmp_path: Path) -> None:
+def run_without(packages: tuple[str, ...], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command where these packages are not installed."""
     code = (
-        "import sys; sys.modules.update(dict.fromkeys(('keras', 'tensorflow', 'matplotlib', 'onnx', 'librosa')));"
-        "sys.argv = ['whoplays', 'demo', '--out', sys.argv[1]];"
+        f"import sys; sys.modules.update(dict.fromkeys({packages!r})); sys.argv = ['whoplays', *{words!r}];"
         "from whoplays.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "d")], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+def test_the_plain_demo_predicts_what_was_composed_and_writes_a_page(tmp_path: Path) -> None:
+    missing = ("keras", "tensorflow", "matplotlib", "onnx", "librosa")
+    done = run_without(missing, "demo", "--out", str(tmp_path / "d"))
     assert done.returncode == 0, done.stderr
     assert "as composed: piano 0:00-0:18, strings 0:05-0:18" in done.stdout
     assert (tmp_path / "d" / demo.PAGE).read_text().count("<audio") == 3
@@ -88,12 +93,8 @@ def test_the_plain_demo_predicts_what_was_composed_and_writes_a_page(tmp_path: P
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(('keras', 'matplotlib', 'onnx', 'sklearn', 'librosa')));"
-        "sys.argv = ['whoplays', 'demo', '--train', '--out', sys.argv[1]];"
-        "from whoplays.cli import main; main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "d")], capture_output=True, text=True, timeout=60)
+    missing = ("keras", "matplotlib", "onnx", "sklearn", "librosa")
+    done = run_without(missing, "demo", "--train", "--out", str(tmp_path / "d"))
     assert done.returncode == 2
     assert "pip install 'whoplays[train]'" in done.stderr
     assert "Traceback" not in done.stderr

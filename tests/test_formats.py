@@ -13,6 +13,7 @@ from whoplays.audio.quality import QualityWarning
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.inference.prediction import Failure, Prediction, Segment
 from whoplays.results import formats, table
+from whoplays.results.formats import base
 from whoplays.taxonomy.catalogue import catalogue
 
 FAMILIES = catalogue().labels_for(catalogue().defaults)
@@ -36,12 +37,12 @@ PREDICTION = Prediction(
 FAILURE = Failure("bad.wav", "is empty (0 bytes)")
 
 
-def written(name: str, *results: formats.Result, lang: str = "en") -> str:
+def written(name: str, *results: base.Result, lang: str = "en") -> str:
     writer = formats.writer(name)(FAMILIES, lang)
     return writer.head() + "".join(writer.item(result) for result in results) + writer.tail()
 
 
-@pytest.mark.parametrize("name", formats.WRITERS)
+@pytest.mark.parametrize("name", formats.FORMATS)
 def test_every_format_takes_a_prediction_and_a_failure(name: str) -> None:
     writer = formats.writer(name)
     text = written(name, PREDICTION) if not writer.many else written(name, PREDICTION, FAILURE, PREDICTION)
@@ -117,7 +118,7 @@ def test_text_is_for_people_in_two_languages() -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (75.4, "1:15"), (59.6, "1:00"), (4000, "1:06:40")])
 def test_clock(seconds: float, text: str) -> None:
-    assert formats.clock(seconds) == text
+    assert base.clock(seconds) == text
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:

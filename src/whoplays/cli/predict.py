@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError
+from ..results.formats import FORMATS
 from .options import add_device, add_language, add_model, add_threshold, threshold_of
 from .output import say, warn
 from .parser import Parser, number, time, whole
@@ -18,10 +19,9 @@ from .predict_run import Run
 
 if TYPE_CHECKING:
     from ..audio.search import Search
-    from ..results.formats import Writer
+    from ..results.formats.base import Writer
     from ..results.output import Output
 
-FORMATS = ("text", "json", "jsonl", "csv", "audacity", "jams", "rttm")
 _BY_SUFFIX = {".json": "json", ".txt": "text", ".jams": "jams", ".rttm": "rttm"}
 _TABLES = (".jsonl", ".csv", ".parquet")
 
@@ -58,7 +58,7 @@ def add(parser: Parser) -> None:
     add_threshold(model)
     add_device(model)
     output = parser.add_argument_group("Output")
-    output.add_argument("-f", "--format", choices=FORMATS, metavar="FORMAT", help="Output format")
+    output.add_argument("-f", "--format", choices=tuple(FORMATS), metavar="FORMAT", help="Output format")
     output.add_argument(
         "-o",
         "--out",

@@ -18,7 +18,7 @@ from .output import Progress, say, warn
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
     from ..inference.recogniser import Recogniser
-    from ..results.formats import Result
+    from ..results.formats.base import Result
     from ..results.output import Output
 
 

@@ -17,7 +17,7 @@ from ..inference.prediction import Failure, Prediction
 from ..inference.recogniser import Recogniser
 from ..model import folder as model_folder
 from ..model.thresholds import Threshold
-from ..results.formats import Result
+from ..results.formats.base import Result
 from ..runtime.processes import Engine
 from ..storage.address import is_address
 

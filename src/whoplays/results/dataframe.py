@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UsageError, missing_extra
 from ..inference.prediction import Failure, Prediction
-from .formats import Result
+from .formats.base import Result
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of
 
 LIBRARIES = ("pandas", "polars")

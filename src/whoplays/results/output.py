@@ -13,7 +13,7 @@ from ..inference.prediction import Failure
 from ..storage import streams
 from ..storage.address import is_address
 from ..storage.files import make_folder, write_atomically
-from .formats import Result, Writer
+from .formats.base import Result, Writer
 
 
 class Output(ABC):

@@ -26,7 +26,7 @@ from ..inference.prediction import Failure, Prediction
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, hold, remove_leftovers
 from . import table
-from .formats import Result
+from .formats.base import Result
 from .table_row import check as check_row
 
 SYNC_EVERY_S = 0.5

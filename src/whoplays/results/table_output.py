@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from . import resumable_table
-from .formats import Result
+from .formats.base import Result
 from .output import Output
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import FastAPI, File, Header, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
@@ -20,8 +20,9 @@ from ..errors import UsageError, printable
 from ..inference.prediction import Failure
 from ..model import thresholds
 from ..model.config import ModelConfig
+from ..results.formats import FORMATS
 from . import assets, schemas
-from .formats import FORMATS, written
+from .formats import written
 from .guard import Guard, answer
 from .live import add_live
 from .metrics import Metrics
@@ -43,9 +44,10 @@ Thresholds = Annotated[
     Query(max_length=1000, description="A score from which labels play, or LABEL=NUMBER; can be given several times."),
 ]
 Detailed = Annotated[bool, Query(description="Add the outline, scores over time and shares of playing time.")]
-Format = Annotated[
-    Literal["json", "jsonl", "csv", "audacity", "jams", "rttm", "text"], Query(description="Of the answer.")
-]
+if TYPE_CHECKING:
+    Format = str
+else:  # one of the names, which a checker of types does not see
+    Format = Annotated[Literal[tuple(FORMATS)], Query(description="Of the answer.")]
 Lang = Annotated[Literal["en", "pl"], Query(description="Language of names in formats for people.")]
 
 
@@ -212,7 +214,7 @@ def _add_predict(app: FastAPI) -> None:
 
 def _texts() -> dict[str, Any]:
     """Return OpenAPI's `content` for all formats; what holds JSON is not a string to its reader."""
-    types = {form.media_type for form in FORMATS.values()}
+    types = {media_type for _, _, media_type in FORMATS.values()}
     return {kind: {"schema": {} if kind.endswith("json") else {"type": "string"}} for kind in sorted(types)}
 
 

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
 
 from ..inference.prediction import Failure, Prediction
-from ..results.formats import writer
+from ..results.formats import FORMATS, writer
 from ..taxonomy.tree import Label
 from .problems import Problem
-
-
-@dataclass(frozen=True)
-class Form:
-    """How a format travels."""
-
-    media_type: str
-    suffix: str
-
-
-FORMATS = {
-    "json": Form("application/json", "json"),
-    "jsonl": Form("application/jsonl", "jsonl"),
-    "csv": Form("text/csv", "csv"),
-    "audacity": Form("text/plain", "txt"),
-    "jams": Form("application/vnd.jams+json", "jams"),
-    "rttm": Form("text/plain", "rttm"),
-    "text": Form("text/plain", "txt"),
-}
 
 
 def result_of(values: Mapping[str, Any]) -> Prediction | Failure:
@@ -47,12 +27,11 @@ def written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[La
         _check(result, {label.id for label in labels})
     chosen = kind(labels, lang)
     text = chosen.head() + "".join(chosen.item(result_of(result)) for result in results) + chosen.tail()
-    told = FORMATS[form]
     headers = {
-        "Content-Disposition": f'attachment; filename="whoplays.{told.suffix}"',
+        "Content-Disposition": f'attachment; filename="whoplays{kind.suffix}"',
         "Cache-Control": "no-store",
     }
-    return Response(text.encode(), media_type=told.media_type, headers=headers)
+    return Response(text.encode(), media_type=FORMATS[form][2], headers=headers)
 
 
 def _check(result: Mapping[str, Any], known: set[str]) -> None:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from .base import Result, Writer, clock
 
-__all__ = ["WRITERS", "Result", "Writer", "clock", "writer"]
+if TYPE_CHECKING:
+    from .base import Writer
 
-#: name -> module here, class
-WRITERS: dict[str, tuple[str, str]] = {
-    "text": ("text", "Text"),
-    "json": ("data", "Json"),
-    "jsonl": ("data", "JsonLines"),
-    "csv": ("data", "Csv"),
-    "audacity": ("labels", "Audacity"),
-    "jams": ("labels", "Jams"),
-    "rttm": ("labels", "Rttm"),
+#: The formats of the command line and of HTTP: name -> module here, class, media type.
+FORMATS: dict[str, tuple[str, str, str]] = {
+    "text": ("text", "Text", "text/plain"),
+    "json": ("data", "Json", "application/json"),
+    "jsonl": ("data", "JsonLines", "application/jsonl"),
+    "csv": ("data", "Csv", "text/csv"),
+    "audacity": ("labels", "Audacity", "text/plain"),
+    "jams": ("labels", "Jams", "application/vnd.jams+json"),
+    "rttm": ("labels", "Rttm", "text/plain"),
 }
 
 
 def writer(name: str) -> type[Writer]:
     """Return the writer of that format. Raises `UsageError` for an unknown one."""
-    if name not in WRITERS:
-        raise UsageError(f"--format {name}: unknown; there are {', '.join(WRITERS)}")
-    module, kind = WRITERS[name]
+    if name not in FORMATS:
+        raise UsageError(f"--format {name}: unknown; there are {', '.join(FORMATS)}")
+    module, kind, _ = FORMATS[name]
     found: type[Writer] = getattr(import_module(f".{module}", __name__), kind)
     return found

@@ -11,8 +11,7 @@ from ...inference.prediction import Failure, Prediction
 from ...inference.recogniser import Recogniser
 from ...storage.files import write_atomically
 from ...taxonomy.messages import speaker
-from ..formats import Result
-from ..formats.base import clock
+from ..formats.base import Result, clock
 from .recording import Entry
 from .template import as_json, filled
 
