@@ -32,7 +32,7 @@ from variants import drift
 
 import whoplays
 
-LOSSLESS, LOSSY, SAME = 0.02, 0.05, 1e-4
+LOSSLESS, LOSSY, SAME = 0.02, 0.1, 1e-4
 #: Of a model in integers: what is left in floating point is rounded otherwise, and may cross a border between two of them.
 OTHER_PROCESSOR = 2e-3
 SCORES = (
