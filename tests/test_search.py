@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import av
@@ -13,7 +14,7 @@ from test_cli import run
 
 from conftest import RATE, tone
 from whoplays.audio import opening
-from whoplays.audio.search import search
+from whoplays.audio.search import ENDINGS, search
 
 
 def make(path: Path, container: str, codec: str) -> Path:
@@ -150,3 +151,9 @@ def test_the_command_counts_what_it_ignores_and_fails_for_what_it_could_not_ente
     done = run("predict", folder, "--model", tiny_model, "--format", "csv")
     assert done.returncode == 1 and "cannot be entered (Permission denied)" in done.stderr
     (folder / "shut").chmod(0o700)
+
+
+def test_the_page_takes_the_same_endings_from_a_folder() -> None:
+    script = Path(opening.__file__).parents[1] / "serve" / "page" / "js" / "folders.js"
+    endings = re.search(r"SOUND = /\\\.\(([a-z0-9|]+)\)\$/i", script.read_text(encoding="utf-8"))
+    assert endings and {f".{name}" for name in endings[1].split("|")} == ENDINGS

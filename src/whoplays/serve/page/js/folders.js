@@ -1,6 +1,6 @@
 // Files from what was dropped or chosen, folders walked: of a folder only what may hold sound, named by its path.
 
-const SOUND = /\.(wav|wave|flac|mp3|ogg|oga|opus|m4a|m4b|mp4|aac|aif|aiff|wma|caf|w64|rf64|webm|mkv|mov|avi|au|snd|ape|wv|mka|amr|3gp)$/i;
+const SOUND = /\.(wav|wave|rf64|w64|flac|ogg|oga|opus|spx|mp3|mp2|mpc|aif|aiff|aifc|au|snd|caf|m4a|m4b|m4r|aac|ac3|eac3|dts|wma|wv|ape|tta|tak|dsf|dff|amr|mka|voc|mp4|m4v|mov|mkv|webm|avi|3gp|3g2|ogv|vob|mpg|mpeg|flv|wmv)$/i;
 
 async function walk(entry, path, found) {
   if (entry.isFile) {
