@@ -17,6 +17,8 @@ from whoplays.cli.parser import Parser, described, value_of
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "command-line.md"
 HEAD = """# The command line
 
+For: everybody who looks an option up.
+
 Made from the parser by `python scripts/command_line.py`; `whoplays COMMAND --help` prints the same.
 
 Every command also has `-q`, `--quiet` (print results and errors only), `-v`, `--verbose` (print the time taken, and the

@@ -193,6 +193,8 @@ def page(found: dict[str, Found]) -> str:
     lines = [
         "# Licences of what whoplays brings along",
         "",
+        "For: builders and administrators who ship or install it.",
+        "",
         "Made by `python scripts/licences.py`; `tests/test_package.py` fails when an installed package's licence is unknown or",
         "not allowed. Versions and hashes are in [requirements-dev.lock](../../requirements-dev.lock), who needs whom in",
         "[sbom.cdx.json](sbom.cdx.json) (CycloneDX). whoplays itself is Apache-2.0.",

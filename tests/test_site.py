@@ -54,3 +54,14 @@ def test_what_is_drawn_from_the_code_is_of_this_code(name: str) -> None:
     script = ROOT / "scripts" / name
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_each_page_says_who_it_is_for() -> None:
+    pages = [
+        path
+        for path in (ROOT / "docs").rglob("*.md")
+        if path.parent.name != "pl" and path != ROOT / "docs" / "index.md"
+    ]
+    assert len(pages) > 20
+    silent = [path.name for path in pages if not re.search(r"(?m)^For: ", path.read_text(encoding="utf-8")[:600])]
+    assert not silent
