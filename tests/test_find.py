@@ -327,6 +327,8 @@ def test_the_command(suffix: str, tmp_path: Path) -> None:
     done = invoke("find", results, "drums and not strings", "--playlist", tmp_path / "p.m3u8")
     assert done.stdout == "0.90  b.wav  drums 0.90, guitar 0.75\n"
     assert "1 of 2 recordings" in done.stderr
+    polish = invoke("find", results, "drums and not drums", "--lang", "pl").stderr
+    assert "nigdy nie pasuje: drums ma grać, a drums nie może" in polish and "nagrania: 0 z 2" in polish
     assert "b.wav" in (tmp_path / "p.m3u8").read_text()
     assert invoke("find", results, "drums or strings", "--paths", "--limit", 1).stdout == "b.wav\n"
     if suffix == ".csv":

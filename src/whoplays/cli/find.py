@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, UsageError, printable
+from .options import add_language
 from .output import say, warn
 from .parser import Parser, number, whole
 
 SCHEMA = 1  # version of --json: results/schemas/find.json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..inference.prediction import Prediction
     from ..results.spans import Spans
+
+    Words = Callable[..., str]
 
 
 def add(parser: Parser) -> None:
@@ -47,6 +52,7 @@ def add(parser: Parser) -> None:
         "--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut"
     )
     parser.add_argument("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
+    add_language(parser)
 
 
 def _find(args: Namespace) -> int:
@@ -56,8 +62,9 @@ def _find(args: Namespace) -> int:
     from ..results.expressions import never
     from ..storage.streams import standard_output
     from ..taxonomy.catalogue import catalogue
+    from ..taxonomy.messages import speaker, translated
 
-    results, playlist = args.results, args.playlist
+    results, playlist, words = args.results, args.playlist, speaker("find", args.lang)
     if playlist and playlist.suffix.lower() not in (".m3u8", ".m3u"):
         raise UsageError(f"--playlist {playlist}: name it *.m3u8")
     if args.fade and not args.cut:
@@ -72,7 +79,7 @@ def _find(args: Namespace) -> int:
     if results.suffix.lower() == ".csv" and (with_times or args.json):
         raise UsageError(f"{results}: a .csv table holds no times; write .parquet or .jsonl")
     if why := never(wanted, parents):
-        warn(f"{args.expression!r} can never match: {why}")
+        warn(words("cannot_match", expression=repr(args.expression), why=translated(why, args.lang, "never")))
     found = query.find(predictions, wanted)
     shown = found[: args.limit] if args.limit else found
     planned = []
@@ -82,14 +89,16 @@ def _find(args: Namespace) -> int:
         planned = cut.plan(args.cut, [(p.path, wanted.spans(p)) for _, p in shown], overwrite=args.overwrite)
     standard_output()
     for rank, prediction in shown:
-        _print(rank, prediction, wanted.spans(prediction) if args.times or args.json else [], args)
+        _print(rank, prediction, wanted.spans(prediction) if args.times or args.json else [], args, words)
     if playlist:
-        _write_playlist(playlist, query.playlist(shown, playlist.parent, wanted.spans if args.times else None), args)
-    say(f"{len(found)} of {len(predictions)} recordings")
-    return _cut(planned, args) if args.cut else 0
+        _write_playlist(
+            playlist, query.playlist(shown, playlist.parent, wanted.spans if args.times else None), args, words
+        )
+    say(words("count", found=len(found), all=len(predictions)))
+    return _cut(planned, args, words) if args.cut else 0
 
 
-def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace) -> None:
+def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, words: Words) -> None:
     from ..results.formats.base import span
     from ..results.formats.data import to_json
 
@@ -103,22 +112,22 @@ def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace) -
     else:
         by_score = sorted(prediction.playing, key=lambda label: -prediction.scores[label])
         who = ", ".join(f"{label} {prediction.scores[label]:.2f}" for label in by_score)
-        print(f"{rank:.2f}  {printable(prediction.path)}  {who or 'none'}")
+        print(f"{rank:.2f}  {printable(prediction.path)}  {who or words('nothing_plays')}")
     if args.times:
-        print(f"      {', '.join(span(start, end) for start, end in spans) or 'at no time all at once'}")
+        print(f"      {', '.join(span(start, end) for start, end in spans) or words('never_together')}")
 
 
-def _write_playlist(path: Path, content: str, args: Namespace) -> None:
+def _write_playlist(path: Path, content: str, args: Namespace, words: Words) -> None:
     from ..storage.files import write_atomically
 
     if content.count("\n") == 1 and path.exists() and not args.overwrite:
-        say(f"{path} is unchanged, because nothing was found; --overwrite empties it")
+        say(words("playlist_kept", path=path))
         return
     write_atomically(path, content.encode("utf-8", "surrogateescape"))
-    say(f"Written to {path}")
+    say(words("written", path=path))
 
 
-def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace) -> int:
+def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace, words: Words) -> int:
     from ..results import cut
 
     failed: set[str] = set()
@@ -133,5 +142,5 @@ def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace) -> int:
             warn(f"{path}: {error}")
             continue
         written += 1
-    say(f"Written to {args.cut}: {written} files")
+    say(words("files_written", path=args.cut, count=written))
     return 1 if failed else 0

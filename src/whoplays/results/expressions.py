@@ -14,6 +14,7 @@ from fnmatch import fnmatch
 from typing import Literal
 
 from ..inference.prediction import Prediction
+from ..taxonomy.messages import speaker
 from .spans import Span, Spans, common, seconds, union, without
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -284,6 +285,9 @@ class Either(_Several):
         return union(found)
 
 
+_why = speaker("never")
+
+
 def never(expression: Expression, parents: Mapping[str, str]) -> str:
     """Return why no recording can match, as far as that is seen; "" where one may. parents: instrument -> its family."""
     if isinstance(expression, Either):
@@ -293,7 +297,7 @@ def never(expression: Expression, parents: Mapping[str, str]) -> str:
         beyond = COMPARE[expression.sign](1.0 if expression.is_least else 0.0, expression.limit)
         bounded = expression.number in ("score", "share")
         if (bounded or not expression.is_least) and not beyond:
-            return f"no {expression.number} is {expression.sign} {expression.limit:g}"
+            return _why("beyond", number=expression.number, bounds=f"{expression.sign} {expression.limit:g}")
     if not isinstance(expression, Both):
         return ""
     parts = list(_flat(expression))
@@ -315,14 +319,12 @@ def _against(parts: list[Expression], parents: Mapping[str, str]) -> str:
         if isinstance(part, Plays) and part.only:
             for label in needed:
                 if label != part.label and label not in part.related:
-                    names = f"{part.label} and {label}"
-                    return f"where {label} plays, {part.label} is not the only one; did you mean only ({names})?"
+                    return _why("not_alone", label=label, alone=part.label, names=f"{part.label} and {label}")
         if isinstance(part, Not) and isinstance(part.part, Plays) and not part.part.only:
             barred = part.part.label
             for label in needed:
                 if barred in (label, parents.get(label)):
-                    of = "" if label == barred else f", and {label} is of the family {barred}"
-                    return f"{label} has to play, and {barred} must not{of}"
+                    return _why("barred" if label == barred else "family_barred", label=label, barred=barred)
     for low in parts:
         for high in parts:
             if not (isinstance(low, Compare) and isinstance(high, Compare) and low.is_least and not high.is_least):
@@ -330,7 +332,8 @@ def _against(parts: list[Expression], parents: Mapping[str, str]) -> str:
             same = (low.what, low.number) == (high.what, high.number)
             inclusive = low.sign == ">=" and high.sign == "<="
             if same and (low.limit > high.limit or (low.limit == high.limit and not inclusive)):
-                return f"no {low.number} is {low.sign} {low.limit:g} and {high.sign} {high.limit:g}"
+                bounds = f"{low.sign} {low.limit:g} and {high.sign} {high.limit:g}"
+                return _why("beyond", number=low.number, bounds=bounds)
     return ""
 
 
