@@ -38,7 +38,7 @@ def main() -> None:
         terminal = Path(folder) / "terminal.html"
         terminal.write_text(_terminal(lines), encoding="utf-8")
         PICTURES.mkdir(exist_ok=True)
-        _shot(browser, report, PICTURES / "page.png", (1100, 820))
+        _shot(browser, report, PICTURES / "page.png", (1100, 1010))
         _shot(browser, terminal, PICTURES / "terminal.png", (820, 20 * len(lines) + 44))
 
 

@@ -76,6 +76,8 @@ def http_page() -> str:
             lines += [f"| {status} | {_cell(answer)} |" for status, answer in call["responses"].items()]
     lines += ["", "# Schemas"]
     for name, schema in document["components"]["schemas"].items():
+        if name.startswith("Body_"):  # FastAPI's name for the fields of an upload, which the call's text names
+            continue
         lines += ["", f"## {name}", "", schema.get("description", ""), ""]
         if fields := schema.get("properties"):
             lines += ["| field | type | meaning |", "|---|---|---|"]
