@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -27,7 +26,7 @@ import numpy as np
 
 from ..errors import AudioError, ReadError
 from ..runtime.environment import ONE_THREAD
-from ..runtime.sandbox import confine
+from ..runtime.sandbox import confine, how_ended
 from . import opening, quality, reading
 from .clock import Array
 
@@ -182,7 +181,7 @@ class Decoder:
         self._process.kill()
         status = self._process.wait()
         self.close()
-        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        how = how_ended(status)
         raise AudioError(f"cannot be decoded: its decoder crashed ({how}); the file is damaged, or made to do that")
 
     def close(self) -> None:

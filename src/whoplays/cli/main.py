@@ -70,6 +70,9 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL and not error.filename:
+            streams.abandon_output()  # how Windows tells that nobody reads
+            return BROKEN_PIPE
         if isinstance(error, OSError) and error.errno in _STREAM_ERRORS and not error.filename:
             warn(f"standard output cannot be written ({error.strerror}); what was written is not complete")
             streams.abandon_output()

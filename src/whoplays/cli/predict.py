@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError
 from ..results.formats import FORMATS
+from ..runtime import sandbox
 from .options import add_device, add_language, add_model, add_threshold, threshold_of
 from .output import say, warn
 from .parser import Parser, number, time, whole
@@ -118,6 +119,8 @@ def _predict(args: Namespace) -> int:
         recogniser = Recogniser(args.model, device=args.device, threshold=threshold_of(args.threshold))
     if recogniser.notice:
         warn(recogniser.notice)
+    if args.verbose and not sandbox.available():
+        say(f"note: {sandbox.UNLIMITED}")
     run = Run(recogniser, args)
     with _output(kind, run, given) as output:
         todo = output.todo(names)

@@ -7,7 +7,6 @@ beyond a limit, time beyond a limit and the writing of files, so that a file whi
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from ..runtime.sandbox import confine
+from ..runtime.sandbox import UNLIMITED, available, confine, how_ended
 from . import folder as model_folder
 from . import onnxfile
 from .config import FORMAT, ModelConfig
@@ -46,6 +45,8 @@ def check(folder: Path) -> Iterator[str]:
         f"{model_folder.NETWORK}: {contents.nodes} operators of {len(contents.operators)} kinds, all arithmetic; "
         f"{contents.numbers:,} finite numbers in {contents.tensors} tensors, none outside the file"
     )
+    if not available():
+        yield f"{UNLIMITED}; the trial of the network is not confined"
     trial = _try(found.folder)
     yield (
         f"opened in {trial['load_s']:.2f} s and predicted {config.window_s:g} s of noise in {trial['predict_s']:.2f} s, "
@@ -68,8 +69,8 @@ def _try(folder: Path) -> dict[str, Any]:
         ended = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=4 * TIME_S, check=False)
     except subprocess.TimeoutExpired:
         raise ModelError(f"{folder}: running {model_folder.NETWORK} took longer than {4 * TIME_S} s") from None
-    if ended.returncode < 0:
-        what = signal.Signals(-ended.returncode).name
+    if ended.returncode < 0 or ended.returncode > 0xFF:
+        what = how_ended(ended.returncode)
         raise ModelError(f"{folder}: {model_folder.NETWORK} ended the process that tried it ({what}); do not use it")
     try:
         told: dict[str, Any] = json.loads(ended.stdout)

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..inference.prediction import Failure
 from ..storage import streams
 from ..storage.address import is_address
-from ..storage.files import make_folder, write_atomically
+from ..storage.files import common_folder, make_folder, write_atomically
 from .formats.base import Result, Writer
 
 
@@ -102,8 +102,8 @@ class Folder(Output):
         """
         self._folder, self._writer, self._tell, self._overwrite = folder, writer, tell, overwrite
         places = [_absolute(path) for path in given]
-        self._root = os.path.commonpath([path if Path(path).is_dir() else str(Path(path).parent) for path in places])
-        self._taken: dict[Path, str] = {}
+        self._root = common_folder(path if Path(path).is_dir() else str(Path(path).parent) for path in places)
+        self._taken: dict[str, str] = {}  # in small letters, which is all the same to some file systems
 
     def todo(self, names: Sequence[str]) -> list[str]:
         """Return the recordings. Raises `UsageError` when a file of results is there that may not be replaced."""
@@ -118,7 +118,7 @@ class Folder(Output):
         path = self._folder / os.path.relpath(_absolute(name), self._root)
         suffix = self._writer().suffix
         target = path.with_suffix(suffix)
-        if self._taken.setdefault(target, name) != name:
+        if self._taken.setdefault(str(target).casefold(), name) != name:
             target = path.with_name(path.name + suffix)
         return target
 

@@ -28,6 +28,7 @@ from typing import IO, Any
 from ..audio import opening
 from ..errors import WhoplaysError, missing_extra
 from ..inference.prediction import Prediction
+from ..storage.files import put_in_place
 from . import id3, tagedits
 
 FIELD = "WHOPLAYS"
@@ -84,7 +85,7 @@ def write(path: Path, prediction: Prediction) -> str:
         if _sound(copy) != _sound(path):
             raise WhoplaysError(f"{path}: tagging would have changed its sound; it was left as it is")
         note = _keep_attributes(path, copy)
-        os.replace(copy, path)
+        put_in_place(copy, path)
     except WhoplaysError:
         raise
     except Exception as error:  # a damaged file makes mutagen raise kinds of every sort

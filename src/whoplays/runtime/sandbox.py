@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+
+#: What people are told, once, where that matters.
+UNLIMITED = (
+    "this system has no limits of memory and time for a process; use files of strangers on Linux or in the container"
+)
 
 
 def confine(memory: int, *, processor_s: int | None = None, writes: bool = False, opens: bool = True) -> None:
@@ -20,10 +26,10 @@ def confine(memory: int, *, processor_s: int | None = None, writes: bool = False
     opens : bool
         Whether it may still open files. Otherwise it can have one more at a time, which another process has to pass.
     """
-    try:
-        import resource
-    except ImportError:
+    if not available():
         return
+    import resource
+
     limits = {resource.RLIMIT_CORE: 0}
     if held := address_space():
         limits[resource.RLIMIT_AS] = held + memory
@@ -41,9 +47,28 @@ def confine(memory: int, *, processor_s: int | None = None, writes: bool = False
         resource.setrlimit(limit, (most, most))
 
 
+def available() -> bool:
+    """Tell whether this system has limits that a process can give itself: not Windows."""
+    try:
+        import resource  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def address_space() -> int:
     """Return the bytes of address space that this process holds; 0 where the system does not tell."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
+
+
+def how_ended(status: int) -> str:
+    """Return how a process ended, for people: by which signal, which exception of Windows, or its exit status."""
+    if status < 0:
+        try:
+            return signal.Signals(-status).name
+        except ValueError:
+            return f"signal {-status}"
+    return f"exception {status:#x}" if status > 0xFF else f"exit status {status}"

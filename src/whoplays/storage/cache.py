@@ -19,7 +19,7 @@ from typing import IO
 
 from ..errors import AudioError, DatasetError, WhoplaysError
 from .address import Address, Gone, Place
-from .files import hold, make_folder, sha256_of
+from .files import hold, make_folder, put_in_place, sha256_of
 
 LARGEST = 8 << 30  # bytes of a recording that is fetched
 _FOLDERS, _LOCK = "whoplays-fetched-", "held"
@@ -123,5 +123,5 @@ def cached(where: Place, sha256: str) -> Path:
         where.fetch(fetched, size)
         if sha256_of(fetched) != sha256:
             raise DatasetError(f"{where}: changed since the data set was built; build it again in another folder")
-        os.replace(fetched, path)
+        put_in_place(fetched, path)
     return path

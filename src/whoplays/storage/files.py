@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import IO, Any
 from ..errors import UsageError, WhoplaysError
 from .address import Address, Place
 
+_PAUSES_S = (0.02, 0.05, 0.1, 0.3, 0.6)
+_LOCKED_BYTE = 1 << 40  # beyond any content
 #: Within `together`: (temporary file, where it goes) of what has been written and is not in place yet.
 _pending: ContextVar[list[tuple[str, Path]] | None] = ContextVar("pending", default=None)
 
@@ -52,7 +55,7 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
                 os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         if (pending := _pending.get()) is None:
-            os.replace(temporary, path)
+            put_in_place(temporary, path)
         else:
             pending.append((temporary, path))
     except BaseException as error:
@@ -63,6 +66,21 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
                 f"{path}: cannot be written ({_reason(error, path)}); what was there is unchanged"
             ) from error
         raise
+
+
+def put_in_place(temporary: str | Path, path: Path) -> None:
+    """Give a finished file its name. Raises `OSError`.
+
+    On Windows a name cannot be given away while somebody has its file open, as a virus scanner does for moments: several
+    tries are made over a second.
+    """
+    for pause in _PAUSES_S if os.name == "nt" else ():
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(temporary, path)
 
 
 @contextlib.contextmanager
@@ -77,7 +95,7 @@ def together() -> Iterator[None]:
         yield
         for temporary, path in pending:
             try:
-                os.replace(temporary, path)
+                put_in_place(temporary, path)
             except OSError as error:
                 raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
@@ -85,6 +103,15 @@ def together() -> Iterator[None]:
         for temporary, _ in pending:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """Return the folder that all paths are below, "" for none. Raises `UsageError` where there is none (Windows' drives)."""
+    paths = list(paths)
+    try:
+        return os.path.commonpath(paths) if paths else ""
+    except ValueError:
+        raise UsageError("the recordings are on several drives; name those of one drive at a time") from None
 
 
 def check_output(path: Path | None, *, overwrite: bool, instead: str = "") -> None:
@@ -231,7 +258,11 @@ def _lock(file: IO[bytes]) -> None:
     if os.name == "nt":
         import msvcrt
 
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        file.seek(_LOCKED_BYTE)  # locks are of bytes there, from where the file stands, and keep readers out
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        finally:
+            file.seek(0, os.SEEK_END)
     else:
         import fcntl
 
