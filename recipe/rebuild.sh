@@ -26,11 +26,11 @@ games="0ad-data asc-music boswars-data colobot-common-sounds cube2-data drascula
   lincity-ng-data lordsawar-data lugaru-data marsshooter-data megaglest-data naev-data pushover-data scorched3d-data
   singularity-music starfighter-data supertuxkart-data torus-trooper-data tuxmath-data unknown-horizons warzone2100-music
   wesnoth-1.16-music"
-validation="--last 3" training="--last 41" music="" label="" steps=""
+validation="--last 3" training="--last 41" music="" label="" steps="" embedding=""
 if [ "$small" = small ]; then
     games="pushover-data" guitars="fretsonfire-songs-sectoid"
     validation="--last 1 --rows 16" training="--last 2 --rows 16" music="--at-most 3" label="--scenes 8 --recordings 20"
-    steps="--epochs 2 --steps 4"
+    steps="--epochs 2 --steps 4" embedding="--at-most 400 --epochs 1 --variants 0"
 fi
 
 [ -e "$material/notes/clips.json" ] || python -m recipe notes "$data" "$material"
@@ -52,6 +52,8 @@ python -m recipe label "$data" "$material" "$peers" --classes "$classes" --model
 unset OMP_NUM_THREADS
 # shellcheck disable=SC2086
 python -m recipe.train "$material" "$material/model" --from "$base" $steps
+# shellcheck disable=SC2086
+[ -e "$material/small/config.json" ] || python -m recipe.embedding "$material/model" "$material" "$peers" "$classes" $embedding
 [ -e "$material/small/config.json" ] || python -m recipe.integers "$material/model" "$material/small" "$material"
 python -m recipe.decide "$material/small" "$data" "$material" --keep --alike "$material/model"
 python -m recipe.background "$material/small" "$material"

@@ -30,7 +30,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         x = synth.recording(cast, duration_s=6, seed=i, sample_rate=RATE)
         soundfile.write(root / "mine" / f"{i}.wav", x, RATE)
     facts = quantise(FLOAT, root / "model", root / "mine")
-    assert facts["bytes"] < 0.3 * facts["bytes_before"] and facts["difference"] < 0.2
+    assert facts["bytes"] < 0.36 * facts["bytes_before"]  # the embedding stays as it is
+    assert facts["difference"] < 0.2
     return root / "model"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import tflite
 from .base import Analysis, Array, Scores, Teacher, mean_score
@@ -61,20 +62,30 @@ class Yamnet(Teacher):
         """Return the logits (patches, 521) of patches (patches, 96, 64) of log-mel."""
         return np.asarray(self._network.run(None, {"patches": patches[:, None]})[0])
 
+    def embed(self, samples: Array) -> Array:
+        """Return the embedding (patches, 1024) of samples (n,) at 16 kHz: what its last layer reads."""
+        patches, _ = self._patches(samples)
+        return np.asarray(self._network.run(None, {"patches": patches[:, None]})[1])
+
     def analyse(self, samples: Array) -> Analysis:
         """Return the logits for mono samples (n,) at 16 kHz; see `Teacher.analyse`. The score of the whole is the mean."""
+        patches, starts = self._patches(samples)
+        logits = self.patch_logits(patches)
+        times = (starts * _HOP + _LEAST / 2) / self.SAMPLE_RATE
+        return Analysis(Scores(logits, times), mean_score(logits))
+
+    def _patches(self, samples: Array) -> tuple[Array, NDArray[np.int64]]:
+        """Return patches (n, 96, 64) of log-mel, and at which frame each begins."""
         samples = np.asarray(samples, dtype=np.float32)
         if samples.ndim != 1 or samples.size == 0:
             raise ValueError(f"a teacher takes mono samples of shape (n,), not {samples.shape}")
         log_mel = self.log_mel(np.pad(samples, (0, max(0, _LEAST - samples.size))))
         starts = np.arange(0, len(log_mel) - _PATCH + 1, _PATCH_HOP)
-        logits = self.patch_logits(np.stack([log_mel[start : start + _PATCH] for start in starts]))
-        times = (starts * _HOP + _LEAST / 2) / self.SAMPLE_RATE
-        return Analysis(Scores(logits, times), mean_score(logits))
+        return np.stack([log_mel[start : start + _PATCH] for start in starts]), starts
 
 
 def _network(layers: list[tflite.Layer]) -> Any:
-    """Return a session from `patches` (patches, 1, 96, 64) to logits (patches, 521)."""
+    """Return a session from `patches` (patches, 1, 96, 64) to logits (patches, 521) and embedding (patches, 1024)."""
     graph = Graph({"patches": ("patches", 1, _PATCH, 64)})
 
     def conv(x: str, layer: tflite.Layer, stride: int) -> str:
@@ -95,5 +106,5 @@ def _network(layers: list[tflite.Layer]) -> Any:
     x = conv("patches", first, 2)
     for depthwise, pointwise, stride in zip(separable[::2], separable[1::2], _STRIDES, strict=True):
         x = conv(conv(x, depthwise, stride), pointwise, 1)
-    x = graph.node("Flatten", graph.node("GlobalAveragePool", x))
-    return graph.session(graph.linear(x, last.weights, last.bias))
+    embedding = graph.node("Flatten", graph.node("GlobalAveragePool", x))
+    return graph.session(graph.linear(embedding, last.weights, last.bias), embedding)

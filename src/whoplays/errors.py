@@ -87,6 +87,10 @@ class MissingFileError(AudioError, FileNotFoundError):
         self.errno = errno.ENOENT
 
 
+class NotFiniteError(AudioError):
+    """The recording holds NaN or infinite samples."""
+
+
 class ReadError(AudioError):
     """The disk or the connection failed while a recording was read: another try may succeed."""
 

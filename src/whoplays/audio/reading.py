@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AudioError
+from ..errors import AudioError, NotFiniteError
 from . import quality
 from .clock import Array, Block
 from .opening import MAX_CHANNELS, Source, check_format, open_audio
@@ -196,7 +196,7 @@ class Downmix:
         if samples.size:
             peak = max(float(samples.max()), -float(samples.min()))
             if not np.isfinite(peak):  # NaN as well: the maximum is NaN then
-                raise AudioError("holds NaN or infinite samples; write the recording anew")
+                raise NotFiniteError("holds NaN or infinite samples; write the recording anew")
             if peak > MAX_LEVEL:
                 raise AudioError(
                     f"has samples as large as {peak:.3g}; full scale is 1 (are they integers stored as floating point?)"

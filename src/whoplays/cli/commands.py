@@ -30,6 +30,8 @@ GROUPS: dict[str, dict[str, Command]] = {
         "listen": Command("listen", "Detect instruments from the microphone, live"),
         "serve": Command("serve", "Open a web page and an HTTP interface"),
         "find": Command("find", "Search a table of results for instruments"),
+        "embed": Command("embed", "Write embeddings of recordings: vectors that describe how they sound"),
+        "similar": Command("embed", "Find recordings that sound alike, and files that hold the same one"),
     },
     "Train and evaluate": {
         "dataset build": Command("dataset", "Build a split set of features from class folders or a manifest"),

@@ -96,11 +96,11 @@ def add(parser: Parser) -> None:
 
 def _predict(args: Namespace) -> int:
     """Return the exit status: 1 when a recording could not be used."""
-    with _undisturbed():
+    with undisturbed():
         from ..inference import batch
 
     _check_flags(args)
-    given = [*args.paths, *(_listed(args.list_from) if args.list_from else [])]
+    given = [*args.paths, *(listed(args.list_from) if args.list_from else [])]
     if not given:
         raise UsageError(
             "no recording is given: name recordings or folders, or --list FILE (see whoplays predict --help)"
@@ -108,12 +108,12 @@ def _predict(args: Namespace) -> int:
     kind = _kind(args)
     searches: list[tuple[str, Search]] = []
     names = list(batch.recordings(given, lambda path, found: searches.append((path, found))))
-    problems = _report_searches(searches, args.watch)
+    problems = report_searches(searches, args.watch)
     if not names and not args.watch:
         raise WhoplaysError("there is no recording to read")
     _check_names(names, kind, args)
     _check_outputs(kind, args)
-    with _undisturbed():
+    with undisturbed():
         from ..inference.recogniser import Recogniser
 
         recogniser = Recogniser(args.model, device=args.device, threshold=threshold_of(args.threshold))
@@ -139,7 +139,7 @@ def _predict(args: Namespace) -> int:
     return 1 if run.failed or problems else 0
 
 
-def _report_searches(searches: list[tuple[str, Search]], watch: bool) -> int:
+def report_searches(searches: list[tuple[str, Search]], watch: bool) -> int:
     """Report what folders hold beside recordings; return the number of problems. watch: an empty folder is none."""
     problems = 0
     for folder, found in searches:
@@ -155,7 +155,7 @@ def _report_searches(searches: list[tuple[str, Search]], watch: bool) -> int:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Load modules and models without the garbage collector going through them, now or later: they stay to the end."""
     gc.disable()
     try:
@@ -215,7 +215,8 @@ def _check_outputs(kind: type[Writer] | None, args: Namespace) -> None:
         check_output(path, overwrite=True)
 
 
-def _listed(source: str) -> list[str]:
+def listed(source: str) -> list[str]:
+    """Return the paths of --list. Raises `UsageError` when it cannot be read."""
     from ..inference.batch import read_list
 
     if source == "-":

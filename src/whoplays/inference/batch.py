@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -143,26 +144,27 @@ def predict_files(
     track: int | None = None,
     strict: bool = False,
     jobs: int = 0,
+    embed: bool = False,
 ) -> Iterator[Result]:
     """Yield a result for each name, in order, several analysed at a time (0: one per core) and only a few waiting.
 
     One recording is decoded here; several are in processes of their own, so that one cannot end the others. start,
-    duration, track, strict: as of `Recogniser.predict`.
+    duration, track, strict, embed: as of `Recogniser.predict`.
     """
     chosen: dict[str, Any] = {"start": start, "duration": duration, "track": track, "strict": strict}
+    predict_one = partial(_predict_one, recogniser, chosen=chosen, embed=embed)
     workers = jobs or os.cpu_count() or 1
     if isinstance(names, Sized) and len(names) == 1:
         for name in names:
-            yield _predict_one(recogniser, name, chosen)
+            yield predict_one(name)
         return
     with contextlib.ExitStack() as opened:
-        yield from _predict_many(recogniser, names, chosen, workers, opened)
+        yield from _predict_many(predict_one, names, workers, opened)
 
 
 def _predict_many(
-    recogniser: Recogniser,
+    predict_one: Callable[..., Result],
     names: Iterable[str],
-    chosen: dict[str, Any],
     workers: int,
     opened: contextlib.ExitStack,
 ) -> Iterator[Result]:
@@ -174,11 +176,11 @@ def _predict_many(
 
     def one(name: str) -> Result:
         if not decoder.POSSIBLE:
-            return _predict_one(recogniser, name, chosen)
+            return predict_one(name)
         if not hasattr(mine, "decoder"):
             mine.decoder = decoder.Decoder()
             opened.callback(mine.decoder.close)
-        return _predict_one(recogniser, name, chosen, mine.decoder)
+        return predict_one(name, decoder=mine.decoder)
 
     if workers == 1:  # threads cost more than they could give
         yield from map(one, names)
@@ -197,21 +199,25 @@ def _predict_many(
             raise
 
 
-def _predict_one(recogniser: Recogniser, name: str, chosen: dict[str, Any], decoder: Decoder | None = None) -> Result:
+def _predict_one(
+    recogniser: Recogniser, name: str, *, chosen: dict[str, Any], embed: bool, decoder: Decoder | None = None
+) -> Result:
     try:
         if is_address(name):
             from ..storage.cache import recording
 
             with recording(Address.of(name)) as here:
-                return replace(_predict_one(recogniser, str(here), chosen, decoder), path=name)
+                return replace(
+                    _predict_one(recogniser, str(here), chosen=chosen, embed=embed, decoder=decoder), path=name
+                )
         if name != "-" and decoder:
             rate = recogniser.config.features.sample_rate
             decoded = decoder.decode(name, sample_rate=rate, **chosen)
-            return recogniser.predict_decoded(decoded, name, start=chosen["start"])
+            return recogniser.predict_decoded(decoded, name, start=chosen["start"], embed=embed)
         if name != "-":
-            return recogniser.predict(name, **chosen)
+            return recogniser.predict(name, **chosen, embed=embed)
         with spool_standard_input() as file:
-            return replace(recogniser.predict(file, **chosen), path="-")
+            return replace(recogniser.predict(file, **chosen, embed=embed), path="-")
     except AudioError as error:
         return Failure(name, error.problem)
     except MemoryError:

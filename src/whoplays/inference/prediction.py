@@ -76,6 +76,8 @@ class Prediction:
         What in the recording could mislead.
     labels : tuple of Label
         Names and colours of the scores' labels, in their order, which is that of the columns of `frame_scores`.
+    embedding, frame_embeddings : ndarray of float32, shape (width,) and (steps, width), or None
+        Of the whole and of each step, when they were asked for; see `Recogniser.embed`.
     """
 
     path: str
@@ -90,6 +92,8 @@ class Prediction:
     warnings: list[QualityWarning] = field(default_factory=list)
     maybe: list[str] = field(default_factory=list)
     labels: tuple[Label, ...] = field(default=(), compare=False)
+    embedding: Array | None = field(default=None, compare=False)
+    frame_embeddings: Array | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Look the labels up where they were not given."""

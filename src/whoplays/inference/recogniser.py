@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .. import features
 from ..audio import opening, quality, reading
 from ..audio.times import Time, part
-from ..errors import AudioError, ModelError, UsageError
+from ..errors import AudioError, ModelError, NotFiniteError, UsageError
 from ..model import folder as model_folder
 from ..model import thresholds
 from ..model.config import ModelConfig
@@ -26,6 +26,7 @@ from ..model.pooling import attended
 from ..model.thresholds import Threshold
 from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
+from . import embedding
 from .prediction import Prediction, Segment
 from .segmentation import TimelineSettings, stretches
 from .windows import Window, windows
@@ -188,6 +189,7 @@ class Recogniser:
         threshold: Threshold | None = None,
         track: int | None = None,
         strict: bool = False,
+        embed: bool = False,
     ) -> Prediction:
         """Detect the instruments of one recording, or of a part of it. Only one window is held at a time.
 
@@ -207,6 +209,8 @@ class Recogniser:
             Which of several tracks with sound, from 1. None: the default one.
         strict
             Whether damage is an error. Otherwise silence stands for what cannot be decoded, and a warning names it.
+        embed
+            Whether the prediction has embeddings as well: `embedding` and `frame_embeddings`.
 
         Returns
         -------
@@ -226,24 +230,83 @@ class Recogniser:
             raise UsageError(f"track is {track}; tracks are numbered from 1")
         if threshold is not None:
             return self.with_threshold(threshold).predict(
-                source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict
+                source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict, embed=embed
             )
         if isinstance(source, np.ndarray) or not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
-            return self._predict_samples(_as_samples(source), sample_rate, start, duration)
+            return self._predict_samples(_as_samples(source), sample_rate, start, duration, embed)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
         rate = self.config.features.sample_rate
         try:
             with reading.open_recording(
                 source, sample_rate=rate, start=start, duration=duration, track=track, strict=strict
             ) as recording:
-                return self._predict_sound(recording, path, start)
+                return self._predict_sound(recording, path, start, embed=embed)
         except AudioError as error:
             if isinstance(source, (str, os.PathLike)):
                 error.path = path
             raise
 
+    def embed(
+        self,
+        source: Source,
+        *,
+        sample_rate: int | None = None,
+        start: Time = 0.0,
+        end: Time | None = None,
+        duration: float | None = None,
+        over_time: bool = False,
+    ) -> Array:
+        """Return a vector that describes how a recording sounds, for search and for models of your own.
+
+        Parameters
+        ----------
+        source, sample_rate, start, end, duration
+            As of `predict`.
+        over_time
+            Return a vector for each step (about 0.32 s) instead of one for the whole.
+
+        Returns
+        -------
+        ndarray of float32, shape (width,) or (frames, width)
+            Of unit length: the scalar product of two is their cosine similarity. Zeros for silence, and one row of
+            zeros for samples that are NaN or infinite: those are similar to nothing.
+
+        Raises
+        ------
+        ModelError
+            When the model has no embedding.
+        AudioError
+            For a recording that cannot be used, as in `predict`.
+
+        Examples
+        --------
+        >>> import numpy as np, whoplays
+        >>> recogniser = whoplays.load()
+        >>> tone = np.sin(np.arange(44100) * 0.06)
+        >>> recogniser.embed(tone, sample_rate=44100).shape
+        (128,)
+        """
+        self._network.require_embedding()
+        try:
+            found = self.predict(source, sample_rate=sample_rate, start=start, end=end, duration=duration, embed=True)
+        except NotFiniteError:
+            return np.zeros((1, self.embedding_width) if over_time else self.embedding_width, np.float32)
+        vectors = found.frame_embeddings if over_time else found.embedding
+        assert vectors is not None
+        return vectors
+
+    @property
+    def network_checksum(self) -> str:
+        """SHA-256 of the network: embeddings of the same one can be compared."""
+        return self._bundle.sha256[model_folder.NETWORK]
+
+    @property
+    def embedding_width(self) -> int:
+        """Values of an embedding; 0 where the model has none."""
+        return self._network.embedding_width
+
     def _predict_samples(
-        self, samples: NDArray[Any], sample_rate: int | None, start: float, duration: float | None
+        self, samples: NDArray[Any], sample_rate: int | None, start: float, duration: float | None, embed: bool
     ) -> Prediction:
         if sample_rate is None:
             raise UsageError("samples need their sample_rate: predict(samples, sample_rate=44100)")
@@ -253,9 +316,9 @@ class Recogniser:
             )
         rate = self.config.features.sample_rate
         given = reading.from_samples(samples, int(sample_rate), sample_rate=rate, start=start, duration=duration)
-        return self._predict_sound(given, "", start)
+        return self._predict_sound(given, "", start, embed=embed)
 
-    def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0) -> Prediction:
+    def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0, embed: bool = False) -> Prediction:
         """Predict what a process of its own decodes; the answer is that of `predict`.
 
         Parameters
@@ -266,6 +329,8 @@ class Recogniser:
             Of the prediction.
         start : float
             Where the decoded part begins in the recording, in seconds.
+        embed : bool
+            As of `predict`.
 
         Returns
         -------
@@ -276,7 +341,7 @@ class Recogniser:
         AudioError
             For a recording that cannot be used.
         """
-        return self._predict_sound(decoded, path, start)
+        return self._predict_sound(decoded, path, start, embed=embed)
 
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
         """Predict samples as they come, to the last one; the answer is that of a file with the same samples.
@@ -300,9 +365,12 @@ class Recogniser:
         rate = self.config.features.sample_rate
         return self._predict_sound(reading.from_blocks(blocks, sample_rate, sample_rate=rate), "", 0.0)
 
-    def _predict_sound(self, sound: reading.Sound, path: str, start: float) -> Prediction:
+    def _predict_sound(self, sound: reading.Sound, path: str, start: float, *, embed: bool = False) -> Prediction:
         rate = self.config.features.sample_rate
-        found, times, repeated = self._network_outputs(sound.blocks())
+        if embed:
+            self._network.require_embedding()
+        embedded = _Rows(np.float32) if embed else None
+        found, times, repeated = self._network_outputs(sound.blocks(), embedded)
         duration = float(times[-1]) / rate
         if duration < MIN_DURATION:
             raise AudioError(
@@ -311,6 +379,9 @@ class Recogniser:
         frames = self._frame_scores(found)
         scores = self.config.recording_scores(*(repeated or found))
         answer = self._prediction(path, duration, sound.sample_rate, scores, frames, start + times / rate)
+        if embedded:
+            rows = embedded.array()
+            answer = replace(answer, embedding=embedding.whole(rows), frame_embeddings=embedding.unit(rows))
         return replace(answer, warnings=[*sound.warnings(duration), *_about(answer)])
 
     def network_outputs(self, samples: Array) -> NetworkOutputs:
@@ -330,14 +401,19 @@ class Recogniser:
         return repeated or found
 
     def _network_outputs(
-        self, blocks: Iterable[Array]
+        self, blocks: Iterable[Array], embedded: _Rows | None = None
     ) -> tuple[NetworkOutputs, NDArray[np.float64], NetworkOutputs | None]:
-        """Return the outputs over time, the borders of their steps in samples, and those of a short recording repeated."""
+        """Return the outputs over time, the borders of their steps in samples, and those of a short recording repeated.
+
+        embedded: takes in the embedding of each step.
+        """
         rate = self.config.features.sample_rate
         logits, attention, times = _Rows(np.float32), _Rows(np.float16), _Rows(np.float64)
         repeated, n = None, 0
         for window in self._windows(blocks):
-            found, starts, inside = self._run(window)
+            found, starts, inside = self._run(window, embed=embedded is not None)
+            if embedded is not None:
+                embedded.add(found[model_folder.EMBEDDING][inside])
             logits.add(found["frame_logits"][inside])
             if "attention" in found:
                 attention.add(found["attention"][inside])
@@ -363,10 +439,15 @@ class Recogniser:
         rate = self.config.features.sample_rate
         return windows(blocks, round(self.config.window_s * rate), round(self.config.context_s * rate))
 
-    def _run(self, window: Window) -> tuple[_Found, NDArray[np.float64], NDArray[np.bool_]]:
+    def _run(self, window: Window, *, embed: bool = False) -> tuple[_Found, NDArray[np.float64], NDArray[np.bool_]]:
         """Return what the network gives for a window, where each step starts, in samples, and which it answers for."""
         samples = self._filled(window.samples)
-        found: _Found = {name: values[0] for name, values in self._network.run(self._features(samples)[None]).items()}
+        log_mel = self._features(samples)
+        found: _Found = {name: values[0] for name, values in self._network.run(log_mel[None], embed=embed).items()}
+        if embed:  # what is silent has zeros
+            vectors = found[model_folder.EMBEDDING]
+            heard = embedding.sounding(log_mel, len(vectors), self.config.features.log_offset)
+            found[model_folder.EMBEDDING] = np.asarray(vectors * heard[:, None], dtype=np.float32)
         steps = len(found["frame_logits"])
         if steps == 1:
             return found, np.array([float(window.first)]), np.ones(1, dtype=bool)

@@ -32,6 +32,9 @@ from .config import Calibration, ModelConfig
 from .pooling import sigmoid, softmax
 
 NETWORK, CONFIG, CARD = "model.onnx", "config.json", "card.md"
+#: The network's output that describes the sound over time, where the model has one.
+EMBEDDING = "embedding"
+MAX_EMBEDDING = 4096
 MAX_NETWORK_BYTES = 1 << 30
 MAX_CONFIG_BYTES = 4 << 20
 MAX_CARD_BYTES = 4 << 20
@@ -224,7 +227,7 @@ class Network:
             raise ModelError(
                 f"{bundle.network}: reads {sorted(inputs)} and gives {sorted(outputs)}; features and logits are needed"
             )
-        dimensions = {"features": 3, "logits": 2, "frame_logits": 3, "attention": 3}
+        dimensions = {"features": 3, "logits": 2, "frame_logits": 3, "attention": 3, EMBEDDING: 3}
         for name, shape in {**inputs, **outputs}.items():
             if name in dimensions and len(shape) != dimensions[name]:
                 raise ModelError(f"{bundle.network}: {name} has {len(shape)} dimensions; {dimensions[name]} are needed")
@@ -238,14 +241,22 @@ class Network:
             raise ModelError(f"{bundle.network}: gives {found} scores, its configuration names {wanted} labels")
         self.over_time = "frame_logits" in outputs
         self.attends = self.over_time and "attention" in outputs
+        width = outputs.get(EMBEDDING, [0])[-1]
+        if not isinstance(width, int) or not 0 <= width <= MAX_EMBEDDING:
+            raise ModelError(
+                f"{bundle.network}: its embedding has {str(width)[:20]} values; 1 to {MAX_EMBEDDING} are possible"
+            )
+        self.embedding_width = width
         self._outputs = ["logits", *["frame_logits"][: self.over_time], *["attention"][: self.attends]]
 
-    def run(self, features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def run(self, features: NDArray[np.float32], *, embed: bool = False) -> dict[str, NDArray[np.float32]]:
         """Return the network's own numbers, before calibration.
 
         Parameters
         ----------
         features : ndarray, shape (batch, frames, width)
+        embed : bool
+            Whether to return "embedding" (batch, steps, width) as well.
 
         Returns
         -------
@@ -258,17 +269,54 @@ class Network:
         ModelError
             When the network fails, or gives what its graph did not promise, or no numbers.
         """
+        names = [*self._outputs, EMBEDDING] if embed else self._outputs
         try:
-            values = self._session.run(self._outputs, {"features": np.ascontiguousarray(features, dtype=np.float32)})
+            values = self._session.run(names, {"features": np.ascontiguousarray(features, dtype=np.float32)})
         except Exception as error:
             told = _first_line(error)
             if "Available memory of" in str(error):
                 told = f"it needs more memory than the {MAX_MEMORY >> 30} GiB that networks may take"
             raise ModelError(f"the network of {self.config.id} failed ({told})") from None
-        found = dict(zip(self._outputs, values, strict=True))
+        found = dict(zip(names, values, strict=True))
         self._check_answer(found, features)
+        if embed:
+            self._check_embedding(found[EMBEDDING], features)
         found.setdefault("frame_logits", found["logits"][:, None])
         return found
+
+    def embed(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the embedding (batch, steps, width) of features (batch, frames, bands), a row for each step.
+
+        Raises
+        ------
+        ModelError
+            When the model has no embedding, or the network fails or gives what its graph did not promise.
+        """
+        self.require_embedding()
+        try:
+            found = self._session.run([EMBEDDING], {"features": np.ascontiguousarray(features, dtype=np.float32)})[0]
+        except Exception as error:
+            raise ModelError(f"the network of {self.config.id} failed ({_first_line(error)})") from None
+        self._check_embedding(found, features)
+        return np.asarray(found)
+
+    def require_embedding(self) -> None:
+        """Check that the model has an embedding.
+
+        Raises
+        ------
+        ModelError
+            When it has none.
+        """
+        if not self.embedding_width:
+            raise ModelError(f"the model {self.config.id} has no embedding; use a model of the recipe default")
+
+    def _check_embedding(self, found: NDArray[np.float32], features: NDArray[np.float32]) -> None:
+        steps = found.shape[1] if found.ndim == 3 else 0
+        if not 1 <= steps <= features.shape[1] or found.shape != (len(features), steps, self.embedding_width):
+            raise ModelError(f"the network of {self.config.id} gave an embedding of shape {found.shape}")
+        if not np.isfinite(found).all():
+            raise ModelError(f"the network of {self.config.id} gave an embedding that is no numbers (NaN or infinite)")
 
     def _check_answer(self, found: dict[str, NDArray[np.float32]], features: NDArray[np.float32]) -> None:
         """Refuse an answer that is not of the shape the graph promised, or no numbers: a graph can promise anything."""

@@ -17,9 +17,9 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Protocol, Self
 
 from ..errors import UsageError, WhoplaysError
 from ..inference.prediction import Failure, Prediction
@@ -52,6 +52,18 @@ def how(fingerprint: str, start: float, duration: float | None, track: int | Non
     return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
 
 
+class Kind(NamedTuple):
+    """How a kind of table is checked for (its name), written, read, and what a row of it must be; see table.py."""
+
+    check: Callable[[Path], None]
+    write: Callable[[Path, Callable[[], Iterable[dict[str, Any]]], Sequence[str]], None]
+    read: Callable[[Path], Iterator[dict[str, Any]]]
+    check_row: Callable[[Any], None]
+
+
+RESULTS = Kind(table.check, table.write, table.read, check_row)
+
+
 class _Kept(NamedTuple):
     """A recording's row: where its line begins, what file it was made from, whether it is a failure."""
 
@@ -60,10 +72,23 @@ class _Kept(NamedTuple):
     failed: bool
 
 
+class Row(Protocol):
+    """What can be kept: its JSON object, with `path` and, where it failed, `error`."""
+
+    @property
+    def path(self) -> str:
+        """The recording."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        ...
+
+
 class Collection:
     """An open table of results; to be used in a `with` statement. One process at a time has it open."""
 
-    def __init__(self, table_path: Path, *, resume: bool, overwrite: bool = False) -> None:
+    def __init__(self, table_path: Path, *, resume: bool, overwrite: bool = False, kind: Kind = RESULTS) -> None:
         """Open the table and its journal.
 
         Parameters
@@ -74,6 +99,8 @@ class Collection:
             Keep what is there.
         overwrite
             Begin anew, and replace what is there with `merge`; until then the table stays as it is.
+        kind
+            Of predictions, or of what else has a path and, where it failed, an error.
 
         Raises
         ------
@@ -82,7 +109,8 @@ class Collection:
         WhoplaysError
             Another process writes the table, or a file cannot be read.
         """
-        table.check(table_path)
+        self._kind = kind
+        kind.check(table_path)
         check_output(table_path, overwrite=resume or overwrite, instead="--resume adds to it")
         #: whether `merge` will put new results in the place of others, for which a run should be complete
         self.replaces = not resume and table_path.exists() and table_path.stat().st_size > 0
@@ -96,10 +124,10 @@ class Collection:
             with self._told():
                 self._rows = tempfile.TemporaryFile(dir=table_path.parent)  # noqa: SIM115 - open as long as this is
             if resume and table_path.exists() and table_path.stat().st_size:
-                for row in table.read(table_path):
+                for row in kind.read(table_path):
                     self._keep(row)
             with self._told():
-                for row in _read_journal(self._file):
+                for row in _read_journal(self._file, kind.check_row):
                     self._keep(row)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -163,7 +191,7 @@ class Collection:
         kept = self._kept.get(_key(path))
         return kept is not None and kept.seen == seen != NEVER and not (retry and kept.failed)
 
-    def add(self, result: Result, seen: str) -> None:
+    def add(self, result: Row, seen: str) -> None:
         """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
         row = {**result.to_dict(), "seen": seen}
         with self._told():
@@ -183,7 +211,7 @@ class Collection:
         """Write the table with everything that is known, then empty the journal. labels: the model's ids, first columns."""
         self._sync()
         more = [label for row in self.rows() for label in row.get("scores", {})]
-        table.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
+        self._kind.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
         self.replaces = False
         with self._told():
             self._file.truncate(0)
@@ -207,7 +235,7 @@ def _key(path: str) -> str:
     return os.path.abspath(table.storable(path))  # noqa: PTH100 - links are not followed
 
 
-def _read_journal(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+def _read_journal(file: IO[bytes], check_row: Callable[[Any], None]) -> Iterator[dict[str, Any]]:
     """Yield the rows of a journal, and cut off a last line that was not finished."""
     file.seek(0)
     whole = 0

@@ -31,7 +31,7 @@ def check(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path}: a table of results is named {', '.join('*' + suffix for suffix in SUFFIXES)}")
     if path.suffix.lower() == ".parquet":
-        _pyarrow()
+        load_pyarrow()
 
 
 def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) -> None:
@@ -127,7 +127,8 @@ def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | No
     }
 
 
-def _pyarrow() -> Any:
+def load_pyarrow() -> Any:
+    """Return pyarrow. Raises `MissingExtraError` without it."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -138,7 +139,7 @@ def _pyarrow() -> Any:
 
 def _schema(labels: Sequence[str]) -> Any:
     """Return the columns: as in CSV, with lists and structures in place of joined text."""
-    pa = _pyarrow()
+    pa = load_pyarrow()
     text = pa.string()
     segment = pa.struct([("label", text), ("start", pa.float64()), ("end", pa.float64()), ("score", pa.float64())])
     caution = pa.struct([("code", text), ("message", text), ("advice", text)])
@@ -159,7 +160,7 @@ def _schema(labels: Sequence[str]) -> Any:
 
 
 def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:
-    pa = _pyarrow()
+    pa = load_pyarrow()
     schema = _schema(labels)
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in _batched(rows):
@@ -185,12 +186,12 @@ def storable(path: str) -> str:
 def _read_parquet(path: Path) -> Iterator[Row]:
     try:
         yield from _parquet_rows(path)
-    except _pyarrow().ArrowException as error:  # its kinds share no other ancestor
+    except load_pyarrow().ArrowException as error:  # its kinds share no other ancestor
         raise ValueError(str(error)) from None
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
-    pa = _pyarrow()
+    pa = load_pyarrow()
     with path.open("rb") as raw, pa.parquet.ParquetFile(raw) as file:
         stored = (file.schema_arrow.metadata or {}).get(b"whoplays.labels")
         names = file.schema_arrow.names

@@ -24,6 +24,7 @@ class Table(Output):
         overwrite: bool,
         retry: bool,
         tell: Callable[[str], None],
+        kind: resumable_table.Kind = resumable_table.RESULTS,
     ) -> None:
         """Take the table's path, what recordings are marked with (`resumable_table.how`), and the model's label ids.
 
@@ -31,11 +32,13 @@ class Table(Output):
         what was written.
         """
         self._path, self._how, self._labels, self._tell = path, how, labels, tell
-        self._resume, self._overwrite, self._retry = resume, overwrite, retry
+        self._resume, self._overwrite, self._retry, self._kind = resume, overwrite, retry, kind
 
     def __enter__(self) -> Self:
         """Open the table for this process alone. Raises as `Collection`."""
-        self.kept = resumable_table.Collection(self._path, resume=self._resume, overwrite=self._overwrite)
+        self.kept = resumable_table.Collection(
+            self._path, resume=self._resume, overwrite=self._overwrite, kind=self._kind
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -67,7 +70,7 @@ class Table(Output):
                 self.kept.add(result, resumable_table.mark(result.path, self._how))
         return changed
 
-    def write(self, results: Iterable[Result]) -> None:
+    def write(self, results: Iterable[resumable_table.Row]) -> None:
         """Keep each result on disk as it comes."""
         for result in results:
             self.kept.add(result, resumable_table.mark(result.path, self._how))
@@ -76,7 +79,7 @@ class Table(Output):
         """Write the table."""
         self.kept.merge(self._labels)
 
-    def add(self, results: Iterable[Result]) -> None:
+    def add(self, results: Iterable[resumable_table.Row]) -> None:
         """Keep further results, and write the table."""
         self.write(results)
         self.save()

@@ -99,7 +99,7 @@ def adapt(
     except ModelError as error:
         raise ModelError(f"{found.folder}: {error}") from None
     labels, rows, left_out, remarks = _read(source, found.config)
-    learner = _Learner(found.config, heads.Body(body), head, _background(found), seed)
+    learner = _Learner(found.config, heads.Body(body), head, background_of(found), seed)
     with only_writer(out):
         new_head, config, precision = learner.learn(labels, rows, only_mine=only_mine, name=name)
         counts = {label.id: len(np.unique(rows.recordings[rows.targets[:, i] == 1])) for i, label in enumerate(labels)}
@@ -156,7 +156,7 @@ def _windows(samples: Array, config: ModelConfig) -> Iterator[Array]:
             yield np.resize(samples[first:last], length)
 
 
-def _background(found: model_folder.Bundle) -> Array:
+def background_of(found: model_folder.Bundle) -> Array:
     """Return hidden values, averaged over time, (scenes, width) of the base's material; none where it carries none."""
     path = found.folder / BACKGROUND
     if not path.is_file() or path.stat().st_size > MAX_BACKGROUND_BYTES:
@@ -191,7 +191,7 @@ def write_background(folder: Path, hidden: Array) -> None:
 
 def _pass_on_background(found: model_folder.Bundle, out: Path) -> None:
     """The body is the same, so the background is: an adapted model can be adapted again."""
-    values = _background(found)
+    values = background_of(found)
     if len(values):
         write_background(out, values)
 

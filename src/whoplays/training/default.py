@@ -371,7 +371,7 @@ class _Run:
                 self.model,
                 frames=None,
                 width=self.training.settings.width,
-                outputs={n: n for n in ("logits", "frame_logits", "attention")},
+                outputs={n: n for n in ("logits", "frame_logits", "attention", model_folder.EMBEDDING)},
             )
             calibration, pooling, limits = None, None, tuple[float, ...]()
             if len(self.validation):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError, UsageError, WhoplaysError, missing_extra
 from ..model.config import ModelConfig
-from ..model.folder import NETWORK, Network
+from ..model.folder import EMBEDDING, NETWORK, Network
 from ..model.folder import read as read_model
 from ..storage.files import write_atomically
 from .framework import load_keras
@@ -219,6 +219,8 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
         found = network.run(x)
         over_time = ("frame_logits", "attention") if network.over_time else ()
         told = {"logits": found["logits"], "probabilities": network.probabilities(x)}
+        if network.embedding_width:
+            told[EMBEDDING] = network.embed(x)
         return told | {name: found[name] for name in over_time if name in found}
 
     settings = found.config.features

@@ -10,7 +10,7 @@ so that, given how much each step counts, everything up to the logits is linear 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError, missing_extra
+from ..model.folder import EMBEDDING
 
 Array = NDArray[np.float32]
 HIDDEN = "hidden"
@@ -90,7 +91,9 @@ def taken_off(network: bytes) -> tuple[bytes, Head]:
     makers[hidden].output[list(makers[hidden].output).index(hidden)] = HIDDEN
     for node in model.graph.node:
         node.input[:] = [HIDDEN if name == hidden else name for name in node.input]
-    _end_in(model, {HIDDEN: ["batch", "steps", weights.shape[0]]})
+    if hidden == EMBEDDING:  # as the recipe default leaves it: the hidden layer itself
+        model.graph.node.append(onnx.helper.make_node("Identity", [HIDDEN], [EMBEDDING]))
+    _end_in(model, {HIDDEN: ["batch", "steps", weights.shape[0]], **_embedding(model, weights.shape[0])})
     return model.SerializeToString(deterministic=True), Head(weights, bias, attention, attention_bias)
 
 
@@ -117,9 +120,65 @@ def put_on(body: bytes, head: Head) -> bytes:
     )
     labels = len(head.bias)
     over_time = ["batch", "steps", labels]
-    _end_in(model, {"logits": ["batch", labels], "frame_logits": over_time, "attention": over_time})
+    outputs = {"logits": ["batch", labels], "frame_logits": over_time, "attention": over_time}
+    _end_in(model, outputs | _embedding(model, len(head.weights)))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> bytes:
+    """Return a network with the output `embedding` (batch, steps, width), made of its hidden values by dense layers.
+
+    Parameters
+    ----------
+    network : bytes
+        ONNX, of the recipe default. An embedding that it has is replaced.
+    layers : sequence of (weights, bias)
+        Shapes (in, out) and (out,), the first of as many values as the hidden layer has; between them only what is above
+        zero goes on. Weights are kept in half precision.
+
+    Raises
+    ------
+    ModelError
+        For a network of another make.
+    """
+    onnx = _onnx()
+    body, head = taken_off(network)
+    model = onnx.load_model_from_string(body)
+    graph, helper = model.graph, onnx.helper
+    nodes = [node for node in graph.node if not node.output[0].startswith(EMBEDDING)]
+    tensors = [tensor for tensor in graph.initializer if not tensor.name.startswith(EMBEDDING)]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensors)
+    values = HIDDEN
+    for i, (weights, bias) in enumerate(layers):
+        name = f"{EMBEDDING}_{i}"
+        for part, array in (("weights", np.asarray(weights, np.float16)), ("bias", np.asarray(bias, np.float32))):
+            graph.initializer.append(onnx.numpy_helper.from_array(array, f"{name}_{part}"))
+        last = i == len(layers) - 1
+        graph.node.extend(
+            [
+                helper.make_node("Cast", [f"{name}_weights"], [f"{name}_single"], to=onnx.TensorProto.FLOAT),
+                helper.make_node("MatMul", [values, f"{name}_single"], [f"{name}_product"]),
+                helper.make_node("Add", [f"{name}_product", f"{name}_bias"], [EMBEDDING if last else f"{name}_sum"]),
+            ]
+        )
+        if not last:
+            values = f"{name}_values"
+            graph.node.append(helper.make_node("Relu", [f"{name}_sum"], [values]))
+    width = len(head.weights)
+    _end_in(model, {HIDDEN: ["batch", "steps", width], **_embedding(model, width)})
+    return put_on(model.SerializeToString(deterministic=True), head)
+
+
+def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:
+    """Return the embedding's shape by its name, or nothing where the network has none. hidden: width of that layer."""
+    maker = next((node for node in model.graph.node if EMBEDDING in node.output), None)
+    if maker is None:
+        return {}
+    bias = [tensor.dims[0] for tensor in model.graph.initializer if tensor.name in maker.input]
+    return {EMBEDDING: ["batch", "steps", bias[0] if bias else hidden]}
 
 
 def initializers(network: bytes) -> tuple[list[Any], dict[str, Array]]:

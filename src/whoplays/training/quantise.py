@@ -26,6 +26,7 @@ from ..examples import synth
 from ..model import folder as model_folder
 from ..model import onnxfile
 from ..model.config import ModelConfig
+from ..model.folder import EMBEDDING
 from .export import quiet
 
 Array = NDArray[np.float32]
@@ -143,8 +144,14 @@ def _first_convolution(model: Any) -> str:
 
 
 def _last_layers(model: Any) -> list[str]:
-    """Return the nodes from the values of the last hidden layer on: all after the third last product of matrices."""
+    """Return the nodes from the values of the last hidden layer on: all after the third last product of matrices.
+
+    Products of an embedding beside the labels do not count.
+    """
     nodes = list(model.graph.node)
-    products = [i for i, node in enumerate(nodes) if node.op_type in ("MatMul", "Gemm")]
+    counted = [
+        not output.startswith(f"{EMBEDDING}_") and output != EMBEDDING for output in (n.output[0] for n in nodes)
+    ]
+    products = [i for i, node in enumerate(nodes) if node.op_type in ("MatMul", "Gemm") and counted[i]]
     first = products[-3] + 1 if len(products) > 2 else len(nodes)
     return [node.name for node in nodes[first:]]

@@ -1,0 +1,245 @@
+"""`whoplays embed` and `whoplays similar`."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AudioError, UsageError, WhoplaysError, printable
+from .options import add_device, add_model
+from .output import Progress, say, warn
+from .parser import Parser, whole
+from .predict import listed, report_searches, undisturbed
+
+if TYPE_CHECKING:
+    from ..audio.search import Search
+    from ..inference.recogniser import Recogniser
+    from ..results.embedding_table import Embedded, Embeddings
+    from ..results.similar import Match
+
+
+def add_embed(parser: Parser) -> None:
+    """Add the arguments of `embed`."""
+    parser.set_defaults(run=_embed)
+    parser.example = "whoplays embed folder/with/recordings -o embeddings.npz"
+    parser.more = "Then: whoplays similar embeddings.npz song.mp3"
+    parser.add_argument("paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders")
+    parser.add_argument(
+        "--list", dest="list_from", metavar="FILE", help="File of paths, one a line; - is standard input"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE", help="Table to write: .npz or .parquet"
+    )
+    parser.add_argument(
+        "--over-time", action="store_true", help="Also keep an embedding for each step, about three a second"
+    )
+    parser.add_argument("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the table once the new one is complete")
+    parser.add_argument("--retry", action="store_true", help="With --resume: retry recordings that failed")
+    add_model(parser)
+    add_device(parser)
+    parser.add_argument(
+        "-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core"
+    )
+
+
+def add_similar(parser: Parser) -> None:
+    """Add the arguments of `similar`."""
+    parser.set_defaults(run=_similar)
+    parser.example = "whoplays similar embeddings.npz song.mp3 --count 20"
+    parser.more = "What is silent is similar to nothing. Embeddings of different networks cannot be compared."
+    parser.add_argument("table", type=Path, metavar="TABLE", help="Table of whoplays embed: .npz or .parquet")
+    parser.add_argument("path", nargs="?", metavar="PATH", help="Recording to compare with, in the table or not")
+    parser.add_argument(
+        "--by", choices=("sound", "players"), default="sound", metavar="WHAT", help="Compare the sound, or who plays"
+    )
+    parser.add_argument("-n", "--count", type=whole(1), default=10, metavar="N", help="Maximum number of recordings")
+    parser.add_argument(
+        "--duplicates", action="store_true", help="Find files that hold one recording, in other encodings too"
+    )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--paths", action="store_true", help="Print paths only, one a line")
+    shown.add_argument("--json", action="store_true", help="Print a JSON object a line")
+    add_model(parser)
+    add_device(parser)
+
+
+def _embed(args: Namespace) -> int:
+    """Return the exit status: 1 when a recording could not be used."""
+    from ..inference import batch
+    from ..inference.prediction import Failure
+    from ..results import embedding_table
+    from ..results.resumable_table import how
+    from ..results.table_output import Table
+    from ..storage.files import check_output
+
+    if args.resume and args.overwrite:
+        raise UsageError("--resume keeps what is in the table, and --overwrite does not; give one of them")
+    if args.retry and not args.resume:
+        raise UsageError("--retry goes with --resume")
+    embedding_table.check(args.out)
+    given = [*args.paths, *(listed(args.list_from) if args.list_from else [])]
+    if not given:
+        raise UsageError(
+            "no recording is given: name recordings or folders, or --list FILE (see whoplays embed --help)"
+        )
+    searches: list[tuple[str, Search]] = []
+    names = list(batch.recordings(given, lambda path, found: searches.append((path, found))))
+    problems = report_searches(searches, watch=False)
+    if "-" in names:
+        raise UsageError("standard input (-) has no name that a table could know it by; name a file")
+    if not names:
+        raise WhoplaysError("there is no recording to read")
+    check_output(args.out, overwrite=args.overwrite or args.resume, instead="--resume adds to it")
+    recogniser = _recogniser(args)
+    if args.resume and args.out.exists() and args.out.stat().st_size:
+        before = embedding_table.load(args.out)
+        if before.width:
+            before.require(recogniser.config.id, recogniser.network_checksum, recogniser.embedding_width, args.out)
+    labels = [label.id for label in recogniser.labels]
+    mark = how(f"{recogniser.fingerprint}{' over time' * args.over_time}", 0.0, None)
+    failed = 0
+    options: dict[str, Any] = {"resume": args.resume, "overwrite": args.overwrite, "retry": args.retry}
+    with Table(args.out, mark, labels, **options, tell=say, kind=embedding_table.EMBEDDINGS) as output:
+        todo = output.todo(names)
+        if skipped := len(set(names) - set(todo)):
+            say(f"{skipped} of {len(set(names))} recordings are done and unchanged")
+
+        def results() -> Iterator[Embedded | Failure]:
+            nonlocal failed
+            with Progress("Embedding", "recordings") as bar:
+                found = batch.predict_files(recogniser, todo, jobs=args.jobs, embed=True)
+                for done, result in enumerate(found, 1):
+                    if isinstance(result, Failure):
+                        failed += 1
+                        warn(f"{result.path}: {result.error}")
+                        yield result
+                    else:
+                        yield embedding_table.Embedded.of(result, recogniser.network_checksum, over_time=args.over_time)
+                    bar(done, len(todo))
+
+        output.write(results())
+    if failed and len(todo) > 1:
+        warn(f"{failed} of {len(todo)} recordings could not be used")
+    return 1 if failed or problems else 0
+
+
+def _recogniser(args: Namespace) -> Recogniser:
+    with undisturbed():
+        from ..inference.recogniser import Recogniser
+
+        found = Recogniser(args.model, device=args.device)
+    if found.notice:
+        warn(found.notice)
+    if not found.embedding_width:
+        raise UsageError(f"the model {found.config.id} has no embedding; use a model of the recipe default")
+    return found
+
+
+def _similar(args: Namespace) -> int:
+    """Return the exit status: 1 when a recording could not be read."""
+    from ..results import embedding_table
+    from ..storage.streams import standard_output
+
+    if args.duplicates == bool(args.path):
+        raise UsageError("give a PATH to compare with, or --duplicates")
+    table = embedding_table.load(args.table)
+    standard_output()
+    if args.duplicates:
+        return _duplicates(table, args)
+    row = _row_of(table, args.path)
+    if row is not None:
+        embedding, scores = table.embedding[row], table.scores[row]
+        if error := str(table.error[row]):
+            raise WhoplaysError(f"{args.path}: {error}")
+    else:
+        embedding, scores = _queried(table, args)
+    if not embedding.any():
+        raise WhoplaysError(f"{args.path}: is silent, so it is similar to nothing")
+    from ..results import similar
+
+    if args.by == "sound":
+        found = similar.by_sound(table, embedding, args.count, leave_out=row)
+    else:
+        found = similar.by_players(table, scores, args.count, leave_out=row)
+    for match in found:
+        _print(table, match, args)
+    say(f"{len(found)} of {len(table.path)} recordings")
+    return 0
+
+
+def _row_of(table: Embeddings, path: str) -> int | None:
+    """Return the row of a recording that the table holds."""
+    named = (table.path == path).nonzero()[0].tolist()
+    if not named:
+        wanted = _absolute(path)
+        same_name = (i for i, one in enumerate(table.path.tolist()) if one.endswith(Path(path).name))
+        named = [i for i in same_name if _absolute(str(table.path[i])) == wanted][:1]
+    return named[0] if named else None
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - links are not followed
+
+
+def _queried(table: Embeddings, args: Namespace) -> Any:
+    recogniser = _recogniser(args)
+    table.require(recogniser.config.id, recogniser.network_checksum, recogniser.embedding_width, args.table)
+    try:
+        prediction = recogniser.predict(args.path, embed=True)
+    except AudioError as error:
+        raise WhoplaysError(f"{args.path}: {error.problem}") from None
+    import numpy as np
+
+    scores = np.array([prediction.scores.get(label, 0.0) for label in table.labels], np.float32)
+    return prediction.embedding, scores
+
+
+def _print(table: Embeddings, match: Match, args: Namespace) -> None:
+    from ..results.formats.base import clock
+    from ..results.formats.data import to_json
+
+    path = str(table.path[match.row])
+    if args.json:
+        start = {} if match.start is None else {"start": match.start}
+        print(to_json({"path": path, "similarity": match.similarity, "by": args.by, **start, "schema": 1}))
+    elif args.paths:
+        print(path)
+    else:
+        when = "" if match.start is None else f"  at {clock(match.start)}"
+        print(f"{match.similarity:.2f}  {printable(path)}{when}")
+
+
+def _duplicates(table: Embeddings, args: Namespace) -> int:
+    from ..results import similar
+    from ..results.formats.data import to_json
+
+    problems: dict[str, str] = {}
+    groups = files = 0
+    for group in similar.duplicates(table, problems.setdefault):
+        groups, files = groups + 1, files + len(group)
+        paths = [str(table.path[copy.row]) for copy in group]
+        if args.json:
+            copies = [
+                {"path": path, "correlation": copy.correlation, "offset": copy.offset_s}
+                for path, copy in zip(paths, group, strict=True)
+            ]
+            print(to_json({"copies": copies, "schema": 1}))
+            continue
+        if groups > 1:
+            print()
+        for path, copy in zip(paths, group, strict=True):
+            print(path if args.paths else f"{copy.correlation:.2f}  {printable(path)}{_shifted(copy.offset_s)}")
+    for path, why in problems.items():
+        warn(f"{path}: {why}")
+    say(f"{files} files hold {groups} recordings" if groups else "no recording is there twice")
+    return 1 if problems else 0
+
+
+def _shifted(offset_s: float) -> str:
+    if abs(offset_s) < 0.05:
+        return ""
+    return f"  starts {abs(offset_s):.2f} s {'later' if offset_s < 0 else 'earlier'}"
