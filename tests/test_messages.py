@@ -21,6 +21,7 @@ POLISH = re.compile("[ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]")
 #: Files that hold words of other languages than English: the catalogue, and names of labels.
 MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml"}
 PAGE = SOURCE / "serve" / "page"
+WEB = Path(__file__).parents[1] / "web"
 #: Modules whose output people read in a language of their choice.
 SPOKEN = [
     "results/formats/text.py",
@@ -84,13 +85,14 @@ def test_the_search_for_words_finds_them(tmp_path: Path) -> None:
 def test_each_message_of_the_catalogue_is_used() -> None:
     python = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
     script = "\n".join(path.read_text(encoding="utf-8") for path in [*PAGE.glob("js/*.js"), PAGE / "index.html"])
+    package = "\n".join(path.read_text(encoding="utf-8") for path in WEB.glob("src/*.ts"))
     examples = {path.name for path in (SOURCE / "examples").glob("*.ogg")}
     unused = [
         (group, key)
         for group, key in ALL
         if not key.endswith(".advice")
         and key not in examples
-        and not re.search(f"[\"']{re.escape(key)}[\"']", script if group == "page" else python)
+        and not re.search(f"[\"']{re.escape(key)}[\"']", {"page": script, "browser": package}.get(group, python))
     ]
     assert unused == []
 

@@ -43,6 +43,7 @@ KINDS = {
     ".css",
     ".js",
     ".svg",
+    ".webmanifest",
     ".woff2",
     ".txt",
 }

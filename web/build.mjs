@@ -1,17 +1,19 @@
-// Bundles the package into dist/: the API, the worker, ONNX Runtime's files, and the model that ships.
+// Bundles the package into dist/: the API, the worker, the WebAssembly of ONNX Runtime and of the resampler, and the model that ships.
 
 import { cp, mkdir, rm } from "node:fs/promises";
 
 import { build } from "esbuild";
 
 const ORT = "node_modules/onnxruntime-web/dist/";
+const SPEEX = "node_modules/@echogarden/speex-resampler-wasm/wasm/";
 const MODEL = "../src/whoplays/pretrained/default/";
 
 await rm("dist", { recursive: true, force: true });
 await build({
   entryPoints: ["src/index.ts", "src/worker.ts"], outdir: "dist", bundle: true, format: "esm", platform: "browser",
-  target: "es2022", minify: true, legalComments: "linked", logLevel: "warning",
+  target: "es2022", minify: true, legalComments: "linked", splitting: true, chunkNames: "[name]-[hash]", external: ["module"], logLevel: "warning",
 });
 await mkdir("dist/model");
+await cp(`${SPEEX}speex-resampler-simd.wasm`, "dist/speex-resampler-simd.wasm");
 await cp(`${ORT}ort-wasm-simd-threaded.wasm`, "dist/ort-wasm-simd-threaded.wasm");
 for (const name of ["config.json", "model.onnx", "card.md"]) await cp(MODEL + name, `dist/model/${name}`);

@@ -1,13 +1,15 @@
 // A file, or blocks of samples -> mono samples at the model's rate, block by block. No recording is ever held whole.
 
-import { ConverterType, create } from "@alexanderolsen/libsamplerate-js";
+import speex, { type Speex } from "@echogarden/speex-resampler-wasm/simd";
 import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "mediabunny";
 
-import { WhoplaysError } from "./config.js";
+import { type Values, WhoplaysError } from "./errors.js";
 import { type Extent, extentOf } from "./extent.js";
 
 const CANCELLED = 0.01; // of the channels' power is left in their mean
 const MAX_LEVEL = 1e4;
+const QUALITY = 8; // of 10; nearest to the resampler that Python uses
+const PIECE = 16384; // samples
 const FLUSH = 8192; // samples of silence that carry the last sound through a resampler
 const BLOCK_S = 1;
 
@@ -21,29 +23,46 @@ export function mono(channels: Float32Array[]): Float32Array {
     left += mixed[i] ** 2;
     if (!(Math.abs(mixed[i]) <= peak)) peak = Math.abs(mixed[i]);
   }
-  if (!Number.isFinite(peak)) throw new WhoplaysError("not-a-recording", "holds NaN or infinite samples; write the recording anew");
-  if (peak > MAX_LEVEL) throw new WhoplaysError("not-a-recording", `has samples as large as ${peak.toPrecision(3)}; full scale is 1`);
+  if (!Number.isFinite(peak)) throw new WhoplaysError("not-a-recording", "notFinite");
+  if (peak > MAX_LEVEL) throw new WhoplaysError("not-a-recording", "loud", { level: peak.toPrecision(3) });
   if (channels.length === 1) return mixed;
   const powers = channels.map((channel) => channel.reduce((sum, x) => sum + x * x, 0));
   for (const one of powers) power += one / channels.length;
   return left < CANCELLED * power ? channels[powers.indexOf(Math.max(...powers))].slice() : mixed;
 }
 
-/** Brings mono blocks to another rate, as they come. */
+let loading: Promise<Speex> | null = null;
+
+async function library(): Promise<Speex> {
+  const file = await fetch(new URL("./speex-resampler-simd.wasm", import.meta.url));
+  if (!file.ok) throw new WhoplaysError("model", "missing", { name: "speex-resampler-simd.wasm", status: file.status });
+  return speex({ wasmBinary: await file.arrayBuffer() });
+}
+
+/** Brings mono blocks to another rate, as they come; `close` frees what it holds. */
 export class Resampler {
   private taken = 0;
   private given = 0;
+  private readonly state: number = 0;
+  private readonly at: { input: number; output: number; read: number; written: number } | null = null;
 
-  private constructor(private readonly inner: Awaited<ReturnType<typeof create>> | null, private readonly ratio: number) {}
+  private constructor(private readonly module: Speex | null, private readonly ratio: number, from: number, to: number) {
+    if (!module) return;
+    const [read, written] = [module._malloc(4), module._malloc(4)];
+    this.at = { input: module._malloc(4 * PIECE), output: module._malloc(4 * this.room), read, written };
+    this.state = module._speex_resampler_init(1, from, to, QUALITY, read);
+    module._speex_resampler_skip_zeros(this.state);
+  }
 
   static async open(from: number, to: number): Promise<Resampler> {
-    const options = { converterType: ConverterType.SRC_SINC_BEST_QUALITY };
-    return new Resampler(from === to ? null : await create(1, from, to, options), to / from);
+    loading ??= library();
+    loading.catch(() => { loading = null; });
+    return new Resampler(from === to ? null : await loading, to / from, from, to);
   }
 
   push(block: Float32Array): Float32Array {
     this.taken += block.length;
-    const found = this.inner ? this.inner.full(block).slice() : block;
+    const found = this.module ? this.resampled(block) : block;
     this.given += found.length;
     return found;
   }
@@ -51,13 +70,39 @@ export class Resampler {
   /** Return what is still inside, and free the resampler. */
   finish(): Float32Array {
     const missing = Math.round(this.taken * this.ratio) - this.given;
-    const rest = this.inner && missing > 0 ? this.inner.full(new Float32Array(FLUSH)).slice(0, missing) : new Float32Array(0);
+    const rest = this.module && missing > 0 ? this.resampled(new Float32Array(Math.ceil(missing / this.ratio) + FLUSH)).slice(0, missing) : new Float32Array(0);
     this.close();
     return rest;
   }
 
   close(): void {
-    this.inner?.destroy();
+    if (!this.module || !this.at) return;
+    this.module._speex_resampler_destroy(this.state);
+    for (const address of Object.values(this.at)) this.module._free(address);
+    Object.assign(this, { module: null, at: null });
+  }
+
+  private get room(): number {
+    return Math.ceil(PIECE * this.ratio) + FLUSH;
+  }
+
+  private resampled(block: Float32Array): Float32Array {
+    const [module, { input, output, read, written }] = [this.module!, this.at!];
+    const parts: Float32Array[] = [];
+    let [done, size] = [0, 0];
+    while (done < block.length) {
+      const piece = block.subarray(done, done + PIECE);
+      module.HEAPF32.set(piece, input >> 2);
+      let numbers = new Uint32Array(module.HEAPF32.buffer);
+      numbers[read >> 2] = piece.length;
+      numbers[written >> 2] = this.room;
+      module._speex_resampler_process_float(this.state, 0, input, read, output, written);
+      numbers = new Uint32Array(module.HEAPF32.buffer); // its memory may have grown
+      done += numbers[read >> 2];
+      parts.push(module.HEAPF32.slice(output >> 2, (output >> 2) + numbers[written >> 2]));
+      size += parts.at(-1)!.length;
+    }
+    return joined(parts, size);
   }
 }
 
@@ -78,27 +123,25 @@ export interface Opened {
 
 /** Open a recording. Throws `WhoplaysError` with what was seen and what to do. */
 export async function openFile(file: Blob): Promise<Opened> {
-  const refuse = (why: string) => new WhoplaysError("not-a-recording", why);
-  if (!file.size) throw refuse("is empty (0 bytes)");
+  const refuse = (reason: string, values?: Values) => new WhoplaysError("not-a-recording", reason, values);
+  if (!file.size) throw refuse("empty");
   const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
   try {
     if (!(await input.canRead())) {
       const kind = await undecoded(file);
-      throw refuse(kind ? `is ${kind}, which browsers cannot decode; convert it to WAV or FLAC` : "is not a recording that can be read; is it audio, and complete?");
+      throw kind ? refuse("format", { format: kind }) : refuse("unreadable");
     }
     const track = await input.getPrimaryAudioTrack();
-    if (!track) throw refuse((await input.getVideoTracks()).length ? "holds no sound, only video" : "holds no sound that can be read here; convert it to WAV or FLAC");
+    if (!track) throw refuse((await input.getVideoTracks()).length ? "silentVideo" : "noSound");
     const codec = (await track.getCodec()) ?? "an unknown codec";
-    if (!(await track.canDecode())) {
-      throw refuse(`is in ${codec}, which this browser cannot decode; convert it to WAV or FLAC, or use another browser`);
-    }
+    if (!(await track.canDecode())) throw refuse("codec", { codec });
     const sampleRate = await track.getSampleRate();
     const extent = await extentOf(file, await input.getFormat(), track);
     const duration = (await track.getDurationFromMetadata()) ?? (await track.computeDuration().catch(() => null));
     return { sampleRate, duration, blocks: () => decoded(new AudioSampleSink(track), extent), close: () => input.dispose() };
   } catch (error) {
     input.dispose();
-    throw error instanceof WhoplaysError ? error : refuse(`is not a recording that can be read (${String(error).slice(0, 150)})`);
+    throw error instanceof WhoplaysError ? error : broken(error);
   }
 }
 
@@ -152,4 +195,11 @@ function joined(parts: Float32Array[], length: number): Float32Array {
     at += part.length;
   }
   return whole;
+}
+
+/** Return what a person can be told about an error of a decoder or of reading. */
+export function broken(error: unknown): WhoplaysError {
+  const why = String(error instanceof Error ? error.message || error.name : error).split("\n")[0].slice(0, 150);
+  const gone = error instanceof DOMException && ["NotReadableError", "NotFoundError"].includes(error.name);
+  return new WhoplaysError("not-a-recording", gone ? "gone" : "damaged", { why });
 }

@@ -1,12 +1,6 @@
 // The model folder's config.json, as the Python package writes it (src/whoplays/model/folder.py).
 
-/** What can be told to a person in one line. `code` is for programs. */
-export class WhoplaysError extends Error {
-  constructor(readonly code: "model" | "not-a-recording" | "too-long" | "stopped" | "usage", message: string) {
-    super(message);
-    this.name = "WhoplaysError";
-  }
-}
+import { WhoplaysError } from "./errors.js";
 
 /** Something that can be detected. parent: the family of an instrument, null for a family. colour: "#rrggbb". */
 export interface Label {
@@ -83,14 +77,14 @@ export function readConfig(text: string): ModelConfig {
   try {
     config = JSON.parse(text);
   } catch {
-    throw new WhoplaysError("model", "config.json is not JSON; copy the model folder again");
+    throw new WhoplaysError("model", "notJson");
   }
   if (config?.format !== FORMAT) {
-    throw new WhoplaysError("model", `the model is of format ${config?.format}; this whoplays reads format ${FORMAT}`);
+    throw new WhoplaysError("model", "modelFormat", { found: String(config?.format), known: FORMAT });
   }
   const { n_fft } = config.features;
   if (!Number.isInteger(Math.log2(n_fft))) {
-    throw new WhoplaysError("model", `n_fft is ${n_fft}; in a browser it must be a power of two`);
+    throw new WhoplaysError("model", "transform", { size: n_fft });
   }
   const timeline = { ...TIMELINE, ...config.timeline };
   const maybe = config.thresholds.map((limit, i) => Math.min(limit, config.maybe?.[i] ?? limit));

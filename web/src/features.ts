@@ -89,11 +89,13 @@ export class Features {
     const data = new Float32Array(rows * n_mels);
     const { frame, window, spectrum } = this;
     const power = new Float64Array(n_fft / 2 + 1);
+    const padded = new Float32Array(samples.length + n_fft);
+    padded.set(samples, n_fft / 2);
     for (let row = 0; row < rows; row++) {
-      const first = row * hop_length - n_fft / 2;
-      for (let i = 0; i < n_fft; i++) frame[i] = (samples[first + i] ?? 0) * window[i];
+      const first = row * hop_length;
+      for (let i = 0; i < n_fft; i++) frame[i] = padded[first + i] * window[i];
       this.fft.realTransform(spectrum, frame);
-      for (let bin = 0; bin <= n_fft / 2; bin++) power[bin] = spectrum[2 * bin] ** 2 + spectrum[2 * bin + 1] ** 2;
+      for (let bin = 0; bin <= n_fft / 2; bin++) power[bin] = spectrum[2 * bin] * spectrum[2 * bin] + spectrum[2 * bin + 1] * spectrum[2 * bin + 1];
       for (let m = 0; m < n_mels; m++) {
         const { first: bin, weights } = this.bands[m];
         let sum = 0;

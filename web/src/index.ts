@@ -7,11 +7,13 @@
  * prediction.playing; // ["guitar", "drums"]
  */
 
-import { type Label, type ModelConfig, WhoplaysError, modelId } from "./config.js";
+import { version } from "../package.json";
+import { type Label, type ModelConfig, modelId } from "./config.js";
+import { type Language, WhoplaysError } from "./errors.js";
 import type { Ask, Details, Tell } from "./messages.js";
 import type { Prediction, Segment } from "./recogniser.js";
 
-export { type Details, type Label, type Prediction, type Segment, WhoplaysError };
+export { type Details, type Label, type Language, type Prediction, type Segment, WhoplaysError, version };
 
 /** model: address of a model folder (default: the one in the package). threads: of isolated pages alone. */
 export interface LoadOptions {
@@ -19,18 +21,21 @@ export interface LoadOptions {
   threads?: number;
 }
 
-/** sampleRate: of samples, Hz. details: whether the answer has what pictures need. signal: stops. */
+/** sampleRate: of samples, Hz. details: whether the answer has what pictures need. signal: stops. maxDuration: seconds; longer is refused. */
 export interface PredictOptions {
   sampleRate?: number;
   details?: boolean;
   signal?: AbortSignal;
+  maxDuration?: number;
   /** heard: seconds so far. duration: of the recording, null where it does not tell. */
   onProgress?: (told: { heard: number; duration: number | null }) => void;
 }
 
 /** Sound as it comes: mono blocks in, scores out about once a second, the prediction of all of it at the end. */
 export interface Stream {
+  /** Add a block; throws `WhoplaysError` after `finish` or `close`. */
   push(samples: Float32Array): void;
+  /** Return the prediction of everything; rejects with what went wrong on the way. */
   finish(): Promise<Prediction>;
   close(): void;
 }
@@ -50,9 +55,9 @@ export class Recogniser {
     const found = new Recogniser(worker, undefined as unknown as ModelConfig);
     worker.addEventListener("message", ({ data }: MessageEvent<Tell & { call: number }>) => found.waiting.get(data.call)?.(data));
     worker.addEventListener("error", (event) => {
-      for (const one of found.waiting.values()) one({ kind: "failed", code: "model", message: `the worker cannot run (${event.message ?? "it was not found"})` });
+      found.fail(new WhoplaysError("model", "worker", { why: event.message ?? "404" }));
     });
-    const isolated = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+    const isolated = globalThis.crossOriginIsolated ? Math.max(1, Math.min(4, Math.floor((navigator.hardwareConcurrency || 1) / 2))) : 1; // others decode
     const folder = new URL(String(model).replace(/\/?$/, "/"), location.href).href;
     const wasm = new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href;
     try {
@@ -80,29 +85,62 @@ export class Recogniser {
    * @throws {WhoplaysError} code "not-a-recording", "stopped" or "usage"; its message is for people.
    */
   async predict(source: Blob | Float32Array | Float32Array[], options: PredictOptions = {}): Promise<Prediction & { details?: Details }> {
-    const { details = false, sampleRate, signal, onProgress } = options;
+    const { details = false, sampleRate, signal, maxDuration = Infinity, onProgress } = options;
     const ask: Ask = source instanceof Blob
-      ? { kind: "predict", file: source, name: source instanceof File ? source.name : "", details }
-      : { kind: "samples", channels: Array.isArray(source) ? source : [source], sampleRate: rateOf(sampleRate), details };
+      ? { kind: "predict", file: source, name: source instanceof File ? source.name : "", details, maxDuration }
+      : { kind: "samples", channels: Array.isArray(source) ? source : [source], sampleRate: rateOf(sampleRate), details, maxDuration };
     const answer = await this.ask(ask, (message) => message.kind === "progress" && onProgress?.(message), signal);
     const { prediction, details: found } = answer as Tell & { kind: "result" };
     return found ? { ...prediction, details: found } : prediction;
   }
 
-  /** Predict sound as it comes, mono at `sampleRate` Hz. onScores: what plays now; at: seconds since the beginning. */
-  stream(sampleRate: number, onScores: (scores: Record<string, number>, at: number) => void = () => {}): Stream {
-    const stream = this.send({ kind: "stream", sampleRate: rateOf(sampleRate) }, (message) => message.kind === "scores" && onScores(message.scores, message.at));
-    const end = () => this.waiting.delete(stream);
+  /**
+   * Predict sound as it comes, mono at `sampleRate` Hz.
+   * @param onScores what plays now; at: seconds since the beginning.
+   * @param onError called once where a block cannot be used; the stream has ended then.
+   */
+  stream(sampleRate: number, onScores: (scores: Record<string, number>, at: number) => void = () => {}, onError: (error: WhoplaysError) => void = () => {}): Stream {
+    let trouble: WhoplaysError | null = null;
+    let reject = onError;
+    const stream = this.send({ kind: "stream", sampleRate: rateOf(sampleRate) }, (message) => {
+      if (message.kind === "scores") onScores(message.scores, message.at);
+      if (message.kind !== "failed") return;
+      end(errorOf(message));
+      reject(trouble!);
+    });
+    const end = (why: WhoplaysError) => {
+      trouble ??= why;
+      this.waiting.delete(stream);
+    };
+    const over = () => new WhoplaysError("usage", "ended");
     return {
-      push: (samples) => void this.worker.postMessage({ kind: "block", stream, samples, call: -1 }),
-      finish: async () => ((await this.ask({ kind: "finish", stream }).finally(end)) as Tell & { kind: "result" }).prediction,
-      close: () => { end(); this.worker.postMessage({ kind: "stop", call: stream }); },
+      push: (samples) => {
+        if (trouble?.reason === "ended") throw trouble;
+        if (!(samples instanceof Float32Array)) throw new WhoplaysError("usage", "blocks");
+        if (!trouble) this.worker.postMessage({ kind: "block", stream, samples, call: -1 });
+      },
+      finish: async () => {
+        if (trouble) throw trouble;
+        const watched = new Promise<never>((_, failed) => { reject = failed; });
+        const answer = await Promise.race([this.ask({ kind: "finish", stream }), watched]).finally(() => end(over()));
+        return (answer as Tell & { kind: "result" }).prediction;
+      },
+      close: () => {
+        end(over());
+        this.worker.postMessage({ kind: "stop", call: stream });
+      },
     };
   }
 
-  /** End the worker. */
+  /** End the worker; what still waits for it is rejected. */
   close(): void {
     this.worker.terminate();
+    this.fail(new WhoplaysError("stopped", "closed"));
+  }
+
+  private fail({ code, reason, values }: WhoplaysError): void {
+    for (const answer of [...this.waiting.values()]) answer({ kind: "failed", code, reason, values });
+    this.waiting.clear();
   }
 
   private send(ask: Ask, answer: Answer): number {
@@ -114,13 +152,13 @@ export class Recogniser {
 
   private ask(ask: Ask, watch: Answer = () => {}, signal?: AbortSignal): Promise<Tell> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(new WhoplaysError("stopped", "was stopped"));
+      if (signal?.aborted) return reject(new WhoplaysError("stopped", "stopped"));
       const call = this.send(ask, (message) => {
         watch(message);
         if (message.kind === "progress" || message.kind === "scores") return;
         this.waiting.delete(call);
         signal?.removeEventListener("abort", stop);
-        if (message.kind === "failed") reject(new WhoplaysError(message.code as WhoplaysError["code"], message.message));
+        if (message.kind === "failed") reject(errorOf(message));
         else resolve(message);
       });
       const stop = () => this.worker.postMessage({ kind: "stop", call });
@@ -129,9 +167,13 @@ export class Recogniser {
   }
 }
 
+const errorOf = ({ code, reason, values }: Tell & { kind: "failed" }) => new WhoplaysError(code, reason, values);
+
+const [LEAST_RATE, MOST_RATE] = [1000, 768_000]; // Hz
+
 function rateOf(sampleRate: number | undefined): number {
-  if (sampleRate !== undefined && sampleRate >= 1000 && sampleRate <= 768_000) return sampleRate;
-  throw new WhoplaysError("usage", `sampleRate is ${sampleRate}; samples need one from 1000 to 768000 Hz`);
+  if (sampleRate !== undefined && sampleRate >= LEAST_RATE && sampleRate <= MOST_RATE) return sampleRate;
+  throw new WhoplaysError("usage", "rate", { rate: String(sampleRate), least: LEAST_RATE, most: MOST_RATE });
 }
 
 /** Load a model. Throws `WhoplaysError` with code "model". */

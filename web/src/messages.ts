@@ -1,6 +1,7 @@
 // What the page's thread and the worker say to each other.
 
 import type { ModelConfig } from "./config.js";
+import type { Code, Values } from "./errors.js";
 import type { Prediction, Segment } from "./recogniser.js";
 
 /** What a picture of a recording needs; see the page's recogniser.js. Bytes stand for 0 to 1. */
@@ -14,8 +15,8 @@ export interface Details {
 
 export type Ask =
   | { kind: "load"; model: string; wasm: string; threads: number }
-  | { kind: "predict"; file: Blob; name: string; details: boolean }
-  | { kind: "samples"; channels: Float32Array[]; sampleRate: number; details: boolean }
+  | { kind: "predict"; file: Blob; name: string; details: boolean; maxDuration: number }
+  | { kind: "samples"; channels: Float32Array[]; sampleRate: number; details: boolean; maxDuration: number }
   | { kind: "stream"; sampleRate: number }
   | { kind: "block"; stream: number; samples: Float32Array }
   | { kind: "finish"; stream: number }
@@ -26,4 +27,4 @@ export type Tell =
   | { kind: "progress"; heard: number; duration: number | null }
   | { kind: "scores"; scores: Record<string, number>; at: number }
   | { kind: "result"; prediction: Prediction; details: Details | null }
-  | { kind: "failed"; code: string; message: string };
+  | { kind: "failed"; code: Code; reason: string; values: Values };

@@ -4,7 +4,8 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as ort from "onnxruntime-web/wasm";
 
-import { type ModelConfig, WhoplaysError } from "./config.js";
+import type { ModelConfig } from "./config.js";
+import { WhoplaysError } from "./errors.js";
 import type { Table } from "./features.js";
 
 /** What the network gives for one window: (steps, outputs), row after row. */
@@ -15,9 +16,9 @@ export interface Found {
   outputs: number;
 }
 
-/** Where ONNX Runtime's own files are, and how many threads it may use (more than one: in isolated pages alone). */
+/** Where ONNX Runtime's WebAssembly is, and how many threads it may use (more than one: in isolated pages alone). */
 export interface Runtime {
-  wasm?: ArrayBuffer;
+  wasm?: string;
   threads?: number;
 }
 
@@ -27,14 +28,14 @@ export class Network {
   /** Check and open the bytes of model.onnx. Throws `WhoplaysError`. */
   static async open(content: Uint8Array, config: ModelConfig, { wasm, threads = 1 }: Runtime = {}): Promise<Network> {
     if (bytesToHex(sha256(content)) !== config.sha256["model.onnx"]) {
-      throw new WhoplaysError("model", "model.onnx is not the file that config.json was written for (checksum differs); copy the model folder again");
+      throw new WhoplaysError("model", "checksum");
     }
     ort.env.wasm.numThreads = threads;
-    if (wasm) ort.env.wasm.wasmBinary = wasm;
+    if (wasm) ort.env.wasm.wasmPaths = { wasm };
     try {
       return new Network(await ort.InferenceSession.create(content, { executionProviders: ["wasm"], logSeverityLevel: 4 }));
     } catch (error) {
-      throw new WhoplaysError("model", `model.onnx cannot be run in this browser (${String(error).slice(0, 200)})`);
+      throw new WhoplaysError("model", "network", { why: String(error).slice(0, 200) });
     }
   }
 

@@ -1,6 +1,7 @@
 // Mono samples at the model's rate -> prediction, equal to src/whoplays/inference/recogniser.py. Runs in any thread.
 
-import { type ModelConfig, WhoplaysError, modelId } from "./config.js";
+import { type ModelConfig, modelId } from "./config.js";
+import { WhoplaysError } from "./errors.js";
 import { Features } from "./features.js";
 import type { Found, Network } from "./network.js";
 import { type Outputs, frameScores, recordingScores, roundHalfEven } from "./pooling.js";
@@ -68,7 +69,7 @@ export class Listening {
   async finish(path: string, sampleRate: number): Promise<Prediction> {
     const duration = this.seconds;
     if (duration < MIN_DURATION) {
-      throw new WhoplaysError("not-a-recording", `has ${duration.toFixed(3)} s of sound; ${MIN_DURATION} s are needed`);
+      throw new WhoplaysError("not-a-recording", "short", { seconds: duration.toFixed(3), least: MIN_DURATION });
     }
     const last = this.windows.finish();
     if (last) await this.run(last);

@@ -1,7 +1,8 @@
 // The worker: holds the model, decodes, predicts. One recording at a time; several wait for each other between blocks.
 
-import { type Block, Resampler, mono, openFile } from "./audio.js";
-import { type ModelConfig, WhoplaysError, readConfig } from "./config.js";
+import type { Block, Resampler } from "./audio.js";
+import { type ModelConfig, readConfig } from "./config.js";
+import { WhoplaysError } from "./errors.js";
 import type { Ask, Details, Tell } from "./messages.js";
 import { Network } from "./network.js";
 import { Listening, type Prediction, Recogniser } from "./recogniser.js";
@@ -16,18 +17,21 @@ let recogniser: Recogniser;
 const stopped = new Set<number>();
 const streams = new Map<number, Live>();
 
+/** What decodes and resamples is large: it is fetched while the model is. */
+const audio = import("./audio.js");
+
 const tell = (call: number, message: Tell) => postMessage({ call, ...message });
 
 async function fetched(address: string): Promise<ArrayBuffer> {
   const answer = await fetch(address).catch(() => null);
-  if (!answer?.ok) throw new WhoplaysError("model", `${address.replace(/.*\//, "")} cannot be fetched (${answer?.status ?? "no answer"}); are all files of the package there?`);
+  if (!answer?.ok) throw new WhoplaysError("model", "missing", { name: address.replace(/.*\//, ""), status: answer?.status ?? "-" });
   return answer.arrayBuffer();
 }
 
 async function load({ model, wasm, threads }: Ask & { kind: "load" }): Promise<ModelConfig> {
-  const [text, network, runtime] = await Promise.all(["config.json", "model.onnx"].map((name) => fetched(new URL(name, model).href)).concat(fetched(wasm)));
+  const [text, network] = await Promise.all(["config.json", "model.onnx"].map((name) => fetched(new URL(name, model).href)));
   const config = readConfig(new TextDecoder().decode(text));
-  recogniser = new Recogniser(config, await Network.open(new Uint8Array(network), config, { wasm: runtime, threads }));
+  recogniser = new Recogniser(config, await Network.open(new Uint8Array(network), config, { wasm, threads }));
   return config;
 }
 
@@ -91,10 +95,10 @@ class Hearing {
   async push({ channels, sampleRate }: Block): Promise<Float32Array> {
     if (sampleRate !== this.rate) {
       await this.flush();
-      this.resampler = await Resampler.open(sampleRate, recogniser.config.features.sample_rate);
+      this.resampler = await (await audio).Resampler.open(sampleRate, recogniser.config.features.sample_rate);
       this.rate = sampleRate;
     }
-    const samples = this.resampler!.push(mono(channels));
+    const samples = this.resampler!.push((await audio).mono(channels));
     await this.take(samples);
     return samples;
   }
@@ -129,24 +133,27 @@ interface Live {
 /** Let messages in, a stop among them. */
 const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Block>, wanted: boolean): Promise<void> {
+async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Block>, { details, maxDuration }: { details: boolean; maxDuration: number }): Promise<void> {
+  const tooLong = () => new WhoplaysError("too-long", "long", { most: Math.round(maxDuration / 36) / 100 });
+  if (duration !== null && duration > maxDuration) throw tooLong();
   const hearing = new Hearing(sampleRate);
   let told = 0;
   try {
     for await (const block of blocks) {
       await hearing.push(block);
+      if (hearing.seconds > maxDuration) throw tooLong();
       if (performance.now() - told < 100) continue;
       told = performance.now();
       tell(call, { kind: "progress", heard: hearing.seconds, duration });
       await pause();
-      if (stopped.delete(call)) throw new WhoplaysError("stopped", "was stopped");
+      if (stopped.delete(call)) throw new WhoplaysError("stopped", "stopped");
     }
   } catch (error) {
     hearing.close();
     throw error;
   }
   const prediction = await hearing.finish(path);
-  tell(call, { kind: "result", prediction, details: wanted ? detailsOf(prediction, hearing.peaks) : null });
+  tell(call, { kind: "result", prediction, details: details ? detailsOf(prediction, hearing.peaks) : null });
 }
 
 async function* cut(channels: Float32Array[], sampleRate: number): AsyncGenerator<Block> {
@@ -155,11 +162,11 @@ async function* cut(channels: Float32Array[], sampleRate: number): AsyncGenerato
 
 async function answer(call: number, ask: Ask): Promise<void> {
   if (ask.kind === "load") return tell(call, { kind: "loaded", config: await load(ask) });
-  if (ask.kind === "samples") return hear(call, "", ask.sampleRate, ask.channels[0].length / ask.sampleRate, cut(ask.channels, ask.sampleRate), ask.details);
+  if (ask.kind === "samples") return hear(call, "", ask.sampleRate, ask.channels[0].length / ask.sampleRate, cut(ask.channels, ask.sampleRate), ask);
   if (ask.kind === "predict") {
-    const opened = await openFile(ask.file);
+    const opened = await (await audio).openFile(ask.file);
     try {
-      return await hear(call, ask.name, opened.sampleRate, opened.duration, opened.blocks(), ask.details);
+      return await hear(call, ask.name, opened.sampleRate, opened.duration, opened.blocks(), ask);
     } finally {
       opened.close();
     }
@@ -170,9 +177,9 @@ async function answer(call: number, ask: Ask): Promise<void> {
   }
   if (ask.kind === "block") return live(ask.stream, ask.samples);
   if (ask.kind === "finish") {
-    const { hearing } = streams.get(ask.stream)!;
+    const session = streams.get(ask.stream);
     streams.delete(ask.stream);
-    tell(call, { kind: "result", prediction: await hearing.finish("live"), details: null });
+    if (session) tell(call, { kind: "result", prediction: await session.hearing.finish("live"), details: null });
   }
 }
 
@@ -192,23 +199,27 @@ async function live(stream: number, samples: Float32Array): Promise<void> {
   tell(stream, { kind: "scores", scores, at: seconds });
 }
 
-let last = Promise.resolve();
+let [files, sounds] = [Promise.resolve(), Promise.resolve()]; // live sound does not wait for a file
+
 addEventListener("message", ({ data }: MessageEvent<Ask & { call: number }>) => {
   if (data.kind === "stop") {
     stopped.add(data.call);
     const session = streams.get(data.call);
-    if (session) last = last.then(() => session.hearing.close());
+    if (session) sounds = sounds.then(() => session.hearing.close());
     streams.delete(data.call);
     return;
   }
-  last = last.then(async () => {
+  const act = async () => {
     try {
-      if (stopped.delete(data.call)) throw new WhoplaysError("stopped", "was stopped");
+      if (stopped.delete(data.call)) throw new WhoplaysError("stopped", "stopped");
       await answer(data.call, data);
     } catch (error) {
-      const known = error instanceof WhoplaysError;
-      const message = known ? error.message : `cannot be decoded (${String(error).slice(0, 150)}); is it damaged?`;
-      tell(data.call, { kind: "failed", code: known ? error.code : "not-a-recording", message });
+      const { code, reason, values } = error instanceof WhoplaysError ? error : (await audio).broken(error);
+      const call = data.kind === "block" ? data.stream : data.call;
+      if (data.kind === "block") streams.delete(call);
+      tell(call, { kind: "failed", code, reason, values });
     }
-  });
+  };
+  if (["stream", "block", "finish"].includes(data.kind)) sounds = sounds.then(act);
+  else files = files.then(act);
 });

@@ -70,10 +70,13 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
   });
 
   it("says in a line what cannot be used, and goes on", async () => {
-    const wrong = await page.evaluate<any[]>(`Promise.all([new Uint8Array(0), new Uint8Array(5000).fill(65)].map((bytes) =>
-      recogniser.predict(new Blob([bytes])).catch((error) => ({ code: error.code, message: error.message }))))`);
-    expect(wrong[0]).toEqual({ code: "not-a-recording", message: "is empty (0 bytes)" });
-    expect(wrong[1].code).toBe("not-a-recording");
+    const wrong = await page.evaluate<any[]>(`Promise.all([[], new Array(5000).fill(65), [...new TextEncoder().encode("FORM....AIFF")]].map((bytes) =>
+      recogniser.predict(new Blob([Uint8Array.from(bytes)])).catch((error) => [error.code, error.reason, error.message, error.text("pl")])))`);
+    expect(wrong[0]).toEqual(["not-a-recording", "empty", "is empty (0 bytes)", "jest pusty (0 bajtów)"]);
+    expect(wrong[1].slice(0, 2)).toEqual(["not-a-recording", "unreadable"]);
+    expect(wrong[2].slice(0, 3)).toEqual(["not-a-recording", "format", "is AIFF, which browsers cannot decode; convert it to WAV or FLAC"]);
+    const long = await page.evaluate<string[]>(`recogniser.predict(new Float32Array(44100 * 3), { sampleRate: 44100, maxDuration: 2 }).catch((error) => [error.code, error.message])`);
+    expect(long[0]).toBe("too-long");
     expect((await predict("examples/band.ogg")).playing.length).toBeGreaterThan(0);
   });
 
@@ -97,5 +100,23 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
     })()`);
     expect(scores).toBeGreaterThan(2);
     for (const label of Object.keys(whole)) expect(Math.abs(live[label] - whole[label])).toBeLessThan(1e-3);
+  });
+
+  it("ends a stream at a block that cannot be used, and says why", async () => {
+    const told = await page.evaluate<string[]>(`(async () => {
+      const told = [];
+      const failed = new Promise((resolve) => {
+        const stream = recogniser.stream(44100, () => {}, (error) => { told.push(error.reason); resolve(stream); });
+        stream.push(new Float32Array(4410).fill(NaN));
+      });
+      await (await failed).finish().catch((error) => told.push(error.reason));
+      const other = recogniser.stream(44100);
+      try { other.push([0, 1]); } catch (error) { told.push(error.reason); }
+      other.push(new Float32Array(4410).fill(Infinity));
+      await other.finish().catch((error) => told.push(error.reason));
+      try { other.push(new Float32Array(1)); } catch (error) { told.push(error.reason); }
+      return told;
+    })()`);
+    expect(told.slice(0, 4)).toEqual(["notFinite", "notFinite", "blocks", "notFinite"]);
   });
 }, 120_000);

@@ -26,6 +26,7 @@ let undone = null;
 let table;
 /** @type {import("./recogniser.js").Told | null} */
 let told = null;
+let unusable = ""; // why nothing can be recognised
 
 const say = (text) => { $("said").textContent = text; };
 
@@ -230,14 +231,15 @@ async function tryExample(name) {
 
 function redraw() {
   translate();
-  $("limits").textContent = t("limits", limits);
-  $("limits").classList.remove("trouble");
+  $("limits").textContent = unusable || t("limits", limits);
+  $("limits").classList.toggle("trouble", unusable !== "");
   if (families().length) $("model").textContent = t("model", { model: document.documentElement.dataset.model });
   drawExamples(examples);
   draw();
 }
 
 async function begin() {
+  unusable = "";
   try {
     told = await recogniser.labels();
     setLabels(told.labels);
@@ -248,7 +250,7 @@ async function begin() {
     examples = await recogniser.examples();
   } catch (trouble) {
     if (trouble.kind === "unauthorised") askToken();
-    else say(whyOf(trouble));
+    else say(unusable = whyOf(trouble));
   }
   redraw();
 }
@@ -280,6 +282,7 @@ function listenForFiles() {
 /** Start the page. @param {import("./recogniser.js").Recogniser} chosen what recognises */
 export function start(chosen) {
   recogniser = chosen;
+  if (chosen.local) for (const words of document.querySelectorAll("[data-t=kept]")) words.setAttribute("data-t", "keptLocal");
   for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-lang]"))) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
   $("record").addEventListener("click", record);
   $("stop").addEventListener("click", stopRecording);

@@ -1,0 +1,36 @@
+"""`whoplays web`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from .options import add_model
+from .output import say
+from .parser import Parser
+
+
+def add(parser: Parser) -> None:
+    """Add the arguments of `web build`."""
+    parser.set_defaults(run=_build)
+    parser.example = "whoplays web build --out site"
+    parser.more = "Any host of static files can serve the folder; recordings do not leave the reader's browser."
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced"
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--runtime",
+        type=Path,
+        metavar="FOLDER",
+        help="Folder of the npm package whoplays; without it, node_modules/whoplays here, or a checkout's web/",
+    )
+
+
+def _build(args: Namespace) -> None:
+    from ..serve import static_page
+
+    sizes = static_page.build(args.out, static_page.find_runtime(args.runtime), args.model)
+    say(
+        f"{args.out}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB; see it with: python -m http.server -d {args.out}"
+    )
