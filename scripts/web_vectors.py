@@ -166,6 +166,7 @@ def _prediction(recogniser: whoplays.Recogniser, seconds: float, rate: int) -> d
         "frame_scores": numbers(found.frame_scores[::16], 4),
         "segments": [segment.to_dict() for segment in all_segments],
         "latest": latest,
+        "embedding": numbers(recogniser.embed(samples, sample_rate=rate)),
     }
 
 

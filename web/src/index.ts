@@ -27,6 +27,8 @@ export interface PredictOptions {
   details?: boolean;
   signal?: AbortSignal;
   maxDuration?: number;
+  /** Whether the prediction has embeddings as well. */
+  embed?: boolean;
   /** heard: seconds so far. duration: of the recording, null where it does not tell. */
   onProgress?: (told: { heard: number; duration: number | null }) => void;
 }
@@ -85,13 +87,21 @@ export class Recogniser {
    * @throws {WhoplaysError} code "not-a-recording", "stopped" or "usage"; its message is for people.
    */
   async predict(source: Blob | Float32Array | Float32Array[], options: PredictOptions = {}): Promise<Prediction & { details?: Details }> {
-    const { details = false, sampleRate, signal, maxDuration = Infinity, onProgress } = options;
+    const { details = false, sampleRate, signal, maxDuration = Infinity, embed = false, onProgress } = options;
     const ask: Ask = source instanceof Blob
-      ? { kind: "predict", file: source, name: source instanceof File ? source.name : "", details, maxDuration }
-      : { kind: "samples", channels: Array.isArray(source) ? source : [source], sampleRate: rateOf(sampleRate), details, maxDuration };
+      ? { kind: "predict", file: source, name: source instanceof File ? source.name : "", details, embed, maxDuration }
+      : { kind: "samples", channels: Array.isArray(source) ? source : [source], sampleRate: rateOf(sampleRate), details, embed, maxDuration };
     const answer = await this.ask(ask, (message) => message.kind === "progress" && onProgress?.(message), signal);
     const { prediction, details: found } = answer as Tell & { kind: "result" };
     return found ? { ...prediction, details: found } : prediction;
+  }
+
+  /**
+   * Return a vector (width,) that describes how a recording sounds. It has length 1: the scalar product of two recordings' vectors is
+   * their cosine similarity. Zeros for silence. Arguments as of `predict`; only vectors of one model can be compared.
+   */
+  async embed(source: Blob | Float32Array | Float32Array[], options: PredictOptions = {}): Promise<Float32Array> {
+    return (await this.predict(source, { ...options, embed: true })).embedding!;
   }
 
   /**

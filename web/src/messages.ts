@@ -15,8 +15,8 @@ export interface Details {
 
 export type Ask =
   | { kind: "load"; model: string; wasm: string; threads: number }
-  | { kind: "predict"; file: Blob; name: string; details: boolean; maxDuration: number }
-  | { kind: "samples"; channels: Float32Array[]; sampleRate: number; details: boolean; maxDuration: number }
+  | { kind: "predict"; file: Blob; name: string; details: boolean; embed: boolean; maxDuration: number }
+  | { kind: "samples"; channels: Float32Array[]; sampleRate: number; details: boolean; embed: boolean; maxDuration: number }
   | { kind: "stream"; sampleRate: number }
   | { kind: "block"; stream: number; samples: Float32Array }
   | { kind: "finish"; stream: number }

@@ -12,6 +12,8 @@ import type { Table } from "./features.js";
 export interface Found {
   logits: Float32Array;
   attention: Float32Array | null;
+  /** (steps, width), where it was asked for. */
+  embedding: Float32Array | null;
   steps: number;
   outputs: number;
 }
@@ -39,14 +41,20 @@ export class Network {
     }
   }
 
+  get embeds(): boolean {
+    return this.session.outputNames.includes("embedding");
+  }
+
   /** Run the network on the features of one window. */
-  async run({ data, rows, columns }: Table): Promise<Found> {
+  async run({ data, rows, columns }: Table, embed = false): Promise<Found> {
     const input = new ort.Tensor("float32", data, [1, rows, columns]);
-    const found = await this.session.run({ features: input });
+    const wanted = this.session.outputNames.filter((name) => embed || name !== "embedding");
+    const found = await this.session.run({ features: input }, wanted);
     const logits = found.frame_logits ?? found.logits;
     const [outputs, steps] = [logits.dims.at(-1)!, logits.dims.length === 3 ? logits.dims[1] : 1];
     const attention = (found.attention?.data as Float32Array | undefined) ?? null;
-    return { logits: logits.data as Float32Array, attention, steps, outputs };
+    const embedding = (found.embedding?.data as Float32Array | undefined) ?? null;
+    return { logits: logits.data as Float32Array, attention, embedding, steps, outputs };
   }
 
   async close(): Promise<void> {

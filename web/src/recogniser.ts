@@ -2,6 +2,7 @@
 
 import { type ModelConfig, modelId } from "./config.js";
 import { WhoplaysError } from "./errors.js";
+import { silence, unit, whole } from "./embedding.js";
 import { Features } from "./features.js";
 import type { Found, Network } from "./network.js";
 import { type Outputs, frameScores, recordingScores, roundHalfEven } from "./pooling.js";
@@ -35,6 +36,9 @@ export interface Prediction {
   /** Scores over time (steps, labels), row after row; step i holds from frame_times[i] to frame_times[i + 1] seconds. */
   frame_scores: Float32Array;
   frame_times: Float64Array;
+  /** How the recording sounds (width,): of unit length; and over time (steps, width). Where they were asked for. */
+  embedding?: Float32Array;
+  frame_embeddings?: Float32Array;
 }
 
 const rounded = (x: number, digits: number) => Math.round(x * 10 ** digits) / 10 ** digits;
@@ -44,12 +48,15 @@ export class Listening {
   private readonly windows: Windows;
   private readonly logits: Float32Array[] = [];
   private readonly attention: Float32Array[] = [];
+  private readonly vectors: Float32Array[] = [];
   private readonly starts: number[] = [];
   private repeated: Outputs | null = null;
   private outputs = 0;
   private received = 0;
 
-  constructor(private readonly recogniser: Recogniser) {
+  /** embed: whether the prediction has embeddings as well. */
+  constructor(private readonly recogniser: Recogniser, private readonly embed = false) {
+    if (embed) recogniser.requireEmbedding();
     const { window_s, context_s, features } = recogniser.config;
     this.windows = new Windows(roundHalfEven(window_s * features.sample_rate), roundHalfEven(context_s * features.sample_rate));
   }
@@ -80,15 +87,23 @@ export class Listening {
     const times = Float64Array.from(borders, (at) => at / rate);
     const found: Outputs = { logits: joined(this.logits), attention: this.attention.length ? joined(this.attention) : null, lengths, outputs: this.outputs };
     const frames = frameScores(found, config);
-    return this.recogniser.prediction(path, duration, sampleRate, recordingScores(this.repeated ?? found, config), frames, times);
+    const prediction = this.recogniser.prediction(path, duration, sampleRate, recordingScores(this.repeated ?? found, config), frames, times);
+    if (!this.embed) return prediction;
+    const vectors = joined(this.vectors);
+    const width = vectors.length / lengths.length;
+    return { ...prediction, embedding: whole(vectors, width), frame_embeddings: unit(vectors, width) };
   }
 
   private async run(window: Window): Promise<void> {
-    const { found, starts, inside } = await this.recogniser.run(window);
+    const { found, starts, inside } = await this.recogniser.run(window, this.embed);
     const { steps, outputs } = found;
     this.outputs = outputs;
-    const kept = (values: Float32Array) => joined(inside.map((step) => values.subarray(step * outputs, (step + 1) * outputs)));
+    const kept = (values: Float32Array) => {
+      const width = values.length / steps;
+      return joined(inside.map((step) => values.subarray(step * width, (step + 1) * width)));
+    };
     this.logits.push(kept(found.logits));
+    if (found.embedding) this.vectors.push(kept(found.embedding));
     if (found.attention) this.attention.push(kept(found.attention));
     this.starts.push(...inside.map((step) => starts[step]));
     const { min_window_s, padding, features } = this.recogniser.config;
@@ -117,14 +132,19 @@ export class Recogniser {
   }
 
   /** Predict from mono samples at the model's rate. */
-  async predict(samples: Float32Array): Promise<Prediction> {
-    const listening = new Listening(this);
+  async predict(samples: Float32Array, embed = false): Promise<Prediction> {
+    const listening = new Listening(this, embed);
     await listening.push(samples);
     return listening.finish("", this.config.features.sample_rate);
   }
 
+  /** Throws `WhoplaysError` where the model has no embedding. */
+  requireEmbedding(): void {
+    if (!this.network.embeds) throw new WhoplaysError("model", "noEmbedding", { model: modelId(this.config) });
+  }
+
   /** Run one window; `inside` are the steps that it answers for, `starts` where each begins, in samples. */
-  async run(window: Window): Promise<{ found: Found; starts: number[]; inside: number[] }> {
+  async run(window: Window, embed = false): Promise<{ found: Found; starts: number[]; inside: number[] }> {
     const samples = this.filled(window.samples);
     const table = this.features.compute(samples);
     const { features } = this.config;
@@ -132,7 +152,8 @@ export class Recogniser {
       table.rows = Math.min(table.rows, Math.max(1, Math.floor(samples.length / features.hop_length)));
       table.data = table.data.subarray(0, table.rows * table.columns);
     }
-    const found = await this.network.run(table);
+    const found = await this.network.run(table, embed);
+    if (found.embedding) silence(found.embedding, found.steps, table, features.log_offset);
     if (found.steps === 1) return { found, starts: [window.first], inside: [0] };
     const starts = Array.from({ length: found.steps }, (_, i) => window.start + (i * samples.length) / found.steps);
     const inside = starts.flatMap((at, i) => (at > window.first - 1 && at < window.last - 1 ? [i] : []));

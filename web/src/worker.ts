@@ -80,12 +80,14 @@ function detailsOf(prediction: Prediction, peaks: Peaks): Details {
 /** One recording on its way through. */
 class Hearing {
   readonly peaks = new Peaks();
-  private readonly listening = new Listening(recogniser);
+  private readonly listening: Listening;
   private resampler: Resampler | null = null;
   private rate = 0;
 
   /** sampleRate: of the recording, as the prediction names it. */
-  constructor(private readonly sampleRate: number) {}
+  constructor(private readonly sampleRate: number, embed = false) {
+    this.listening = new Listening(recogniser, embed);
+  }
 
   get seconds(): number {
     return this.listening.seconds;
@@ -133,10 +135,10 @@ interface Live {
 /** Let messages in, a stop among them. */
 const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Block>, { details, maxDuration }: { details: boolean; maxDuration: number }): Promise<void> {
+async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Block>, { details, embed, maxDuration }: { details: boolean; embed: boolean; maxDuration: number }): Promise<void> {
   const tooLong = () => new WhoplaysError("too-long", "long", { most: Math.round(maxDuration / 36) / 100 });
   if (duration !== null && duration > maxDuration) throw tooLong();
-  const hearing = new Hearing(sampleRate);
+  const hearing = new Hearing(sampleRate, embed);
   let told = 0;
   try {
     for await (const block of blocks) {

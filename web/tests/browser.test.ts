@@ -80,6 +80,19 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
     expect((await predict("examples/band.ogg")).playing.length).toBeGreaterThan(0);
   });
 
+  it("embeds a recording as a unit vector", async () => {
+    const [width, length, own, other] = await page.evaluate<number[]>(`(async () => {
+      const tone = (pitch) => Float32Array.from({ length: 44100 }, (_, i) => 0.3 * Math.sin(i * pitch));
+      const [a, b, c] = [await recogniser.embed(tone(0.06), { sampleRate: 44100 }), await recogniser.embed(tone(0.06), { sampleRate: 44100 }), await recogniser.embed(tone(0.4), { sampleRate: 44100 })];
+      const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
+      return [a.length, dot(a, a), dot(a, b), dot(a, c)];
+    })()`);
+    expect(width).toBe(128);
+    expect(length).toBeCloseTo(1, 5);
+    expect(own).toBeCloseTo(1, 5);
+    expect(other).toBeLessThan(0.99);
+  });
+
   it("stops when it is asked to", async () => {
     const code = await page.evaluate(`(async () => {
       const stop = new AbortController();

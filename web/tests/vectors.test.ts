@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { readConfig } from "../src/config.js";
+import { silence, unit, whole } from "../src/embedding.js";
 import { Features } from "../src/features.js";
 import { Network } from "../src/network.js";
 import { attended, topShareMean } from "../src/pooling.js";
@@ -73,6 +74,15 @@ it("attention averages as Python's does", () => {
   expectClose(attended({ logits: flat(logits), attention: flat(attention), lengths: Float64Array.from(lengths), outputs: 3 }, span_s), found.flat(), 1e-5);
 });
 
+it("embeddings are of unit length, and silent steps are zeros", () => {
+  const mel = { data: Float32Array.from([-13.8, -13.8, 0, 1, -13.815, -13.815]), rows: 3, columns: 2 };
+  const vectors = Float32Array.from([1, 2, 3, 4, 5, 6]);
+  silence(vectors, 3, mel, 1e-6);
+  expect([...vectors]).toEqual([1, 2, 3, 4, 0, 0]);
+  expectClose(unit(vectors, 2), [1 / Math.sqrt(5), 2 / Math.sqrt(5), 0.6, 0.8, 0, 0], 1e-6);
+  expectClose(whole(vectors, 2), [4 / Math.sqrt(52), 6 / Math.sqrt(52)], 1e-6);
+});
+
 it.each<any>(vectors.top_share_mean)("the mean of the highest share of $share is Python's", ({ scores, lengths, share, found }) => {
   expect(topShareMean(Float64Array.from(scores), Float64Array.from(lengths), share)).toBeCloseTo(found, 5);
 });
@@ -99,9 +109,11 @@ describe("predictions of the model that ships", () => {
     logits.forEach((row: number[], i: number) => expectClose(found.logits.subarray(8 * i * found.outputs, (8 * i + 1) * found.outputs), row, 1e-5));
   });
 
-  it.each<any>(vectors.predictions)("are Python's for $seconds s", async ({ seconds, prediction, frame_times, frame_scores, segments, latest }) => {
+  it.each<any>(vectors.predictions)("are Python's for $seconds s", async ({ seconds, prediction, frame_times, frame_scores, segments, latest, embedding }) => {
     const samples = sound(seconds, recogniser.config.features.sample_rate);
-    const { frame_scores: frames, frame_times: times, ...found } = await recogniser.predict(samples);
+    const { frame_scores: frames, frame_times: times, embedding: vector, frame_embeddings: vectors, ...found } = await recogniser.predict(samples, true);
+    expectClose(vector!, embedding, ROUNDED);
+    expect(vectors!.length).toBe(embedding.length * (times.length - 1));
     const n = recogniser.config.labels.length;
     expectClose(Object.values(found.scores), Object.values(prediction.scores), ROUNDED);
     expectClose(times.filter((_, i) => i % 16 === 0), frame_times);
