@@ -65,3 +65,23 @@ def test_each_page_says_who_it_is_for() -> None:
     assert len(pages) > 20
     silent = [path.name for path in pages if not re.search(r"(?m)^For: ", path.read_text(encoding="utf-8")[:600])]
     assert not silent
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_search_works_from_a_folder_without_a_server(tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or pytest.skip("Chromium is not installed")
+    done = build(ROOT, tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "site" / "index.html").as_uri(), wait_until="networkidle")
+        page.locator("input.md-search__input").click()
+        page.keyboard.type("playlist", delay=50)
+        page.wait_for_function("document.querySelectorAll('.md-search-result__item').length > 2", timeout=60_000)
+        browser.close()
+    assert asked and not [url for url in asked if not url.startswith("file:")]
