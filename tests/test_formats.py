@@ -94,7 +94,7 @@ def test_jams_has_segments_and_scores() -> None:
     segments, whole = document["annotations"]
     assert [(o["time"], o["duration"], o["value"]) for o in segments["data"]][1] == (12.0, 8.25, "drums")
     assert {o["value"]: o["confidence"] for o in whole["data"]} == PREDICTION.scores
-    assert document["file_metadata"]["duration"] == 75.4
+    assert document["file_metadata"]["duration"] == 75.4 and document["sandbox"] == {"families": {}}
 
 
 def test_jams_passes_the_schema_of_the_jams_package(tmp_path) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shutil
-import subprocess
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +17,7 @@ import soundfile
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+from accessibility import assert_accessible
 from playwright import sync_api
 from playwright.sync_api import expect
 
@@ -117,29 +115,6 @@ def try_example(page: Any, number: int = 0) -> None:
     page.locator(".result").wait_for()
 
 
-@functools.cache
-def axe(folder: Path) -> str:
-    """axe-core's script, from its npm package."""
-    if not shutil.which("npm"):
-        pytest.skip("npm, which brings axe-core, is not installed")
-    try:
-        command = ["npm", "pack", "axe-core@4", "--silent"]
-        asked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=90)
-    except subprocess.SubprocessError:
-        pytest.skip("axe-core cannot be had from the npm registry")
-    with tarfile.open(folder / asked.stdout.split()[-1]) as archive:
-        file = archive.extractfile("package/axe.min.js")
-        assert file
-        return file.read().decode()
-
-
-def assert_accessible(page: Any, folder: Path) -> None:
-    page.evaluate(axe(folder))  # through the debugger, which the page's policy does not bind
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
-    told = [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
-    assert not [v for v in told if v[1] in ("serious", "critical", "moderate")], told
-
-
 @pytest.fixture(scope="module")
 def axe_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("axe")
@@ -201,6 +176,10 @@ def test_instruments_that_play_are_shown_below_their_family(open_page: Open, tmp
         named = {name.lower() for name in page.locator(".headline .named").all_inner_texts()}
         assert "strings" not in named and named == set(answer["playing"]) - {"strings"}
         assert page.locator(".pie-number").text_content().endswith("of 3")
+        with page.expect_download() as waiting:
+            page.locator("[data-download=audacity]").click()
+        lines = Path(waiting.value.path()).read_text()
+        assert "strings: violin" in lines and lines == running.post(EXAMPLE, format="audacity").text
 
 
 def test_dark_and_narrow_and_polish(open_page: Open, axe_folder: Path) -> None:
@@ -462,6 +441,15 @@ def test_two_hours_stay_smooth(open_page: Open) -> None:
     """The picture of two hours: panning restyles no segment, so frames come in time at any zoom."""
     page = open_page()
     page.locator(".example").first.wait_for()
+    chromium = page.context.new_cdp_session(page)
+    chromium.send("Performance.enable", {"timeDomain": "threadTicks"})  # not what others do on the machine
+
+    def spent() -> float:
+        """Return seconds of the page's main thread."""
+        figures = chromium.send("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in figures if one["name"] == "TaskDuration"))
+
+    before = spent()
     found = page.evaluate(
         """async () => {
             const [{ timeline }, { everyLabel }] = [await import("/page/js/timeline.js"), await import("/page/js/labels.js")];
@@ -491,6 +479,9 @@ def test_two_hours_stay_smooth(open_page: Open) -> None:
             return { median: took[60], most: took[114], heap: performance.memory.usedJSHeapSize / 1048576 };
         }"""
     )
+    found["busy_ms"] = (
+        1000 * (spent() - before) / 126
+    )  # a frame, the first drawing and the building of it all counted in
     print(found)
-    assert found["median"] < 60, found  # 16.7 ms on an idle machine; restyling every segment at a move took 117
+    assert found["busy_ms"] < 16.7, found  # 60 frames a second; restyling every segment at a move took 117
     assert found["heap"] < 150, found

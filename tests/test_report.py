@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from accessibility import assert_accessible
 
 import whoplays
 from conftest import RATE, tone, write_tiny_model
@@ -270,6 +271,35 @@ def test_the_table_sorts_filters_and_tells_who_plays_together(page: Any) -> None
     pair = page.locator(".pairs button").first
     pair.click()
     assert " and " in page.locator("#filter").input_value() and names.count() == int(pair.inner_text())
+
+
+@pytest.mark.browser
+def test_axe_finds_nothing_in_it(page: Any, tmp_path: Path) -> None:
+    open_one(page, 0)
+    assert_accessible(page, tmp_path)
+    page.emulate_media(color_scheme="dark")
+    assert_accessible(page, tmp_path)
+
+
+@pytest.mark.browser
+def test_three_hundred_recordings_open_at_once(page: Any, tiny_model: Path, tmp_path: Path) -> None:
+    recogniser = whoplays.load(tiny_model, threshold=0.01)
+    soundfile.write(tmp_path / "x.flac", np.random.default_rng(0).normal(0, 0.1, 2 * RATE), RATE)
+    html.write(tmp_path / "r.html", [recogniser.predict(tmp_path / "x.flac")] * 300, recogniser)
+    chromium = page.context.new_cdp_session(page)
+    chromium.send("Performance.enable", {"timeDomain": "threadTicks"})  # not what others do on the machine
+
+    def spent() -> float:
+        figures = chromium.send("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in figures if one["name"] == "TaskDuration"))
+
+    page.goto((tmp_path / "r.html").as_uri())
+    opening = spent()
+    assert page.locator("#items tr").count() == 300 and page.locator("#shown *").count() == 0
+    before = spent()
+    open_one(page, 250)
+    print(opening, spent() - before)
+    assert opening < 1.5 and spent() - before < 0.5
 
 
 @pytest.mark.browser

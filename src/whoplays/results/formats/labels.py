@@ -43,7 +43,10 @@ class Rttm(PredictionWriter):
 
 
 class Jams(PredictionWriter):
-    """JAMS 0.3 (Humphrey et al. 2014): one `tag_open` annotation with a tag for each segment, and one of whole-file scores."""
+    """JAMS 0.3 (Humphrey et al. 2014): one `tag_open` annotation with a tag for each segment, and one of whole-file scores.
+
+    `sandbox.families` has the family of each instrument.
+    """
 
     suffix = ".jams"
     many = False
@@ -66,7 +69,7 @@ class Jams(PredictionWriter):
                 "identifiers": {},
                 "jams_version": "0.3.4",
             },
-            "sandbox": {},
+            "sandbox": {"families": {label.id: label.parent for label in self.labels if label.parent}},
         }
         return to_json(document, indent=2) + "\n"
 

@@ -23,9 +23,22 @@ export function desk(source) {
   let position = 0; // of the control of thresholds, -1 to 1
   let points = []; // what its positions cost
 
-  const resultOf = (item) => shownAt(item.result, position);
+  /** @type {WeakMap<any, {position: number, details: any, own: any, result: any}>} */
+  const moved = new WeakMap(); // item -> its result at another position of the control
+
+  /** The result of a recording at the control's position. */
+  function resultOf(item) {
+    if (!position) return item.result;
+    const known = moved.get(item);
+    const { details } = item.result;
+    if (known?.position === position && known.details === details && known.own === item.result) return known.result;
+    const result = shownAt(item.result, position);
+    moved.set(item, { position, details, own: item.result, result });
+    return result;
+  }
+
   const show = (item) => { turnTo(item); $("items").querySelector("[aria-current]")?.focus(); $("shown").scrollIntoView({ block: "nearest" }); };
-  const list = recordings({ ...source, shown: () => shown, position: () => position, show });
+  const list = recordings({ ...source, shown: () => shown, resultOf, show });
   const summary = collection({ results: () => source.items().filter((item) => item.result).map(resultOf), filter: list.filter });
 
   function choose(item) {
@@ -144,10 +157,11 @@ export function desk(source) {
     $("sure-range").setAttribute("aria-valuetext", position ? `${end} ${percent(Math.abs(position))}` : "0");
   }
 
+  let moving = 0;
   $("sure-range").addEventListener("input", () => {
     position = Number($("sure-range").value);
     drawSure();
-    draw();
+    moving ||= requestAnimationFrame(() => { moving = 0; draw(); }); // once for all moves between two frames
   });
 
   const setPoints = (found) => { points = found; drawSure(); };

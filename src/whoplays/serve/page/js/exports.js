@@ -1,6 +1,6 @@
 // Results as files that other programs read: the same bytes as the command's (a test compares them).
 
-import { everyLabel, nameOf } from "./labels.js";
+import { everyLabel, fullName } from "./labels.js";
 
 /** @typedef {import("./recogniser.js").Prediction} Prediction */
 /** @typedef {{path: string, error: string}} Failure */
@@ -46,7 +46,7 @@ export function csv(results) {
 
 /** Audacity's label track. @param {Prediction} result */
 export const audacity = (result) =>
-  result.segments.map((s) => `${s.start.toFixed(6)}\t${s.end.toFixed(6)}\t${nameOf(s.label)} ${s.score.toFixed(2)}\n`).join("");
+  result.segments.map((s) => `${s.start.toFixed(6)}\t${s.end.toFixed(6)}\t${fullName(s.label)} ${s.score.toFixed(2)}\n`).join("");
 
 /** A playlist. @param {Prediction[]} results */
 export function m3u(results) {

@@ -21,6 +21,9 @@ export function nameOf(id) {
 
 export const parentOf = (id) => labelOf(id)?.parent ?? null;
 
+/** A family's name, or an instrument's behind its family's: strings: violin. @param {string} id */
+export const fullName = (id) => (parentOf(id) ? `${nameOf(parentOf(id))}: ${nameOf(id)}` : nameOf(id));
+
 /** Whether one of two labels is the family of the other. */
 export const related = (a, b) => parentOf(a) === b || parentOf(b) === a;
 

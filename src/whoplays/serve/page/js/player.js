@@ -57,7 +57,7 @@ export function player(result, sound, picture, note = "") {
     told.textContent = intervals && !only ? t("nowhere") : only && again ? t("repeating", { from: clock(only[0][0]), to: clock(only[0][1]) }) : "";
     if (only && (again || !only.some(([s, e]) => sound.currentTime >= s && sound.currentTime < e))) seek((only.find(([s]) => !again && s > sound.currentTime) ?? only[0])[0], again);
   }
-  const row = el("div", { class: "player" }, el("div", { class: "player-left" }, button, el("p", { class: "clock", "aria-hidden": "true" }, now, " / ", clock(end))), range);
+  const row = el("div", { class: "player" }, el("div", { class: "player-left" }, button, el("p", { class: end >= 3600 ? "clock long" : "clock", "aria-hidden": "true" }, now, " / ", clock(end))), range);
   const extra = result.playing.length > 0 && el("div", { class: "row player-only" }, el("label", {}, el("span", {}, t("playOnly"), " "), select), stop, told);
   sound.onerror = () => { row.replaceChildren(el("p", { class: "note" }, sound.hasAttribute("src") ? t("noPlay") : note || t("noSound"))); if (extra) extra.hidden = true; };
   if (sound.error || !sound.hasAttribute("src")) sound.onerror();

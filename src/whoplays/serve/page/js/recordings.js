@@ -5,8 +5,7 @@ import { audacity, csv, json, m3u } from "./exports.js";
 import { colourOf } from "./labels.js";
 import { parse } from "./query.js";
 import { headline, named } from "./result.js";
-import { shownAt } from "./thresholds.js";
-import { clock, number, shortened, t } from "./words.js";
+import { clock, language, number, shortened, t } from "./words.js";
 import { zip } from "./zip.js";
 
 const COLUMNS = ["name", "length", "plays", "sureness"];
@@ -16,11 +15,11 @@ const KINDS = { csv: "text/csv", json: "application/json", zip: "application/zip
 const sureness = (result) => Math.min(...named(result).map((id) => result.scores[id]));
 
 /**
- * page: {items(), shown(), position(), show(item), whyOf(trouble), remove(items)}; remove may be missing.
+ * page: {items(), shown(), resultOf(item), show(item), whyOf(trouble), remove(items)}; remove may be missing.
  * Returns {draw, update, beside, filter}. beside: the recording before (-1) or after (1) one. filter: by an expression.
  */
 export function recordings(page) {
-  const rows = new WeakMap(); // item -> its row
+  const rows = new WeakMap(); // item -> its row and the parts of it that change
   const selected = new Set();
   let [by, down] = ["", false];
   /** @type {(item: any) => boolean} */
@@ -28,38 +27,57 @@ export function recordings(page) {
   const body = $("items");
 
   /** @type {(item: any) => any} */
-  const resultOf = (item) => (item.result ? shownAt(item.result, page.position()) : null);
+  const resultOf = (item) => (item.result ? page.resultOf(item) : null);
   const KEYS = {
     name: (item) => item.name, length: (item) => item.result?.duration ?? -1,
-    plays: (item) => (item.result ? headline(resultOf(item)) : "\uffff"), sureness: (item) => (item.result?.playing.length ? sureness(resultOf(item)) : -1),
+    plays: (item) => (item.result ? headline(resultOf(item)) : "\uffff"), sureness: (item) => (resultOf(item)?.playing.length ? sureness(resultOf(item)) : -1),
   };
 
-  function fill(item) {
-    const result = resultOf(item);
-    const dots = result ? named(result).map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" })) : [];
-    const state = { waiting: t("waiting"), working: t("analysing"), failed: item.trouble ? page.whyOf(item.trouble) || t("failed") : "" }[item.state] ?? headline(result);
+  /** What stays the same in a row. */
+  function rowOf(item) {
+    const found = rows.get(item);
+    if (found?.lang === language()) return found;
     const box = el("input", { type: "checkbox", "aria-label": t("select", { name: item.name }), onchange: () => { if (box.checked) selected.add(item); else selected.delete(item); count(); } });
+    const button = el("button", { type: "button", title: item.name, onclick: () => page.show(item) }, shortened(item.name));
+    const [length, state, sure] = [el("td"), el("td"), el("td")];
+    const row = found?.row ?? el("tr");
+    row.replaceChildren(el("td", {}, box), el("th", { scope: "row" }, button), length, state, sure,
+      el("td", {}, page.remove && el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => page.remove([item]) }, "×")));
+    const made = { row, box, button, length, state, sure, lang: language(), told: "" };
+    rows.set(item, made);
+    return made;
+  }
+
+  /** Write what is new into a recording's row, and return it. A thousand rows are not made anew when the table is sorted. */
+  function fill(item) {
+    const { row, box, button, length, state, sure, ...made } = rowOf(item);
+    const result = resultOf(item);
+    const ids = result ? named(result) : [];
+    const words = { waiting: t("waiting"), working: t("analysing"), failed: item.trouble ? page.whyOf(item.trouble) || t("failed") : "" }[item.state] ?? headline(result);
     box.checked = selected.has(item);
-    const cells = [el("td", {}, box),
-      el("th", { scope: "row" }, el("button", { type: "button", class: `item ${item.state}`, title: item.name, "aria-current": item === page.shown() ? "true" : undefined, onclick: () => page.show(item) }, shortened(item.name))),
-      el("td", {}, result ? clock(result.duration) : ""),
-      el("td", { class: `item-state ${item.state}` }, ...dots, el("span", {}, state), item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.heard ?? 0) / item.duration) : undefined, "aria-label": t("analysing") })),
-      el("td", {}, result?.playing.length ? number(sureness(result)) : ""),
-      el("td", {}, page.remove && el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => page.remove([item]) }, "×"))];
-    const row = rows.get(item) ?? el("tr");
-    rows.set(item, row);
-    row.replaceChildren(...cells);
     row.classList.toggle("current", item === page.shown());
+    if (item === page.shown()) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+    const told = JSON.stringify([item.state, words, ids, result?.duration, ids.length && sureness(result), item.heard, item.duration]);
+    if (told === made.told) return row;
+    rows.get(item).told = told;
+    button.className = `item ${item.state}`;
+    state.className = `item-state ${item.state}`;
+    length.textContent = result ? clock(result.duration) : "";
+    sure.textContent = ids.length ? number(sureness(result)) : "";
+    const dots = ids.map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" }));
+    const bar = item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.heard ?? 0) / item.duration) : undefined, "aria-label": t("analysing") });
+    state.replaceChildren(...dots, el("span", {}, words), ...(bar ? [bar] : []));
     return row;
   }
 
   const listed = () => {
     const found = page.items().filter((item) => passes(item));
     if (!by) return found;
-    return [...found].sort((a, b) => {
-      const [x, y] = [KEYS[by](a), KEYS[by](b)];
-      return (down ? -1 : 1) * (typeof x === "string" ? x.localeCompare(y) : x - y);
-    });
+    const compare = new Intl.Collator(language()).compare;
+    const keyed = found.map((item) => ({ item, key: KEYS[by](item) }));
+    keyed.sort(({ key: x }, { key: y }) => (down ? -1 : 1) * (typeof x === "string" ? compare(x, y) : x - y));
+    return keyed.map(({ item }) => item);
   };
 
   function count() {
@@ -86,7 +104,7 @@ export function recordings(page) {
   /** Show what is new about one recording, and no other. */
   function update(item) {
     if (page.items().length < 2) return;
-    if (rows.get(item)?.isConnected === passes(item)) { fill(item); count(); } else draw();
+    if (Boolean(rows.get(item)?.row.isConnected) === passes(item)) { fill(item); count(); } else draw();
   }
 
   function filter() {
