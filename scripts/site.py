@@ -6,6 +6,7 @@ leads to it; one to any other file becomes its name.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -22,6 +23,9 @@ OUTSIDE = {
     "project/changes.md": "CHANGELOG.md",
     "project/measurements.md": "bench/RESULTS.md",
     "project/recipe.md": "recipe/README.md",
+    **{
+        f"notebooks/{path.stem}.md": f"docs/notebooks/{path.name}" for path in (ROOT / "docs/notebooks").glob("*.ipynb")
+    },
 }
 _SHIM = "https://unpkg.com/iframe-worker/shim"
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
@@ -30,7 +34,8 @@ _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that live elsewhere."""
     for page, source in OUTSIDE.items():
-        files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+        text = (ROOT / source).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=notebook_page(text) if source.endswith(".ipynb") else text))
     files.append(File.generated(config, "reference/http.md", content=http_page()))
     for name in schemas.names():
         files.append(File.generated(config, f"schemas/{name}.schema.json", content=schemas.text(name)))
@@ -57,6 +62,23 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return f"{match[1]}[{match[2]}]({way}{'#' + anchor if anchor else ''})"
 
     return _LINK.sub(led, markdown)
+
+
+def notebook_page(text: str) -> str:
+    """Return a notebook as a page: its text, its code, and what the code shows."""
+    parts = []
+    for cell in json.loads(text)["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            data = {
+                kind: "".join(value) for kind, value in output.get("data", {"text/plain": output.get("text")}).items()
+            }
+            if "image/png" in data:
+                parts.append(f'<p><img alt="what the cell shows" src="data:image/png;base64,{data["image/png"]}"></p>')
+            else:
+                parts.append(data.get("text/html") or f"```text\n{data['text/plain'].rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def http_page() -> str:

@@ -157,7 +157,7 @@ def test_numbers_may_be_negative() -> None:
         (["predict"], "no recording is given"),
         (["predict", "x.wav", "--fromat", "json"], "unknown option --fromat; did you mean --format?"),
         (["predict", "x.wav", "-x"], "unknown option -x"),
-        (["predict", "x.wav", "--format", "jsn"], "--format jsn: must be one of: text, json, jsonl, csv, audacity, jams, rttm"),
+        (["predict", "x.wav", "--format", "jsn"], "--format jsn: must be one of: text, json, jsonl, csv, audacity"),
         (["predict", "x.wav", "--format", "jsn"], "did you mean json?"),
         (["predict", "x.wav", "--format"], "--format: expected one argument"),
         (["predict", "x.wav", "--lang", "fr"], "--lang fr: must be one of: en, pl"),
@@ -289,7 +289,14 @@ def test_out_is_written_whole_and_named_by_its_ending(tiny_model: Path, duet: Pa
 
 @pytest.mark.parametrize(
     ("form", "suffix"),
-    [("json", ".json"), ("csv", ".csv"), ("audacity", ".txt"), ("jams", ".jams"), ("rttm", ".rttm")],
+    [
+        ("json", ".json"),
+        ("csv", ".csv"),
+        ("audacity", ".txt"),
+        ("sonic-visualiser", ".svl"),
+        ("jams", ".jams"),
+        ("rttm", ".rttm"),
+    ],
 )
 def test_out_dir_holds_a_file_for_each_recording_in_the_same_folders(
     form: str, suffix: str, tiny_model: Path, tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -70,6 +71,23 @@ def test_csv_is_read_back() -> None:
     assert {f.id: float(good[f.id]) for f in FAMILIES} == PREDICTION.scores
     assert (good["warnings"], bad["warnings"]) == ("clipped", "")
     assert (bad["path"], bad["error"], bad["drums"]) == ("bad.wav", FAILURE.error, "")
+
+
+def test_a_layer_of_sonic_visualiser_has_a_region_for_each_segment() -> None:
+    root = ElementTree.fromstring(written("sonic-visualiser", PREDICTION))
+    model, layer = root.find("data/model"), root.find("display/layer")
+    assert model is not None and layer is not None and layer.get("model") == model.get("id")
+    assert (model.get("sampleRate"), model.get("end"), layer.get("type")) == (
+        "44100",
+        str(round(75.4 * 44100)),
+        "regions",
+    )
+    points = [{key: one.get(key) for key in ("frame", "duration", "value", "label")} for one in root.iter("point")]
+    assert points[1] == {"frame": "529200", "duration": "363825", "value": "2", "label": "drums 0.95"}
+    assert [(point["frame"], point["label"]) for point in points] == [
+        ("0", "guitar 0.80"), ("529200", "drums 0.95"), ("1323000", "drums 0.90")
+    ]  # fmt: skip
+    assert {point["value"] for point in points if point["label"].startswith("drums")} == {"2"}
 
 
 def test_audacity_labels_are_start_end_text() -> None:

@@ -182,7 +182,7 @@ def test_a_batch_goes_on_over_a_broken_file(server: Running, duet: Path) -> None
     assert "is not a recording" in results[1]["error"]
 
 
-@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "audacity", "jams", "rttm", "text"])
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "audacity", "sonic-visualiser", "jams", "rttm", "text"])
 def test_formats_are_those_of_the_command(server: Running, tiny_model: Path, duet: Path, form: str) -> None:
     recogniser = load(tiny_model)
     with duet.open("rb") as file:

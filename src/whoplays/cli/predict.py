@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..results.formats.base import Writer
     from ..results.output import Output
 
-_BY_SUFFIX = {".json": "json", ".txt": "text", ".jams": "jams", ".rttm": "rttm"}
+_BY_SUFFIX = {".json": "json", ".txt": "text", ".jams": "jams", ".rttm": "rttm", ".svl": "sonic-visualiser"}
 _TABLES = (".jsonl", ".csv", ".parquet")
 
 
@@ -65,7 +65,7 @@ def add(parser: Parser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="File to write: .jsonl, .csv, .parquet, .json, .txt, .jams or .rttm",
+        help="File to write: .jsonl, .csv, .parquet, .json, .txt, .svl, .jams or .rttm",
     )
     output.add_argument(
         "--out-dir", type=Path, metavar="FOLDER", help="Folder for one file per recording, json without --format"

@@ -17,6 +17,7 @@ FORMATS: dict[str, tuple[str, str, str]] = {
     "jsonl": ("data", "JsonLines", "application/jsonl"),
     "csv": ("data", "Csv", "text/csv"),
     "audacity": ("labels", "Audacity", "text/plain"),
+    "sonic-visualiser": ("labels", "SonicVisualiser", "application/xml"),
     "jams": ("labels", "Jams", "application/vnd.jams+json"),
     "rttm": ("labels", "Rttm", "text/plain"),
 }

@@ -1,8 +1,9 @@
-"""For other programs that show or score segments: Audacity, RTTM, JAMS."""
+"""For other programs that show or score segments: Audacity, Sonic Visualiser, RTTM, JAMS."""
 
 from __future__ import annotations
 
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from ... import __version__
 from ...inference.prediction import Prediction
@@ -26,6 +27,38 @@ class Audacity(PredictionWriter):
         tree = Tree(self.labels)
         names = {label: tree.full_name(label, self.lang) for label in tree.ids}
         return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{names[s.label]} {s.score:.2f}\n" for s in result.segments)
+
+
+class SonicVisualiser(PredictionWriter):
+    """An annotation layer of Sonic Visualiser: a region for each segment, a row for each label (File > Open, or drop it).
+
+    Its times are samples at the recording's own rate, so open it over the recording, at its rate.
+    """
+
+    suffix = ".svl"
+    many = False
+    grows = False
+
+    def prediction(self, result: Prediction) -> str:
+        """Return the layer's XML."""
+        tree, rate = Tree(self.labels), result.sample_rate
+        rows = [label.id for label in tree.outline(result.playing) if label.id in result.playing][::-1]
+        points = "".join(
+            f'      <point frame="{round(s.start * rate)}" value="{rows.index(s.label) + 1}" '
+            f'duration="{round((s.end - s.start) * rate)}" '
+            f"label={quoteattr(f'{tree.full_name(s.label, self.lang)} {s.score:.2f}')} />\n"
+            for s in result.segments
+        )
+        name = quoteattr(f"whoplays {result.model}")
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE sonic-visualiser>\n<sv>\n  <data>\n'
+            f'    <model id="1" name={name} sampleRate="{rate}" start="0" end="{round(result.duration * rate)}" '
+            'type="sparse" dimensions="3" resolution="1" notifyOnAdd="true" dataset="0" subtype="region" '
+            f'valueQuantization="0" minimum="0" maximum="{len(rows) + 1}" units="" />\n'
+            f'    <dataset id="0" dimensions="3">\n{points}    </dataset>\n  </data>\n  <display>\n'
+            f'    <layer id="2" type="regions" name={name} model="1" verticalScale="0" plotStyle="0" '
+            'colourName="Blue" colour="#1f77b4" darkBackground="false" />\n  </display>\n</sv>\n'
+        )
 
 
 class Rttm(PredictionWriter):
