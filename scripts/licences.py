@@ -35,6 +35,7 @@ EXTRAS = (
     "distil",
     "plot",
     "dataframe",
+    "sklearn",
     "dev",
 )
 

@@ -58,6 +58,7 @@ ALLOWED = {
     "imageio_ffmpeg": {"sources/audioset/download/ffmpeg.py"},
     "certifi": {"sources/audioset/download/ffmpeg.py"},
     "beets": set(),  # beside this package: src/beetsplug
+    "sklearn": {"inference/sklearn.py"},
     "sounddevice": {"inference/live.py"},
     "shtab": {"cli/completion.py"},
     "rich": set(),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .inference import hf as hf
+    from .inference import sklearn as sklearn
     from .inference.batch import predict_many
     from .inference.prediction import Failure, Prediction, Segment
     from .inference.recogniser import Recogniser
@@ -47,6 +48,7 @@ __all__ = [
     "hf",
     "load",
     "predict_many",
+    "sklearn",
     "to_dataframe",
 ]
 
@@ -58,6 +60,7 @@ _LATER = {
     "Segment": "inference.prediction",
     "hf": "inference.hf",
     "predict_many": "inference.batch",
+    "sklearn": "inference.sklearn",
     "to_dataframe": "results.dataframe",
 }
 
