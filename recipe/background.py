@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("material", type=Path)
     parser.add_argument("--scenes", type=int, default=512)
     asked = parser.parse_args()
-    body = heads.Body(heads.taken_off(model_folder.read(asked.model).content(model_folder.NETWORK))[0])
+    body = heads.Body(heads.split_head(model_folder.read(asked.model).content(model_folder.NETWORK))[0])
     shards = store.shards(asked.material / "training")
     found: list[np.ndarray] = []
     per_shard = -(-asked.scenes // len(shards))

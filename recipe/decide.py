@@ -227,9 +227,9 @@ def decide(
         bundle = model_folder.read(folder)
         if (*bundle.config.tree.ids, *bundle.config.context) != outputs:
             raise ModelError(f"{folder}: has other outputs than {model}")
-        body, head = heads.taken_off(bundle.content(model_folder.NETWORK))
+        body, head = heads.split_head(bundle.content(model_folder.NETWORK))
         card = (folder / model_folder.CARD).read_text(encoding="utf-8")
-        model_folder.write(folder, decided, heads.put_on(body, head.of(order)), card)
+        model_folder.write(folder, decided, heads.attach_head(body, head.of(order)), card)
     return rows
 
 

@@ -111,7 +111,7 @@ def _heard(teacher: Mn04, samples: Array) -> Array:
 
 def hidden_values(model: model_folder.Bundle, clips: Clips, *, variants: int) -> NDArray[np.float16]:
     """Return hidden values (1 + variants, n, STEPS_KEPT, width) of the clips as they are, and of variants of them."""
-    body = heads.Body(heads.taken_off(model.content(model_folder.NETWORK))[0])
+    body = heads.Body(heads.split_head(model.content(model_folder.NETWORK))[0])
     offset, rng, found = LOGMEL.log_offset, np.random.default_rng(2), []
     for variant in range(1 + variants):
         parts = []

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import whoplays
 from whoplays import features
-from whoplays.inference.segmentation import TimelineSettings, stretches
+from whoplays.inference.segmentation import TimelineSettings, detect_intervals
 from whoplays.inference.windows import windows
 from whoplays.model import folder
 from whoplays.model.pooling import attended, top_share_mean
@@ -134,7 +134,7 @@ def _stretches() -> list[dict[str, Any]]:
             "settings": one.to_dict(),
             "found": [
                 [round(s.start, 6), round(s.end, 6), round(s.score, 6)]
-                for s in stretches(scores, edges, threshold=threshold, settings=one)
+                for s in detect_intervals(scores, edges, threshold=threshold, settings=one)
             ],
         }
         for one in settings

@@ -54,7 +54,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in the package, with a background of sounds made from formulas."""
     folder = tmp_path_factory.mktemp("base") / "default"
     shutil.copytree(model_folder.DEFAULT, folder)
-    body = heads.Body(heads.taken_off((folder / model_folder.NETWORK).read_bytes())[0])
+    body = heads.Body(heads.split_head((folder / model_folder.NETWORK).read_bytes())[0])
     recogniser = whoplays.load(folder)
     settings = recogniser.config.features
     sounds = [synth.recording([f], duration_s=10, seed=s, sample_rate=RATE) for f in FAMILY_IDS for s in range(3)]
@@ -75,8 +75,8 @@ def adapted(mine: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_a_network_taken_apart_and_put_together_says_the_same() -> None:
     network = model_folder.read().content(model_folder.NETWORK)
-    body, head = heads.taken_off(network)
-    same, found = heads.taken_off(heads.put_on(body, head))
+    body, head = heads.split_head(network)
+    same, found = heads.split_head(heads.attach_head(body, head))
     assert same == body and all(
         np.array_equal(a, b) for a, b in zip(vars(found).values(), vars(head).values(), strict=True)
     )
@@ -84,7 +84,7 @@ def test_a_network_taken_apart_and_put_together_says_the_same() -> None:
 
 def test_pooling_by_attention_and_the_head_make_the_logits() -> None:
     found = model_folder.read()
-    body, head = heads.taken_off(found.content(model_folder.NETWORK))
+    body, head = heads.split_head(found.content(model_folder.NETWORK))
     x = np.random.default_rng(0).normal(-6, 3, (2, 320, found.config.features.width)).astype(np.float32)
     (hidden,) = heads.Body(body).hidden(x)
     logits = np.einsum("blw,wl->bl", head.pooled(hidden), head.weights) + head.bias

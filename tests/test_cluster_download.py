@@ -27,7 +27,7 @@ import soundfile
 from standin import RATE, Site
 
 from conftest import command_without
-from whoplays.cluster.download import Worker, Workers, crew
+from whoplays.cluster.download import Worker, Workers, cluster_executor
 from whoplays.errors import UsageError
 from whoplays.examples import synth
 from whoplays.sources.audioset import PlannedClip
@@ -91,9 +91,9 @@ def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: 
         download(clips(10), [], tmp_path / "here", settings(site))
         site.times.clear(), site.requests.clear()
         asked = settings(site, pace_s=0.25)
-        workers = crew(address, tmp_path / "there", asked)
+        workers = cluster_executor(address, tmp_path / "there", asked)
         given = fetched_by(workers)
-        outcome = download(clips(10), [], tmp_path / "there", asked, crew=workers)
+        outcome = download(clips(10), [], tmp_path / "there", asked, executor=workers)
         times = list(site.times)
     assert outcome.fetched == 8 and outcome.states["piano"]["removed"] == outcome.states["piano"]["private"] == 1
     assert len(given) == 2 and all(given.values()), "one worker did it all: the test shows nothing"
@@ -107,10 +107,10 @@ def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: 
 def test_the_budget_is_one_for_all_workers(address: str, tmp_path: Path, pace: float, places: int | None) -> None:
     with Site(lambda _: "redirect") as site:  # the page and the recording are told apart
         asked = settings(site, pace_s=pace, per_host=places)
-        workers = crew(address, tmp_path, asked)
+        workers = cluster_executor(address, tmp_path, asked)
         given = fetched_by(workers)
         times: list[float] = []
-        download(clips(6), [], tmp_path, asked, crew=workers)
+        download(clips(6), [], tmp_path, asked, executor=workers)
         pages = [path for path in site.requests if path.startswith("/watch")]
         times = site.times
     assert len(pages) == 6 and len(given) == 2
@@ -121,7 +121,7 @@ def test_the_budget_is_one_for_all_workers(address: str, tmp_path: Path, pace: f
 
 
 class Killing(Workers):
-    """A crew of which a worker that fetches is killed once, after the first clip is there."""
+    """An executor of which a worker that fetches is killed once, after the first clip is there."""
 
     killed = 0
 
@@ -150,7 +150,7 @@ def test_a_worker_killed_under_way_loses_nothing_and_gives_its_place_back(
         from whoplays.cluster import Cluster
 
         workers = Killing(Cluster(address), tmp_path / "there", asked)
-        outcome = download(clips(5), [], tmp_path / "there", asked, crew=workers)
+        outcome = download(clips(5), [], tmp_path / "there", asked, executor=workers)
     assert workers.killed, "no worker was killed: the test shows nothing"
     assert outcome.fetched == 5 and not outcome.why_stopped
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
@@ -204,9 +204,9 @@ def test_what_a_cluster_cannot_do_is_told(tmp_path: Path) -> None:
         patch.setattr("whoplays.cluster.download.SEEN_S", 0.0)
         assert "does not see" in str(told.ready("ledger.sqlite"))
     with pytest.raises(UsageError, match="give --cookies FILE with --cluster"):
-        crew("local", tmp_path, Settings(access=Access(cookies_from_browser=("firefox", None, None, None))))
+        cluster_executor("local", tmp_path, Settings(access=Access(cookies_from_browser=("firefox", None, None, None))))
     with pytest.raises(UsageError, match="there is no Ray to work with"):
-        download(clips(1), [], tmp_path, asked, crew=crew("127.0.0.1:9", tmp_path, asked))
+        download(clips(1), [], tmp_path, asked, executor=cluster_executor("127.0.0.1:9", tmp_path, asked))
 
 
 def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:

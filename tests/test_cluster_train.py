@@ -27,7 +27,7 @@ from whoplays.training.checkpoint import CHECKPOINT, read
 from whoplays.training.framework import load_keras
 from whoplays.training.recipes import chosen, epochs, train
 from whoplays.training.steps import FusedSteps, Objective, SharedSteps
-from whoplays.training.together import Alone, Exchange, check_progress, settle, total
+from whoplays.training.together import Communicator, SingleProcess, check_progress, sync_stats, total
 from whoplays.training.watch import Watcher
 
 keras = load_keras()
@@ -38,7 +38,7 @@ FAST = {"epochs": 40, "learning_rate": 1e-4, "batch_size": 5, "seed": 7, "patien
 WAIT_S = 900
 
 
-class Beside(Exchange):
+class Beside(Communicator):
     """One of two threads that train as two processes do: what is summed waits for the other's."""
 
     def __init__(self, rank: int, meeting: threading.Barrier, told: list[Any]) -> None:
@@ -60,7 +60,7 @@ class Beside(Exchange):
 
 
 def both(work: Any) -> list[Any]:
-    """Do work(exchange) in two threads that are beside each other."""
+    """Do work(communicator) in two threads that are beside each other."""
     meeting, told = threading.Barrier(2), [None, None]
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(work, Beside(rank, meeting, told)) for rank in range(2)]
@@ -116,11 +116,11 @@ def test_two_take_the_steps_of_one_that_has_all_their_rows(shards: Path) -> None
         alone(c.features, c.targets, c.weights) for c in chunks(split, np.concatenate(batches), batch_size=5)
     )
 
-    def work(exchange: Exchange) -> tuple[Any, np.ndarray]:
+    def work(communicator: Communicator) -> tuple[Any, np.ndarray]:
         made, optimizer = model()
-        steps = SharedSteps(made, optimizer, Objective(loss), exchange)
-        mine = [batch[:cut] if exchange.rank else batch[cut:] for batch, cut in zip(batches, cuts, strict=True)]
-        width = 3 if exchange.rank else 5
+        steps = SharedSteps(made, optimizer, Objective(loss), communicator)
+        mine = [batch[:cut] if communicator.rank else batch[cut:] for batch, cut in zip(batches, cuts, strict=True)]
+        width = 3 if communicator.rank else 5
         found = [
             steps(c.features, c.targets, c.weights)
             for c in chunks(split, padded(mine, width), batch_size=width, filled=False)
@@ -134,12 +134,12 @@ def test_two_take_the_steps_of_one_that_has_all_their_rows(shards: Path) -> None
 
 
 def test_moving_statistics_become_the_mean_of_all() -> None:
-    def work(exchange: Exchange) -> list[np.ndarray]:
+    def work(communicator: Communicator) -> list[np.ndarray]:
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()])
-        rows = np.full((8, 4), float(exchange.rank)) + np.arange(8)[:, None]
+        rows = np.full((8, 4), float(communicator.rank)) + np.arange(8)[:, None]
         model(rows.astype(np.float32), training=True)
-        settle(exchange, model)
+        sync_stats(communicator, model)
         return [np.asarray(v) for v in model.non_trainable_variables]
 
     (mean, variance), (other, _) = both(work)
@@ -148,10 +148,10 @@ def test_moving_statistics_become_the_mean_of_all() -> None:
 
 
 def test_copies_that_have_come_apart_are_noticed() -> None:
-    def work(exchange: Exchange) -> str:
-        model = mfcc_cnn_network(20, 20, 3, seed=exchange.rank)
+    def work(communicator: Communicator) -> str:
+        model = mfcc_cnn_network(20, 20, 3, seed=communicator.rank)
         try:
-            settle(exchange, model)
+            sync_stats(communicator, model)
         except ModelError as error:
             return str(error)
         return ""
@@ -159,9 +159,9 @@ def test_copies_that_have_come_apart_are_noticed() -> None:
     first, second = both(work)
     assert first == "" and "process 1 of 2 no longer has the weights of the first" in second
 
-    def look(exchange: Exchange) -> str:
+    def look(communicator: Communicator) -> str:
         try:
-            check_progress(exchange, exchange.rank)
+            check_progress(communicator, communicator.rank)
         except ModelError as error:
             return str(error)
         return ""
@@ -178,10 +178,10 @@ def test_each_drops_other_units() -> None:
 
 
 def test_one_process_is_told_nothing() -> None:
-    assert total(Alone(), [1.5, 2]).tolist() == [1.5, 2.0]
+    assert total(SingleProcess(), [1.5, 2]).tolist() == [1.5, 2.0]
     model = default_network(64, 3, filters=(4, 4, 4, 4), blocks=(0, 0, 0, 0), hidden=8)
     before = model.get_weights()
-    settle(Alone(), model)
+    sync_stats(SingleProcess(), model)
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
@@ -204,9 +204,9 @@ def test_the_default_recipe_trains_together(
 
     monkeypatch.setattr(default._Run, "_build", build_alone)
 
-    def work(exchange: Exchange) -> None:
+    def work(communicator: Communicator) -> None:
         wanted = chosen("default", settings)
-        epochs(tmp_path / "set", out=out, settings=wanted, watcher=told[exchange.rank], exchange=exchange)
+        epochs(tmp_path / "set", out=out, settings=wanted, watcher=told[communicator.rank], communicator=communicator)
 
     def elsewhere() -> str:
         import tensorflow as tf
@@ -287,14 +287,14 @@ def undisturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     """The beginning of the history of the same run in two threads, which nobody disturbs."""
     out = tmp_path_factory.mktemp("threads")
 
-    def work(exchange: Exchange) -> None:
+    def work(communicator: Communicator) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             epochs(
                 shards,
                 out=out,
                 settings=chosen("mfcc-cnn", FAST | {"epochs": 12}),
                 watcher=Watcher(),
-                exchange=exchange,
+                communicator=communicator,
             )
 
     both(work)

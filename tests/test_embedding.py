@@ -78,9 +78,9 @@ def test_errors_name_what_is_wrong(recogniser: whoplays.Recogniser, tmp_path: Pa
 
 def test_another_head_leaves_the_embedding_as_it_is() -> None:
     network = model_folder.read().content(model_folder.NETWORK)
-    body, head = heads.taken_off(network)
-    assert heads.put_on(body, head.of([0, 1])) != network
-    assert heads.put_on(body, head) == network
+    body, head = heads.split_head(network)
+    assert heads.attach_head(body, head.of([0, 1])) != network
+    assert heads.attach_head(body, head) == network
 
 
 def test_an_embedding_can_be_put_in_place_of_another() -> None:
@@ -92,7 +92,7 @@ def test_an_embedding_can_be_put_in_place_of_another() -> None:
     x = rng.normal(-5, 3, (2, 160, 64)).astype(np.float32)
     before, after = model_folder.Network(bundle), model_folder.Network(bundle, content=once)
     assert all(np.array_equal(values, after.run(x)[name]) for name, values in before.run(x).items())
-    hidden = np.concatenate(list(heads.Body(heads.taken_off(once)[0]).hidden(x)))
+    hidden = np.concatenate(list(heads.Body(heads.split_head(once)[0]).hidden(x)))
     (w0, b0), (w1, b1) = layers
     right = np.maximum(hidden @ w0.astype(np.float16).astype(np.float32) + b0, 0) @ w1.astype(np.float16) + b1
     assert np.allclose(after.embed(x), right, rtol=1e-3, atol=1e-3)

@@ -336,4 +336,4 @@ def test_the_command(suffix: str, tmp_path: Path) -> None:
 
 
 def test_the_prediction_read_back_is_the_one_searched() -> None:
-    assert Prediction.from_dict(TWO.to_dict()).shares() == TWO.shares()
+    assert Prediction.from_dict(TWO.to_dict()).active_ratio() == TWO.active_ratio()

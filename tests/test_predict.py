@@ -149,7 +149,7 @@ def test_a_dictionary_is_read_back(recogniser, duet: Path) -> None:
     result = recogniser.predict(duet)
     again = whoplays.Prediction.from_dict(json.loads(json.dumps(result.to_dict())))
     assert again == result
-    assert again.shares() == result.shares()
+    assert again.active_ratio() == result.active_ratio()
 
 
 @pytest.mark.parametrize("size", [160, 4410, 100_000])
@@ -163,7 +163,7 @@ def test_samples_that_come_bit_by_bit_score_like_the_file(recogniser, duet: Path
 
 def test_shares_of_playing_time(recogniser, duet: Path) -> None:
     result = recogniser.predict(duet)
-    shares = result.shares()
+    shares = result.active_ratio()
     assert list(shares) == list(FAMILY_IDS)
     assert all((shares[f] > 0) == (f in result.playing) for f in FAMILY_IDS)
     assert max(shares.values()) <= 1

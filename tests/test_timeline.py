@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whoplays.errors import ModelError
-from whoplays.inference.segmentation import TimelineSettings, over_cells, stretches
+from whoplays.inference.segmentation import TimelineSettings, detect_intervals, over_cells
 
 PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
 
@@ -18,7 +18,8 @@ PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
 def found(scores: list[float], settings: TimelineSettings = PLAIN, step: float = 0.5) -> list[tuple[float, float]]:
     edges = np.arange(len(scores) + 1) * step
     return [
-        (s.start, s.end) for s in stretches(np.array(scores, dtype=np.float32), edges, threshold=0.6, settings=settings)
+        (s.start, s.end)
+        for s in detect_intervals(np.array(scores, dtype=np.float32), edges, threshold=0.6, settings=settings)
     ]
 
 
@@ -41,7 +42,7 @@ def test_a_limit_is_reached_by_what_equals_it() -> None:
     """Thresholds and lengths that a float holds exactly, so that equal means equal."""
     scores = np.array([0, 0.5, 0.25, 0, 0.25, 0], dtype=np.float32)
     chosen = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=1.0)
-    (stretch,) = stretches(scores, np.arange(7) * 0.5, threshold=0.5, settings=chosen)
+    (stretch,) = detect_intervals(scores, np.arange(7) * 0.5, threshold=0.5, settings=chosen)
     assert (stretch.start, stretch.end) == (0.5, 1.5)
 
 
@@ -51,7 +52,9 @@ def test_half_of_a_recording_that_is_shorter_than_the_shortest_stretch_is_kept()
     assert found([0, 0.9, 0, 0], chosen) == []
     later = 100.0 + np.arange(5) * 0.5  # of a part of a recording
     scores = np.array([0, 0.9, 0.9, 0], dtype=np.float32)
-    assert [(s.start, s.end) for s in stretches(scores, later, threshold=0.6, settings=chosen)] == [(100.5, 101.5)]
+    assert [(s.start, s.end) for s in detect_intervals(scores, later, threshold=0.6, settings=chosen)] == [
+        (100.5, 101.5)
+    ]
 
 
 def test_cells_hold_the_mean_over_their_time() -> None:
@@ -77,7 +80,7 @@ def test_short_rests_are_closed_and_then_short_stretches_dropped() -> None:
 
 
 def test_a_stretch_scores_its_mean() -> None:
-    (stretch,) = stretches(
+    (stretch,) = detect_intervals(
         np.array([0.6, 0.9], dtype=np.float32), np.array([0.0, 1.0, 4.0]), threshold=0.6, settings=PLAIN
     )
     assert stretch.score == pytest.approx((0.6 + 3 * 0.9) / 4)
@@ -94,7 +97,7 @@ def test_what_holds_for_any_curve(scores, threshold, low, gap, shortest) -> None
     edges = np.arange(len(scores) + 1) * 0.5
     chosen = TimelineSettings(low=low, max_gap_s=gap, min_length_s=shortest)
     curve = np.array(scores, dtype=np.float32)
-    got = stretches(curve, edges, threshold=threshold, settings=chosen)
+    got = detect_intervals(curve, edges, threshold=threshold, settings=chosen)
     for stretch in got:
         inside = curve[round(stretch.start * 2) : round(stretch.end * 2)]
         assert 0 <= stretch.start < stretch.end <= edges[-1]
@@ -113,4 +116,4 @@ def test_settings_out_of_range_and_edges_that_do_not_fit() -> None:
     most = TimelineSettings(low=1, max_gap_s=60, min_length_s=60)
     assert TimelineSettings.from_dict(most.to_dict()) == most
     with pytest.raises(ValueError, match="do not bound"):
-        stretches(np.zeros(3, dtype=np.float32), np.arange(3.0), threshold=0.5, settings=PLAIN)
+        detect_intervals(np.zeros(3, dtype=np.float32), np.arange(3.0), threshold=0.5, settings=PLAIN)

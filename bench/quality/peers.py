@@ -23,7 +23,7 @@ from bench.quality.systems import Output
 from recipe.teachers import LABELS, Ensemble, Panel
 from recipe.teachers.panel import STEP_S
 from whoplays.evaluation import metrics, segments
-from whoplays.inference.segmentation import TimelineSettings, stretches
+from whoplays.inference.segmentation import TimelineSettings, detect_intervals
 
 Array = NDArray[np.float32]
 Logits = dict[str, Array]  # by the teacher's name
@@ -190,7 +190,7 @@ class Peer:
         edges = np.minimum(STEP_S * np.arange(len(scores) + 1), recording.samples.size / RATE)
         timeline = {}
         for i in np.flatnonzero(named):
-            found = stretches(
+            found = detect_intervals(
                 scores[:, i], edges, threshold=float(decision.frame_thresholds[i]), settings=TimelineSettings()
             )
             timeline[FAMILY_IDS[i]] = np.array([(one.start, one.end) for one in found])

@@ -32,7 +32,7 @@ from whoplays.training.default_settings import DefaultSettings
 from whoplays.training.framework import load_keras
 from whoplays.training.losses import masked_crossentropy
 from whoplays.training.steps import Objective, make_steps
-from whoplays.training.together import Alone
+from whoplays.training.together import SingleProcess
 from whoplays.training.watch import Watcher
 
 keras = load_keras()
@@ -94,7 +94,7 @@ def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `mfcc-cnn`: batch 2, Adam."""
     part = mfcc_cnn.usable(found.split("training"), "softmax")[0]
     order, timed = shuffled_order(len(part.rows), seed=0, epoch=1)[: 2 * steps], Timed()
-    step = make_steps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), Alone())
+    step = make_steps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), SingleProcess())
     fitted = mfcc_cnn_network(20, 20, 3)
     fitted.compile(keras.optimizers.Adam(1e-5), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])
     x, y = part.split.features[part.rows[order]], part.split.targets[part.rows[order]]

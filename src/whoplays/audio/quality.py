@@ -229,24 +229,24 @@ def about_tracks(track: int, tracks: int) -> list[QualityWarning]:
 
 
 def about_answer(
-    playing: Sequence[str], stretches: Sequence[tuple[float, float]], duration: float
+    playing: Sequence[str], intervals: Sequence[tuple[float, float]], duration: float
 ) -> list[QualityWarning]:
     """Return warnings from what the model detected: nothing, or something in a small part of the time.
 
-    stretches: (start, end) seconds in which any family plays. A model of instruments can only tell that none of them
+    intervals: (start, end) seconds in which any family plays. A model of instruments can only tell that none of them
     is there; whether it is speech, noise or a flute it cannot.
     """
     if not playing:
         return [_warning("nothing_detected")]
-    undetected = 1 - _covered(stretches) / max(duration, 1e-9)
+    undetected = 1 - _covered(intervals) / max(duration, 1e-9)
     if undetected <= UNDETECTED_SHARE or duration < SHORT_S:
         return []
     return [_warning("mostly_undetected", share=f"{undetected:.0%}")]
 
 
-def _covered(stretches: Sequence[tuple[float, float]]) -> float:
+def _covered(intervals: Sequence[tuple[float, float]]) -> float:
     covered, reached = 0.0, float("-inf")
-    for start, end in sorted(stretches):
+    for start, end in sorted(intervals):
         covered += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return covered

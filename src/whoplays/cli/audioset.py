@@ -229,17 +229,17 @@ def _download(args: Namespace) -> int:
         _say_all(summary(work.dry_run(clips, stand_ins, args.out, settings)))
         say("nothing was fetched (--dry-run)")
         return 0
-    crew = None
+    executor = None
     if args.cluster:
-        from ..cluster.download import crew as on_cluster
+        from ..cluster.download import cluster_executor as on_cluster
 
-        crew = on_cluster(args.cluster, args.out, settings)
+        executor = on_cluster(args.cluster, args.out, settings)
     with Progress("Downloading", "clips") as bar:
 
         def show(progress: work.Progress) -> None:
             bar(progress.had, progress.wanted, status_note(progress))
 
-        outcome = work.download(clips, stand_ins, args.out, settings, show, crew)
+        outcome = work.download(clips, stand_ins, args.out, settings, show, executor)
     _say_all(summary(outcome))
     say(f"{outcome.fetched:,} clips fetched in {outcome.seconds:.0f} s: {args.out / 'manifest.csv'}")
     if outcome.interrupted:

@@ -19,8 +19,8 @@ from typing import Any, Self
 
 from ..errors import DownloadError, UsageError, WhoplaysError
 from ..sources.audioset import PlannedClip
-from ..sources.audioset.download.causes import Cause, Lost
-from ..sources.audioset.download.crew import fetcher, pacer
+from ..sources.audioset.download.causes import Cause, ClipUnavailable
+from ..sources.audioset.download.executor import fetcher, pacer
 from ..sources.audioset.download.fetch import DiskError, Fetched, Fetcher
 from ..sources.audioset.download.ledger import NAME as LEDGER
 from ..sources.audioset.download.pacing import Stopped
@@ -155,7 +155,7 @@ class Worker:
         """Return what `Fetcher.fetch` returns, or, as a tuple, what it raises."""
         try:
             return self._fetcher().fetch(clip)
-        except Lost as lost:
+        except ClipUnavailable as lost:
             return "lost", str(lost.cause), lost.detail, lost.retry_after_s
         except Stopped:
             return ("stopped",)
@@ -186,7 +186,7 @@ def _outcome(told: Fetched | tuple[Any, ...]) -> Fetched:
         return told
     kind, *words = told
     if kind == "lost":
-        raise Lost(Cause(words[0]), words[1], words[2])
+        raise ClipUnavailable(Cause(words[0]), words[1], words[2])
     if kind == "stopped":
         raise Stopped
     raise DiskError(words[0]) if kind == "disk" else words[0]
@@ -212,7 +212,7 @@ class _Order:
 
 
 class Workers:
-    """A crew (see `whoplays.sources.audioset.download.crew`) of actors on a cluster."""
+    """An executor (see `whoplays.sources.audioset.download.executor`) of actors on a cluster."""
 
     def __init__(self, cluster: Cluster, folder: Path, settings: Settings) -> None:
         """cluster: not entered yet. folder: one that every node sees. Raises `UsageError` for what a node cannot do."""
@@ -345,7 +345,7 @@ class Workers:
         except self._ray.exceptions.RayError as error:
             told = f"work on the cluster failed ({short(error)}); start again: it goes on where it was"
             order.promise.set_exception(WhoplaysError(told))
-        except (Lost, Stopped, WhoplaysError) as error:
+        except (ClipUnavailable, Stopped, WhoplaysError) as error:
             order.promise.set_exception(error)
         else:
             order.promise.set_result(found)
@@ -362,11 +362,11 @@ class Workers:
                 self._ray.kill(order.hand.actor)  # if it only cannot be reached
                 self._hands.append(self._hand())
         if order.deaths + 1 >= DEATHS:
-            order.promise.set_exception(Lost(Cause.OTHER, f"{DEATHS} workers died while they fetched it"))
+            order.promise.set_exception(ClipUnavailable(Cause.OTHER, f"{DEATHS} workers died while they fetched it"))
         else:
             self._send(order.clip, order.promise, order.deaths + 1)
 
 
-def crew(address: str, folder: Path, settings: Settings) -> Workers:
-    """Return a crew on the cluster at `address` (see `Cluster`), which fetches into a folder that all nodes share."""
+def cluster_executor(address: str, folder: Path, settings: Settings) -> Workers:
+    """Return an executor on the cluster at `address` (see `Cluster`), which fetches into a folder that all nodes share."""
     return Workers(Cluster(address), folder, settings)

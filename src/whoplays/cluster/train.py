@@ -232,9 +232,11 @@ def _work(config: dict[str, Any]) -> None:
         if not asked.out.is_dir():
             node = ray.util.get_node_ip_address()
             raise UsageError(f"{asked.out}: is not there on node {node}; --out must lie where every node sees it")
-        exchange = Collective(_met, rank, threads=config["threads"])
+        communicator = Collective(_met, rank, threads=config["threads"])
         watcher = _Teller(told) if rank == 0 else Watcher()
-        training.epochs(asked.source, out=asked.out, settings=asked.settings, watcher=watcher, exchange=exchange)
+        training.epochs(
+            asked.source, out=asked.out, settings=asked.settings, watcher=watcher, communicator=communicator
+        )
     except WhoplaysError as error:  # trying again would not help
         told.put((FAILED, (error,), {}))
 

@@ -157,7 +157,7 @@ class Prediction:
         """Return the same for equal predictions, so that they can be members of sets."""
         return hash((self.path, self.duration, self.model, frozenset(self.scores.items()), tuple(self.playing)))
 
-    def shares(self) -> dict[str, float]:
+    def active_ratio(self) -> dict[str, float]:
         """Return, for each label, the share of the recording's time in which it plays (0 to 1)."""
         played = dict.fromkeys(self.scores, 0.0)
         for segment in self.segments:

@@ -28,7 +28,7 @@ from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
 from . import embedding
 from .prediction import Prediction, Segment
-from .segmentation import TimelineSettings, stretches
+from .segmentation import TimelineSettings, detect_intervals
 from .windows import Window, windows
 
 if TYPE_CHECKING:
@@ -543,16 +543,16 @@ class Recogniser:
             Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
             for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True))
             if label.id in labels
-            for s in self._stretches(frames[:, i], times, limit)
+            for s in self._intervals(frames[:, i], times, limit)
         ]
         return sorted(found, key=lambda segment: segment.start)
 
-    def _stretches(self, scores: Array, edges: NDArray[np.float64], threshold: float) -> list[Any]:
+    def _intervals(self, scores: Array, frame_times: NDArray[np.float64], threshold: float) -> list[Any]:
         # What plays, plays somewhere: where no moment reaches the threshold alone, the likeliest ones are taken.
         asked = self.config.timeline.threshold
         reached = min(threshold if asked is None else asked, 0.8 * float(scores.max()))
-        found = stretches(scores, edges, threshold=reached, settings=self.config.timeline)
-        return found or stretches(scores, edges, threshold=reached, settings=_LIKELIEST)
+        found = detect_intervals(scores, frame_times, threshold=reached, settings=self.config.timeline)
+        return found or detect_intervals(scores, frame_times, threshold=reached, settings=_LIKELIEST)
 
 
 class _Rows:

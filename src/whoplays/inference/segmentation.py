@@ -2,7 +2,7 @@
 
 A label starts where its score reaches its threshold and goes on until the score falls below a lower one (hysteresis:
 Canny 1986 for edges, usual in sound event detection). Then gaps that are too short to be a rest are closed, and
-stretches too short to be playing are dropped, in that order.
+intervals too short to be playing are dropped, in that order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class TimelineSettings:
     span_s: seconds over which scores are first averaged, weighted by the network's attention (model/pooling.py); 0 for none.
     threshold: the score at which a label that plays in the recording starts; None for the label's own threshold.
     low: the lower threshold as a share of the upper one. max_gap_s: rests up to this long are closed.
-    min_length_s: stretches shorter than this are dropped (unless the recording itself is shorter).
+    min_length_s: intervals shorter than this are dropped (unless the recording itself is shorter).
     """
 
     span_s: float = 0.0
@@ -54,7 +54,7 @@ class TimelineSettings:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Interval:
     """One stretch of playing: seconds from the start of the recording, and the mean score within."""
 
     start: float
@@ -62,22 +62,22 @@ class Stretch:
     score: float
 
 
-def stretches(
-    scores: NDArray[np.float32], edges: NDArray[np.float64], *, threshold: float, settings: TimelineSettings
-) -> list[Stretch]:
-    """Return the stretches in which one family plays, in order, not touching each other.
+def detect_intervals(
+    scores: NDArray[np.float32], frame_times: NDArray[np.float64], *, threshold: float, settings: TimelineSettings
+) -> list[Interval]:
+    """Return the intervals in which one family plays, in order, not touching each other.
 
-    scores: (steps,), each valid from edges[i] to edges[i + 1]; edges: (steps + 1,), seconds, rising.
+    scores: (steps,), each valid from frame_times[i] to frame_times[i + 1]; frame_times: (steps + 1,), seconds, rising.
     """
-    if scores.shape != (len(edges) - 1,):
-        raise ValueError(f"{len(edges)} edges do not bound {scores.shape} scores")
-    runs = _merge(_hysteresis(scores, threshold, threshold * settings.low), edges, settings.max_gap_s)
-    shortest = min(settings.min_length_s, float(edges[-1] - edges[0]) / 2)
-    lengths = np.diff(edges)
+    if scores.shape != (len(frame_times) - 1,):
+        raise ValueError(f"{len(frame_times)} frame_times do not bound {scores.shape} scores")
+    runs = _merge(_hysteresis(scores, threshold, threshold * settings.low), frame_times, settings.max_gap_s)
+    shortest = min(settings.min_length_s, float(frame_times[-1] - frame_times[0]) / 2)
+    lengths = np.diff(frame_times)
     return [
-        Stretch(float(edges[a]), float(edges[b]), float(scores[a:b] @ lengths[a:b] / lengths[a:b].sum()))
+        Interval(float(frame_times[a]), float(frame_times[b]), float(scores[a:b] @ lengths[a:b] / lengths[a:b].sum()))
         for a, b in runs
-        if edges[b] - edges[a] >= shortest
+        if frame_times[b] - frame_times[a] >= shortest
     ]
 
 
@@ -88,10 +88,10 @@ def _hysteresis(scores: NDArray[np.float32], high: float, low: float) -> list[tu
     return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True) if scores[a:b].max() >= high]
 
 
-def _merge(runs: list[tuple[int, int]], edges: NDArray[np.float64], max_gap_s: float) -> list[tuple[int, int]]:
+def _merge(runs: list[tuple[int, int]], frame_times: NDArray[np.float64], max_gap_s: float) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for a, b in runs:
-        if merged and edges[a] - edges[merged[-1][1]] <= max_gap_s:
+        if merged and frame_times[a] - frame_times[merged[-1][1]] <= max_gap_s:
             merged[-1] = (merged[-1][0], b)
         else:
             merged.append((a, b))
@@ -99,16 +99,19 @@ def _merge(runs: list[tuple[int, int]], edges: NDArray[np.float64], max_gap_s: f
 
 
 def over_cells(
-    scores: NDArray[np.floating], edges: NDArray[np.float64], borders: NDArray[np.float64]
+    scores: NDArray[np.floating], frame_times: NDArray[np.float64], borders: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the mean score (cells, labels) between each two `borders`, for showing many steps in few columns.
 
-    scores: (steps, labels), valid from edges[i] to edges[i + 1]. A cell outside all steps has the nearest one's score.
+    scores: (steps, labels), step i lasts from frame_times[i] to frame_times[i + 1]. A cell outside all steps has the
+    score of the nearest one.
     """
-    whole = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(scores * np.diff(edges)[:, None], axis=0)])
-    inside = np.clip(borders, edges[0], edges[-1])
-    integral = np.stack([np.interp(inside, edges, column) for column in whole.T], axis=1)
+    whole = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(scores * np.diff(frame_times)[:, None], axis=0)])
+    inside = np.clip(borders, frame_times[0], frame_times[-1])
+    integral = np.stack([np.interp(inside, frame_times, column) for column in whole.T], axis=1)
     spans = np.diff(inside)
-    middle = np.clip(np.searchsorted(edges, (borders[:-1] + borders[1:]) / 2, side="right") - 1, 0, len(scores) - 1)
+    middle = np.clip(
+        np.searchsorted(frame_times, (borders[:-1] + borders[1:]) / 2, side="right") - 1, 0, len(scores) - 1
+    )
     means = np.diff(integral, axis=0) / np.maximum(spans, 1e-12)[:, None]
     return np.where(spans[:, None] > 1e-9, means, scores[middle])

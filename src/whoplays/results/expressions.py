@@ -159,7 +159,7 @@ class Compare(Expression):
         played = _of(prediction, [self.what])
         if self.number == "longest":
             return max((end - start for start, end in played), default=0.0)
-        return seconds(played) if self.number == "seconds" else prediction.shares().get(self.what, 0.0)
+        return seconds(played) if self.number == "seconds" else prediction.active_ratio().get(self.what, 0.0)
 
     def matches(self, prediction: Prediction) -> bool:
         """See above."""

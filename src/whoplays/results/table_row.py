@@ -49,8 +49,8 @@ def check(row: Any) -> None:
         _need(isinstance(named, list) and all(isinstance(p, str) and p in scores for p in named), name, row)
     segments = row.get("segments")
     _need(isinstance(segments, list) and all(_is_segment(s, scores) for s in segments), "segments", row)
-    cautions = row.get("warnings", [])
-    _need(isinstance(cautions, list) and all(map(_is_caution, cautions)), "warnings", row)
+    warnings = row.get("warnings", [])
+    _need(isinstance(warnings, list) and all(map(_is_warning, warnings)), "warnings", row)
 
 
 def _need(fine: bool, name: str, row: Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ def _is_segment(value: Any, scores: Mapping[str, Any]) -> bool:
     return named and all(_is_number(value[name]) for name in ("start", "end")) and _is_score(value["score"])
 
 
-def _is_caution(value: Any) -> bool:
+def _is_warning(value: Any) -> bool:
     return (
         isinstance(value, Mapping) and set(value) == _CAUTION and all(isinstance(text, str) for text in value.values())
     )

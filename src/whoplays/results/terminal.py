@@ -53,7 +53,7 @@ def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str
     wide = max(map(len, names))
     cells = look.width - wide - 17
     levels = levels_over(prediction, labels, cells)
-    shares = prediction.shares()
+    shares = prediction.active_ratio()
     rows = []
     for i, label in enumerate(shown):
         plays = label.id in prediction.playing

@@ -90,6 +90,6 @@ def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks) -> dic
         "end": view.end,
         "peaks": peaks.columns(),
         "curve": {label: curve[:, i].tolist() for i, label in enumerate(prediction.scores)},
-        "shares": {label: round(share, 4) for label, share in prediction.shares().items()},
+        "shares": {label: round(share, 4) for label, share in prediction.active_ratio().items()},
         "segments": view.segments,
     }

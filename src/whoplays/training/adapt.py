@@ -95,7 +95,7 @@ def adapt(
         raise ModelError(f"{found.folder}: its labels exclude each other; --from needs a model of the recipe default")
     model_folder.Network(found)  # looks through the file, and refuses what is no model
     try:
-        body, head = heads.taken_off(found.content(model_folder.NETWORK))
+        body, head = heads.split_head(found.content(model_folder.NETWORK))
     except ModelError as error:
         raise ModelError(f"{found.folder}: {error}") from None
     labels, rows, left_out, remarks = _read(source, found.config)
@@ -103,7 +103,7 @@ def adapt(
     with only_writer(out):
         new_head, config, precision = learner.learn(labels, rows, only_mine=only_mine, name=name)
         counts = {label.id: len(np.unique(rows.recordings[rows.targets[:, i] == 1])) for i, label in enumerate(labels)}
-        network = heads.put_on(body, new_head)
+        network = heads.attach_head(body, new_head)
         facts = {"from": found.config.id, "recordings": counts, "average_precision": precision, "seed": seed}
         config = replace(config, training={"recipe": "adapted", **facts, "base": dict(found.config.training)})
         model_folder.write(out, config, network, _card(config, found.config, counts, precision))

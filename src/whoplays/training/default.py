@@ -34,7 +34,7 @@ from .history import History, Row
 from .losses import masked_crossentropy
 from .pools import MaterialPool, Pool, open_pools, training_shards
 from .steps import MeanOfSteps
-from .together import Alone, Exchange, check_progress, of_first, total
+from .together import Communicator, SingleProcess, check_progress, of_first, total
 from .watch import Elsewhere, Watcher
 
 Array = NDArray[np.float32]
@@ -94,14 +94,14 @@ def train_default(
 
 
 def epochs_of_default(
-    source: Place, out: Path, settings: DefaultSettings, *, watcher: Watcher, exchange: Exchange
+    source: Place, out: Path, settings: DefaultSettings, *, watcher: Watcher, communicator: Communicator
 ) -> None:
     """Go through the epochs in one of several processes, each with its part of the shards.
 
     The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
     """
-    pools = open_pools(source, part=(exchange.rank, exchange.workers))
-    run = _Run(settings, *pools, out, watcher, exchange)
+    pools = open_pools(source, part=(communicator.rank, communicator.workers))
+    run = _Run(settings, *pools, out, watcher, communicator)
     run.begin(resume=True)
     run.go()
 
@@ -126,11 +126,11 @@ class _Run:
         validation: Pool,
         folder: Path,
         watcher: Watcher,
-        exchange: Exchange | None = None,
+        communicator: Communicator | None = None,
     ) -> None:
-        self.exchange = exchange or Alone()
-        rows = total(self.exchange, [len(training) > 0, len(training)])
-        if rows[0] < self.exchange.workers:
+        self.communicator = communicator or SingleProcess()
+        rows = total(self.communicator, [len(training) > 0, len(training)])
+        if rows[0] < self.communicator.workers:
             raise DatasetError("there is no row of training; build the data set with more recordings")
         self.settings, self.training, self.validation, self.folder, self.watcher = (
             settings,
@@ -162,7 +162,9 @@ class _Run:
             return self.base.mean, self.base.variance
         sample = self._sample()
         mean, variance = sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)
-        return of_first(self.exchange, mean).astype(np.float32), of_first(self.exchange, variance).astype(np.float32)
+        return of_first(self.communicator, mean).astype(np.float32), of_first(self.communicator, variance).astype(
+            np.float32
+        )
 
     def _sample(self) -> Array:
         """Return features (512, frames, bands) of some crops for training."""
@@ -186,9 +188,9 @@ class _Run:
             seed=settings.seed,
         )
         if self.base is not None and not resumed:
-            sample = of_first(self.exchange, self._sample()).astype(np.float32)  # alike in all processes
+            sample = of_first(self.communicator, self._sample()).astype(np.float32)  # alike in all processes
             warmstart.transfer(model, self.base, self.training.labels, sample)
-        drop_apart(model, self.exchange.rank)
+        drop_apart(model, self.communicator.rank)
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
             weight_decay=settings.weight_decay,
@@ -200,8 +202,8 @@ class _Run:
         losses: dict[str, Any] = {"logits": loss, "frame_logits": loss}
         weights = {"logits": 1.0, "frame_logits": settings.over_time}
         self.model, self.optimizer = model, optimizer
-        if self.exchange.workers > 1:
-            learner = together.Learner(model, optimizer, self.exchange, losses, weights)
+        if self.communicator.workers > 1:
+            learner = together.Learner(model, optimizer, self.communicator, losses, weights)
             self._learn: Callable[..., dict[str, float]] = learner
             self._forget = learner.forget
             return
@@ -227,7 +229,7 @@ class _Run:
         """Start, or go on from the folder's checkpoint. Raises `UsageError` when the folder holds something else."""
         check_folder(self.folder, resume)
         found = checkpoint.read(self.folder)
-        check_progress(self.exchange, len(found.facts["history"]) if found else 0)
+        check_progress(self.communicator, len(found.facts["history"]) if found else 0)
         self._build(*(found.groups["bands"] if found else self._measured()), resumed=found is not None)
         if found is not None:
             if differs := checkpoint.difference(self._identity, found.identity):
@@ -263,7 +265,7 @@ class _Run:
 
     def _epoch(self, number: int) -> None:
         begun, sums = time.monotonic(), np.zeros(0)
-        if isinstance(self.training, MaterialPool) and self.exchange.workers == 1:
+        if isinstance(self.training, MaterialPool) and self.communicator.workers == 1:
             self.training.refresh()
         done = 0
         for done, examples in enumerate(self._batches(number), start=1):
@@ -281,8 +283,8 @@ class _Run:
             **{name: float(v) for name, v in zip(sorted(found), sums, strict=True)},
         }
         self._forget()
-        together.settle(self.exchange, self.model)
-        first = self.exchange.rank == 0
+        together.sync_stats(self.communicator, self.model)
+        first = self.communicator.rank == 0
         if first and len(self.validation):
             with self._averaged():
                 targets, measured = self.evaluate(number)
@@ -307,7 +309,7 @@ class _Run:
 
     def _batch(self, epoch: int, step: int) -> Examples:
         """Draw one batch, or this process's share: a function of seed, epoch, step and rank (and of the rows there are)."""
-        rank, workers = self.exchange.rank, self.exchange.workers
+        rank, workers = self.communicator.rank, self.communicator.workers
         rng = np.random.default_rng([self.settings.seed, epoch, step, *([rank] if rank else [])])
         share = (self.settings.batch_size + workers - 1 - rank) // workers
         examples = _crops(self.training, rng, share, self.crop_steps)

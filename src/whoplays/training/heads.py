@@ -58,7 +58,7 @@ class Body:
     """A network without its head, ready to run."""
 
     def __init__(self, network: bytes) -> None:
-        """Open what `taken_off` gave."""
+        """Open what `split_head` gave."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -71,7 +71,7 @@ class Body:
             yield self._session.run([HIDDEN], {"features": np.ascontiguousarray(x[first : first + at_once])})[0]
 
 
-def taken_off(network: bytes) -> tuple[bytes, Head]:
+def split_head(network: bytes) -> tuple[bytes, Head]:
     """Return the body, features -> `hidden`, as ONNX, and the head. Raises `ModelError` for a network of another make."""
     onnx = _onnx()
     model = onnx.load_model_from_string(network)
@@ -97,8 +97,8 @@ def taken_off(network: bytes) -> tuple[bytes, Head]:
     return model.SerializeToString(deterministic=True), Head(weights, bias, attention, attention_bias)
 
 
-def put_on(body: bytes, head: Head) -> bytes:
-    """Return a body that `taken_off` gave, with this head, as ONNX."""
+def attach_head(body: bytes, head: Head) -> bytes:
+    """Return a body that `split_head` gave, with this head, as ONNX."""
     onnx = _onnx()
     helper, model = onnx.helper, onnx.load_model_from_string(body)
     tensors = {"weights": head.weights, "bias": head.bias}
@@ -143,7 +143,7 @@ def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> byt
         For a network of another make.
     """
     onnx = _onnx()
-    body, head = taken_off(network)
+    body, head = split_head(network)
     model = onnx.load_model_from_string(body)
     graph, helper = model.graph, onnx.helper
     nodes = [node for node in graph.node if not node.output[0].startswith(EMBEDDING)]
@@ -169,7 +169,7 @@ def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> byt
             graph.node.append(helper.make_node("Relu", [f"{name}_sum"], [values]))
     width = len(head.weights)
     _end_in(model, {HIDDEN: ["batch", "steps", width], **_embedding(model, width)})
-    return put_on(model.SerializeToString(deterministic=True), head)
+    return attach_head(model.SerializeToString(deterministic=True), head)
 
 
 def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:

@@ -24,7 +24,7 @@ from .framework import load_keras
 from .limits import FORM, of_any_recipe
 from .run import Part, Run
 from .steps import Objective
-from .together import Alone, Exchange, total
+from .together import Communicator, SingleProcess, total
 from .watch import Elsewhere, Watcher
 
 HISTORY, PLOT = "history.csv", "history.png"
@@ -102,7 +102,7 @@ def train_mfcc_cnn(
         if elsewhere:
             run = _ended(dataset, settings, identity, out, elsewhere())
         else:
-            run = _prepare(dataset, settings, identity, out, watcher, Alone())
+            run = _prepare(dataset, settings, identity, out, watcher, SingleProcess())
             resumed = resume and run.resume()
             watcher.begin(_begin_facts(run, dataset, resumed))
             run.go()
@@ -110,14 +110,14 @@ def train_mfcc_cnn(
 
 
 def epochs_of_mfcc_cnn(
-    dataset_folder: Place, out: Path, settings: MfccCnnSettings, *, watcher: Watcher, exchange: Exchange
+    dataset_folder: Place, out: Path, settings: MfccCnnSettings, *, watcher: Watcher, communicator: Communicator
 ) -> None:
     """Go through the epochs in one of several processes, each with its part of the shards.
 
     The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
     """
     dataset = Dataset.open(dataset_folder)
-    run = _prepare(dataset, settings, _identity(dataset, settings), out, watcher, exchange)
+    run = _prepare(dataset, settings, _identity(dataset, settings), out, watcher, communicator)
     resumed = run.resume()
     watcher.begin(_begin_facts(run, dataset, resumed))
     run.go()
@@ -128,7 +128,7 @@ def _ended(dataset: Dataset, settings: MfccCnnSettings, identity: dict[str, Any]
     shards = sum(entry["split"] == "training" for entry in dataset.index["shards"])
     training, _ = usable(dataset.split("training", part=(0, shards)), settings.loss)
     validation, _ = usable(dataset.split("validation"), settings.loss)
-    run = _run(dataset, settings, training, validation, identity, out, Watcher(), Alone())
+    run = _run(dataset, settings, training, validation, identity, out, Watcher(), SingleProcess())
     run.end(stopped)
     return run
 
@@ -193,17 +193,17 @@ def _prepare(
     identity: dict[str, Any],
     out: Path,
     watcher: Watcher,
-    exchange: Exchange,
+    communicator: Communicator,
 ) -> Run:
     """Return the run, with this process's part of the rows, and in `told` what there is in all."""
-    part = (exchange.rank, exchange.workers)
+    part = (communicator.rank, communicator.workers)
     training, left_training = usable(dataset.split("training", part=part), settings.loss)
     validation, left_validation = usable(dataset.split("validation", part=part), settings.loss)
-    run = _run(dataset, settings, training, validation, identity, out, watcher, exchange)
+    run = _run(dataset, settings, training, validation, identity, out, watcher, communicator)
     if not run.rows:
         raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
     recordings = [len(np.unique(part.split.recordings[part.rows])) for part in (training, validation)]
-    found = total(exchange, [left_training, left_validation, *recordings]).astype(int).tolist()
+    found = total(communicator, [left_training, left_validation, *recordings]).astype(int).tolist()
     there = dataset.index.get("recordings", {})  # a recording may have rows in the parts of several processes
     run.told = {
         "rows": {
@@ -228,10 +228,10 @@ def _run(
     identity: dict[str, Any],
     out: Path,
     watcher: Watcher,
-    exchange: Exchange,
+    communicator: Communicator,
 ) -> Run:
     return Run(
-        model=_network(dataset, settings, exchange.rank),
+        model=_network(dataset, settings, communicator.rank),
         optimizer=load_keras().optimizers.Adam(settings.learning_rate),
         objective=Objective(settings.loss),
         training=training,
@@ -243,7 +243,7 @@ def _run(
         patience=settings.patience,
         seed=settings.seed,
         watcher=watcher,
-        exchange=exchange,
+        communicator=communicator,
     )
 
 

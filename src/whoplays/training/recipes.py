@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import UsageError, did_you_mean
 from ..storage.address import Place
-from .together import Exchange
+from .together import Communicator
 from .watch import Elsewhere, Watcher
 
 RECIPES = ("mfcc-cnn", "default")
@@ -46,7 +46,7 @@ def train(
     return train_default(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
 
 
-def epochs(dataset_folder: Place, *, out: Path, settings: Any, watcher: Watcher, exchange: Exchange) -> None:
+def epochs(dataset_folder: Place, *, out: Path, settings: Any, watcher: Watcher, communicator: Communicator) -> None:
     """Go through a run's epochs in one of several processes that train one model; the first keeps checkpoints in `out`.
 
     settings: as `chosen` gave them.
@@ -56,11 +56,11 @@ def epochs(dataset_folder: Place, *, out: Path, settings: Any, watcher: Watcher,
     if isinstance(settings, DefaultSettings):
         from .default import epochs_of_default
 
-        epochs_of_default(dataset_folder, out, settings, watcher=watcher, exchange=exchange)
+        epochs_of_default(dataset_folder, out, settings, watcher=watcher, communicator=communicator)
     else:
         from .mfcc_cnn import epochs_of_mfcc_cnn
 
-        epochs_of_mfcc_cnn(dataset_folder, out, settings, watcher=watcher, exchange=exchange)
+        epochs_of_mfcc_cnn(dataset_folder, out, settings, watcher=watcher, communicator=communicator)
 
 
 def chosen(recipe: str, settings: dict[str, Any]) -> Any:

@@ -21,7 +21,7 @@ from .batches import Chunk, chunks, shuffled_order, spread
 from .checkpoint import Checkpoint
 from .history import EarlyStopping, History, Row
 from .steps import Objective, Steps, Tally, make_steps
-from .together import Alone, Exchange, check_progress, settle, total
+from .together import Communicator, SingleProcess, check_progress, sync_stats, total
 from .watch import Watcher
 
 JUDGED_AT_ONCE = 512  # rows in a batch when nothing is learnt
@@ -43,7 +43,7 @@ class Part:
 class Run:
     """One training run. `identity` says what it is: a checkpoint of another one is refused.
 
-    exchange: with the other processes, where several train one model, each with its part of the rows; `batch_size` is
+    communicator: with the other processes, where several train one model, each with its part of the rows; `batch_size` is
     that of all together, and the first writes. told: of the data, for the model's own record; kept in checkpoints.
     """
 
@@ -59,14 +59,14 @@ class Run:
     patience: int
     seed: int
     watcher: Watcher
-    exchange: Exchange = field(default_factory=Alone)
+    communicator: Communicator = field(default_factory=SingleProcess)
     history: History = field(default_factory=History)
     stopped: str = ""  # "epochs", "early" or "interrupted"
     told: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare; nothing is read or written yet."""
-        counts = total(self.exchange, [len(self.training), len(self.validation)])
+        counts = total(self.communicator, [len(self.training), len(self.validation)])
         self.rows, self.validation_rows = (int(count) for count in counts)  # of all processes
         self.stopping = EarlyStopping("val_loss" if self.validation_rows else "loss", self.patience)
         self.best: list[NDArray[Any]] = []
@@ -83,7 +83,7 @@ class Run:
     def resume(self) -> bool:
         """Take up the checkpoint in the folder; return whether there was one. Raises `UsageError` for another run's."""
         found = checkpoint.read(self.folder)
-        check_progress(self.exchange, len(found.facts["history"]) if found else 0)
+        check_progress(self.communicator, len(found.facts["history"]) if found else 0)
         if found is None:
             return False
         if differs := checkpoint.difference(self.identity, found.identity):
@@ -132,7 +132,7 @@ class Run:
         begun = time.monotonic()
         number = self.done + 1
         figures = self._train(number)
-        settle(self.exchange, self.model)
+        sync_stats(self.communicator, self.model)
         row: Row = {"epoch": number, "steps": self.steps_per_epoch, "seconds": 0.0, **figures}
         if self.validation_rows:
             row |= {f"val_{name}": value for name, value in self.evaluate(self.validation).items()}
@@ -143,7 +143,7 @@ class Run:
         if best or not self.best:
             self.best = [np.array(value) for value in self.model.get_weights()]
         self.history.rows.append(row)
-        if self.exchange.rank == 0:
+        if self.communicator.rank == 0:
             self._keep()
         self.watcher.epoch(row, best=best)
 
@@ -153,7 +153,7 @@ class Run:
         return -(-self.rows // self.batch_size)
 
     def _train(self, epoch: int) -> dict[str, float]:
-        self._steps = self._steps or make_steps(self.model, self.optimizer, self.objective, self.exchange)
+        self._steps = self._steps or make_steps(self.model, self.optimizer, self.objective, self.communicator)
         tally, done = Tally(), 0
         for batch_size, chunk in self._chunks(epoch):
             tally.add(self._steps(chunk.features, chunk.targets, chunk.weights))
@@ -164,8 +164,8 @@ class Run:
 
     def _chunks(self, epoch: int) -> Iterator[tuple[int, Chunk]]:
         """Yield this process's chunks of an epoch, with the size of their batches."""
-        shuffled = shuffled_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.exchange.rank)
-        order, batch_size, alone = self.training.rows[shuffled], self.batch_size, self.exchange.workers == 1
+        shuffled = shuffled_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.communicator.rank)
+        order, batch_size, alone = self.training.rows[shuffled], self.batch_size, self.communicator.workers == 1
         if not alone:  # as many steps as the others have, whose parts may be larger or smaller
             shared = spread(order, self.steps_per_epoch)
             order, batch_size = shared.reshape(-1), shared.shape[1]
@@ -182,7 +182,7 @@ class Run:
             loss, weight = self.objective.loss(targets, scores, weights)
             counts = self.objective.counts(targets, scores, weights)
             tally.add(np.array([float(value) for value in (loss * weight, weight, *counts)]))
-        tally.sums = total(self.exchange, tally.sums)
+        tally.sums = total(self.communicator, tally.sums)
         figures = tally.figures()
         return figures | {"loss": figures["loss"] + self.penalty()}
 

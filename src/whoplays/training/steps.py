@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .framework import load_keras
 from .scanned import ScannedSteps
-from .together import Exchange, SharedStep
+from .together import Communicator, SharedStep
 
 Array = NDArray[np.float32]
 
@@ -107,10 +107,10 @@ class Steps(Protocol):
         """Train on the batches in their order; return sums in the order of `SUMS`."""
 
 
-def make_steps(model: Any, optimizer: Any, objective: Objective, exchange: Exchange) -> Steps:
+def make_steps(model: Any, optimizer: Any, objective: Objective, communicator: Communicator) -> Steps:
     """Return the fastest way to run steps on the backend at hand: fused on TensorFlow and JAX, one by one on PyTorch."""
-    if exchange.workers > 1:
-        return SharedSteps(model, optimizer, objective, exchange)
+    if communicator.workers > 1:
+        return SharedSteps(model, optimizer, objective, communicator)
     if load_keras().backend.backend() == "tensorflow":
         return FusedSteps(model, optimizer, objective)
     if load_keras().backend.backend() == "jax":
@@ -161,7 +161,7 @@ class FusedSteps:
 class SharedSteps:
     """A chunk of steps of several processes together (TensorFlow): one call, in which they tell each other at every step."""
 
-    def __init__(self, model: Any, optimizer: Any, objective: Objective, exchange: Exchange) -> None:
+    def __init__(self, model: Any, optimizer: Any, objective: Objective, communicator: Communicator) -> None:
         """Nothing is compiled before the first call."""
         import tensorflow as tf
 
@@ -171,7 +171,7 @@ class SharedSteps:
             loss = tf.add_n([loss, *model.losses])
             return loss, weight, tf.stack([loss * weight, weight, *objective.counts(targets, scores, weights)])
 
-        step = SharedStep(model, optimizer, exchange, forward)
+        step = SharedStep(model, optimizer, communicator, forward)
 
         def run(features: Any, targets: Any, weights: Any) -> Any:
             def body(i: Any, sums: Any) -> Any:

@@ -17,7 +17,7 @@ from ..errors import ModelError
 from .framework import load_keras
 
 
-class Exchange(Protocol):
+class Communicator(Protocol):
     """What a process is told of the others. rank: its number, from 0. workers: how many there are."""
 
     rank: int
@@ -27,7 +27,7 @@ class Exchange(Protocol):
         """Return the sum over all processes of a tensor of one shape. All must call it, equally often."""
 
 
-class Alone:
+class SingleProcess:
     """One process, which has nobody to tell."""
 
     rank, workers = 0, 1
@@ -75,44 +75,44 @@ class Collective:
         return self._sum(values)
 
 
-def total(exchange: Exchange, values: ArrayLike) -> NDArray[np.float64]:
+def total(communicator: Communicator, values: ArrayLike) -> NDArray[np.float64]:
     """Return the sum over all processes of numbers of any shape."""
     mine = np.asarray(values, dtype=np.float64)
-    if exchange.workers == 1:
+    if communicator.workers == 1:
         return mine
-    return np.asarray(exchange.sum(load_keras().ops.convert_to_tensor(mine)), dtype=np.float64)
+    return np.asarray(communicator.sum(load_keras().ops.convert_to_tensor(mine)), dtype=np.float64)
 
 
-def of_first(exchange: Exchange, values: ArrayLike) -> NDArray[np.float64]:
+def of_first(communicator: Communicator, values: ArrayLike) -> NDArray[np.float64]:
     """Return the numbers that the first process has."""
     mine = np.asarray(values, dtype=np.float64)
-    return total(exchange, mine if exchange.rank == 0 else np.zeros_like(mine))
+    return total(communicator, mine if communicator.rank == 0 else np.zeros_like(mine))
 
 
-def settle(exchange: Exchange, model: Any) -> None:
+def sync_stats(communicator: Communicator, model: Any) -> None:
     """Give all processes the mean of what each has seen (moving statistics), and see to it that all have one model.
 
     Those means are linear in what is seen, so averaging once an epoch is averaging after every step. Raises `ModelError`
     when the processes' weights differ: a node that computes otherwise, or another whoplays.
     """
-    if exchange.workers == 1:
+    if communicator.workers == 1:
         return
     for variable in model.non_trainable_variables:
         if "float" in str(variable.dtype):
-            variable.assign((total(exchange, variable) / exchange.workers).astype(np.float32))
+            variable.assign((total(communicator, variable) / communicator.workers).astype(np.float32))
     sums = [float(np.abs(value).sum(dtype=np.float64)) for value in model.get_weights()]
-    if (of_first(exchange, sums) != sums).any():
+    if (of_first(communicator, sums) != sums).any():
         raise ModelError(
-            f"process {exchange.rank} of {exchange.workers} no longer has the weights of the first; "
+            f"process {communicator.rank} of {communicator.workers} no longer has the weights of the first; "
             "install the same versions of TensorFlow and Keras on every node"
         )
 
 
-def check_progress(exchange: Exchange, epochs: int) -> None:
+def check_progress(communicator: Communicator, epochs: int) -> None:
     """Raise `ModelError` unless all processes found as many epochs in the checkpoint as the first did."""
-    if (theirs := int(of_first(exchange, epochs))) != epochs:
+    if (theirs := int(of_first(communicator, epochs))) != epochs:
         raise ModelError(
-            f"process {exchange.rank} of {exchange.workers} found {epochs} epochs in the checkpoint, the first {theirs}; "
+            f"process {communicator.rank} of {communicator.workers} found {epochs} epochs in the checkpoint, the first {theirs}; "
             "the model folder must lie where every node sees the same files"
         )
 
@@ -121,13 +121,13 @@ class SharedStep:
     """One step of all processes together (TensorFlow), each with a batch of its own."""
 
     def __init__(
-        self, model: Any, optimizer: Any, exchange: Exchange, forward: Callable[..., tuple[Any, Any, Any]]
+        self, model: Any, optimizer: Any, communicator: Communicator, forward: Callable[..., tuple[Any, Any, Any]]
     ) -> None:
         """forward: batch -> mean loss, weight of the batch (0: nothing in it), figures (n,) to be summed over all."""
         import tensorflow as tf
 
         optimizer.build(model.trainable_variables)
-        self._variables, self._optimizer, self._exchange = model.trainable_variables, optimizer, exchange
+        self._variables, self._optimizer, self._exchange = model.trainable_variables, optimizer, communicator
         self._forward = forward
         self._gradients = tf.function(self._weighted_gradients, jit_compile=True, autograph=False)
         self._apply = tf.function(self._applied, jit_compile=True, autograph=False)
@@ -161,7 +161,7 @@ class Learner:
     """What `train_on_batch` is to one process: takes a step on named outputs, and returns the epoch's mean losses so far."""
 
     def __init__(
-        self, model: Any, optimizer: Any, exchange: Exchange, losses: dict[str, Any], weights: dict[str, float]
+        self, model: Any, optimizer: Any, communicator: Communicator, losses: dict[str, Any], weights: dict[str, float]
     ) -> None:
         """losses: output -> function (targets, outputs) -> mean loss; weights: output -> its weight in the whole."""
         import tensorflow as tf
@@ -176,7 +176,7 @@ class Learner:
             rows = tf.cast(tf.shape(features)[0], tf.float32)
             return loss, rows, tf.stack([*(value * rows for value in (loss, *each)), rows])
 
-        self._step = SharedStep(model, optimizer, exchange, forward)
+        self._step = SharedStep(model, optimizer, communicator, forward)
 
     def __call__(self, features: Any, targets: dict[str, Any]) -> dict[str, float]:
         """Take one step; the targets are named as the outputs."""

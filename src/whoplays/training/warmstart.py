@@ -20,7 +20,7 @@ from ..features import FeatureSettings
 from ..model import folder as model_folder
 from ..taxonomy.tree import Label
 from .framework import load_keras
-from .heads import Head, initializers, taken_off
+from .heads import Head, initializers, split_head
 
 Array = NDArray[np.float32]
 
@@ -74,7 +74,7 @@ def read(folder: Path) -> Base:
     """
     model = model_folder.read(folder)
     network = model.content(model_folder.NETWORK)
-    _, head = taken_off(network)
+    _, head = split_head(network)
     nodes, numbers = initializers(network)
     try:
         constants = [[numbers[name] for name in node.input if name in numbers] for node in nodes]

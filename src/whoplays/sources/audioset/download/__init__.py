@@ -10,7 +10,7 @@ listed, differences = verify(Path("clips"))
 
 from __future__ import annotations
 
-from .causes import MAY_RECOVER, MEANING, Cause, Lost
+from .causes import MAY_RECOVER, MEANING, Cause, ClipUnavailable
 from .manifest import Difference, copies, verify
 from .run import Outcome, Progress, download, dry_run, may_recover
 from .settings import Settings
@@ -22,7 +22,7 @@ __all__ = [
     "Access",
     "Cause",
     "Difference",
-    "Lost",
+    "ClipUnavailable",
     "Outcome",
     "Progress",
     "Settings",

@@ -51,7 +51,7 @@ MAY_RECOVER = TRY_AGAIN | {Cause.BOT_CHECK, Cause.AGE, Cause.COUNTRY, Cause.OTHE
 REFUSAL = frozenset({Cause.THROTTLED, Cause.NETWORK, Cause.BOT_CHECK, Cause.OTHER})
 
 
-class Lost(Exception):
+class ClipUnavailable(Exception):
     """A clip cannot be had. retry_after_s: how long the site asks to be left alone."""
 
     def __init__(self, cause: Cause, detail: str, retry_after_s: float | None = None) -> None:

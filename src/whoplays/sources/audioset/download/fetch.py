@@ -1,4 +1,4 @@
-"""One clip: find it, cut it out, check it, write it. Everything that can go wrong on the way is a `Lost`."""
+"""One clip: find it, cut it out, check it, write it. Everything that can go wrong on the way is a `ClipUnavailable`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from ....errors import WhoplaysError
 from ....storage.files import write_atomically
 from .. import PlannedClip
-from .causes import Cause, Lost
+from .causes import Cause, ClipUnavailable
 from .ffmpeg import Cut, Cutter, Media
 from .measure import MISSING_S, Measured, check, encode, measure
 from .source import SITE, Access, Source, Template, host_of
@@ -30,7 +30,7 @@ class Fetched:
     note: str = ""
 
 
-class Turns(Protocol):
+class RateLimiter(Protocol):
     """Gives leave to ask a host: a `Pacer`, or one that stands for a pacer elsewhere."""
 
     def visit(self, host: str) -> AbstractContextManager[None]:
@@ -49,7 +49,7 @@ class Fetcher:
     """Fetches clips into a folder, from many threads at once."""
 
     def __init__(
-        self, folder: Path, template: Template, access: Access, cutter: Cutter, turns: Turns, *, ending: str
+        self, folder: Path, template: Template, access: Access, cutter: Cutter, turns: RateLimiter, *, ending: str
     ) -> None:
         """Take the parts. Nothing is asked for yet, but that yt-dlp starts and can read the cookies is tried."""
         self.folder, self.template, self.access, self.cutter, self.turns = folder, template, access, cutter, turns
@@ -58,17 +58,17 @@ class Fetcher:
         self._source()
 
     def fetch(self, clip: PlannedClip) -> Fetched:
-        """Fetch one clip. Raises `Lost`, `DiskError`, or `Stopped` when the download is being ended."""
+        """Fetch one clip. Raises `ClipUnavailable`, `DiskError`, or `Stopped` when the download is being ended."""
         wanted_s = (clip.end_ms - clip.start_ms) / 1000
         cut = self._cut(clip, wanted_s)
         content = encode(cut.samples, self.cutter.rate, self.ending)
         measured = measure(content)
         try:
             check(measured, wanted_s)
-        except Lost as lost:
+        except ClipUnavailable as lost:
             # A transfer that broke off looks short too, but may go well another time.
             if cut.broken_off and lost.cause in (Cause.WRONG_LENGTH, Cause.NO_AUDIO):
-                raise Lost(Cause.TRUNCATED, f"the transfer broke off: {lost.detail}") from None
+                raise ClipUnavailable(Cause.TRUNCATED, f"the transfer broke off: {lost.detail}") from None
             raise
         file = file_of(clip, self.ending)
         path = self.folder / file
@@ -92,7 +92,7 @@ class Fetcher:
     def _find(self, clip: PlannedClip, host: str) -> Media:
         try:
             return self._source().find(clip)
-        except Lost as lost:
+        except ClipUnavailable as lost:
             if lost.retry_after_s:
                 self.turns.hold(host, lost.retry_after_s)
             raise
@@ -108,8 +108,10 @@ class Fetcher:
         if not len(cut.samples):
             known = cut.duration_s
             if known and start_s:
-                raise Lost(Cause.WRONG_LENGTH, f"the recording has {known:.1f} s, the clip begins at {start_s:g} s")
-            raise Lost(Cause.NO_AUDIO, "the recording holds no sound")
+                raise ClipUnavailable(
+                    Cause.WRONG_LENGTH, f"the recording has {known:.1f} s, the clip begins at {start_s:g} s"
+                )
+            raise ClipUnavailable(Cause.NO_AUDIO, "the recording holds no sound")
         return cut
 
     def _holds_just_the_clip(self, cut: Cut, wanted_s: float) -> bool:

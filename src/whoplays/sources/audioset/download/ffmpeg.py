@@ -18,7 +18,7 @@ import numpy as np
 
 from ....audio import reading
 from ....errors import UsageError, missing_extra
-from .causes import Cause, Lost, cause_of_status
+from .causes import Cause, ClipUnavailable, cause_of_status
 
 # What a playlist may lead to: never a file of this machine.
 _PROTOCOLS = "http,https,tcp,tls,httpproxy,crypto,data"
@@ -84,7 +84,7 @@ class Cutter:
         self._stopped = False
 
     def cut(self, media: Media, start_s: float, length_s: float) -> Cut:
-        """Return the samples from `start_s` on. Raises `Lost` when there are none and why is clear.
+        """Return the samples from `start_s` on. Raises `ClipUnavailable` when there are none and why is clear.
 
         The seconds before are jumped over where the server lets one ask for a part of the recording, and read
         otherwise: a server may ignore the question, and only the attempt tells.
@@ -129,7 +129,7 @@ class Cutter:
     def _call(self, words: list[str]) -> tuple[bytes, str]:
         with self._lock:
             if self._stopped:
-                raise Lost(Cause.NETWORK, "stopped")
+                raise ClipUnavailable(Cause.NETWORK, "stopped")
             process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
@@ -141,7 +141,9 @@ class Cutter:
         try:
             output, log = process.communicate(timeout=self.timeout_s)
         except subprocess.TimeoutExpired:
-            raise Lost(Cause.NETWORK, f"the transfer stalled: not done within {self.timeout_s:.0f} s") from None
+            raise ClipUnavailable(
+                Cause.NETWORK, f"the transfer stalled: not done within {self.timeout_s:.0f} s"
+            ) from None
         finally:
             with self._lock:
                 self._running.discard(process)
@@ -194,19 +196,19 @@ def _duration(log: str) -> float | None:
 
 
 def _explain(log: str, found: Cut) -> None:
-    """Raise `Lost` with what ffmpeg's log says of a run that gave no samples; return when it tells nothing."""
+    """Raise `ClipUnavailable` with what ffmpeg's log says of a run that gave no samples; return when it tells nothing."""
     if status := _HTTP_ERROR.search(log):
         code = int(status[1])
-        raise Lost(cause_of_status(code), f"HTTP {code} for the recording")
+        raise ClipUnavailable(cause_of_status(code), f"HTTP {code} for the recording")
     if "matches no streams" in log:
-        raise Lost(Cause.NO_AUDIO, "the recording has no sound track")
+        raise ClipUnavailable(Cause.NO_AUDIO, "the recording has no sound track")
     if found.broken_off:
-        raise Lost(Cause.TRUNCATED, _line(log, "Stream ends prematurely"))
+        raise ClipUnavailable(Cause.TRUNCATED, _line(log, "Stream ends prematurely"))
     if "Invalid data found" in log:
-        raise Lost(Cause.UNDECODABLE, "what came is no recording that ffmpeg can read")
+        raise ClipUnavailable(Cause.UNDECODABLE, "what came is no recording that ffmpeg can read")
     for words in ("timed out", "End of file", "Connection re", "Network is", "Input/output error", "resolve", "TLS"):
         if words in log:
-            raise Lost(Cause.NETWORK, _line(log, words))
+            raise ClipUnavailable(Cause.NETWORK, _line(log, words))
 
 
 def _line(log: str, words: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ....errors import DownloadError, UsageError
 from ....taxonomy.catalogue import catalogue
 from .. import PlannedClip
-from .causes import Lost
+from .causes import ClipUnavailable
 from .measure import Measured
 
 NAME = "ledger.sqlite"
@@ -170,7 +170,7 @@ class Ledger:
             ),
         )
 
-    def failed(self, clip_id: int, lost: Lost, *, final: bool) -> None:
+    def failed(self, clip_id: int, lost: ClipUnavailable, *, final: bool) -> None:
         """Record an attempt that failed; when `final`, the clip is lost."""
         self._do(
             "update clips set state = ?, cause = ?, detail = ?, attempts = attempts + 1, at = ? where id = ?",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ....errors import DownloadError
 from ....storage.files import sha256_of, write_csv
-from .causes import Lost
+from .causes import ClipUnavailable
 from .measure import FORMATS, measure_file
 
 NAME = "manifest.csv"
@@ -118,7 +118,7 @@ def _difference(folder: Path, name: str, row: dict[str, str]) -> str | None:
         return f"cannot be read ({error.strerror or error})"
     try:
         now = measure_file(path)
-    except Lost as lost:
+    except ClipUnavailable as lost:
         return f"has changed: {row['bytes']} bytes then, {size} now, and {lost.detail}"
     return (
         f"has changed: {row['bytes']} bytes, {row.get('duration_s')} s, {row.get('rms_dbfs')} dBFS then; "

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from .causes import Cause, Lost
+from .causes import Cause, ClipUnavailable
 
 #: File endings and what libsndfile calls them. Ogg is Vorbis; FLAC and WAV hold 16 bits.
 FORMATS = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "wav": ("WAV", "PCM_16")}
@@ -48,11 +48,11 @@ def encode(samples: np.ndarray, rate: int, ending: str) -> bytes:
 
 
 def measure(content: bytes) -> Measured:
-    """Decode the content of a file and measure it. Raises `Lost` (undecodable) when that fails."""
+    """Decode the content of a file and measure it. Raises `ClipUnavailable` (undecodable) when that fails."""
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise Lost(Cause.UNDECODABLE, f"the file cannot be decoded ({error})") from error
+        raise ClipUnavailable(Cause.UNDECODABLE, f"the file cannot be decoded ({error})") from error
     power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
     peak = float(np.max(np.abs(samples))) if samples.size else 0.0
     return Measured(
@@ -67,18 +67,18 @@ def measure(content: bytes) -> Measured:
 
 
 def check(found: Measured, wanted_s: float) -> None:
-    """Raise `Lost` when a clip is silent, or its length is not what was asked for."""
+    """Raise `ClipUnavailable` when a clip is silent, or its length is not what was asked for."""
     if not found.duration_s:
-        raise Lost(Cause.NO_AUDIO, "no sample came")
+        raise ClipUnavailable(Cause.NO_AUDIO, "no sample came")
     if not wanted_s - MISSING_S <= found.duration_s <= wanted_s + MISSING_S:
-        raise Lost(Cause.WRONG_LENGTH, f"{found.duration_s:.2f} s instead of {wanted_s:.2f} s")
+        raise ClipUnavailable(Cause.WRONG_LENGTH, f"{found.duration_s:.2f} s instead of {wanted_s:.2f} s")
     if found.peak_dbfs < SILENT_PEAK_DBFS:
-        raise Lost(Cause.SILENT, f"the loudest sample has {found.peak_dbfs:.0f} dBFS")
+        raise ClipUnavailable(Cause.SILENT, f"the loudest sample has {found.peak_dbfs:.0f} dBFS")
 
 
 def measure_file(path: Path) -> Measured:
-    """Measure a file on disk. Raises `Lost` when it cannot be read or decoded."""
+    """Measure a file on disk. Raises `ClipUnavailable` when it cannot be read or decoded."""
     try:
         return measure(path.read_bytes())
     except OSError as error:
-        raise Lost(Cause.UNDECODABLE, f"{path}: cannot be read ({error.strerror or error})") from error
+        raise ClipUnavailable(Cause.UNDECODABLE, f"{path}: cannot be read ({error.strerror or error})") from error

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from .. import PlannedClip
-from .causes import Lost
+from .causes import ClipUnavailable
 from .fetch import file_of
 from .ledger import NAME, Ledger
 from .manifest import CLIP_FILE
@@ -52,7 +52,7 @@ def reconcile(ledger: Ledger, folder: Path, ending: str) -> int:
             try:
                 found = measure_file(folder / file)
                 check(found, (clip.end_ms - clip.start_ms) / 1000)
-            except Lost:
+            except ClipUnavailable:
                 continue  # fetched again, and replaced
             ledger.done(row["id"], file, found, "found in the folder")
             adopted += 1

@@ -1,4 +1,4 @@
-"""The download: who is fetched next, what becomes of each, when to stop. One thread decides, a crew fetches."""
+"""The download: who is fetched next, what becomes of each, when to stop. One thread decides, a executor fetches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ....storage.files import make_folder, only_writer
 from .. import PlannedClip
-from .causes import MAY_RECOVER, REFUSAL, TRY_AGAIN, Cause, Lost
-from .crew import Crew, Threads
+from .causes import MAY_RECOVER, REFUSAL, TRY_AGAIN, Cause, ClipUnavailable
+from .executor import Executor, Threads
 from .fetch import DiskError, Fetched, source_name
 from .ledger import Ledger
 from .manifest import remove_parts, write_manifest
@@ -71,16 +71,16 @@ def download(
     folder: Path,
     settings: Settings,
     show: Callable[[Progress], None] = lambda progress: None,
-    crew: Crew | None = None,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Fetch the clips of a plan into `folder`; go on where an earlier run ended.
 
-    crew: who fetches into the folder, by these settings; None for threads of this process. `show` is called with the
+    executor: who fetches into the folder, by these settings; None for threads of this process. `show` is called with the
     progress several times a second. Raises `DownloadError` for a folder that cannot be used, and `WhoplaysError` when
     another download works there.
     """
     clips, stand_ins = split_plan(clips, stand_ins, settings.per_class)
-    crew = crew or Threads(folder, settings)
+    executor = executor or Threads(folder, settings)
     make_folder(folder)
     with only_writer(folder):
         remove_parts(folder)
@@ -90,7 +90,7 @@ def download(
             ledger.plan(clips, stand_ins)
             ledger.retry(settings.retry)
             adopted = reconcile(ledger, folder, settings.ending)
-            return _Run(ledger, folder, settings, crew, show).run(adopted)
+            return _Run(ledger, folder, settings, executor, show).run(adopted)
         finally:
             ledger.close()
 
@@ -99,9 +99,9 @@ class _Run:
     """One run over the waiting clips of a ledger."""
 
     def __init__(
-        self, ledger: Ledger, folder: Path, settings: Settings, crew: Crew, show: Callable[[Progress], None]
+        self, ledger: Ledger, folder: Path, settings: Settings, executor: Executor, show: Callable[[Progress], None]
     ) -> None:
-        self.ledger, self.folder, self.settings, self.crew, self.show = ledger, folder, settings, crew, show
+        self.ledger, self.folder, self.settings, self.executor, self.show = ledger, folder, settings, executor, show
         self.stopped = threading.Event()
         self.source_name = source_name(settings.template)
         self.wanted = ledger.wanted()
@@ -110,7 +110,7 @@ class _Run:
         self.taken: Counter[str] = Counter()  # clips of a class that are being fetched, or rest before another try
         self.resting: list[tuple[float, int, int]] = []  # (when, tries so far, clip)
         self.busy: dict[Future[Fetched], tuple[int, PlannedClip, int]] = {}
-        self.streak: list[tuple[int, Lost]] = []  # refusals since the site last answered as it should
+        self.streak: list[tuple[int, ClipUnavailable]] = []  # refusals since the site last answered as it should
         self.why_stopped: str | None = None
         self.out_of_space = False
         self.notes = Counter[str]()
@@ -123,7 +123,7 @@ class _Run:
     def run(self, adopted: int) -> Outcome:
         """Fetch until every class has its clips, nothing is left to try, or there is no point in going on."""
         interrupted = False
-        with self.crew:
+        with self.executor:
             try:
                 with _terminated_as_interrupted():
                     self._loop()
@@ -131,7 +131,7 @@ class _Run:
                 interrupted = True
             finally:
                 self.stopped.set()
-                self.crew.stop()
+                self.executor.stop()
         if not self.out_of_space:
             self._write_manifest()
         return Outcome(
@@ -151,7 +151,7 @@ class _Run:
             while len(self.busy) < self.settings.jobs and (job := self._next()):
                 clip_id, tries = job
                 clip = self.ledger.clip(clip_id)
-                self.busy[self.crew.submit(clip)] = (clip_id, clip, tries)
+                self.busy[self.executor.submit(clip)] = (clip_id, clip, tries)
             if not self.busy and not self.resting:
                 return
             self._show()
@@ -191,7 +191,7 @@ class _Run:
     def _finish(self, future: Future[Fetched], clip_id: int, clip: PlannedClip, tries: int) -> None:
         try:
             fetched = future.result()
-        except Lost as lost:
+        except ClipUnavailable as lost:
             self._failed(clip_id, clip, tries + 1, lost)
         except Stopped:
             self.taken[clip.family] -= 1
@@ -206,9 +206,9 @@ class _Run:
             self.had[clip.family] = self.had.get(clip.family, 0) + 1
             self.progress.fetched += 1
             self.streak.clear()
-            self.crew.answered(refusal=False)
+            self.executor.answered(refusal=False)
 
-    def _failed(self, clip_id: int, clip: PlannedClip, tries: int, lost: Lost) -> None:
+    def _failed(self, clip_id: int, clip: PlannedClip, tries: int, lost: ClipUnavailable) -> None:
         if self.stopped.is_set():
             self.taken[clip.family] -= 1
             return
@@ -222,9 +222,9 @@ class _Run:
             self.progress.lost[lost.cause] += 1
         self._record_failure(clip_id, tries, lost)
 
-    def _record_failure(self, clip_id: int, tries: int, lost: Lost) -> None:
+    def _record_failure(self, clip_id: int, tries: int, lost: ClipUnavailable) -> None:
         """Slow down, or stop, when it is the site that refuses and not the clip that is bad."""
-        self.crew.answered(refusal=lost.cause in (Cause.THROTTLED, Cause.BOT_CHECK))
+        self.executor.answered(refusal=lost.cause in (Cause.THROTTLED, Cause.BOT_CHECK))
         if lost.cause not in REFUSAL:
             self.streak.clear()
         elif tries == 1:
@@ -242,7 +242,7 @@ class _Run:
         progress = self.progress
         progress.had = self._counted()
         progress.busy, progress.resting = len(self.busy), len(self.resting)
-        progress.pause_s = self.crew.extra_s
+        progress.pause_s = self.executor.extra_s
         self.show(progress)
 
     def _write_manifest(self) -> None:
@@ -250,7 +250,7 @@ class _Run:
         self._manifest_at = time.monotonic() + _MANIFEST_EVERY_S
 
 
-def _advice(streak: Sequence[tuple[int, Lost]]) -> str:
+def _advice(streak: Sequence[tuple[int, ClipUnavailable]]) -> str:
     """Return one line that says what the last refusals were, and what to do."""
     counts = Counter(lost.cause for _, lost in streak)
     cause = counts.most_common(1)[0][0]

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ....errors import DownloadError, UsageError, missing_extra
 from .. import PlannedClip
-from .causes import Cause, Lost, cause_of_status, cause_of_words, parse_retry_after
+from .causes import Cause, ClipUnavailable, cause_of_status, cause_of_words, parse_retry_after
 from .ffmpeg import Media
 
 SITE = "https://www.youtube.com/watch?v={video_id}"
@@ -118,7 +118,7 @@ class Source:
             raise DownloadError(f"yt-dlp cannot start: {_plain(error)}") from error
 
     def find(self, clip: PlannedClip) -> Media:
-        """Return where the clip's recording is. Raises `Lost` with the cause otherwise."""
+        """Return where the clip's recording is. Raises `ClipUnavailable` with the cause otherwise."""
         url = self.template.url(clip)
         with self._causes():
             if self.is_site:
@@ -133,15 +133,15 @@ class Source:
         with self._ydl.urlopen(Request(url, headers={"Accept-Encoding": "identity"})) as response:
             head = response.read(_HEAD_BYTES)
             if not head:
-                raise Lost(Cause.NO_AUDIO, "the answer is empty")
+                raise ClipUnavailable(Cause.NO_AUDIO, "the answer is empty")
             if not _is_page(head):
                 return self._media({"url": response.url}, size=_length(response))
             text = (head + (response.read(_PAGE_BYTES) or b"")).decode("utf-8", "replace")
         words = _visible(text)
         if cause := cause_of_words(words):
-            raise Lost(cause, f"the page says: {words[:120]}")
+            raise ClipUnavailable(cause, f"the page says: {words[:120]}")
         if not re.search(r"<(?:audio|video|iframe|embed|source|script|meta)\b|\.m3u8|\.mpd", text, re.IGNORECASE):
-            raise Lost(Cause.UNDECODABLE, f"a page without a recording came: {words[:120]}")
+            raise ClipUnavailable(Cause.UNDECODABLE, f"a page without a recording came: {words[:120]}")
         return None
 
     def _ask_extractor(self, url: str, name: str) -> Media:
@@ -149,15 +149,15 @@ class Source:
         while info and info.get("entries"):
             info = next(iter(info["entries"]), None)
         if not info or not info.get("url"):
-            raise Lost(Cause.NO_AUDIO, "yt-dlp found no recording there")
+            raise ClipUnavailable(Cause.NO_AUDIO, "yt-dlp found no recording there")
         if info.get("is_live"):
-            raise Lost(Cause.WRONG_LENGTH, "a live stream")
+            raise ClipUnavailable(Cause.WRONG_LENGTH, "a live stream")
         return self._media(info)
 
     def _media(self, info: dict[str, Any], size: int | None = None) -> Media:
         url = info["url"]
         if not url.startswith(("http://", "https://")):
-            raise Lost(Cause.UNDECODABLE, f"the recording is at an address that is not fetched: {url[:60]}")
+            raise ClipUnavailable(Cause.UNDECODABLE, f"the recording is at an address that is not fetched: {url[:60]}")
         headers = dict(info.get("http_headers") or self._ydl.params.get("http_headers") or {})
         # One line for each cookie, as ffmpeg wants it. It holds a cookie's domain against host:port where a port is
         # named. A plain Cookie header would be sent on to wherever the server redirects.
@@ -170,10 +170,10 @@ class Source:
 
     @contextmanager
     def _causes(self) -> Iterator[None]:
-        """Turn whatever yt-dlp raises into `Lost`."""
+        """Turn whatever yt-dlp raises into `ClipUnavailable`."""
         try:
             yield
-        except Lost:
+        except ClipUnavailable:
             raise
         except Exception as error:
             raise _lost(error) from error
@@ -196,7 +196,7 @@ def _yt_dlp() -> Any:
     return yt_dlp
 
 
-def _lost(error: BaseException) -> Lost:
+def _lost(error: BaseException) -> ClipUnavailable:
     """Return what an exception of yt-dlp says, from the outermost wrapping to the innermost cause."""
     from yt_dlp.networking import exceptions as net
     from yt_dlp.utils import GeoRestrictedError, UnsupportedError
@@ -206,17 +206,17 @@ def _lost(error: BaseException) -> Lost:
         if isinstance(one, net.HTTPError):
             return _of_status(one)
         if isinstance(one, GeoRestrictedError):
-            return Lost(Cause.COUNTRY, _plain(one))
+            return ClipUnavailable(Cause.COUNTRY, _plain(one))
         if isinstance(one, net.IncompleteRead):
-            return Lost(Cause.TRUNCATED, _plain(one))
+            return ClipUnavailable(Cause.TRUNCATED, _plain(one))
         if isinstance(one, net.CertificateVerifyError):
-            return Lost(Cause.NETWORK, f"the certificate cannot be trusted: {_plain(one)}")
+            return ClipUnavailable(Cause.NETWORK, f"the certificate cannot be trusted: {_plain(one)}")
         if isinstance(one, (net.RequestError, OSError)):
-            return Lost(Cause.NETWORK, _network_words(one))
+            return ClipUnavailable(Cause.NETWORK, _network_words(one))
         if isinstance(one, UnsupportedError):
-            return Lost(Cause.UNDECODABLE, "a page without a recording came")
+            return ClipUnavailable(Cause.UNDECODABLE, "a page without a recording came")
     words = _plain(error)
-    return Lost(cause_of_words(words) or Cause.OTHER, words)
+    return ClipUnavailable(cause_of_words(words) or Cause.OTHER, words)
 
 
 def _network_words(error: BaseException) -> str:
@@ -244,7 +244,7 @@ def _unwrapped(error: BaseException | None) -> Iterator[BaseException]:
         error = inner if isinstance(inner, BaseException) else error.__cause__
 
 
-def _of_status(error: Any) -> Lost:
+def _of_status(error: Any) -> ClipUnavailable:
     """Return what a refused request says: its page may tell more than its number."""
     wait = parse_retry_after(error.response.get_header("Retry-After"))
     try:
@@ -252,9 +252,9 @@ def _of_status(error: Any) -> Lost:
     except Exception:
         words = ""
     if getattr(error, "redirect_loop", False):
-        return Lost(Cause.OTHER, "the site redirects in a circle")
+        return ClipUnavailable(Cause.OTHER, "the site redirects in a circle")
     told = cause_of_words(words) if error.status in (401, 403, 451) else None
-    return Lost(told or cause_of_status(error.status), f"HTTP {error.status} {error.reason or ''}", wait)
+    return ClipUnavailable(told or cause_of_status(error.status), f"HTTP {error.status} {error.reason or ''}", wait)
 
 
 def _length(response: Any) -> int | None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from .. import PlannedClip
-from .fetch import Fetched, Fetcher, Turns
+from .fetch import Fetched, Fetcher, RateLimiter
 from .ffmpeg import Cutter, find_ffmpeg
 from .pacing import Pacer
 from .settings import Settings
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Fetches clips, as many at a time as it is given, politely; to be used in a `with` statement."""
 
     def __enter__(self) -> Self:
@@ -38,7 +38,7 @@ class Crew(Protocol):
         """Fetch nothing more; what is under way is ended."""
 
 
-def fetcher(folder: Path, settings: Settings, turns: Turns) -> Fetcher:
+def fetcher(folder: Path, settings: Settings, turns: RateLimiter) -> Fetcher:
     """Return what fetches into a folder. turns: who gives leave to ask a host."""
     cutter = Cutter(
         find_ffmpeg(settings.ffmpeg),
@@ -57,7 +57,7 @@ def pacer(settings: Settings, stopped: threading.Event) -> Pacer:
 
 
 class Threads:
-    """A crew of threads of this process."""
+    """An executor on threads of this process."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         """Prepare; nothing is asked for yet. Raises `DownloadError` and `UsageError` for what cannot work."""
