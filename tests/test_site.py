@@ -85,3 +85,27 @@ def test_search_works_from_a_folder_without_a_server(tmp_path: Path) -> None:
         page.wait_for_function("document.querySelectorAll('.md-search-result__item').length > 2", timeout=60_000)
         browser.close()
     assert asked and not [url for url in asked if not url.startswith("file:")]
+
+
+def test_every_option_that_guides_and_tutorials_name_exists() -> None:
+    from whoplays.cli import commands
+
+    known = {
+        option
+        for name in commands.COMMANDS
+        for one in commands.parser_of(name)._actions
+        for option in one.option_strings
+    }
+    other = re.compile(r"python -m |pip|docker|uvx?|yt-dlp|curl|npm|\.ci/")  # lines about other programs
+    named: dict[str, str] = {}
+    for path in [
+        ROOT / "README.md",
+        *(ROOT / "docs" / "guides").glob("*.md"),
+        *(ROOT / "docs" / "tutorials").glob("*.md"),
+    ]:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if not other.search(line):
+                named |= dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", line), path.name)
+    assert len(named) > 60
+    known |= {option.replace("--", "--no-", 1) for option in known}
+    assert not [f"{where}: {option}" for option, where in named.items() if option not in known]
