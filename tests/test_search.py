@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from pathlib import Path
@@ -145,12 +146,25 @@ def test_the_command_counts_what_it_ignores_and_fails_for_what_it_could_not_ente
     done = run("predict", folder, "--model", tiny_model, "--format", "csv")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3
     assert f"{folder}: ignored 1 files that are not recordings" in done.stderr
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        return  # nothing is shut to root
-    (folder / "shut").mkdir(mode=0)
-    done = run("predict", folder, "--model", tiny_model, "--format", "csv")
-    assert done.returncode == 1 and "cannot be entered (Permission denied)" in done.stderr
-    (folder / "shut").chmod(0o700)
+
+
+def test_the_command_fails_for_what_it_could_not_enter(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(440.0), RATE)
+    (tmp_path / "shut").mkdir()
+    command = ["predict", str(tmp_path), "--model", str(tiny_model), "--format", "csv"]
+    main = importlib.import_module("whoplays.cli.main")
+    assert main.run(command) == 0
+    capsys.readouterr()
+    closed(tmp_path / "shut", monkeypatch)
+    assert main.run(command) == 1
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 2
+    assert told.err == f"whoplays: {tmp_path / 'shut'}: cannot be entered (Transport endpoint is not connected)\n"
+    closed(tmp_path, monkeypatch)
+    assert main.run(command) == 1
+    assert "there is no recording to read" in (err := capsys.readouterr().err) and "holds no recordings" not in err
 
 
 def test_the_page_takes_the_same_endings_from_a_folder() -> None:

@@ -144,7 +144,7 @@ def report_searches(searches: list[tuple[str, Search]], watch: bool) -> int:
     problems = 0
     for folder, found in searches:
         lines = [f"{path}: {why}" for path, why in found.problems]
-        if not found.recordings and not watch:
+        if not found.recordings and not found.problems and not watch:
             lines.append(f"{folder}: the folder holds no recordings")
         for line in [*lines, *(f"{path}: {why}" for path, why in found.links)]:
             warn(line)
