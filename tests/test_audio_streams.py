@@ -285,6 +285,10 @@ JOINS: dict[str, Callable[[], tuple[bytes, bytes]]] = {
         aac(steps(2, 44100), 44100, "stereo") + aac(steps(2, 22050, first=2), 22050),
         aac(steps(2, 48000, first=4), 48000, "5.1"),
     ),
+    "ADTS, another rate and back": lambda: (
+        aac(steps(2, 44100), 44100) + aac(steps(2, 48000, first=2), 48000),
+        aac(steps(2, 44100, first=4), 44100),
+    ),
     "MP4": lambda: (encoded([FIRST], "mp4", "aac"), encoded([SECOND], "mp4", "aac", rate=22050)),
     "Matroska": lambda: (encoded([FIRST], "matroska", "aac"), encoded([SECOND], "matroska", "aac", rate=22050)),
     "ASF": lambda: (

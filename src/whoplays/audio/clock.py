@@ -114,7 +114,7 @@ class ComputedTimes:
     def __init__(self) -> None:
         """Begin a stream."""
         self._next: int | None = None  # what would be computed for the next packet
-        self._right = True  # whether its length was that of its samples
+        self._right = True  # whether each length since the last time that was told was that of its samples
 
     def is_told(self, packet: Any, frames: list[Any]) -> bool:
         """Tell whether the time of a packet, of which these frames were decoded, says anything."""
@@ -122,7 +122,7 @@ class ComputedTimes:
         if packet.pts is not None and packet.duration:
             self._next = packet.pts + packet.duration
             seconds, decoded = float(packet.duration * packet.time_base), sum(f.samples / f.sample_rate for f in frames)
-            self._right = not frames or abs(decoded - seconds) < 0.02 * seconds
+            self._right = told and (not frames or abs(decoded - seconds) < 0.02 * seconds)
         return told
 
 
