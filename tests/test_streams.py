@@ -36,12 +36,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
 def test_letters_that_the_encoding_lacks_are_escaped(encoding: str, tiny_model: Path, folder: Path) -> None:
-    again = f"{sys.executable} -m whoplays predict --model {tiny_model} --format csv ."
-    done = shell(f"--format jsonl . && {again}", tiny_model, folder, PYTHONIOENCODING=encoding)
+    again = f"{sys.executable} -m whoplays predict --model {tiny_model} --format"
+    done = shell(f"--format jsonl . && {again} csv . && {again} text .", tiny_model, folder, PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
     line, table = done.stdout.decode(encoding).split("\n", 1)
     assert json.loads(line)["path"] == "żółw é 🎻.wav"
     assert "w " in list(csv.reader(table.splitlines()))[1][0]
+    assert table.splitlines()[2].startswith("\\u017c")
+    told = shell_of("config", folder, PYTHONIOENCODING=encoding, WHOPLAYS_MODEL="żółw")
+    assert told.returncode == 0 and b"\\u017c" in told.stdout, told.stderr
 
 
 CLOSED = b"whoplays: standard output is closed; open it, or name a file where the command can write one (--out)\n"

@@ -26,6 +26,7 @@ from .watchedfile import WatchedFile, unreadable
 
 MAX_LEVEL = 1_000.0  # full scale is 1; beyond this the numbers are not floating-point audio
 MOST_FAILURES = 1000  # reads of packets in a row
+_MANY_STRANGE = 100  # packets of other streams, and none of this one: a few seconds
 
 
 @dataclass(frozen=True)
@@ -224,14 +225,26 @@ class FFmpegReader(Reader):
         claimed = self._claims()
         clock = Clock(start, self.gaps)
         for number, source in enumerate(self._sources):
-            if number:
-                self._container.close()
-                self._open(source)
+            if number and not self._reopened(source, clock):
+                continue
             if self._starts:
                 self._zero = self._first_time() - self._starts[number]
             yield from self._run(clock, start)
         check_disk(self._watched)
         clock.end(claimed, cut=self._cut)
+
+    def _reopened(self, source: Any, clock: Clock) -> bool:
+        """Open another piece instead; return whether it can be opened."""
+        import av
+
+        self._container.close()
+        try:
+            self._open(source)
+        except (AudioError, av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+            check_disk(self._watched)
+            clock.broken(one_line(error))
+            return False
+        return True
 
     def _run(self, clock: Clock, start: float) -> Iterator[Block]:
         import av
@@ -286,15 +299,20 @@ class FFmpegReader(Reader):
         """Yield packets; where the container is damaged, those behind."""
         import av
 
-        failures = 0
+        failures = strange = 0
         while failures < MOST_FAILURES:
             try:
                 for packet in self._container.demux(self._stream):
-                    failures = 0
+                    if packet.size:
+                        failures = strange = 0
+                    elif strange > _MANY_STRANGE:  # the end
+                        clock.broken("it goes on in other streams")
                     yield packet
                 return
             except av.EOFError:
                 return
+            except IndexError:  # a packet of a stream that began later, for which PyAV has no place
+                strange += 1
             except av.FFmpegError as error:
                 check_disk(self._watched)
                 failures += 1

@@ -146,8 +146,8 @@ def walk_caf(content: Content, begin: int) -> tuple[list[Part], int]:
             break
         if size < 0:
             return [], begin
-        if name == b"desc":
-            rate, form, _, packet = struct.unpack(">d4sII", content.at(at + 12, 20))
+        if name == b"desc" and len(told := content.at(at + 12, 20)) == 20:
+            rate, form, _, packet = struct.unpack(">d4sII", told)
         at += 12 + size
     else:
         return [], begin
