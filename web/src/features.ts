@@ -47,7 +47,7 @@ function melBands(settings: FeatureSettings): Band[] {
 export class Features {
   readonly width: number;
   private readonly fft: FFT;
-  private readonly spectrum: number[];
+  private readonly spectrum: Float64Array;
   private readonly frame: Float64Array;
   private readonly window: Float64Array;
   private readonly bands: Band[];
@@ -57,7 +57,7 @@ export class Features {
     const { n_fft, n_mels, n_mfcc, kind } = settings;
     this.width = kind === "logmel" ? n_mels : n_mfcc;
     this.fft = new FFT(n_fft);
-    this.spectrum = this.fft.createComplexArray();
+    this.spectrum = new Float64Array(2 * n_fft);
     this.frame = new Float64Array(n_fft);
     this.window = new Float64Array(n_fft);
     const length = settings.win_length ?? n_fft;

@@ -3,6 +3,7 @@
 import type { Calibration, Label, ModelConfig } from "./config.js";
 
 const SOFT = 1e-3;
+const LEAST_LOG_WEIGHT = -600; // beside the greatest of its column: smaller ones would be 0 and leave nothing to divide by
 
 /** Numbers over time: (steps, outputs), row after row; lengths: seconds of each step. attention: log weights. */
 export interface Outputs {
@@ -34,25 +35,25 @@ export function attended({ logits, attention, lengths, outputs }: Outputs, spanS
   const found = Float64Array.from(logits);
   const half = roundHalfEven(spanS / 2 / median(lengths));
   if (half === 0 || steps === 1) return found;
+  const weights = new Float64Array(steps);
   for (let column = 0; column < outputs; column++) {
+    let highest = -Infinity;
+    for (let i = 0; i < steps; i++) {
+      weights[i] = Math.log(lengths[i]) + (attention ? attention[i * outputs + column] : 0);
+      highest = Math.max(highest, weights[i]);
+    }
+    for (let i = 0; i < steps; i++) weights[i] = Math.exp(Math.max(LEAST_LOG_WEIGHT, weights[i] - highest));
     for (let step = 0; step < steps; step++) {
       const [from, to] = [Math.max(0, step - half), Math.min(steps - 1, step + half)];
-      let highest = -Infinity;
-      for (let i = from; i <= to; i++) highest = Math.max(highest, weightOf(i, column));
       let [sum, whole] = [0, 0];
       for (let i = from; i <= to; i++) {
-        const share = Math.exp(weightOf(i, column) - highest);
-        sum += share * logits[i * outputs + column];
-        whole += share;
+        sum += weights[i] * logits[i * outputs + column];
+        whole += weights[i];
       }
       found[step * outputs + column] = sum / whole;
     }
   }
   return found;
-
-  function weightOf(step: number, column: number): number {
-    return Math.log(lengths[step]) + (attention ? attention[step * outputs + column] : 0);
-  }
 }
 
 /** Return probabilities for rows of logits (steps, outputs), in place. */

@@ -3,5 +3,8 @@
 import { local } from "./local.js";
 import { start } from "./main.js";
 
+const KEEP_AFTER_MS = 5000; // what the first answer needs comes first
+
 start(local);
-navigator.serviceWorker?.register("service-worker.js").catch(() => {}); // without it, the page works while its host answers
+// Without it, the page works while its host answers.
+setTimeout(() => navigator.serviceWorker?.register("service-worker.js").catch(() => {}), KEEP_AFTER_MS);
