@@ -424,6 +424,19 @@ def test_the_bar_leaves_the_terminal_to_messages(
     assert "\r\x1b[Ka line\n\r\x1b[K" in text and text.endswith("\r\x1b[K")
 
 
+def test_one_long_recording_has_progress_in_its_seconds(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "long.wav", tone(200.0, 35.0, level=0.9), RATE)
+    monkeypatch.setattr(output, "PLAIN_EVERY_S", 0.0)
+    invoked = invoke("predict", tmp_path / "long.wav", "--model", tiny_model, "--start", "5")
+    told = re.findall(r"Predicting: (\d+) of (\d+) seconds", invoked.stderr)
+    seconds = [int(done) for done, _ in told]
+    assert (
+        {total for _, total in told} == {"30"} and seconds == sorted(seconds) and len(seconds) > 1 and seconds[-1] == 30
+    )
+
+
 def test_without_a_terminal_progress_is_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,7 +46,7 @@ class Run:
         """Yield a result for each name; print failures, draw, tag. shown: show progress."""
         from ..inference.prediction import Failure
 
-        with Progress("Predicting", "recordings") if shown and len(names) > 1 else contextlib.nullcontext() as bar:
+        with self._progress(names) if shown else contextlib.nullcontext() as bar:
             for number_done, result in enumerate(self._predicted(names), 1):
                 if isinstance(result, Failure):
                     self.failed += 1
@@ -59,8 +59,23 @@ class Run:
                 if self.args.report:
                     self.kept.append(result)
                 yield result
-                if bar:
+                if bar and len(names) > 1:
                     bar(number_done, len(names))
+
+    def _progress(self, names: Sequence[str]) -> Progress:
+        """Return the progress over recordings, or over the seconds of one alone whose length is known."""
+        if len(names) != 1:
+            return Progress("Predicting", "recordings")
+        from ..audio.opening import probe
+        from ..storage.address import is_address
+
+        bar, total = Progress("Predicting", "seconds"), None
+        with contextlib.suppress(WhoplaysError, OSError):  # which are told of where it is read
+            total = probe(names[0]).duration if names[0] != "-" and not is_address(names[0]) else None
+        if total:
+            length = min(total - self.args.start, self.duration or total)
+            self.recogniser.on_progress = lambda done: bar(round(min(done, length)), round(length))
+        return bar
 
     def _predicted(self, names: Sequence[str]) -> Iterator[Result]:
         args = self.args

@@ -221,7 +221,9 @@ def _figures(facts: dict[str, Any], config: ModelConfig) -> dict[str, str]:
         figures[level] = svg(plots.bars_figure(values, bounds), description=f"Quality by label: {told}")
         tints = {config.labels[i].id: config.labels[i].colour for i in places}
         drawn = plots.precision_recall_figure(facts["precision_recall"], facts["thresholds"], tints)
-        figures[f"curves {level}"] = svg(drawn, description=f"Precision against recall of each label: {told}")
+        figures[f"curves {level}"] = _shaded(
+            svg(drawn, description=f"Precision against recall of each label: {told}"), tints
+        )
         bins = facts["reliability"][level]
         told = ", ".join(f"of scores around {one['score']:.2f}, {one['plays']:.2f} play" for one in bins)
         figures[f"reliability {level}"] = svg(plots.reliability_figure(bins), description=told)
@@ -235,6 +237,13 @@ def _figures(facts: dict[str, Any], config: ModelConfig) -> dict[str, str]:
         figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0))
         figures["history"] = svg(figure, description="Figures by epoch of training")
     return figures
+
+
+def _shaded(picture: str, tints: dict[str, str]) -> str:
+    """Return an SVG element with labels' colours as the page shows them: darker on light paper, lighter on dark."""
+    for tint in tints.values():
+        picture = picture.replace(f"stroke: {tint.lower()}", f"stroke: color-mix(in oklab, {tint} 82%, currentColor)")
+    return picture
 
 
 def _number(value: float | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from hashlib import sha256
@@ -72,6 +72,9 @@ class Recogniser:
     UsageError
         For an unknown device or a threshold outside 0 to 1.
     """
+
+    #: called with the seconds that are analysed, after each window
+    on_progress: Callable[[float], None] | None = None
 
     def __init__(
         self,
@@ -437,7 +440,10 @@ class Recogniser:
 
     def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
         rate = self.config.features.sample_rate
-        return windows(blocks, round(self.config.window_s * rate), round(self.config.context_s * rate))
+        for window in windows(blocks, round(self.config.window_s * rate), round(self.config.context_s * rate)):
+            yield window
+            if self.on_progress:
+                self.on_progress(window.last / rate)
 
     def _run(self, window: Window, *, embed: bool = False) -> tuple[_Found, NDArray[np.float64], NDArray[np.bool_]]:
         """Return what the network gives for a window, where each step starts, in samples, and which it answers for."""

@@ -50,7 +50,7 @@ def page(title: str, body: str, *, lang: str = "en") -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
     """Return a table; the first cell of each row heads it. Cells are HTML; header and caption are plain text."""
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in header)
     lines = "".join(
         f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>\n"
         for row in rows
