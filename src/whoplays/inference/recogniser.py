@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import features
-from ..audio import opening, quality, reading
+from ..audio import quality, reading
 from ..audio.times import Time, part
 from ..errors import AudioError, ModelError, NotFiniteError, UsageError
 from ..model import folder as model_folder
@@ -28,19 +26,17 @@ from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
 from . import embedding
 from .prediction import Prediction, Segment
-from .segmentation import TimelineSettings, detect_intervals
-from .windows import Window, windows
+from .segmentation import likely_intervals
+from .source import Source, check_source, opened
+from .windows import Rows, Window, windows
 
 if TYPE_CHECKING:
     from ..audio.decoder import Decoded
 
 Array = NDArray[np.float32]
 _Found = dict[str, Array]  # outputs of the network for one window
-Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
 
 MIN_DURATION = 0.02  # seconds; less is a click, whatever made it
-
-_LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
 
 
 class NetworkOutputs(NamedTuple):
@@ -227,7 +223,7 @@ class Recogniser:
         UsageError
             For a call that cannot be meant.
         """
-        _check_source(source)
+        check_source(source)
         start, duration = part(start, end, duration)
         if track is not None and track < 1:
             raise UsageError(f"track is {track}; tracks are numbered from 1")
@@ -235,19 +231,9 @@ class Recogniser:
             return self.with_threshold(threshold).predict(
                 source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict, embed=embed
             )
-        if isinstance(source, np.ndarray) or not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
-            return self._predict_samples(_as_samples(source), sample_rate, start, duration, embed)
-        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
         rate = self.config.features.sample_rate
-        try:
-            with reading.open_recording(
-                source, sample_rate=rate, start=start, duration=duration, track=track, strict=strict
-            ) as recording:
-                return self._predict_sound(recording, path, start, embed=embed)
-        except AudioError as error:
-            if isinstance(source, (str, os.PathLike)):
-                error.path = path
-            raise
+        with opened(source, rate, sample_rate, start, duration, track=track, strict=strict) as (sound, path):
+            return self._predict_sound(sound, path, start, embed=embed)
 
     def embed(
         self,
@@ -308,19 +294,6 @@ class Recogniser:
         """Values of an embedding; 0 where the model has none."""
         return self._network.embedding_width
 
-    def _predict_samples(
-        self, samples: NDArray[Any], sample_rate: int | None, start: float, duration: float | None, embed: bool
-    ) -> Prediction:
-        if sample_rate is None:
-            raise UsageError("samples need their sample_rate: predict(samples, sample_rate=44100)")
-        if not opening.MIN_RATE <= sample_rate <= opening.MAX_RATE:
-            raise UsageError(
-                f"sample_rate is {sample_rate} Hz; {opening.MIN_RATE} to {opening.MAX_RATE} Hz can be used"
-            )
-        rate = self.config.features.sample_rate
-        given = reading.from_samples(samples, int(sample_rate), sample_rate=rate, start=start, duration=duration)
-        return self._predict_sound(given, "", start, embed=embed)
-
     def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0, embed: bool = False) -> Prediction:
         """Predict what a process of its own decodes; the answer is that of `predict`.
 
@@ -372,7 +345,7 @@ class Recogniser:
         rate = self.config.features.sample_rate
         if embed:
             self._network.require_embedding()
-        embedded = _Rows(np.float32) if embed else None
+        embedded = Rows(np.float32) if embed else None
         found, times, repeated = self._network_outputs(sound.blocks(), embedded)
         duration = float(times[-1]) / rate
         if duration < MIN_DURATION:
@@ -404,14 +377,14 @@ class Recogniser:
         return repeated or found
 
     def _network_outputs(
-        self, blocks: Iterable[Array], embedded: _Rows | None = None
+        self, blocks: Iterable[Array], embedded: Rows | None = None
     ) -> tuple[NetworkOutputs, NDArray[np.float64], NetworkOutputs | None]:
         """Return the outputs over time, the borders of their steps in samples, and those of a short recording repeated.
 
         embedded: takes in the embedding of each step.
         """
         rate = self.config.features.sample_rate
-        logits, attention, times = _Rows(np.float32), _Rows(np.float16), _Rows(np.float64)
+        logits, attention, times = Rows(np.float32), Rows(np.float16), Rows(np.float64)
         repeated, n = None, 0
         for window in self._windows(blocks):
             found, starts, inside = self._run(window, embed=embedded is not None)
@@ -549,54 +522,10 @@ class Recogniser:
             Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
             for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True))
             if label.id in labels
-            for s in self._intervals(frames[:, i], times, limit)
+            for s in likely_intervals(frames[:, i], times, limit, self.config.timeline)
         ]
         return sorted(found, key=lambda segment: segment.start)
-
-    def _intervals(self, scores: Array, frame_times: NDArray[np.float64], threshold: float) -> list[Any]:
-        # What plays, plays somewhere: where no moment reaches the threshold alone, the likeliest ones are taken.
-        asked = self.config.timeline.threshold
-        reached = min(threshold if asked is None else asked, 0.8 * float(scores.max()))
-        found = detect_intervals(scores, frame_times, threshold=reached, settings=self.config.timeline)
-        return found or detect_intervals(scores, frame_times, threshold=reached, settings=_LIKELIEST)
-
-
-class _Rows:
-    """An array that grows at its end, in one piece: small arrays for each window would hold the memory between them."""
-
-    def __init__(self, dtype: type[np.floating]) -> None:
-        self._dtype = dtype
-        self._bytes = bytearray()
-        self._width: tuple[int, ...] = ()
-
-    def add(self, rows: NDArray[Any]) -> None:
-        """Take in rows (n, ...)."""
-        self._width = rows.shape[1:]
-        self._bytes += rows.astype(self._dtype, copy=False).tobytes()
-
-    def array(self) -> NDArray[Any]:
-        """Return all rows; no more can be added while it is in use."""
-        return np.frombuffer(self._bytes, self._dtype).reshape(-1, *self._width)
 
 
 def _about(answer: Prediction) -> list[quality.QualityWarning]:
     return quality.about_answer(answer.playing, [(s.start, s.end) for s in answer.segments], answer.duration)
-
-
-def _check_source(source: Any) -> None:
-    """Raise `UsageError` for what can be no recording, `AudioError` for an empty path."""
-    if isinstance(source, (list, tuple)) and source and all(isinstance(one, (str, os.PathLike)) for one in source):
-        raise UsageError(f"predict reads one recording, and {len(source)} paths were given; call it for each of them")
-    if isinstance(source, str) and not source:
-        raise AudioError("an empty path was given, and no recording")
-    if isinstance(source, io.TextIOBase):
-        raise UsageError('predict reads files that are opened in binary mode: open(path, "rb")')
-
-
-def _as_samples(source: Any) -> NDArray[Any]:
-    """Return samples as an array. Raises `UsageError` for what are none."""
-    with contextlib.suppress(ValueError):  # lists of different lengths
-        samples = np.asarray(source)
-        if samples.ndim and samples.dtype.kind in "fiu":
-            return samples
-    raise UsageError(f"predict takes a path, an open file or samples; this {type(source).__name__} is none of them")

@@ -81,6 +81,21 @@ def detect_intervals(
     ]
 
 
+_LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
+
+
+def likely_intervals(
+    scores: NDArray[np.float32], frame_times: NDArray[np.float64], threshold: float, settings: TimelineSettings
+) -> list[Interval]:
+    """Return when a label plays that is known to play: where no moment reaches its threshold, the likeliest ones.
+
+    Arguments as of `detect_intervals`; the settings' own threshold is used where they have one.
+    """
+    reached = min(threshold if settings.threshold is None else settings.threshold, 0.8 * float(scores.max()))
+    found = detect_intervals(scores, frame_times, threshold=reached, settings=settings)
+    return found or detect_intervals(scores, frame_times, threshold=reached, settings=_LIKELIEST)
+
+
 def _hysteresis(scores: NDArray[np.float32], high: float, low: float) -> list[tuple[int, int]]:
     """Return runs [a, b) of scores that stay at or above `low` and reach `high` somewhere."""
     above = np.concatenate([[False], scores >= low, [False]])
