@@ -277,6 +277,9 @@ class FFmpegReader(Reader):
                 clock.broken(one_line(error))
             told = computed is None or computed.is_told(packet, frames)
             for frame in frames:
+                if len(frame.planes) != (len(frame.layout.channels) if frame.format.is_planar else 1):
+                    clock.broken("samples are damaged")  # PyAV would read planes that do not exist
+                    continue
                 samples = _samples(frame)
                 at = (
                     frame.time - self._zero + (lost.seconds if lost else 0.0)
