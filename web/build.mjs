@@ -1,6 +1,6 @@
 // Bundles the package into dist/: the API, the worker, the WebAssembly of ONNX Runtime and of the resampler, and the model that ships.
 
-import { cp, mkdir, rm } from "node:fs/promises";
+import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 
 import { build } from "esbuild";
 
@@ -17,3 +17,13 @@ await mkdir("dist/model");
 await cp(`${SPEEX}speex-resampler-simd.wasm`, "dist/speex-resampler-simd.wasm");
 await cp(`${ORT}ort-wasm-simd-threaded.wasm`, "dist/ort-wasm-simd-threaded.wasm");
 for (const name of ["config.json", "model.onnx", "card.md"]) await cp(MODEL + name, `dist/model/${name}`);
+await writeFile("dist/LICENCES.txt", (await Promise.all(Object.keys(JSON.parse(await readFile("package.json", "utf8")).dependencies).map(licence))).join("\n\n"));
+
+/** Return a dependency's name, version and licence: its own file, or the part of its README. */
+async function licence(name) {
+  const folder = `node_modules/${name}/`;
+  const { version, license } = JSON.parse(await readFile(`${folder}package.json`, "utf8"));
+  const file = (await readdir(folder)).find((one) => /^(licen[cs]e|copying)/i.test(one));
+  const text = await readFile(folder + (file ?? "README.md"), "utf8");
+  return `${name} ${version} (${license})\n\n${file ? text : text.slice(Math.max(0, text.search(/^#+ *licen[cs]e/im)))}`.trim();
+}
