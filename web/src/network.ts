@@ -24,12 +24,18 @@ export interface Runtime {
   threads?: number;
 }
 
+/** Return SHA-256 in hexadecimal; browsers have their own on https and localhost alone. */
+async function checksum(content: Uint8Array): Promise<string> {
+  const { subtle } = globalThis.crypto ?? {};
+  return bytesToHex(subtle ? new Uint8Array(await subtle.digest("SHA-256", content.slice())) : sha256(content));
+}
+
 export class Network {
   private constructor(private readonly session: ort.InferenceSession) {}
 
   /** Check and open the bytes of model.onnx. Throws `WhoplaysError`. */
   static async open(content: Uint8Array, config: ModelConfig, { wasm, threads = 1 }: Runtime = {}): Promise<Network> {
-    if (bytesToHex(sha256(content)) !== config.sha256["model.onnx"]) {
+    if (await checksum(content) !== config.sha256["model.onnx"]) {
       throw new WhoplaysError("model", "checksum");
     }
     ort.env.wasm.numThreads = threads;
