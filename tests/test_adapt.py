@@ -19,6 +19,7 @@ from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
 from whoplays.taxonomy.catalogue import catalogue
+from whoplays.training import adapt as adapting
 from whoplays.training import heads
 from whoplays.training.adapt import BACKGROUND, adapt, write_background
 
@@ -69,7 +70,7 @@ def adapted(mine: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("adapted") / "model"
     done = adapt(mine, out, base=base)
     assert done.recordings == {"siren": 5, "ticks": 5} and done.learnt == ("siren", "ticks")
-    assert min(done.average_precision.values()) > 0.9
+    assert min(done.average_precision.values()) > 0.9 and done.right[1] == 10 and done.right[0] >= 8
     return out
 
 
@@ -200,3 +201,17 @@ def test_the_command_says_what_was_learnt(mine: Path, tmp_path: Path) -> None:
     assert "siren: 5 recordings; average precision" in answer.stderr
     refused = subprocess.run([*command[:-1], str(tmp_path / "b"), "--epochs", "3"], capture_output=True, text=True)
     assert refused.returncode == 2 and "--epochs says how a network is trained" in refused.stderr
+
+
+def test_weights_cost_less_along_what_the_embedding_tells_apart() -> None:
+    network = model_folder.read().content(model_folder.NETWORK)
+    hidden = np.random.default_rng(0).normal(size=(20, 512)).astype(np.float32)
+    slope = heads.embedding_slope(network, hidden)
+    assert slope is not None and slope.shape == (512, 128)
+    shape = adapting._shape(slope, np.ones(512))
+    assert np.trace(shape @ shape.T) == pytest.approx(512)
+    direction = np.linalg.svd(slope, full_matrices=False)[0][:, 0]
+    assert direction @ shape @ shape.T @ direction > 10
+    layers = [(np.eye(512, 3, dtype=np.float32), np.zeros(3))]
+    single = heads.embedding_slope(heads.with_embedding(network, layers), hidden)
+    assert single is not None and np.array_equal(single, layers[0][0])

@@ -111,8 +111,9 @@ def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[st
     for remark in done.remarks:
         say(f"remark: {remark}")
     for label in done.learnt:
-        precision = f"average precision {done.average_precision[label]:.2f} (leave-one-out)"
+        precision = f"average precision {done.average_precision[label]:.2f} (each recording left out in turn)"
         say(f"{label}: {done.recordings[label]} recordings; {precision}")
+    say("Estimate: of {} of {} recordings, each left out in turn, exactly the right labels".format(*done.right))
     if not done.background:
         say(f"{base} has no background examples: labels are separated from each other, but not from other sounds.")
     say(f"Model in {out}. Next: whoplays predict FILE --model {out}")

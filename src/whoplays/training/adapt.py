@@ -46,13 +46,15 @@ WINDOWS = 6  # of one recording, at most
 VARIANTS = 8
 PENALTY = 30.0  # of the weights of new labels, on standardised values
 PENALTY_KNOWN = 300.0  # of how far the weights of a known label move
-FOLDS = 5
+FOLDS = 30  # recordings are left out one by one up to so many, then in as many groups
+OF_EMBEDDING = 3.0  # how much further a new label's weights go along what the embedding tells apart
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """What was made: the model folder, the labels learnt, examples of each, average precision on parts left out in turn.
+    """What was made: the model folder, the labels learnt, examples of each, average precision on recordings left out in turn.
 
+    right: of how many recordings, each judged by a fit without it, exactly its labels would be named, and of how many.
     left_out: files that were not used, and why. remarks: on copies, and on the same file under different labels.
     """
 
@@ -60,6 +62,7 @@ class Adapted:
     learnt: tuple[str, ...]
     recordings: dict[str, int]
     average_precision: dict[str, float]
+    right: tuple[int, int]
     background: int
     left_out: list[LeftOut]
     remarks: list[str]
@@ -99,17 +102,23 @@ def adapt(
     except ModelError as error:
         raise ModelError(f"{found.folder}: {error}") from None
     labels, rows, left_out, remarks = _read(source, found.config)
-    learner = _Learner(found.config, heads.Body(body), head, background_of(found), seed)
+    learner = _Learner(found.config, heads.Body(body), head, background_of(found), seed, body)
     with only_writer(out):
-        new_head, config, precision = learner.learn(labels, rows, only_mine=only_mine, name=name)
+        new_head, config, precision, right = learner.learn(labels, rows, only_mine=only_mine, name=name)
         counts = {label.id: len(np.unique(rows.recordings[rows.targets[:, i] == 1])) for i, label in enumerate(labels)}
         network = heads.attach_head(body, new_head)
-        facts = {"from": found.config.id, "recordings": counts, "average_precision": precision, "seed": seed}
+        facts = {
+            "from": found.config.id,
+            "recordings": counts,
+            "average_precision": precision,
+            "right": list(right),
+            "seed": seed,
+        }
         config = replace(config, training={"recipe": "adapted", **facts, "base": dict(found.config.training)})
         model_folder.write(out, config, network, _card(config, found.config, counts, precision))
         _pass_on_background(found, out)
     return Adapted(
-        out, tuple(label.id for label in labels), counts, precision, learner.known.shape[0], left_out, remarks
+        out, tuple(label.id for label in labels), counts, precision, right, learner.known.shape[0], left_out, remarks
     )
 
 
@@ -197,16 +206,20 @@ def _pass_on_background(found: model_folder.Bundle, out: Path) -> None:
 
 
 class _Learner:
-    def __init__(self, config: ModelConfig, body: heads.Body, head: heads.Head, known: Array, seed: int) -> None:
+    def __init__(
+        self, config: ModelConfig, body: heads.Body, head: heads.Head, known: Array, seed: int, network: bytes
+    ) -> None:
         self._config, self._body, self._head, self._seed = config, body, head, seed
         width = head.weights.shape[0]
         self.known = known if known.shape[1:] == (width,) else np.zeros((0, width), dtype=np.float32)
+        self.slope = heads.embedding_slope(network, self.known) if len(self.known) else None
         self._ids = [label.id for label in config.labels]
 
     def learn(
         self, labels: tuple[Label, ...], rows: _Rows, *, only_mine: bool, name: str
-    ) -> tuple[heads.Head, ModelConfig, dict[str, float]]:
-        """Return the new head, its configuration, and each label's average precision on recordings left out in turn."""
+    ) -> tuple[heads.Head, ModelConfig, dict[str, float], tuple[int, int]]:
+        """Return the new head, its configuration, and how good it is on recordings left out in turn: see `Adapted`."""
+        named = np.full(rows.targets.shape, np.nan)
         examples = self._examples(rows)
         head, config, precision = self._head, self._config, {}
         ids = list(dict.fromkeys([*self._ids, *(label.id for label in labels)]))
@@ -215,7 +228,10 @@ class _Learner:
         }  # with families and colours beside the base's
         for i, label in enumerate(labels):
             row = _LabelRow(self, label.id, i, examples)
-            column, limit, precision[label.id] = row.fit()
+            column, limit, precision[label.id], named[row.known_windows, i] = row.fit()
+            if label.id in self._ids:
+                limit = config.thresholds[config.tree.index(label.id)]
+            named[:, i] = _per_recording(named[:, i], rows.recordings) >= limit
             if label.id in self._ids:
                 head, config = _with_row(head, config, config.tree.index(label.id), column)
                 continue  # its calibration and threshold are of far more recordings than these
@@ -224,7 +240,7 @@ class _Learner:
             head, config = _with_label(head.joined(single), config, known[label.id], limit)
         if only_mine:
             head, config = _chosen(head, config, [label.id for label in labels])
-        return head, replace(config, name=name or f"{self._config.name}+", version="1"), precision
+        return head, replace(config, name=name or f"{self._config.name}+", version="1"), precision, _right(named, rows)
 
     def _examples(self, rows: _Rows) -> _Examples:
         """Return the windows, then `VARIANTS` of them all, half of those mixed with another recording."""
@@ -281,25 +297,31 @@ class _LabelRow:
         self._own = examples.pooled[kept, 0 if place is None else place + 1]
         self._y, self._recordings = target[kept], examples.recordings[kept]
         self._plain = examples.plain[kept]
+        self.known_windows = kept[examples.plain]
         self._known = learner.known
         together = np.concatenate([self._own, self._known])
         self._mean, self._deviation = together.mean(axis=0), together.std(axis=0) + 1e-3
         self._from = None if place is None else learner.row_of(place)
+        self._shape = None if self._from or learner.slope is None else _shape(learner.slope, self._deviation)
 
-    def fit(self) -> tuple[Array, float, float]:
-        """Return the row (width + 1,), bias last, the threshold, and the average precision on recordings left out."""
-        left_out = self._left_out()
-        known = self._scores(self._known, self._fitted(np.ones(len(self._y), dtype=bool)))
+    def fit(self) -> tuple[Array, float, float, NDArray[np.float64]]:
+        """Return the row (width + 1,), bias last, and the threshold; of recordings left out average precision and scores."""
+        whole = self._fitted(np.ones(len(self._y), dtype=bool))
+        left_out = self._left_out(self._fit)
+        known = self._scores(self._known, whole)
         truth = np.concatenate([self._y[self._plain], np.zeros(len(known))])[:, None]
         scores = np.concatenate([left_out, known if self._from is None else np.zeros(0)])
         truth = truth[: len(scores)]
         p = (1 / (1 + np.exp(-np.clip(scores, -30, 30))))[:, None]
         limit = round(float(np.clip(metrics.best_thresholds(truth, p)[0], 0.2, 0.8)), 2)
         precision = float(metrics.average_precision(truth, p)[0])
-        return self._row(self._fitted(np.ones(len(self._y), dtype=bool))), limit, round(precision, 3)
+        return self._row(whole), limit, round(precision, 3), 1 / (1 + np.exp(-np.clip(left_out, -30, 30)))
 
-    def _fitted(self, used: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return what is added to the row, on standardised values, learnt from the examples `used` and the background."""
+    def _fitted(self, used: NDArray[np.bool_], near: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return what is added to the row, on standardised values, learnt from the examples `used` and the background.
+
+        near: what `self._fit` was after a fit to nearly the same, from where this one is near.
+        """
         x = (np.concatenate([self._own[used], self._known]) - self._mean) / self._deviation
         offset = self._offset(np.concatenate([self._own[used], self._known]))
         if self._from is None:
@@ -307,7 +329,10 @@ class _LabelRow:
         else:  # of its background, a known label shall say what it said
             y = np.concatenate([self._y[used], 1 / (1 + np.exp(-offset[used.sum() :]))])
         penalty = PENALTY if self._from is None else PENALTY_KNOWN
-        return logistic.fit(x, y, penalty=penalty, offset=offset)
+        x = x if self._shape is None else x @ self._shape
+        tolerance = 1e-6 if near is None else 1e-2
+        self._fit = logistic.fit(x, y, penalty=penalty, offset=offset, start=near, tolerance=tolerance)
+        return self._fit if self._shape is None else np.append(self._shape @ self._fit[:-1], self._fit[-1])
 
     def _offset(self, values: Array) -> NDArray[np.float64]:
         if self._from is None:
@@ -328,15 +353,15 @@ class _LabelRow:
         weights, bias, scale, _ = self._from
         return np.append(weights + slope / scale, bias + level / scale).astype(np.float32)
 
-    def _left_out(self) -> NDArray[np.float64]:
-        """Return scores of the recordings as they are, each from a row that was learnt without it."""
+    def _left_out(self, near: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return scores of the recordings as they are, each from a row that was learnt without it. near: of a fit to all."""
         scores = np.zeros(int(self._plain.sum()))
         fold_of = {recording: i % FOLDS for i, recording in enumerate(self._in_turn())}
         folds = np.array([[fold_of.get(int(r), -1) for r in pair] for pair in self._recordings])
         for fold in range(FOLDS):
             here = folds[self._plain][:, 0] == fold
             if here.any():
-                added = self._fitted(~(folds == fold).any(axis=1))
+                added = self._fitted(~(folds == fold).any(axis=1), near)
                 scores[here] = self._scores(self._own[self._plain][here], added)
         return scores
 
@@ -344,6 +369,31 @@ class _LabelRow:
         """Return the recordings, those of the label first: each fold gets as many of them."""
         firsts = dict(zip(self._recordings[self._plain][:, 0].tolist(), self._y[self._plain].tolist(), strict=True))
         return sorted(firsts, key=lambda recording: (-firsts[recording], recording))
+
+
+def _shape(slope: Array, deviation: Array) -> NDArray[np.float64]:
+    """Return what shapes weights on standardised values (width, width): they cost less along what the embedding tells apart.
+
+    What embeddings were taught to tell apart is what instruments differ in, whoever plays them: the few recordings of a
+    new label need not tell that again. slope: (width, embedding), of the embedding by hidden values.
+    """
+    along = (deviation[:, None] * slope).astype(np.float64)
+    along /= np.sqrt(np.square(along).sum() / len(along))
+    variance = 0.25 * np.eye(len(along)) + OF_EMBEDDING**2 * along @ along.T
+    return np.asarray(np.linalg.cholesky(variance / np.trace(variance) * len(along)))
+
+
+def _per_recording(values: NDArray[np.float64], recordings: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return, for each window (n,), the mean of its recording's."""
+    places = np.unique(recordings, return_inverse=True)[1]
+    return np.asarray((np.bincount(places, values) / np.bincount(places))[places])
+
+
+def _right(named: NDArray[np.float64], rows: _Rows) -> tuple[int, int]:
+    """Return of how many recordings exactly the labels are named, of those of which all are known, and how many those are."""
+    firsts = np.unique(rows.recordings, return_index=True)[1]
+    known = firsts[~np.isnan(rows.targets[firsts]).any(axis=1)]
+    return int((named[known] == rows.targets[known]).all(axis=1).sum()), len(known)
 
 
 def _with_label(head: heads.Head, config: ModelConfig, label: Label, limit: float) -> tuple[heads.Head, ModelConfig]:

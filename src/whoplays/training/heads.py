@@ -172,6 +172,33 @@ def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> byt
     return attach_head(model.SerializeToString(deterministic=True), head)
 
 
+def embedding_slope(network: bytes, hidden: Array) -> Array | None:
+    """Return how the embedding changes with the hidden values, on average over some.
+
+    Parameters
+    ----------
+    network : bytes
+        With the layers of `with_embedding`.
+    hidden : ndarray, shape (n, width)
+
+    Returns
+    -------
+    ndarray, shape (width, embedding), or None
+        None for a network without such layers.
+    """
+    tensors, slope, x = initializers(network)[1], None, hidden
+    for i in range(len(tensors)):
+        if f"{EMBEDDING}_{i}_weights" not in tensors:
+            break
+        weights, bias = tensors[f"{EMBEDDING}_{i}_weights"].astype(np.float32), tensors[f"{EMBEDDING}_{i}_bias"]
+        if slope is not None:
+            slope = slope * (x > 0).mean(axis=0)
+            x = np.maximum(x, 0)
+        slope = weights if slope is None else slope @ weights
+        x = x @ weights + bias
+    return None if slope is None else np.asarray(slope, dtype=np.float32)
+
+
 def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:
     """Return the embedding's shape by its name, or nothing where the network has none. hidden: width of that layer."""
     maker = next((node for node in model.graph.node if EMBEDDING in node.output), None)

@@ -12,6 +12,8 @@ def fit(
     *,
     penalty: float = 1e-3,
     offset: NDArray[np.floating] | float = 0.0,
+    start: NDArray[np.floating] | None = None,
+    tolerance: float = 1e-6,
 ) -> NDArray[np.float64]:
     """Return weights (width + 1,), the bias last, for rows x (n, width) and targets y (n,) from 0 to 1.
 
@@ -22,12 +24,12 @@ def fit(
     y = np.asarray(y, dtype=np.float64)
     ridge = np.full(wide.shape[1], penalty)
     ridge[-1] = 1e-6
-    w = np.zeros(wide.shape[1])
+    w = np.zeros(wide.shape[1]) if start is None else start.astype(np.float64)
     for _ in range(25):
         p = 1 / (1 + np.exp(-np.clip(wide @ w + offset, -30, 30)))
         curvature = (wide * (p * (1 - p) + 1e-6)[:, None]).T @ wide + np.diag(ridge)
         step = np.linalg.solve(curvature, wide.T @ (y - p) - ridge * w)
         w += np.clip(step, -5, 5)  # far from the solution, a full step may overshoot
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < tolerance:
             break
     return w
