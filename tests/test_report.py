@@ -274,6 +274,27 @@ def test_the_table_sorts_filters_and_tells_who_plays_together(page: Any) -> None
 
 
 @pytest.mark.browser
+def test_by_keyboard_alone(page: Any) -> None:
+    focused = "() => document.activeElement.className"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate(focused).startswith("item"):
+            break
+    page.keyboard.press("Enter")
+    page.locator(".result").wait_for()
+    first = page.locator(".result .file-name").inner_text()
+    assert page.evaluate(focused).startswith("item")  # still in the table
+    page.keyboard.press("j")
+    page.wait_for_function("(name) => document.querySelector('.result .file-name').textContent !== name", arg=first)
+    page.keyboard.press("+")
+    page.wait_for_function("() => document.querySelector('.timeline').style.getPropertyValue('--zoom') === '2'")
+    page.keyboard.press("?")
+    page.locator("#help[open]").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("#help[open]").count() == 0
+
+
+@pytest.mark.browser
 def test_axe_finds_nothing_in_it(page: Any, tmp_path: Path) -> None:
     open_one(page, 0)
     assert_accessible(page, tmp_path)
@@ -338,8 +359,9 @@ def test_light_and_dark_can_be_read(page: Any, scheme: str) -> None:
 
 
 @pytest.mark.browser
-def test_it_fits_a_telephone(page: Any) -> None:
-    for width in (390, 1280):
+def test_it_fits_screens_of_all_sizes(page: Any) -> None:
+    page.locator("[data-lang=pl]").click()  # whose names are longer
+    for width in (390, 768, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         open_one(page, 0)
