@@ -114,9 +114,9 @@ def walk_aiff(content: Content, begin: int) -> tuple[list[Part], int]:
         at += 8 + size + size % 2
     else:
         return [], begin
-    if common < 0:
+    if common < 0 or len(told := content.at(common, 18)) < 18:
         return [], begin
-    channels, frames, bits, exponent, mantissa = struct.unpack(">hIhHQ", content.at(common, 18))
+    channels, frames, bits, exponent, mantissa = struct.unpack(">HIHHQ", told)
     plain = content.at(begin + 8, 4) == b"AIFF" or content.at(common + 18, 4) in (b"NONE", b"sowt", b"twos")
     align = max(1, channels) * ((bits + 7) // 8)
     if not plain or not 16383 <= exponent <= 16383 + 40 or not align:
