@@ -130,7 +130,7 @@ def test_a_data_set_reports_what_was_not_entered(
     _, clips, left_out = read_source(folders)
     assert len(clips) == 24
     assert [(Path(one.name).name, one.cause) for one in left_out] == [
-        ("drums", "1 files in it are not recordings"),
+        ("drums", "1 file in it ignored (no recording)"),
         ("shut", "cannot be entered (Transport endpoint is not connected)"),
     ]
 
@@ -145,7 +145,7 @@ def test_the_command_counts_what_it_ignores_and_fails_for_what_it_could_not_ente
     (folder / "notes.txt").write_text("x")
     done = run("predict", folder, "--model", tiny_model, "--format", "csv")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3
-    assert f"{folder}: ignored 1 files that are not recordings" in done.stderr
+    assert f"{folder}: 1 file ignored (no recording)" in done.stderr
 
 
 def test_the_command_fails_for_what_it_could_not_enter(

@@ -30,6 +30,29 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with what is counted, in words.
+
+    Parameters
+    ----------
+    n : int
+        How many there are.
+    noun : str
+        What one of them is called; an s makes more of it.
+
+    Returns
+    -------
+    str
+        Such as "1 recording".
+
+    Examples
+    --------
+    >>> counted(1, "file"), counted(1200, "clip")
+    ('1 file', '1,200 clips')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 class WhoplaysError(Exception):
     """Root of all errors that whoplays raises on purpose. The command prints its text and exits with `exit_status`.
 

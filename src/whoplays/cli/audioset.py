@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from ..errors import DownloadError, printable
+from ..errors import DownloadError, counted, printable
 from .output import INTERRUPTED, Progress, say, warn
 from .parser import Parser, number, whole
 
@@ -99,7 +99,7 @@ def _plan(args: Namespace) -> None:
     make_folder(args.out.parent)
     write_plan(args.out, made)
     more = f", {len(made.stand_ins):,} stand-ins: {reserve_path(args.out)}" if made.stand_ins else ""
-    say(f"{len(made.clips):,} clips: {args.out}{more}")
+    say(f"{counted(len(made.clips), 'clip')}: {args.out}{more}")
 
 
 def add_inspect(parser: Parser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AudioError, UsageError, WhoplaysError, printable
+from ..errors import AudioError, UsageError, WhoplaysError, counted, printable
 from .options import add_device, add_model
 from .output import Progress, say, warn
 from .parser import Parser, whole
@@ -235,7 +235,7 @@ def _duplicates(table: Embeddings, args: Namespace) -> int:
             print(path if args.paths else f"{copy.correlation:.2f}  {printable(path)}{_shifted(copy.offset_s)}")
     for path, why in problems.items():
         warn(f"{path}: {why}")
-    say(f"{files} files hold {groups} recordings" if groups else "no recording is there twice")
+    say(f"{files} files hold {counted(groups, 'recording')}" if groups else "no recording is there twice")
     return 1 if problems else 0
 
 

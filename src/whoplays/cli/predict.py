@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError, WhoplaysError
+from ..errors import UsageError, WhoplaysError, counted
 from ..results.formats import FORMATS
 from ..runtime import sandbox
 from .options import add_device, add_language, add_model, add_threshold, threshold_of
@@ -130,7 +130,7 @@ def _predict(args: Namespace) -> int:
                 waiting = set(todo)
                 earlier = dict.fromkeys(name for name in names if name not in waiting)
                 if tagged := output.update(earlier, run.tag_earlier):
-                    say(f"{tagged} recordings tagged from the table")
+                    say(f"{counted(tagged, 'recording')} tagged from the table")
         output.write(run.results(todo, shown=bool(args.out or args.out_dir or not sys.stdout.isatty())))
         if args.watch:
             run.watch(output, given, names)
@@ -149,7 +149,7 @@ def report_searches(searches: list[tuple[str, Search]], watch: bool) -> int:
         for line in [*lines, *(f"{path}: {why}" for path, why in found.links)]:
             warn(line)
         if found.ignored:
-            say(f"{folder}: ignored {found.ignored} files that are not recordings")
+            say(f"{folder}: {counted(found.ignored, 'file')} ignored (no recording)")
         problems += len(lines)
     return problems
 

@@ -30,7 +30,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..audio.search import search
-from ..errors import DatasetError
+from ..errors import DatasetError, counted
 from ..storage.address import Place, join
 from ..taxonomy.catalogue import catalogue
 from ..taxonomy.tree import Label, Tree
@@ -163,7 +163,7 @@ def _read_folder(
             clips.append(Clip(source, name, recording_of(name), targets))
         left_out += [LeftOut(path, cause) for path, cause in (*found.problems, *found.links)]
         if found.ignored:
-            left_out.append(LeftOut(folder.name, f"{found.ignored} files in it are not recordings"))
+            left_out.append(LeftOut(folder.name, f"{counted(found.ignored, 'file')} in it ignored (no recording)"))
         if not found.recordings:
             raise DatasetError("; ".join([*([causes(left_out)] if left_out else []), f"{folder}: has no recordings"]))
     return tree.labels, clips, left_out

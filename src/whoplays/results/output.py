@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import UsageError
+from ..errors import UsageError, counted
 from ..inference.prediction import Failure
 from ..storage import streams
 from ..storage.address import is_address
@@ -132,7 +132,7 @@ class Folder(Output):
             make_folder(target.parent)
             write_atomically(target, self._writer().single(result).encode("utf-8", "surrogateescape"))
             written += 1
-        self._tell(f"Written to {self._folder}: {written} files")
+        self._tell(f"Written to {self._folder}: {counted(written, 'file')}")
 
     add = write
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
+from ..errors import counted
 from . import resumable_table
 from .formats.base import Result
 from .output import Output
@@ -46,7 +47,7 @@ class Table(Output):
         try:
             if kind is None or (len(self.kept) and not self.kept.replaces):
                 self.kept.merge(self._labels)
-                self._tell(f"Written to {self._path}: {len(self.kept)} recordings")
+                self._tell(f"Written to {self._path}: {counted(len(self.kept), 'recording')}")
             elif self.kept.replaces:
                 self._tell(f"{self._path} is unchanged; --resume adds the {len(self.kept)} results of this run to it")
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...errors import counted
 from .classes import ClipClass
 from .dependencies import Dependencies, Exclusion
 from .lists import Malformed, SegmentList
@@ -64,7 +65,7 @@ def describe_rows(malformed: Sequence[Malformed], total: int) -> Iterator[str]:
 
 def describe_dependencies(found: Dependencies) -> Iterator[str]:
     """Yield three tables: pairs of classes, companions of each class, what exclusion would change."""
-    yield f"{found.rows:,} clips"
+    yield counted(found.rows, "clip")
     yield ""
     yield "Pairs of classes"
     pairs = [(one.name_a, one.name_b, one.clips_a, one.clips_b, one.both, f"{one.lift:.1f}") for one in found.pairs]
