@@ -256,6 +256,20 @@ def test_a_file_cut_in_half_is_read_and_told_of(kind: str) -> None:
         reading.load(half, sample_rate=RATE, strict=True)
 
 
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("flac", "flac"), ("matroska", "flac"), ("mp4", "flac"), ("ogg", "flac"), ("wv", "wavpack"), ("tta", "tta")],
+)
+def test_one_changed_byte_in_a_lossless_recording_is_told_and_time_stays_right(container: str, codec: str) -> None:
+    content = bytearray(encoded([steps(10)], container, codec, strict="experimental"))
+    assert warned(io.BytesIO(content)) == []
+    content[len(content) // 2] ^= 0x55
+    found = heard(io.BytesIO(content))
+    lost = [second for second, seen in enumerate(found) if seen != second]
+    assert len(found) == 10 and len(lost) <= 2 and all(found[second] is None for second in lost)
+    assert warned(io.BytesIO(content)) == ["damaged"]
+
+
 # Joined streams
 
 

@@ -60,22 +60,33 @@ def _last_sample(content: Content, begin: int, end: int, info: _Info) -> int:
     at = len(tail)
     last = 0
     while (at := tail.rfind(b"\xff", 0, at)) >= 0:
-        reached = _end_of_frame(tail[at : at + 16], info)
+        reached = sum(_frame(tail[at : at + 16], info.block))
         if reached == info.total:
             return reached
         last = last or reached
     return last
 
 
-def _end_of_frame(head: bytes, info: _Info) -> int:
-    """Return the number of the sample behind a frame, 0 for bytes that are no frame's header."""
+def first_sample(head: bytes, streaminfo: bytes) -> int | None:
+    """Return the number of a frame's first sample, None for bytes that are no frame's header."""
+    smallest, block = int.from_bytes(streaminfo[:2], "big"), int.from_bytes(streaminfo[2:4], "big")
+    first, samples = _frame(head, block if smallest == block else 0)
+    return first if samples else None
+
+
+def _frame(head: bytes, size_of_block: int) -> tuple[int, int]:
+    """Return the number of a frame's first sample and how many it has, 0 and 0 for bytes that are no frame's header.
+
+    size_of_block: of the stream, 0 where its blocks differ in size.
+    """
+    none = 0, 0
     if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[3] & 1 or head[3] >> 4 > 10:
-        return 0
+        return none
     code, number, size = head[2] >> 4, head[4], 5
     if number & 0x80:  # coded as in UTF-8
         ones = 8 - (number ^ 0xFF).bit_length()
         if not 2 <= ones <= 7:
-            return 0
+            return none
         number, size = number & 0x7F >> ones, 4 + ones
         for byte in head[5:size]:
             number = number << 6 | byte & 0x3F
@@ -85,11 +96,11 @@ def _end_of_frame(head: bytes, info: _Info) -> int:
     elif (known := _BLOCKS.get(code)) is not None:
         block = known
     else:
-        return 0
+        return none
     size += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
     if len(head) <= size or _crc8(head[:size]) != head[size]:
-        return 0
-    return (number if head[1] & 1 else number * (info.block or block)) + block
+        return none
+    return number if head[1] & 1 else number * (size_of_block or block), block
 
 
 def _crc8(data: bytes) -> int:

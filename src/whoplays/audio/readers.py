@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AudioError
+from . import flac
 from .clock import BLOCK_S, PREROLL_S, Array, Block, Clock, ComputedTimes, gathered
 from .content import Content
 from .mpeg import frames_of
@@ -123,6 +124,8 @@ _EXACT = frozenset(("mov", "asf", "caf", "wav", "w64", "aiff", "matroska"))
 _BARE = frozenset(("ac3", "eac3", "dts"))
 #: Formats in which FFmpeg computes the times of most packets, from the rate that the stream had at its beginning.
 _COMPUTED = frozenset(("aac", "loas", "mpeg", "mpegts"))
+#: Codecs whose frames have a checksum of their samples.
+_CHECKED = frozenset(("flac", "wavpack", "tta"))
 _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _FAR_BYTES, _FAR_S = 64 << 20, 300  # that are looked through for the beginning of the sound
 _AMR = {
@@ -188,6 +191,10 @@ class FFmpegReader(Reader):
         chosen = streams[self._track - 1] if self._track else (default or streams)[0]
         if chosen.codec_context is None:
             raise AudioError("holds sound in a form that no decoder here knows")
+        if chosen.codec_context.name in _CHECKED:
+            chosen.codec_context.options = {
+                "err_detect": "crccheck+explode"
+            }  # else changed bytes are noise, or silence
         return chosen
 
     def _first_time(self) -> float:
@@ -256,6 +263,8 @@ class FFmpegReader(Reader):
         lost = _LostFrames() if self._name in _BARE else None
         computed = ComputedTimes() if self._name in _COMPUTED else None
         for packet in self._packets(clock):
+            if codec == "flac" and self._name == "ogg":
+                self._number(packet)
             time = self._time(packet)
             if lost and time is not None:
                 time += lost.seconds
@@ -297,6 +306,13 @@ class FFmpegReader(Reader):
 
     def _time(self, packet: Any) -> float | None:
         return None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
+
+    def _number(self, packet: Any) -> None:
+        """Give a packet of FLAC in Ogg the time that its frame tells. FFmpeg begins at 0 behind pages that are lost."""
+        context = self._stream.codec_context
+        first = flac.first_sample(bytes(packet)[:16], context.extradata or b"")
+        if first is not None and context.sample_rate:
+            packet.pts = packet.dts = round(first / context.sample_rate / packet.time_base)
 
     def _packets(self, clock: Clock) -> Iterator[Any]:
         """Yield packets; where the container is damaged, those behind."""
