@@ -97,7 +97,7 @@ def _handle_problems(app: FastAPI) -> None:
     async def frameworks(request: Request, error: HTTPException) -> Response:
         words = {
             400: f"the body cannot be read as a form ({str(error.detail).rstrip('.')})",
-            404: f"there is no {request.url.path}; /openapi.json lists what there is",
+            404: f"there is no {request.scope['path']}; /openapi.json lists what there is",
             405: f"{request.method} is not possible here; possible: {(error.headers or {}).get('Allow', 'another one')}",
         }
         response = answer(of_status(error.status_code, words.get(error.status_code, str(error.detail))))
