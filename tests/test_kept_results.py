@@ -50,6 +50,18 @@ def test_a_run_without_overwrite_leaves_a_finished_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["empty", name, "recordings"])
 
 
+def test_a_table_is_not_replaced_by_failures_alone(tiny_model: Path, recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "keep.jsonl"
+    common = ("--model", tiny_model, "--out", out)
+    assert run("predict", recordings, *common).returncode == 0
+    before = out.read_bytes()
+    wrong = run("predict", tmp_path / "nowhere.wav", *common, "--overwrite")
+    assert wrong.returncode == 1 and "is unchanged, since no recording could be used" in wrong.stderr
+    assert out.read_bytes() == before
+    assert run("predict", recordings / "0.wav", tmp_path / "nowhere.wav", *common, "--overwrite").returncode == 1
+    assert len(out.read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize("how", ["--overwrite", "", "new"])
 def test_an_interrupt_leaves_a_finished_table(how: str, tiny_model: Path, recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "keep.jsonl"

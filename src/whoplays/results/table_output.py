@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import counted
+from ..inference.prediction import Failure
 from . import resumable_table
 from .formats.base import Result
 from .output import Output
@@ -34,6 +35,7 @@ class Table(Output):
         """
         self._path, self._how, self._labels, self._tell = path, how, labels, tell
         self._resume, self._overwrite, self._retry, self._kind = resume, overwrite, retry, kind
+        self._any_used = False
 
     def __enter__(self) -> Self:
         """Open the table for this process alone. Raises as `Collection`."""
@@ -43,13 +45,18 @@ class Table(Output):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Write the table with everything that is known, also when the run was stopped, unless it would replace another."""
+        """Write the table with everything that is known, also when the run was stopped.
+
+        A table that it would replace stays when the run was stopped, or when no recording could be used.
+        """
         try:
-            if kind is None or (len(self.kept) and not self.kept.replaces):
+            if self.kept.replaces and not (kind is None and self._any_used):
+                why = "" if kind else ", since no recording could be used"
+                told = counted(len(self.kept), "result")
+                self._tell(f"{self._path} is unchanged{why}; --resume adds the {told} of this run to it")
+            elif kind is None or len(self.kept):
                 self.kept.merge(self._labels)
                 self._tell(f"Written to {self._path}: {counted(len(self.kept), 'recording')}")
-            elif self.kept.replaces:
-                self._tell(f"{self._path} is unchanged; --resume adds the {len(self.kept)} results of this run to it")
         finally:
             self.kept.__exit__(kind)
 
@@ -74,6 +81,7 @@ class Table(Output):
     def write(self, results: Iterable[resumable_table.Row]) -> None:
         """Keep each result on disk as it comes."""
         for result in results:
+            self._any_used |= not isinstance(result, Failure)
             self.kept.add(result, resumable_table.mark(result.path, self._how))
 
     def save(self) -> None:
