@@ -86,7 +86,7 @@ def test_the_plain_demo_predicts_what_was_composed_and_writes_a_page(tmp_path: P
     done = run_without(missing, "demo", "--out", str(tmp_path / "d"))
     assert done.returncode == 0, done.stderr
     assert "as composed: piano 0:00-0:18, strings 0:05-0:18" in done.stdout
-    assert (tmp_path / "d" / demo.PAGE).read_text().count("<audio") == 3
+    assert (tmp_path / "d" / demo.PAGE).read_text().count('"sound":"data:audio/ogg;base64,') == 3
     for example in demo.predict(tmp_path / "d", Recogniser()):
         for part in example.composed.split(", "):
             assert part.split()[0] in example.prediction.playing
