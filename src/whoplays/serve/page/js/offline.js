@@ -19,9 +19,19 @@ function details({ peaks, curve, ...rest }) {
 /** A word about the sound, in the page's language. @param {[string, Record<string, string>] | null} note key and values */
 const noteOf = (note) => (note ? filled(messages.report[note[0]][language()], note[1]) : "");
 
+/** The folder that recordings given by their whole paths share: the table leaves it out. @param {string[]} names */
+function sharedFolder(names) {
+  const above = (/** @type {string} */ path) => path.slice(0, path.lastIndexOf("/", path.length - 2) + 1);
+  let folder = names.length > 1 ? above(names[0]) : "/";
+  while (!names.every((name) => name.startsWith(folder))) folder = above(folder);
+  return folder;
+}
+
+const shared = sharedFolder(facts.recordings.map(({ name }) => name).filter((/** @type {string} */ name) => name.startsWith("/")));
+const short = (/** @type {string} */ name) => (shared !== "/" && name.startsWith(shared) ? name.slice(shared.length) : name);
 const items = facts.recordings.map(({ result, error, name, sound, note, details: packed }) => (error
-  ? { name, state: "failed", trouble: new Trouble("failed", error) }
-  : { name, state: "done", kept: true, result: { ...result, details: null }, address: sound, get note() { return noteOf(note); }, packed }));
+  ? { name, short: short(name), state: "failed", trouble: new Trouble("failed", error) }
+  : { name, short: short(name), state: "done", kept: true, result: { ...result, details: null }, address: sound, get note() { return noteOf(note); }, packed }));
 
 const whyOf = (trouble) => capital(trouble.message || t("failed"));
 

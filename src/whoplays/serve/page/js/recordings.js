@@ -38,7 +38,7 @@ export function recordings(page) {
     const found = rows.get(item);
     if (found?.lang === language()) return found;
     const box = el("input", { type: "checkbox", "aria-label": t("select", { name: item.name }), onchange: () => { if (box.checked) selected.add(item); else selected.delete(item); count(); } });
-    const button = el("button", { type: "button", title: item.name, onclick: () => page.show(item) }, shortened(item.name));
+    const button = el("button", { type: "button", title: item.name, onclick: () => page.show(item) }, shortened(item.short ?? item.name));
     const [length, state, sure] = [el("td"), el("td"), el("td")];
     const row = found?.row ?? el("tr");
     row.replaceChildren(el("td", {}, box), el("th", { scope: "row" }, button), length, state, sure,
