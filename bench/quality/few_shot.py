@@ -96,7 +96,7 @@ def main() -> None:
                 recogniser = load(Path(made) / "model")
                 for name, examples in tests.items():
                     if len(examples) >= FEWEST:
-                        found[name].append(judged(recogniser, examples, labels))
+                        found[name].append(evaluated(recogniser, examples, labels))
         row = {"task": f"{task}: {', '.join(labels)}"}
         for name, pairs in found.items():
             if pairs:
@@ -117,7 +117,7 @@ def main() -> None:
         )
 
 
-def judged(recogniser, examples, labels) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def evaluated(recogniser, examples, labels) -> tuple[float, float]:  # type: ignore[no-untyped-def]
     """Return how many recordings are right and exact."""
     right, exact = [], []
     for samples, label in examples:

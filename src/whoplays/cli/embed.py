@@ -105,8 +105,6 @@ def _embed(args: Namespace) -> int:
     options: dict[str, Any] = {"resume": args.resume, "overwrite": args.overwrite, "retry": args.retry}
     with Table(args.out, mark, labels, **options, tell=say, kind=embedding_table.EMBEDDINGS) as output:
         todo = output.todo(names)
-        if skipped := len(set(names) - set(todo)):
-            say(f"{skipped} of {len(set(names))} recordings are done and unchanged")
 
         def results() -> Iterator[Embedded | Failure]:
             nonlocal failed

@@ -124,13 +124,11 @@ def _predict(args: Namespace) -> int:
     run = Run(recogniser, args)
     with _output(kind, run, given) as output:
         todo = output.todo(names)
-        if skipped := len(set(names) - set(todo)):
-            say(f"{skipped} of {len(set(names))} recordings are done and unchanged")
-            if args.write_tags:
-                waiting = set(todo)
-                earlier = dict.fromkeys(name for name in names if name not in waiting)
-                if tagged := output.update(earlier, run.tag_earlier):
-                    say(f"{counted(tagged, 'recording')} tagged from the table")
+        if args.write_tags:
+            waiting = set(todo)
+            earlier = dict.fromkeys(name for name in names if name not in waiting)
+            if tagged := output.update(earlier, run.tag_earlier):
+                say(f"{counted(tagged, 'recording')} tagged from the table")
         output.write(run.results(todo, shown=bool(args.out or args.out_dir or not sys.stdout.isatty())))
         if args.watch:
             run.watch(output, given, names)

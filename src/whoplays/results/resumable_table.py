@@ -121,12 +121,12 @@ class Collection:
         self._synced = time.monotonic()
         remove_leftovers(table_path)
         try:
-            with self._told():
+            with self._disk_errors_explained():
                 self._rows = tempfile.TemporaryFile(dir=table_path.parent)  # noqa: SIM115 - open as long as this is
             if resume and table_path.exists() and table_path.stat().st_size:
                 for row in kind.read(table_path):
                     self._keep(row)
-            with self._told():
+            with self._disk_errors_explained():
                 for row in _read_journal(self._file, kind.check_row):
                     self._keep(row)
         except BaseException:
@@ -135,7 +135,7 @@ class Collection:
             raise
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _disk_errors_explained(self) -> Iterator[None]:
         """Tell in our words when the disk does not take what is done to the journal."""
         try:
             yield
@@ -155,13 +155,13 @@ class Collection:
         return file
 
     def _keep(self, row: dict[str, Any]) -> None:
-        with self._told():
+        with self._disk_errors_explained():
             place = self._rows.seek(0, os.SEEK_END)
             self._rows.write(json.dumps(row).encode() + b"\n")
         self._kept[_key(row["path"])] = _Kept(place, row.get("seen", NEVER), "error" in row)
 
     def _row(self, kept: _Kept) -> dict[str, Any]:
-        with self._told():
+        with self._disk_errors_explained():
             self._rows.seek(kept.place)
             found: dict[str, Any] = json.loads(self._rows.readline())
         return found
@@ -174,7 +174,7 @@ class Collection:
         """Force what was added to the disk, and close. The journal stays until `merge`."""
         self._sync()
         # A disk that fails has been told of when it did, if what ends the statement is an error.
-        with self._told() if kind is None else contextlib.suppress(OSError):
+        with self._disk_errors_explained() if kind is None else contextlib.suppress(OSError):
             if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
                 with contextlib.suppress(OSError):
                     self.journal.unlink()
@@ -194,7 +194,7 @@ class Collection:
     def add(self, result: Row, seen: str) -> None:
         """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
         row = {**result.to_dict(), "seen": seen}
-        with self._told():
+        with self._disk_errors_explained():
             self._file.write(json.dumps(row).encode() + b"\n")
             self._file.flush()
             if time.monotonic() - self._synced >= SYNC_EVERY_S:
@@ -213,7 +213,7 @@ class Collection:
         more = [label for row in self.rows() for label in row.get("scores", {})]
         self._kind.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
         self.replaces = False
-        with self._told():
+        with self._disk_errors_explained():
             self._file.truncate(0)
         self._sync()
 

@@ -65,9 +65,12 @@ class Table(Output):
         return self.kept.is_done(name, mark, retry=self._retry)
 
     def todo(self, names: Sequence[str]) -> list[str]:
-        """Return the recordings that are not in the table, each once."""
+        """Return the recordings that are not in the table, each once; tell how many are."""
         once = dict.fromkeys(names)
-        return [name for name in once if not self.is_done(name, resumable_table.mark(name, self._how))]
+        todo = [name for name in once if not self.is_done(name, resumable_table.mark(name, self._how))]
+        if done := len(once) - len(todo):
+            self._tell(f"{done} of {len(once)} recordings are done and unchanged")
+        return todo
 
     def update(self, names: Iterable[str], change: Callable[[Result], bool]) -> int:
         """Call `change` with the results of these recordings, and mark those anew whose file it changed; return how many."""

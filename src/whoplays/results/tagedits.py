@@ -88,7 +88,7 @@ def _chunks(number: str, name: bytes) -> Callable[[IO[bytes], str, str], Edits]:
     """Return the function for files of chunks. number: struct's format of sizes; name: of a new chunk with an ID3 tag."""
     width = struct.calcsize(number)
 
-    def found(file: IO[bytes], field: str, text: str) -> Edits:
+    def edits_of_chunks(file: IO[bytes], field: str, text: str) -> Edits:
         header = _bytes(file, 4, width)
         whole = struct.unpack(number, header)[0] if len(header) == width else 0
         end = 4 + width + whole
@@ -112,7 +112,7 @@ def _chunks(number: str, name: bytes) -> Callable[[IO[bytes], str, str], Edits]:
         content = missing + chunk_name + struct.pack(number, len(new)) + new + bytes(len(new) % 2)
         return [Edit(4, width, struct.pack(number, whole + len(content) - length)), Edit(place, length, content)]
 
-    return found
+    return edits_of_chunks
 
 
 def _dsf(file: IO[bytes], field: str, text: str) -> Edits:

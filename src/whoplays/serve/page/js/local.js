@@ -1,6 +1,6 @@
 // The recogniser that is in this browser: the npm package `whoplays`, in runtime/ beside the page. See recogniser.js.
 
-import { Trouble } from "./recogniser.js";
+import { Trouble, examplesFrom } from "./recogniser.js";
 import { language, t } from "./words.js";
 
 /** @typedef {import("./recogniser.js").Recogniser} Recogniser */
@@ -67,6 +67,5 @@ export const local = {
   labels,
   predict,
   stream,
-  examples: async () => (await get("examples/index.json")).json(),
-  example: async (name) => (await get(`examples/${name}`)).blob(),
+  ...examplesFrom(get),
 };

@@ -31,6 +31,15 @@
  * @property {boolean} local Whether nothing leaves this machine.
  */
 
+/**
+ * The examples that lie beside the page.
+ * @param {(path: string) => Promise<Response>} get
+ */
+export const examplesFrom = (get) => ({
+  examples: async () => (await get("examples/index.json")).json(),
+  example: async (/** @type {string} */ name) => (await get(`examples/${name}`)).blob(),
+});
+
 /** What went wrong. kind: "away", "stopped", "unauthorised", or a server's own word ("busy", "too-large", "not-a-recording"). */
 export class Trouble extends Error {
   /** @param {string} kind @param {string} [detail] for people @param {number} [retryAfter] seconds */

@@ -1,6 +1,6 @@
 // The recogniser that is a server: the one this page came from. See recogniser.js for the interface.
 
-import { Trouble } from "./recogniser.js";
+import { Trouble, examplesFrom } from "./recogniser.js";
 
 /** @typedef {import("./recogniser.js").Recogniser} Recogniser */
 /** @typedef {import("./recogniser.js").Prediction} Prediction */
@@ -112,7 +112,6 @@ export const server = {
   labels,
   predict,
   stream,
-  examples: async () => (await get("examples/index.json")).json(),
-  example: async (name) => (await get(`examples/${name}`)).blob(),
+  ...examplesFrom(get),
   authorise,
 };
