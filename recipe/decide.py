@@ -29,10 +29,10 @@ from bench.quality.songs import songs
 from whoplays.errors import ModelError
 from whoplays.evaluation.segments import FRAME_S
 from whoplays.inference.recogniser import Recogniser
-from whoplays.inference.segmentation import TimelineSettings
 from whoplays.model import folder as model_folder
 from whoplays.model.config import Calibration, ModelConfig
 from whoplays.model.pooling import Pooling, log_odds, sigmoid
+from whoplays.model.timeline import TimelineSettings
 from whoplays.training import heads
 from whoplays.training import material as store
 from whoplays.training.calibrate import platt

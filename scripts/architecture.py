@@ -4,8 +4,7 @@ python scripts/architecture.py            writes it
 python scripts/architecture.py --check    exit status 1 when it is not of this code
 
 A box is a room (a folder of src/whoplays) with what its docstring says first. Every room stands above those that it imports.
-Of the arrows, those are drawn that do not follow from others. Where rooms import each other, the way with the fewest imports is
-dashed.
+Of the arrows, those are drawn that do not follow from others.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ from __future__ import annotations
 import ast
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Iterable
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from html import escape
-from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -39,9 +36,9 @@ def rooms() -> dict[str, str]:
     return found
 
 
-def imports(names: Iterable[str]) -> dict[str, Counter[str]]:
-    """Return what each room imports of the others and how often, in functions and for types too."""
-    graph: dict[str, Counter[str]] = {name: Counter() for name in sorted(names)}
+def imports(names: Iterable[str]) -> dict[str, set[str]]:
+    """Return what each room imports of the others, in functions and for types too."""
+    graph: dict[str, set[str]] = {name: set() for name in sorted(names)}
     for path in SOURCE.rglob("*.py"):
         room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
         if room not in graph:
@@ -55,22 +52,8 @@ def imports(names: Iterable[str]) -> dict[str, Counter[str]]:
                 target = (*above, *(node.module or "").split("."), alias.name)
                 first = next((part for part in target if part), "")
                 if first in graph and first != room:
-                    graph[room][first] += 1
+                    graph[room].add(first)
     return graph
-
-
-def without_circles(counted: dict[str, Counter[str]]) -> tuple[dict[str, set[str]], set[tuple[str, str]]]:
-    """Return the graph without its weakest arrow in each circle, and those arrows."""
-    graph, back = {name: set(others) for name, others in counted.items()}, set()
-    while True:
-        try:
-            TopologicalSorter({name: sorted(others) for name, others in graph.items()}).prepare()
-            return graph, back
-        except CycleError as error:
-            circle = error.args[1][::-1]  # each imports the next
-            weakest = min(pairwise(circle), key=lambda arrow: (counted[arrow[0]][arrow[1]], arrow))
-            graph[weakest[0]].discard(weakest[1])
-            back.add(weakest)
 
 
 def layers(graph: dict[str, set[str]]) -> dict[str, int]:
@@ -98,7 +81,7 @@ def needed(graph: dict[str, set[str]]) -> set[tuple[str, str]]:
 def drawing() -> str:
     """Return the picture."""
     names = rooms()
-    graph, back = without_circles(imports(names))
+    graph = imports(names)
     depth = layers(graph)
     rows: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
     for name in sorted(names):
@@ -120,17 +103,13 @@ def drawing() -> str:
         '<path d="M0 0L8 4L0 8z" fill="#546e7a"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
     ]
-    for room, other in sorted(needed(graph) | back):
+    for room, other in sorted(needed(graph)):
         (x1, y1), (x2, y2) = place[room], place[other]
-        up = (room, other) in back
         start, end = (x1 + BOX[0] / 2, y1 + BOX[1]), (x2 + BOX[0] / 2, y2 - 2)
-        if up:  # from its top to the other's foot
-            start, end = (x1 + BOX[0] * 0.8, y1), (x2 + BOX[0] * 0.8, y2 + BOX[1] + 2)
         bend = (end[1] - start[1]) / 2
         turns = ((start[0], start[1] + bend), (end[0], end[1] - bend), end)
         path = f"M{start[0]:.0f} {start[1]:.0f}C" + " ".join(f"{x:.0f} {y:.0f}" for x, y in turns)
-        dash = ' stroke-dasharray="5 4"' if up else ""
-        look = f'fill="none" stroke="#90a4ae" stroke-width="1.4"{dash} marker-end="url(#tip)"'
+        look = 'fill="none" stroke="#90a4ae" stroke-width="1.4" marker-end="url(#tip)"'
         lines.append(f'<path d="{path}" {look}/>')
     for name, (x, y) in sorted(place.items()):
         lines.append(

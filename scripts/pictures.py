@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from whoplays.examples import demo
+from whoplays.cli import demo
 from whoplays.inference.recogniser import Recogniser
 from whoplays.results.html import write as write_report
 from whoplays.results.terminal import Look, strip

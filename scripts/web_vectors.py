@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 import whoplays
 from whoplays import features
-from whoplays.inference.segmentation import TimelineSettings, detect_intervals
+from whoplays.inference.segmentation import detect_intervals
 from whoplays.inference.windows import windows
 from whoplays.model import folder
 from whoplays.model.pooling import attended, top_share_mean
+from whoplays.model.timeline import TimelineSettings
 
 VECTORS = Path(__file__).parents[1] / "web" / "tests" / "vectors.json"
 LENGTHS_S = (0.5, 4.0, 10.24, 12.5, 31.0)  # shorter than a window, as long, longer

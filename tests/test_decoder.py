@@ -18,6 +18,7 @@ from whoplays.audio import decoder
 from whoplays.errors import AudioError, ReadError
 from whoplays.examples import synth
 from whoplays.inference import batch
+from whoplays.runtime.environment import DECODE_APART
 
 pytestmark = pytest.mark.skipif(not decoder.POSSIBLE, reason="decoding processes need a POSIX system")
 
@@ -102,7 +103,7 @@ def test_a_data_set_is_built_around_what_breaks_its_decoder(evil: Path, tmp_path
     causes = {Path(item.name).stem: item.cause for item in summary.left_out}
     assert set(causes) == {"abort", "crash"} and "SIGSEGV" in causes["crash"]
     assert summary.rows["training"] == 4
-    assert decoder.WALLED not in os.environ
+    assert DECODE_APART not in os.environ
     for bad in causes:
         next(source.rglob(f"{bad}.wav")).unlink()
     dataset.build(source, tmp_path / "plain", settings, workers=1)

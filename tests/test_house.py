@@ -43,7 +43,7 @@ ALLOWED = {
     "soundfile": {
         "audio/readers.py",
         "audio/opening.py",
-        "examples/demo.py",
+        "cli/demo.py",
         "results/cut.py",
         "results/html/recording.py",
         "serve/worker.py",
@@ -119,6 +119,13 @@ def imported_modules(name: str, path: Path, known: Collection[str]) -> set[str]:
     return found & set(known) - {name}
 
 
+def assert_no_circle(graph: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(reversed(error.args[1]))}")
+
+
 @pytest.mark.parametrize("root, package", [(SOURCE.parent, "whoplays"), (ROOT, "recipe"), (ROOT, "bench")])
 def test_no_modules_import_each_other_in_a_circle(root: Path, package: str) -> None:
     """Imports inside functions and for types count too. What a name looked up at run time loads (a format, a command)
@@ -126,10 +133,19 @@ def test_no_modules_import_each_other_in_a_circle(root: Path, package: str) -> N
     modules = modules_of(root, package)
     graph = {name: imported_modules(name, path, modules) for name, path in modules.items()}
     assert len(graph) > 10 and any(graph.values())
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        pytest.fail(f"a circle: {' -> '.join(reversed(error.args[1]))}")
+    assert_no_circle(graph)
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    rooms: dict[str, set[str]] = {}
+    modules = modules_of(SOURCE.parent, "whoplays")
+    for name, path in modules.items():
+        room = name.split(".")[1] if "." in name else ""
+        if room not in ("", "__main__"):
+            others = {other.split(".")[1] for other in imported_modules(name, path, modules) if "." in other}
+            rooms.setdefault(room, set()).update(others - {room})
+    assert len(rooms) > 10 and any(rooms.values())
+    assert_no_circle(rooms)
 
 
 def test_there_are_few_rooms_and_fewer_modules_beside_them() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whoplays.errors import ModelError
-from whoplays.inference.segmentation import TimelineSettings, detect_intervals, over_cells
+from whoplays.inference.segmentation import detect_intervals, over_cells
+from whoplays.model.timeline import TimelineSettings
 
 PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
 

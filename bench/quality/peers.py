@@ -23,7 +23,8 @@ from bench.quality.systems import Output
 from recipe.teachers import LABELS, Ensemble, Panel
 from recipe.teachers.panel import STEP_S
 from whoplays.evaluation import metrics, segments
-from whoplays.inference.segmentation import TimelineSettings, detect_intervals
+from whoplays.inference.segmentation import detect_intervals
+from whoplays.model.timeline import TimelineSettings
 
 Array = NDArray[np.float32]
 Logits = dict[str, Array]  # by the teacher's name

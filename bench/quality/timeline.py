@@ -32,9 +32,10 @@ from bench.quality.real import RATE as REAL_RATE
 from bench.quality.real import Recording, real_recordings
 from bench.quality.songs import songs
 from whoplays.audio import reading
+from whoplays.cli.demo import EXAMPLES
 from whoplays.evaluation import segments
 from whoplays.evaluation.segments import Timeline
-from whoplays.examples import demo, synth
+from whoplays.examples import synth
 from whoplays.inference.prediction import Prediction
 from whoplays.inference.recogniser import Recogniser
 from whoplays.model import folder as model_folder
@@ -118,11 +119,11 @@ def timeline_of(prediction: Prediction) -> Timeline:
 
 def materials(data: Path | None, mixtures: int) -> dict[str, list[Example]]:
     """Return recordings with the times of their families, by what they are."""
-    examples = json.loads((demo.EXAMPLES / "examples.json").read_text())
+    examples = json.loads((EXAMPLES / "examples.json").read_text())
     found = {
         "formulas, 20 s, one family comes and goes": [mixture(seed) for seed in range(mixtures)],
         "example recordings": [
-            (reading.load(Path(demo.EXAMPLES, name), sample_rate=RATE), timeline(facts["playing"]))
+            (reading.load(Path(EXAMPLES, name), sample_rate=RATE), timeline(facts["playing"]))
             for name, facts in examples.items()
         ],
     }

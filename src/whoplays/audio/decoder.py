@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import AudioError, ReadError
-from ..runtime.environment import ONE_THREAD
+from ..runtime.environment import DECODE_APART, ONE_THREAD
 from ..runtime.sandbox import confine, how_ended
 from . import opening, quality, reading
 from .clock import Array
@@ -38,16 +38,13 @@ MAX_PARTS = 64  # blocks in a frame; systems take so many parts at once
 _HEAD = struct.Struct("<cI")
 _PIPE = 1 << 20  # bytes that can be decoded ahead
 
-#: Inherited by processes that are to decode in a process of their own, through `load` and `duration_of`: one has died.
-WALLED = "WHOPLAYS_WALLED"
-
 #: Whether this system can: processes with limits, and pipes that can be waited for.
 POSSIBLE = os.name == "posix"
 
 
 @lru_cache(maxsize=1)
-def _wall() -> Decoder | None:
-    if not (POSSIBLE and os.environ.get(WALLED)):
+def _apart() -> Decoder | None:
+    if not (POSSIBLE and os.environ.get(DECODE_APART)):
         return None
     found = Decoder()
     atexit.register(found.close)
@@ -63,15 +60,15 @@ def load(
     strict: bool = False,
     damage: list[quality.QualityWarning] | None = None,
 ) -> Array:
-    """Return what `reading.load` returns, decoded here, or elsewhere in a process that inherited `WALLED`."""
-    read = wall.load if (wall := _wall()) else reading.load
+    """Return what `reading.load` returns, decoded here, or in a process of its own where `DECODE_APART` is set."""
+    read = apart.load if (apart := _apart()) else reading.load
     return read(path, sample_rate=sample_rate, start=start, duration=duration, strict=strict, damage=damage)
 
 
 def duration_of(path: Path) -> float | None:
-    """Return what `opening.duration_of` returns; `WALLED` as for `load`."""
-    wall = _wall()
-    return wall.duration_of(path) if wall else opening.duration_of(path)
+    """Return what `opening.duration_of` returns; `DECODE_APART` as for `load`."""
+    apart = _apart()
+    return apart.duration_of(path) if apart else opening.duration_of(path)
 
 
 class Decoder:

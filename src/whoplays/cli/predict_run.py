@@ -16,9 +16,8 @@ from .options import threshold_of
 from .output import Progress, say, warn
 
 if TYPE_CHECKING:
-    from ..inference.prediction import Prediction
+    from ..inference.prediction import Prediction, Result
     from ..inference.recogniser import Recogniser
-    from ..results.formats.base import Result
     from ..results.output import Output
 
 

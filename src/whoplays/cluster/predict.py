@@ -13,11 +13,10 @@ from typing import Any
 
 from ..errors import UsageError
 from ..inference import batch
-from ..inference.prediction import Failure, Prediction
+from ..inference.prediction import Failure, Prediction, Result
 from ..inference.recogniser import Recogniser
 from ..model import folder as model_folder
 from ..model.thresholds import Threshold
-from ..results.formats.base import Result
 from ..runtime.processes import Engine
 from ..storage.address import is_address
 

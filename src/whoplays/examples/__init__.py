@@ -1,1 +1,1 @@
-"""Nothing comes in; example recordings, audio made from formulas, and a demonstration of the whole way go out."""
+"""Nothing comes in; example recordings and audio made from formulas go out."""

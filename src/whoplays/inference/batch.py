@@ -16,9 +16,8 @@ from ..audio.reading import spool_standard_input
 from ..audio.times import Time, part
 from ..errors import AudioError, UsageError
 from ..model.thresholds import Threshold
-from ..results.formats.base import Result
 from ..storage.address import Address, is_address
-from .prediction import Failure
+from .prediction import Failure, Result
 from .recogniser import Recogniser
 
 if TYPE_CHECKING:

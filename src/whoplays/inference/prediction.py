@@ -227,6 +227,9 @@ class Failure:
         return {"path": self.path, "error": self.error, "schema": SCHEMA}
 
 
+Result = Prediction | Failure
+
+
 def _results(module: str) -> Any:
     """Return a module of results/, which is built on this one and so is loaded when it is asked for."""
     return import_module(f"whoplays.results.{module}")

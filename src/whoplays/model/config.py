@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError, require
 from ..features import FeatureSettings
-from ..inference.segmentation import TimelineSettings
 from ..taxonomy.tree import Label, Tree
 from .pooling import Pooling
+from .timeline import TimelineSettings
 
 FORMAT = 2
 MAX_NUMBERS = 1 << 28  # of a window's samples, spectrum or pooling: 1 GiB

@@ -7,8 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import UsageError, missing_extra
-from ..inference.prediction import Failure, Prediction
-from .formats.base import Result
+from ..inference.prediction import Failure, Prediction, Result
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of
 
 LIBRARIES = ("pandas", "polars")

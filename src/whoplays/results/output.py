@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import UsageError, counted
-from ..inference.prediction import Failure
+from ..inference.prediction import Failure, Result
 from ..storage import streams
 from ..storage.address import is_address
 from ..storage.files import common_folder, make_folder, write_atomically
-from .formats.base import Result, Writer
+from .formats.base import Writer
 
 
 class Output(ABC):

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, Self
 
 from ..errors import UsageError, WhoplaysError
-from ..inference.prediction import Failure, Prediction
+from ..inference.prediction import Failure, Prediction, Result
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, hold, remove_leftovers
 from . import table
-from .formats.base import Result
 from .table_row import check as check_row
 
 SYNC_EVERY_S = 0.5

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import counted
-from ..inference.prediction import Failure
+from ..inference.prediction import Failure, Result
 from . import resumable_table
-from .formats.base import Result
 from .output import Output
 
 

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 #: For every worker: the same arithmetic whatever their number, and no more threads than cores.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
+#: Set for workers that are to decode in a process of their own (audio/decoder.py), because one has died.
+DECODE_APART = "WHOPLAYS_DECODE_APART"
+
 
 @contextlib.contextmanager
 def inherited(values: Mapping[str, str]) -> Iterator[None]:

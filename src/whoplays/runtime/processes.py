@@ -16,9 +16,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
-from ..audio import decoder
 from ..errors import WhoplaysError
-from .environment import ONE_THREAD, inherited
+from .environment import DECODE_APART, ONE_THREAD, inherited
 
 MOST_RESTARTS = 3  # of all worker processes, after one died
 
@@ -63,7 +62,7 @@ class Processes:
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield results as they are ready; a few more items than there are workers are under way at a time.
 
-        When a worker process dies, the work goes on in new ones that keep decoders out (see `decoder.WALLED`). Raises
+        When a worker process dies, the work goes on in new ones that decode in processes of their own. Raises
         `WhoplaysError` when those die as well.
         """
         waiting = deque(range(len(items)))
@@ -101,6 +100,6 @@ class Processes:
                 "worker processes died again and again (out of memory?); run the same command again: what is done is kept"
             )
         if not self._restarted:
-            self._held.enter_context(inherited({decoder.WALLED: "1"}))
+            self._held.enter_context(inherited({DECODE_APART: "1"}))
         self._restarted += 1
         self._start()

@@ -5,10 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from ...inference.prediction import Failure, Prediction
+from ...inference.prediction import Failure, Prediction, Result
 from ...taxonomy.tree import Label
-
-Result = Prediction | Failure
 
 
 class Writer(ABC):

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...inference.prediction import Prediction
+from ...inference.prediction import Prediction, Result
 from ...storage.files import csv_line
-from .base import Result, Writer
+from .base import Writer
 
 #: What some readers take for the end of a line and JSON does not escape: next line, line and paragraph separator.
 _LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}

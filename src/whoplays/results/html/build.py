@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from ... import __version__
-from ...inference.prediction import Failure, Prediction
+from ...inference.prediction import Failure, Prediction, Result
 from ...inference.recogniser import Recogniser
 from ...storage.files import write_atomically
 from ...taxonomy.messages import speaker
-from ..formats.base import Result, clock
+from ..formats.base import clock
 from .recording import Entry
 from .template import as_json, filled
 
