@@ -93,31 +93,33 @@ def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: 
         asked = settings(site, pace_s=0.25)
         workers = cluster_executor(address, tmp_path / "there", asked)
         given = fetched_by(workers)
+        began = time.monotonic()
         outcome = download(clips(10), [], tmp_path / "there", asked, executor=workers)
         times = list(site.times)
     assert outcome.fetched == 8 and outcome.states["piano"]["removed"] == outcome.states["piano"]["private"] == 1
     assert len(given) == 2 and all(given.values()), "one worker did it all: the test shows nothing"
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
     assert verify(tmp_path / "there") == (8, [])
-    # A visit asks for the page and then for the recording; it is visits that are a quarter of a second apart.
-    assert len(times) >= 18 and times[-1] - times[0] >= 0.25 * 10
+    # A visit asks for the page and then for the recording; it is visits that are a quarter of a second apart: 12 with
+    # those that are tried again. Their turns are, so the last cannot arrive sooner, however late the first one does.
+    assert len(times) >= 18 and times[-1] - began >= 0.25 * 11
 
 
-@pytest.mark.parametrize(("pace", "places"), [(0.3, None), (0.0, 1)])
+@pytest.mark.parametrize(("pace", "places"), [(0.5, None), (0.0, 1)])
 def test_the_budget_is_one_for_all_workers(address: str, tmp_path: Path, pace: float, places: int | None) -> None:
     with Site(lambda _: "redirect") as site:  # the page and the recording are told apart
         asked = settings(site, pace_s=pace, per_host=places)
         workers = cluster_executor(address, tmp_path, asked)
         given = fetched_by(workers)
-        times: list[float] = []
-        download(clips(6), [], tmp_path, asked, executor=workers)
+        began = time.monotonic()
+        download(clips(8), [], tmp_path, asked, executor=workers)
         pages = [path for path in site.requests if path.startswith("/watch")]
         times = site.times
-    assert len(pages) == 6 and len(given) == 2
+    assert len(pages) == 8 and len(given) == 2
     if places:
         assert site.busiest == 1
-    else:
-        assert site.busiest >= 1 and times[-1] - times[0] > 0.3 * 5 - 0.1  # when they arrived
+    else:  # turns are half a second apart; a request can be later than its turn, so arrivals can lie closer together
+        assert times[-1] - began >= 0.5 * 7
 
 
 class Killing(Workers):

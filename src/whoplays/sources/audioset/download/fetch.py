@@ -80,18 +80,18 @@ class Fetcher:
         return Fetched(file, measured, cut.note)
 
     def _cut(self, clip: PlannedClip, wanted_s: float) -> Cut:
-        host = host_of(self.template.url(clip))
+        host, source = host_of(self.template.url(clip)), self._source()  # a turn is for asking, not for making ready
         with self.turns.visit(host):
-            media = self._find(clip, host)
+            media = self._find(source, clip, host)
             if host_of(media.url) == host:
                 return self._cut_out(clip, media, wanted_s, host)
         other = host_of(media.url)
         with self.turns.visit(other):
             return self._cut_out(clip, media, wanted_s, other)
 
-    def _find(self, clip: PlannedClip, host: str) -> Media:
+    def _find(self, source: Source, clip: PlannedClip, host: str) -> Media:
         try:
-            return self._source().find(clip)
+            return source.find(clip)
         except ClipUnavailable as lost:
             if lost.retry_after_s:
                 self.turns.hold(host, lost.retry_after_s)
