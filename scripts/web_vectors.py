@@ -146,7 +146,7 @@ def _stretches() -> list[dict[str, Any]]:
 def _network() -> dict[str, Any]:
     """Return what the network alone gives for one window of numbers that are exactly the same everywhere."""
     bundle, network = folder.load()
-    rows, columns = 512, bundle.config.features.width
+    rows, columns = 512, bundle.config.features.n_features
     table = (-7 + 5 * noise(rows * columns, 8)).astype(np.float32).reshape(1, rows, columns)
     found = network.run(table)
     return {"rows": rows, "columns": columns, "logits": numbers(found["frame_logits"][0, ::8])}

@@ -86,7 +86,7 @@ def test_a_network_taken_apart_and_put_together_says_the_same() -> None:
 def test_pooling_by_attention_and_the_head_make_the_logits() -> None:
     found = model_folder.read()
     body, head = heads.split_head(found.content(model_folder.NETWORK))
-    x = np.random.default_rng(0).normal(-6, 3, (2, 320, found.config.features.width)).astype(np.float32)
+    x = np.random.default_rng(0).normal(-6, 3, (2, 320, found.config.features.n_features)).astype(np.float32)
     (hidden,) = heads.Body(body).hidden(x)
     logits = np.einsum("blw,wl->bl", head.pooled(hidden), head.weights) + head.bias
     np.testing.assert_allclose(logits, model_folder.Network(found).run(x)["logits"], atol=1e-4)
@@ -111,7 +111,7 @@ def test_new_families_come_before_the_instruments_of_the_base(adapted: Path, bas
     assert len({label.colour for label in taught.labels}) == len(taught.labels)
     places = [taught.tree.index(label_id) for label_id in before.tree.ids]
     assert [taught.thresholds[i] for i in places] == list(before.thresholds)
-    x = np.random.default_rng(0).normal(-6, 3, (2, 320, taught.features.width)).astype(np.float32)
+    x = np.random.default_rng(0).normal(-6, 3, (2, 320, taught.features.n_features)).astype(np.float32)
     then, now = (model_folder.Network(model_folder.read(folder)).run(x)["logits"] for folder in (base, adapted))
     np.testing.assert_allclose(now[:, places], then[:, : len(places)], atol=1e-4)
 

@@ -65,7 +65,7 @@ def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Pat
         on_progress=lambda done, total: told.append((done, total)),
     )
     assert told[0] == (0, 24) and told[-1] == (24, 24) and told == sorted(told)
-    assert summary.folder == tmp_path / "set" and not summary.left_out
+    assert summary.folder == tmp_path / "set" and not summary.skipped
     built = Dataset.open(tmp_path / "set")
     assert [label.id for label in built.labels] == ["drums", "guitar", "strings"]
     assert summary.rows == {"training": 36, "validation": 6, "test": 6}
@@ -235,7 +235,7 @@ def test_a_disk_that_fails_for_a_moment_costs_no_recording(
     assert tried[victim] == 3
     assert (contents(tmp_path / "whole") == contents(tmp_path / "again")) == heals
     if not heals:
-        assert [(one.name, "is its disk" in one.cause) for one in built.left_out][-1] == (
+        assert [(one.name, "is its disk" in one.cause) for one in built.skipped][-1] == (
             victim.relative_to(class_folders).as_posix(),
             True,
         )
@@ -294,10 +294,10 @@ def test_files_that_cannot_be_used_are_listed_and_the_build_goes_on(class_folder
         soundfile.write(source / name, samples, RATE, subtype="FLOAT")
         bad[name] = (b"", text)
     summary = dataset.build(source, tmp_path / "set", BuildSettings(per_class=0, **THIRDS))
-    assert {item.name for item in summary.left_out} == set(bad)
-    for item in summary.left_out:
+    assert {item.name for item in summary.skipped} == set(bad)
+    for item in summary.skipped:
         assert bad[item.name][1] in item.cause
-    rows = list(csv.reader((tmp_path / "set" / "left-out.csv").open()))
+    rows = list(csv.reader((tmp_path / "set" / "skipped.csv").open()))
     assert len(rows) == 1 + len(bad)
     assert sum(summary.rows.values()) == 24
 
@@ -347,13 +347,13 @@ def test_the_rules_on_instruments_are_held_against_the_family(tmp_path: Path) ->
         tmp_path, "path,family,instrument,source", "a,guitar,bass-electric,1", "b,guitar,guitar-nylon,2", "c,other,banjo,3",
         "d,other,drum-machine,4", "e,other,timpani,5", "f,piano,,6", "g,brass,tuba,7", "h,strings,cello,8", "i,,rain,9",
     )  # fmt: skip
-    labels, clips, left_out = sources.read_source(path, labels=catalogue().defaults, with_none=True)
+    labels, clips, skipped = sources.read_source(path, labels=catalogue().defaults, with_none=True)
     assert labels == FAMILIES
     targets = {clip.name: clip.targets for clip in clips}
     assert targets["a"] == (0, 0, 0, 0, 0)
     assert targets["b"] == (0, 0, 1, 0, 0)
     assert targets["d"] == (0, 1, 0, 0, 0)
-    assert {item.name for item in left_out} == {"c", "e", "i"}, "what is left open counts neither way"
+    assert {item.name for item in skipped} == {"c", "e", "i"}, "what is left open counts neither way"
 
 
 def test_where_chooses_rows_and_split_is_taken_from_the_manifest(tmp_path: Path) -> None:
@@ -590,12 +590,12 @@ def test_what_was_left_out_is_said_before_what_follows_from_it(tmp_path: Path) -
     for part in (
         "1 x no such file (x1.wav)",
         "1 x is empty (0 bytes) (x2.wav)",
-        "left-out.csv",
+        "skipped.csv",
         "no recording of banjo",
     ):
         assert part in words
     assert words.index("no such file") < words.index("no recording of banjo")
-    listed = list(csv.reader((tmp_path / "set" / "left-out.csv").open()))
+    listed = list(csv.reader((tmp_path / "set" / "skipped.csv").open()))
     assert listed == [["path", "cause"], ["x1.wav", "no such file"], ["x2.wav", "is empty (0 bytes)"]]
     recordings(source, "b/1.wav", "b/2.wav", "b/3.wav", seconds=0.6)
     (source / "list.csv").write_text(

@@ -100,7 +100,7 @@ def test_a_data_set_is_built_around_what_breaks_its_decoder(evil: Path, tmp_path
             (source / ("guitar", "piano")[i % 2] / file.name).write_bytes(file.read_bytes())
     settings = dataset.BuildSettings(per_class=0, test=0.0, validation=0.0)
     summary = dataset.build(source, tmp_path / "out", settings, workers=2)
-    causes = {Path(item.name).stem: item.cause for item in summary.left_out}
+    causes = {Path(item.name).stem: item.cause for item in summary.skipped}
     assert set(causes) == {"abort", "crash"} and "SIGSEGV" in causes["crash"]
     assert summary.rows["training"] == 4
     assert DECODE_APART not in os.environ

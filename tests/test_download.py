@@ -681,8 +681,8 @@ def test_the_data_set_takes_the_manifest_as_it_is(tmp_path):
     doubtful = clip(8, "guitar", unsure=("piano",))
     with Site() as site:
         download([*clips(2), both, doubtful], [], tmp_path, settings(site))
-    labels, found, left_out = read_source(tmp_path / "manifest.csv", labels=("guitar", "piano"))
-    assert [label.id for label in labels] == ["guitar", "piano"] and not left_out
+    labels, found, skipped = read_source(tmp_path / "manifest.csv", labels=("guitar", "piano"))
+    assert [label.id for label in labels] == ["guitar", "piano"] and not skipped
     assert {one.recording: one.targets for one in found} == {
         video(0): (0, 1),
         video(1): (0, 1),

@@ -29,7 +29,7 @@ SAMPLE = Sample(
     processor_s=0.6,
     sound_s=10.0,
     recordings=30,
-    left_out=0,
+    skipped=0,
     clips_per_recording=1.0,
     recording_bytes=320_000.0,
     output_bytes=128_000.0,
@@ -159,7 +159,7 @@ def test_a_sample_is_what_a_build_would_make(class_folders: Path, tmp_path: Path
     (source / "drums" / "broken.wav").write_bytes(b"no sound")
     every = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, clip_s=0.5)
     found = build_sample(source, every, recordings=100)
-    assert (found.recordings, found.left_out) == (24, 1)
+    assert (found.recordings, found.skipped) == (24, 1)
     assert found.clips_per_recording == 2  # 1.2 s in pieces of 0.5 s, the rest being too short
     assert found.rows == 1.5
     assert found.output_bytes == 1.5 * every.row_bytes

@@ -83,7 +83,11 @@ def test_an_exported_file_gives_the_folders_probabilities(
     network = model_folder.Network(model_folder.read(folder))
     settings = network.config.features
     for batch in (1, 5):
-        x = np.random.default_rng(batch).normal(size=(batch, settings.steps or 120, settings.width)).astype(np.float32)
+        x = (
+            np.random.default_rng(batch)
+            .normal(size=(batch, settings.n_time_bins or 120, settings.n_features))
+            .astype(np.float32)
+        )
         found = session.run(["probabilities"], {"features": x})[0]
         np.testing.assert_allclose(found, network.probabilities(x), atol=1e-5)
     told = json.loads(session.get_modelmeta().custom_metadata_map["whoplays"])

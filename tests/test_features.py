@@ -45,7 +45,7 @@ def test_mel_and_mfcc_equal_librosa(rate, n_fft, hop, n_mels, n_mfcc, fmin, fmax
         "fmax": fmax,
     }
     chosen = FeatureSettings(
-        kind="mfcc", sample_rate=rate, n_fft=n_fft, hop_length=hop, win_length=win, n_mels=n_mels, fmin=fmin, fmax=fmax,
+        feature_type="mfcc", sample_rate=rate, n_fft=n_fft, hop_length=hop, win_length=win, n_mels=n_mels, fmin=fmin, fmax=fmax,
         n_mfcc=n_mfcc, htk=htk,
     )  # fmt: skip
     power = features.power_spectrum(samples, n_fft=n_fft, hop_length=hop, win_length=win)
@@ -58,7 +58,9 @@ def test_mel_and_mfcc_equal_librosa(rate, n_fft, hop, n_mels, n_mfcc, fmin, fmax
 @pytest.mark.parametrize("top_db", [None, 30.0, 80.0])
 def test_the_range_of_decibels_is_librosas(top_db: float | None) -> None:
     samples = np.concatenate([tone(440.0, 0.5), np.zeros(RATE // 2, np.float32)]) + noise(RATE) / 100
-    chosen = FeatureSettings(kind="mfcc", n_fft=2048, hop_length=512, n_mels=128, fmin=0.0, fmax=None, top_db=top_db)
+    chosen = FeatureSettings(
+        feature_type="mfcc", n_fft=2048, hop_length=512, n_mels=128, fmin=0.0, fmax=None, top_db=top_db
+    )
     mel = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=2048, hop_length=512)
     wanted = librosa.feature.mfcc(S=librosa.power_to_db(mel, top_db=top_db), n_mfcc=20).T
     np.testing.assert_allclose(features.compute(samples, chosen), wanted, atol=1e-3)
@@ -89,7 +91,7 @@ def test_a_constant_level_stays_constant_over_time() -> None:
 
 @pytest.mark.parametrize("preset", ["mfcc", "logmel"])
 def test_a_tone_raised_3_semitones_peaks_where_the_higher_tone_does(preset: str) -> None:
-    chosen = FeatureSettings(n_mels=128, n_fft=2048, hop_length=512, fmin=0, fmax=None, kind=preset)
+    chosen = FeatureSettings(n_mels=128, n_fft=2048, hop_length=512, fmin=0, fmax=None, feature_type=preset)
     power = features.power_spectrum(tone(440.0), n_fft=2048, hop_length=512)
     higher = features.power_spectrum(tone(523.25), n_fft=2048, hop_length=512)
     raised = features.mel_power(power, chosen, semitones=3)[10]
@@ -159,12 +161,12 @@ def test_the_dct_is_orthonormal_and_shared_arrays_are_read_only() -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"kind": "cqt"}, "kind"),
+        ({"feature_type": "cqt"}, "feature_type"),
         ({"hop_length": 0}, "hop_length"),
         ({"fmax": 12000.0}, "fmax"),
-        ({"n_mfcc": 200, "kind": "mfcc"}, "n_mfcc"),
+        ({"n_mfcc": 200, "feature_type": "mfcc"}, "n_mfcc"),
         ({"sample_rate": 10}, "sample_rate"),
-        ({"steps": 0}, "steps"),
+        ({"n_time_bins": 0}, "n_time_bins"),
         ({"log_offset": 0.0}, "log_offset"),
         ({"colour": "red"}, "unknown colour"),
         ({"n_fft": "many"}, "n_fft is .many., not a whole number"),
@@ -177,11 +179,13 @@ def test_impossible_settings_are_refused_by_name(change: dict, word: str) -> Non
 
 def test_what_is_refused_names_all_that_is_known() -> None:
     with pytest.raises(
-        ModelError, match=r"^feature settings: unknown colour; this version knows fmax, fmin, hop_length, "
+        ModelError, match=r"^feature settings: unknown colour; this version knows feature_type, fmax, fmin, "
     ):
         FeatureSettings.from_dict({"colour": "red"})
-    with pytest.raises(ModelError, match=r"^feature settings: steps 0 is outside 1 to 100000$"):
-        FeatureSettings(steps=0)
+    with pytest.raises(ModelError, match=r"^feature settings are of an older form \(kind, steps; .* make it anew$"):
+        FeatureSettings.from_dict({"kind": "mfcc", "steps": 20})
+    with pytest.raises(ModelError, match=r"^feature settings: n_time_bins 0 is outside 1 to 100000$"):
+        FeatureSettings(n_time_bins=0)
 
 
 @pytest.mark.parametrize(
@@ -192,8 +196,8 @@ def test_what_is_refused_names_all_that_is_known() -> None:
         ("hop_length", 1, 1024, {}),
         ("win_length", 2, 1024, {}),
         ("n_mels", 1, 1024, {}),
-        ("n_mfcc", 1, 64, {"kind": "mfcc"}),
-        ("steps", 1, 100_000, {}),
+        ("n_mfcc", 1, 64, {"feature_type": "mfcc"}),
+        ("n_time_bins", 1, 100_000, {}),
     ],
 )
 def test_every_setting_has_its_limits(name: str, least: int, most: int, others: dict) -> None:
@@ -208,7 +212,7 @@ def test_without_a_highest_frequency_it_is_half_the_rate() -> None:
     assert FeatureSettings(fmin=11_000.0, fmax=None).fmax is None
     with pytest.raises(ModelError, match=r"11025\.0 Hz do not fit"):
         FeatureSettings(fmin=11_025.0, fmax=None)
-    assert FeatureSettings(kind="logmel", n_mfcc=65).width == 64
+    assert FeatureSettings(feature_type="logmel", n_mfcc=65).n_features == 64
 
 
 def test_settings_survive_the_way_through_json() -> None:

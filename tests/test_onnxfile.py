@@ -319,7 +319,7 @@ LABEL = {"id": "a", "parent": None, "en": "a", "pl": "b", "colour": "#123456"}
         ({"thresholds": [float("nan")] * 5}, "no number of JSON"),
         ({"window_s": 10**400}, "wrong kind"),
         ({"window_s": 600.0, "hop_length": 1}, "makes more than"),
-        ({"window_s": 600.0, "steps": 100_000}, "makes more than"),
+        ({"window_s": 600.0, "n_time_bins": 100_000}, "makes more than"),
         ({"sample_rate": "22050"}, "sample_rate is '22050', not a whole number"),
         ({"n_fft": 1024.5}, "n_fft is '1024.5', not a whole number"),
         ({"n_mels": True}, "not a whole number"),

@@ -132,9 +132,9 @@ def test_an_example_is_heard_played_and_sought_in(open_page: Open, server: Runni
     assert page.locator(".scores tbody tr").all_inner_texts()[0].split() == [
         "Brass",
         f"{answer['scores']['brass']:.2f}",
-        f"{answer['details']['shares']['brass']:.0%}",
+        f"{answer['details']['active_ratio']['brass']:.0%}",
     ]
-    shares = [share for share in answer["details"]["shares"].values() if share]
+    shares = [share for share in answer["details"]["active_ratio"].values() if share]
     assert page.locator(".legend b").all_inner_texts() == [f"{share / sum(shares):.0%}" for share in shares]
     assert len(shares) == 4
     now = page.locator(".now")
@@ -457,8 +457,8 @@ def test_two_hours_stay_smooth(open_page: Open) -> None:
             const noise = (n) => Uint8Array.from({ length: n }, () => 255 * Math.random());
             const segments = ids.flatMap((label) => Array.from({ length: 300 }, (_, i) =>
                 ({ label, start: 24 * i, end: 24 * i + 15, score: 0.9 })));
-            const curve = Object.fromEntries(ids.map((id) => [id, noise(22500)]));
-            const details = { start: 0, end, peaks: noise(620000), segments, curve };
+            const frame_scores = Object.fromEntries(ids.map((id) => [id, noise(22500)]));
+            const details = { start: 0, end, peaks: noise(620000), segments, frame_scores };
             const picture = timeline({ playing: ids, maybe: [], segments, details }, () => {});
             document.querySelector("#shown").replaceChildren(picture.element);
             document.querySelector("#work").hidden = false;

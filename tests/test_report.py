@@ -144,7 +144,7 @@ def test_the_facts_are_the_prediction(tiny_model: Path, tmp_path: Path) -> None:
     (entry,) = facts["recordings"]
     assert whoplays.Prediction.from_dict(entry["result"]).to_dict() == prediction.to_dict()
     assert [label["threshold"] for label in facts["labels"]] == list(recogniser.config.thresholds)
-    curve = np.frombuffer(base64.b64decode(entry["details"]["curve"][prediction.playing[0]]), dtype=np.uint8)
+    curve = np.frombuffer(base64.b64decode(entry["details"]["frame_scores"][prediction.playing[0]]), dtype=np.uint8)
     expected = prediction.frame_scores[:, list(prediction.scores).index(prediction.playing[0])]
     np.testing.assert_allclose(curve / 255, expected, atol=0.003)
 

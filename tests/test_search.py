@@ -127,9 +127,9 @@ def test_a_data_set_reports_what_was_not_entered(
     (folders / "guitar" / "shut").mkdir()
     (folders / "drums" / "notes.txt").write_text("x")
     closed(folders / "guitar" / "shut", monkeypatch)
-    _, clips, left_out = read_source(folders)
+    _, clips, skipped = read_source(folders)
     assert len(clips) == 24
-    assert [(Path(one.name).name, one.cause) for one in left_out] == [
+    assert [(Path(one.name).name, one.cause) for one in skipped] == [
         ("drums", "1 file in it ignored (no recording)"),
         ("shut", "cannot be entered (Transport endpoint is not connected)"),
     ]

@@ -142,9 +142,9 @@ def test_details_draw_the_recording(duet: Path, tmp_path: Path) -> None:
     assert (details["start"], details["end"]) == (0, pytest.approx(12, abs=0.01))
     samples, _ = soundfile.read(duet)
     assert max(details["peaks"]) == pytest.approx(np.abs(samples).max(), rel=0.05)
-    assert {len(curve) for curve in details["curve"].values()} == {12}  # a score a second
+    assert {len(curve) for curve in details["frame_scores"].values()} == {12}  # a score a second
     played = sum(s["end"] - s["start"] for s in answer["segments"] if s["label"] == answer["playing"][0])
-    assert details["shares"][answer["playing"][0]] == pytest.approx(played / 12, abs=0.01)
+    assert details["active_ratio"][answer["playing"][0]] == pytest.approx(played / 12, abs=0.01)
 
 
 def test_a_query_sets_thresholds(server: Running, duet: Path) -> None:
@@ -164,7 +164,7 @@ def test_progress_comes_before_the_result(server: Running, duet: Path) -> None:
     names = [name.removeprefix("event: ") for name, _ in events]
     assert names == ["progress", "progress", "result"]  # a message for each window
     heard = [json.loads(told.removeprefix("data: ")) for _, told in events[:-1]]
-    assert [one["duration"] for one in heard] == [12.0, 12.0] and heard[0]["heard"] < heard[1]["heard"] == 12.0
+    assert [one["duration"] for one in heard] == [12.0, 12.0] and heard[0]["analysed"] < heard[1]["analysed"] == 12.0
     assert json.loads(events[-1][1].removeprefix("data: ")) == server.post(duet, name="d.flac").json()
 
 

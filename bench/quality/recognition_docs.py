@@ -66,7 +66,7 @@ def draw_worst(outputs: Outputs, tasks: Tasks, model: Path | None, folder: Path)
                 mel = features.compute(soxr.resample(recording.samples, RATE, settings.sample_rate), settings)
                 seconds = recording.samples.size / RATE
                 picture.imshow(
-                    mel.T, origin="lower", aspect="auto", extent=(0, seconds, 0, settings.width), cmap="magma"
+                    mel.T, origin="lower", aspect="auto", extent=(0, seconds, 0, settings.n_features), cmap="magma"
                 )
                 picture.set_title(f"{recording.path}: {FAMILY_IDS[family]} {score:.2f}", fontsize=8)
                 prediction = recogniser.predict(recording.samples, sample_rate=RATE)

@@ -65,7 +65,7 @@ def stub_make(job: Any) -> dict[str, Any]:
         "file": f"{job.shard.name}.arrow",
         "split": job.shard.split,
         "used": list(range(len(clips))),
-        "left_out": [],
+        "skipped": [],
         "rows": len(clips) * len(job.shard.pitch),
         "sha256": "0" * 64,
     }

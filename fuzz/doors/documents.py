@@ -77,7 +77,7 @@ def _config(data: bytes, scratch: Path) -> None:
     again = ModelConfig.from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False)))
     assert again == config
     frames = config.features.frames(round(config.window_s * config.features.sample_rate))
-    assert frames >= 1 and frames * config.features.width <= 1 << 31
+    assert frames >= 1 and frames * config.features.n_features <= 1 << 31
 
 
 def _config_seeds() -> list[bytes]:
@@ -160,7 +160,7 @@ def _index() -> tuple[bytes, bytes, bytes]:
         "clips": {split: {label: 0 for label in LABELS} for split in ("training", "validation", "test")},
         "rows": {"training": 2, "validation": 0, "test": 0},
         "recordings": {"training": 2, "validation": 0, "test": 0},
-        **{"left_out": {}, "remarks": []},
+        **{"skipped": {}, "remarks": []},
         "shards": [
             {"file": "training-00000.npy", "split": "training", "rows": 2, "sha256": hashlib.sha256(shard).hexdigest()}
         ],

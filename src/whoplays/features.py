@@ -31,13 +31,13 @@ Array = NDArray[np.float32]
 class FeatureSettings:
     """Everything that turns samples into a network's input. A data set and a model folder each carry one.
 
-    kind: "logmel" (natural logarithm of mel power + `log_offset`) or "mfcc" (librosa's: decibel, `top_db`, DCT-II).
+    feature_type: "logmel" (natural logarithm of mel power + `log_offset`) or "mfcc" (librosa's: decibel, `top_db`, DCT-II).
     sample_rate: of the samples, Hz. n_fft, hop_length, win_length (None: n_fft): samples. fmax None: half the rate.
     n_mels, n_mfcc: bands and coefficients. htk, norm ("slaney" or None): as in librosa.
-    steps: None for every frame, else the number of equal spans of time whose frames are averaged (see `pooling_matrix`).
+    n_time_bins: None for every frame, else the number of equal spans of time whose frames are averaged (see `pooling_matrix`).
     """
 
-    kind: Literal["logmel", "mfcc"] = "logmel"
+    feature_type: Literal["logmel", "mfcc"] = "logmel"
     sample_rate: int = 22050
     n_fft: int = 1024
     hop_length: int = 441
@@ -50,14 +50,14 @@ class FeatureSettings:
     log_offset: float = 1e-6
     n_mfcc: int = 20
     top_db: float | None = 80.0
-    steps: int | None = None
+    n_time_bins: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed, before anything is."""
         self._check_kinds()
         top = self.sample_rate / 2 if self.fmax is None else self.fmax
         checks = [
-            (self.kind in ("logmel", "mfcc"), f"kind is {self.kind!r}, not logmel or mfcc"),
+            (self.feature_type in ("logmel", "mfcc"), f"feature_type is {self.feature_type!r}, not logmel or mfcc"),
             (1000 <= self.sample_rate <= 768_000, f"sample_rate {self.sample_rate} is outside 1000 to 768000 Hz"),
             (16 <= self.n_fft <= 65536, f"n_fft {self.n_fft} is outside 16 to 65536"),
             (1 <= self.hop_length <= self.n_fft, f"hop_length {self.hop_length} is outside 1 to n_fft {self.n_fft}"),
@@ -73,18 +73,21 @@ class FeatureSettings:
             (self.norm in (None, "slaney"), f"norm is {self.norm!r}, not slaney or null"),
             (self.log_offset > 0, f"log_offset {self.log_offset} is not positive"),
             (
-                1 <= self.n_mfcc <= self.n_mels or self.kind == "logmel",
+                1 <= self.n_mfcc <= self.n_mels or self.feature_type == "logmel",
                 f"n_mfcc {self.n_mfcc} exceeds n_mels {self.n_mels}",
             ),
-            (self.steps is None or 1 <= self.steps <= 100_000, f"steps {self.steps} is outside 1 to 100000"),
+            (
+                self.n_time_bins is None or 1 <= self.n_time_bins <= 100_000,
+                f"n_time_bins {self.n_time_bins} is outside 1 to 100000",
+            ),
         ]
         require(checks, ModelError, "feature settings: {}")
 
     def _check_kinds(self) -> None:
         """Refuse values of another kind than the fields': settings are read from files."""
-        for name in ("sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "n_mfcc", "steps"):
+        for name in ("sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "n_mfcc", "n_time_bins"):
             value = getattr(self, name)
-            if type(value) is not int and not (value is None and name in ("win_length", "steps")):
+            if type(value) is not int and not (value is None and name in ("win_length", "n_time_bins")):
                 raise ModelError(f"feature settings: {name} is {str(value)[:40]!r}, not a whole number")
         for name in ("fmin", "fmax", "log_offset", "top_db"):
             value = getattr(self, name)
@@ -95,9 +98,9 @@ class FeatureSettings:
             raise ModelError(f"feature settings: htk is {str(self.htk)[:40]!r}, not true or false")
 
     @property
-    def width(self) -> int:
+    def n_features(self) -> int:
         """Values per frame: bands or coefficients."""
-        return self.n_mels if self.kind == "logmel" else self.n_mfcc
+        return self.n_mels if self.feature_type == "logmel" else self.n_mfcc
 
     @property
     def frame_s(self) -> float:
@@ -106,7 +109,7 @@ class FeatureSettings:
 
     def frames(self, n_samples: int) -> int:
         """Rows that `compute` gives for that many samples."""
-        return self.steps or 1 + n_samples // self.hop_length
+        return self.n_time_bins or 1 + n_samples // self.hop_length
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values."""
@@ -115,6 +118,10 @@ class FeatureSettings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote. Raises `ModelError` for an unknown name or a value that cannot be."""
+        if old := {"kind": "feature_type", "steps": "n_time_bins"}.keys() & values:
+            raise ModelError(
+                f"feature settings are of an older form ({', '.join(sorted(old))}; now feature_type, n_time_bins); make it anew"
+            )
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -127,9 +134,17 @@ class FeatureSettings:
             raise ModelError(f"feature settings: a value has the wrong type ({error})") from None
 
 
-#: What the report's network reads: librosa's own defaults, 20 coefficients, averaged to 20 steps.
+#: What the report's network reads: librosa's own defaults, 20 coefficients, averaged to 20 time bins.
 REPORT = FeatureSettings(
-    kind="mfcc", sample_rate=22050, n_fft=2048, hop_length=512, n_mels=128, fmin=0.0, fmax=None, n_mfcc=20, steps=20
+    feature_type="mfcc",
+    sample_rate=22050,
+    n_fft=2048,
+    hop_length=512,
+    n_mels=128,
+    fmin=0.0,
+    fmax=None,
+    n_mfcc=20,
+    n_time_bins=20,
 )
 
 #: What the default network reads.
@@ -248,15 +263,15 @@ def dct_matrix(n_in: int, n_out: int) -> Array:
 
 
 @lru_cache(maxsize=256)
-def pooling_matrix(n_frames: int, steps: int) -> Array:
-    """Return (steps, n_frames): row i averages the frames floor(i n / steps) up to ceil((i + 1) n / steps), not included.
+def pooling_matrix(n_frames: int, n_time_bins: int) -> Array:
+    """Return (bins, n_frames): row i averages the frames floor(i n / bins) up to ceil((i + 1) n / bins), not included.
 
-    The recording, whatever its length, becomes `steps` equal spans of time; with fewer frames than steps a frame
+    The recording, whatever its length, becomes `n_time_bins` equal spans of time; with fewer frames than bins a frame
     serves several of them. (The "adaptive average pooling" of network libraries.)
     """
-    matrix = np.zeros((steps, n_frames), dtype=np.float32)
-    for i in range(steps):
-        start, stop = i * n_frames // steps, -(-(i + 1) * n_frames // steps)
+    matrix = np.zeros((n_time_bins, n_frames), dtype=np.float32)
+    for i in range(n_time_bins):
+        start, stop = i * n_frames // n_time_bins, -(-(i + 1) * n_frames // n_time_bins)
         matrix[i, start:stop] = 1.0 / (stop - start)
     matrix.flags.writeable = False
     return matrix
@@ -297,24 +312,24 @@ def _mel_blocks(settings: FeatureSettings, semitones: float) -> tuple[tuple[slic
 
 
 def from_mel_power(mel: Array, settings: FeatureSettings) -> Array:
-    """Return the features (frames or steps, width) of mel power (frames, n_mels): logarithm, DCT and pooling as set."""
-    if settings.kind == "logmel":
+    """Return the features (frames or time bins, n_features) of mel power (frames, n_mels): logarithm, DCT and pooling as set."""
+    if settings.feature_type == "logmel":
         values: Array = np.log(mel + np.float32(settings.log_offset))
     else:
         values = power_to_db(mel, top_db=settings.top_db)
-    if settings.steps is not None:  # before the DCT: both are linear, and this way round is less work
-        values = pooling_matrix(values.shape[0], settings.steps) @ values
-    return values if settings.kind == "logmel" else values @ dct_matrix(settings.n_mels, settings.n_mfcc)
+    if settings.n_time_bins is not None:  # before the DCT: both are linear, and this way round is less work
+        values = pooling_matrix(values.shape[0], settings.n_time_bins) @ values
+    return values if settings.feature_type == "logmel" else values @ dct_matrix(settings.n_mels, settings.n_mfcc)
 
 
 def compute(samples: Array, settings: FeatureSettings) -> Array:
-    """Return the features (frames or steps, width), float32, of samples (n,) at `settings.sample_rate`."""
+    """Return the features (frames or time bins, n_features), float32, of samples (n,) at `settings.sample_rate`."""
     plain: Array = compute_variants(samples, settings, semitones=(0.0,))[0]
     return plain
 
 
 def compute_variants(samples: Array, settings: FeatureSettings, *, semitones: tuple[float, ...]) -> Array:
-    """Return features (variants, frames or steps, width) of samples (n,) raised by each of `semitones`, from one spectrum."""
+    """Return features (variants, frames or bins, n_features) of samples (n,) raised by each of `semitones`, from one spectrum."""
     power = power_spectrum(
         samples, n_fft=settings.n_fft, hop_length=settings.hop_length, win_length=settings.win_length
     )

@@ -13,7 +13,7 @@ export interface Label {
 
 /** What turns samples into the network's input; see FeatureSettings in Python. */
 export interface FeatureSettings {
-  kind: "logmel" | "mfcc";
+  feature_type: "logmel" | "mfcc";
   sample_rate: number;
   n_fft: number;
   hop_length: number;
@@ -26,7 +26,7 @@ export interface FeatureSettings {
   log_offset: number;
   n_mfcc: number;
   top_db: number | null;
-  steps: number | null;
+  n_time_bins: number | null;
 }
 
 export interface Calibration {

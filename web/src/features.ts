@@ -45,7 +45,7 @@ function melBands(settings: FeatureSettings): Band[] {
 
 /** Computes features with one model's settings; what depends on them alone is made once. */
 export class Features {
-  readonly width: number;
+  readonly n_features: number;
   private readonly fft: FFT;
   private readonly spectrum: Float64Array;
   private readonly frame: Float64Array;
@@ -54,8 +54,8 @@ export class Features {
   private readonly dct: Float64Array;
 
   constructor(private readonly settings: FeatureSettings) {
-    const { n_fft, n_mels, n_mfcc, kind } = settings;
-    this.width = kind === "logmel" ? n_mels : n_mfcc;
+    const { n_fft, n_mels, n_mfcc, feature_type } = settings;
+    this.n_features = feature_type === "logmel" ? n_mels : n_mfcc;
     this.fft = new FFT(n_fft);
     this.spectrum = new Float64Array(2 * n_fft);
     this.frame = new Float64Array(n_fft);
@@ -73,14 +73,14 @@ export class Features {
     }
   }
 
-  /** Return the features (frames or steps, width) of mono samples at the settings' rate. */
+  /** Return the features (frames or time bins, n_features) of mono samples at the settings' rate. */
   compute(samples: Float32Array): Table {
     const mel = this.melPower(samples);
     const { settings } = this;
-    if (settings.kind === "logmel") for (let i = 0; i < mel.data.length; i++) mel.data[i] = Math.log(mel.data[i] + settings.log_offset);
+    if (settings.feature_type === "logmel") for (let i = 0; i < mel.data.length; i++) mel.data[i] = Math.log(mel.data[i] + settings.log_offset);
     else toDecibel(mel.data, settings.top_db);
-    const pooled = settings.steps === null ? mel : averaged(mel, settings.steps);
-    return settings.kind === "logmel" ? pooled : this.cepstrum(pooled);
+    const pooled = settings.n_time_bins === null ? mel : averaged(mel, settings.n_time_bins);
+    return settings.feature_type === "logmel" ? pooled : this.cepstrum(pooled);
   }
 
   private melPower(samples: Float32Array): Table {
@@ -129,17 +129,17 @@ function toDecibel(values: Float32Array, topDb: number | null): void {
   if (topDb !== null) for (let i = 0; i < values.length; i++) values[i] = Math.max(values[i], highest - topDb);
 }
 
-/** Return `steps` rows, each the mean of the rows of an equal span of time. */
-function averaged({ data, rows, columns }: Table, steps: number): Table {
-  const found = new Float32Array(steps * columns);
-  for (let i = 0; i < steps; i++) {
-    const start = Math.floor((i * rows) / steps);
-    const stop = Math.ceil(((i + 1) * rows) / steps);
+/** Return `n_time_bins` rows, each the mean of the rows of an equal span of time. */
+function averaged({ data, rows, columns }: Table, n_time_bins: number): Table {
+  const found = new Float32Array(n_time_bins * columns);
+  for (let i = 0; i < n_time_bins; i++) {
+    const start = Math.floor((i * rows) / n_time_bins);
+    const stop = Math.ceil(((i + 1) * rows) / n_time_bins);
     for (let column = 0; column < columns; column++) {
       let sum = 0;
       for (let row = start; row < stop; row++) sum += data[row * columns + column];
       found[i * columns + column] = sum / (stop - start);
     }
   }
-  return { data: found, rows: steps, columns };
+  return { data: found, rows: n_time_bins, columns };
 }

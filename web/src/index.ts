@@ -29,8 +29,8 @@ export interface PredictOptions {
   maxDuration?: number;
   /** Whether the prediction has embeddings as well. */
   embed?: boolean;
-  /** heard: seconds so far. duration: of the recording, null where it does not tell. */
-  onProgress?: (told: { heard: number; duration: number | null }) => void;
+  /** analysed: seconds so far. duration: of the recording, null where it does not tell. */
+  onProgress?: (told: { analysed: number; duration: number | null }) => void;
 }
 
 /** Sound as it comes: mono blocks in, scores out about once a second, the prediction of all of it at the end. */

@@ -9,7 +9,7 @@ export interface Details {
   start: number;
   end: number;
   peaks: Uint8Array;
-  curve: Record<string, Uint8Array>;
+  frame_scores: Record<string, Uint8Array>;
   segments: Segment[];
 }
 
@@ -24,7 +24,7 @@ export type Ask =
 
 export type Tell =
   | { kind: "loaded"; config: ModelConfig }
-  | { kind: "progress"; heard: number; duration: number | null }
+  | { kind: "progress"; analysed: number; duration: number | null }
   | { kind: "scores"; scores: Record<string, number>; at: number }
   | { kind: "result"; prediction: Prediction; details: Details | null }
   | { kind: "failed"; code: Code; reason: string; values: Values };

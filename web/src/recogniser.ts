@@ -148,7 +148,7 @@ export class Recogniser {
     const samples = this.filled(window.samples);
     const table = this.features.compute(samples);
     const { features } = this.config;
-    if (features.steps === null) {
+    if (features.n_time_bins === null) {
       table.rows = Math.min(table.rows, Math.max(1, Math.floor(samples.length / features.hop_length)));
       table.data = table.data.subarray(0, table.rows * table.columns);
     }

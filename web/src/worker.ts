@@ -62,19 +62,19 @@ class Peaks {
 }
 
 function detailsOf(prediction: Prediction, peaks: Peaks): Details {
-  const { frame_scores, frame_times, scores, playing } = prediction;
+  const { frame_times, scores, playing } = prediction;
   const ids = Object.keys(scores);
   const [start, end] = [frame_times[0], frame_times[frame_times.length - 1]];
   const steps = Math.min(MOST_STEPS, frame_times.length - 1);
-  const curve = Object.fromEntries(ids.map((id) => [id, new Uint8Array(steps)]));
+  const frame_scores = Object.fromEntries(ids.map((id) => [id, new Uint8Array(steps)]));
   let at = 0;
   for (let i = 0; i < steps; i++) {
     const middle = start + ((i + 0.5) * (end - start)) / steps;
     while (at < frame_times.length - 2 && frame_times[at + 1] <= middle) at++;
-    ids.forEach((id, column) => { curve[id][i] = Math.round(255 * frame_scores[at * ids.length + column]); });
+    ids.forEach((id, column) => { frame_scores[id][i] = Math.round(255 * prediction.frame_scores[at * ids.length + column]); });
   }
   const possible = ids.filter((id) => scores[id] >= LEAST_SCORE || playing.includes(id));
-  return { start, end, peaks: peaks.bytes(), curve, segments: recogniser.segments(frame_scores, frame_times, possible) };
+  return { start, end, peaks: peaks.bytes(), frame_scores, segments: recogniser.segments(prediction.frame_scores, frame_times, possible) };
 }
 
 /** One recording on its way through. */
@@ -146,7 +146,7 @@ async function hear(call: number, path: string, sampleRate: number, duration: nu
       if (hearing.seconds > maxDuration) throw tooLong();
       if (performance.now() - told < 100) continue;
       told = performance.now();
-      tell(call, { kind: "progress", heard: hearing.seconds, duration });
+      tell(call, { kind: "progress", analysed: hearing.seconds, duration });
       await pause();
       if (stopped.delete(call)) throw new WhoplaysError("stopped", "stopped");
     }

@@ -126,8 +126,8 @@ def _print_summary(summary: Any) -> None:
         say(f"{split:>10}: {rows} rows from {summary.recordings[split]} recordings; clips: {clips}")
     for remark in summary.remarks:
         say(f"   remark: {remark}")
-    if summary.left_out:
-        say(f"  left out: {len(summary.left_out)} files or rows (listed in {summary.folder / 'left-out.csv'})")
-        for cause, count in Counter(item.cause for item in summary.left_out).most_common(5):
+    if summary.skipped:
+        say(f"  skipped: {len(summary.skipped)} files or rows (listed in {summary.folder / 'skipped.csv'})")
+        for cause, count in Counter(item.cause for item in summary.skipped).most_common(5):
             say(f"            {count} x {cause}")
     say(f"Data set in {summary.folder}. Next: whoplays train {summary.folder} --recipe mfcc-cnn --out MODEL")

@@ -106,8 +106,8 @@ def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[st
         raise UsageError(f"--{others[0].replace('_', '-')} says how a network is trained; --from trains none")
     settings = {key: settings[key] for key in allowed & set(settings)}
     done = adapt(source, out, base=None if base == "default" else base, only_mine=only_mine, **settings)
-    for left in done.left_out:
-        say(f"left out: {left.name}: {left.cause}")
+    for left in done.skipped:
+        say(f"skipped: {left.name}: {left.cause}")
     for remark in done.remarks:
         say(f"remark: {remark}")
     for label in done.learnt:
@@ -150,7 +150,7 @@ def _watcher(bar: Progress) -> Any:
                 f"{facts['training']} training rows, {facts['validation']} validation rows, "
                 f"labels: {', '.join(facts['labels'])}; {facts['steps']} steps an epoch{resumed}"
             )
-            if unused := {split: n for split, n in facts.get("left_out", {}).items() if n}:
+            if unused := {split: n for split, n in facts.get("skipped", {}).items() if n}:
                 rows = ", ".join(f"{n} of {split}" for split, n in unused.items())
                 say(f"Rows left out, because the loss needs other labels (see --loss): {rows}")
             bar(0, facts["steps"], what="Compiling")

@@ -56,7 +56,7 @@ class Sample:
     """What was measured, of one clip each: `seconds` that a core is held, of which it computes `processor_s` in all.
 
     recording_bytes: of a file, on average; clips_per_recording: that one gives; output_bytes, rows: for a clip.
-    left_out: recordings of the sample that cannot be used.
+    skipped: recordings of the sample that cannot be used.
     """
 
     work: str
@@ -64,7 +64,7 @@ class Sample:
     processor_s: float
     sound_s: float
     recordings: int
-    left_out: int
+    skipped: int
     clips_per_recording: float
     recording_bytes: float
     output_bytes: float
@@ -150,7 +150,7 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
         processor_s=float(computing.sum()),
         sound_s=settings.clip_s,
         recordings=len(found),
-        left_out=len(causes),
+        skipped=len(causes),
         clips_per_recording=float(counts.mean()),
         recording_bytes=float(sizes.mean()),
         output_bytes=rows * settings.row_bytes,
@@ -188,7 +188,7 @@ def predict_sample(source: Place | str, model: Path | None = None, *, recordings
         processor_s=float(computing.sum()),
         sound_s=float(durations.mean()),
         recordings=len(found),
-        left_out=len(causes),
+        skipped=len(causes),
         clips_per_recording=1.0,
         recording_bytes=float(sizes.mean()),
         output_bytes=float(lines.mean()),
@@ -279,7 +279,7 @@ def estimate(sample: Sample, asked: Asked) -> dict[str, Any]:
         "cores_per_node": asked.cores,
         "sample": {
             "recordings": sample.recordings,
-            "left_out": sample.left_out,
+            "skipped": sample.skipped,
             "seconds_per_clip": clip_s | {"smallest": min(sample.seconds), "largest": max(sample.seconds)},
             "computing_share": sample.computing,
             "sound_s": sample.sound_s,

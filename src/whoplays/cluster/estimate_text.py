@@ -10,7 +10,7 @@ def text(found: dict[str, Any]) -> list[str]:
     """Return an estimate in lines for people."""
     sample, per_clip = found["sample"], found["sample"]["seconds_per_clip"]
     what = "clips built" if found["work"] == "build" else "recordings predicted"
-    unused = f"; {sample['left_out']} more cannot be used" if sample["left_out"] else ""
+    unused = f"; {sample['skipped']} more cannot be used" if sample["skipped"] else ""
     waiting = 1 - sample["computing_share"]
     lines = [
         f"{found['clips']:,} {what} by {found['nodes']} x {found['cores_per_node']} cores",

@@ -7,7 +7,7 @@ and its reader.
 
 from .build import BuildSummary, build
 from .settings import BuildSettings
-from .sources import Clip, LeftOut
+from .sources import Clip, Skipped
 from .store import Dataset, Split
 
-__all__ = ["BuildSettings", "BuildSummary", "Clip", "Dataset", "LeftOut", "Split", "build"]
+__all__ = ["BuildSettings", "BuildSummary", "Clip", "Dataset", "Skipped", "Split", "build"]

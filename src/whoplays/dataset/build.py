@@ -22,7 +22,7 @@ from . import content, make, shards, store
 from .content import Files
 from .make import Job, Shard
 from .settings import BuildSettings
-from .sources import SPLITS, Clip, LeftOut, causes, read_source
+from .sources import SPLITS, Clip, Skipped, causes, read_source
 from .split import divide, pick, random_key
 
 JOURNAL = "building.json"
@@ -31,13 +31,13 @@ MAX_SHARD_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What was built: rows (with variants) by split and label, clips by split, what was left out, remarks for people."""
+    """What was built: rows (with variants) by split and label, clips by split, what was skipped, remarks for people."""
 
     folder: Place
     rows: dict[str, int]
     clips: dict[str, dict[str, int]]
     recordings: dict[str, int]
-    left_out: tuple[LeftOut, ...]
+    skipped: tuple[Skipped, ...]
     remarks: tuple[str, ...]
     already_there: bool = False
 
@@ -63,7 +63,7 @@ def build(
     """
     source, out = place(source), place(out)
     shards.kind(settings)
-    labels, clips, left_out = read_source(
+    labels, clips, skipped = read_source(
         source,
         labels=settings.labels,
         parents=settings.parents,
@@ -89,33 +89,33 @@ def build(
             cut, unreadable = _cut(alone, settings, at_work)
             del alone
             check()  # before anything is made by a plan without them
-            left_out += unreadable
+            skipped += unreadable
             try:
                 planned, more = _plan(cut, labels, settings)
             except DatasetError as error:
                 _remove(out / JOURNAL)  # nothing was made, so a corrected source may be built here
-                raise _with_causes(out, error, left_out) from None
+                raise _with_causes(out, error, skipped) from None
             remarks += more
             del cut  # of millions of clips every generation counts
             made = _make_all(out, planned, settings, labels, at_work, on_progress)
             try:
                 check()
             except DatasetError:
-                _forget_left_out(out, made)
+                _forget_skipped(out, made)
                 raise
-        return _finish(out, identity, settings, labels, planned, made, left_out, remarks)
+        return _finish(out, identity, settings, labels, planned, made, skipped, remarks)
 
 
-def _with_causes(out: Place, error: DatasetError, left_out: Sequence[LeftOut]) -> DatasetError:
-    """Return the error with what was left out, and why, before it; the whole list is written to the folder."""
-    if not left_out:
+def _with_causes(out: Place, error: DatasetError, skipped: Sequence[Skipped]) -> DatasetError:
+    """Return the error with what was skipped, and why, before it; the whole list is written to the folder."""
+    if not skipped:
         return error
-    _write_left_out(out, left_out)
-    return DatasetError(f"{causes(left_out)} (all are listed in {out / store.LEFT_OUT}); {error}")
+    _write_skipped(out, skipped)
+    return DatasetError(f"{causes(skipped)} (all are listed in {out / store.SKIPPED}); {error}")
 
 
-def _write_left_out(out: Place, left_out: Sequence[LeftOut]) -> None:
-    write_csv(out / store.LEFT_OUT, ("path", "cause"), [(item.name, item.cause) for item in left_out])
+def _write_skipped(out: Place, skipped: Sequence[Skipped]) -> None:
+    write_csv(out / store.SKIPPED, ("path", "cause"), [(item.name, item.cause) for item in skipped])
 
 
 def _identity(
@@ -138,10 +138,10 @@ def _identity(
     }
 
 
-def _forget_left_out(out: Place, made: dict[str, dict[str, Any]]) -> None:
+def _forget_skipped(out: Place, made: dict[str, dict[str, Any]]) -> None:
     """Remove the records of shards that left a clip out, so that they are made anew: it may have been there before."""
     for name, record in made.items():
-        if record["left_out"]:
+        if record["skipped"]:
             _remove(out / f"{name}.json")
 
 
@@ -180,7 +180,7 @@ def _remove(path: Place) -> None:
 def _claim(out: Place, identity: dict[str, Any]) -> None:
     journal = out / JOURNAL
     if not journal.exists():
-        if others := sorted(p.name for p in out.iterdir() if p.name not in (".whoplays.lock", store.LEFT_OUT)):
+        if others := sorted(p.name for p in out.iterdir() if p.name not in (".whoplays.lock", store.SKIPPED)):
             raise DatasetError(f"{out}: is not empty ({', '.join(others[:3])} ...); name a new folder")
         if not isinstance(journal, Address):
             write_json(journal, identity)
@@ -198,17 +198,17 @@ def _claim(out: Place, identity: dict[str, Any]) -> None:
         _remove(leftover)
 
 
-def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[LeftOut]]:
+def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[Skipped]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
     told = [one for _, group in sorted(engine.map(make.durations, Files(clips)), key=_first) for one in group]
     found: list[Clip] = []
-    left_out: list[LeftOut] = []
+    skipped: list[Skipped] = []
     for clip, (seconds, cause) in zip(clips, told, strict=True):
         if cause is not None:
-            left_out.append(LeftOut(clip.name, cause))
+            skipped.append(Skipped(clip.name, cause))
         else:
             found += pieces(clip, seconds, settings.clip_s)
-    return found, left_out
+    return found, skipped
 
 
 def _first(numbered: tuple[int, Any]) -> int:
@@ -279,7 +279,7 @@ def _finish(
     labels: Sequence[Label],
     planned: Sequence[Shard],
     made: dict[str, dict[str, Any]],
-    left_out: list[LeftOut],
+    skipped: list[Skipped],
     remarks: list[str],
 ) -> BuildSummary:
     """Write the tables, then the index that makes the data set valid; then the journal is not needed any more."""
@@ -288,14 +288,14 @@ def _finish(
     for shard in planned:
         record = made[shard.name]
         damaged += [(shard.clips[i].name, what) for i, what in record.get("damaged", ())]
-        left_out += [LeftOut(shard.clips[i].name, cause) for i, cause in record["left_out"]]
+        skipped += [Skipped(shard.clips[i].name, cause) for i, cause in record["skipped"]]
         used += [shard.clips[i] for i in record["used"]]
     held = {i for clip in used for i in clip.labels}
     if lost := [label.id for i, label in enumerate(labels) if i not in held]:
-        raise _with_causes(out, DatasetError(f"no recording of {', '.join(lost)} can be used"), left_out)
+        raise _with_causes(out, DatasetError(f"no recording of {', '.join(lost)} can be used"), skipped)
     if not settings.shard_mb:
         write_csv(out / store.ROWS, store.ROW_HEADER, _rows(planned, made, [label.id for label in labels]))
-    _write_left_out(out, left_out)
+    _write_skipped(out, skipped)
     if damaged:
         write_csv(out / store.DAMAGED, ("path", "damage"), damaged)
         first, others = damaged[0], f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
@@ -312,7 +312,7 @@ def _finish(
         "clips": {split: _counts(split, used, labels) for split in SPLITS},
         "rows": {split: sum(made[s.name]["rows"] for s in planned if s.split == split) for split in SPLITS},
         "recordings": {split: len({c.recording for c in used if c.split == split}) for split in SPLITS},
-        "left_out": dict(Counter(item.cause for item in left_out).most_common()),
+        "skipped": dict(Counter(item.cause for item in skipped).most_common()),
         "remarks": remarks,
         "shards": [
             {name: made[s.name][name] for name in ("file", "split", "rows", "sha256")}
@@ -348,10 +348,10 @@ def _summary(out: Place, index: dict[str, Any], *, already_there: bool = False) 
     import csv
 
     try:
-        with (out / store.LEFT_OUT).open(encoding="utf-8", newline="") as file:
-            left_out = tuple(LeftOut(row["path"], row["cause"]) for row in csv.DictReader(file))
+        with (out / store.SKIPPED).open(encoding="utf-8", newline="") as file:
+            skipped = tuple(Skipped(row["path"], row["cause"]) for row in csv.DictReader(file))
     except OSError as error:
-        raise WhoplaysError(f"{out / store.LEFT_OUT}: cannot be read ({error.strerror})") from None
+        raise WhoplaysError(f"{out / store.SKIPPED}: cannot be read ({error.strerror})") from None
     return BuildSummary(
-        out, index["rows"], index["clips"], index["recordings"], left_out, tuple(index["remarks"]), already_there
+        out, index["rows"], index["clips"], index["recordings"], skipped, tuple(index["remarks"]), already_there
     )

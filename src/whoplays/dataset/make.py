@@ -130,7 +130,7 @@ def _patiently(read: Callable[[], Read]) -> Read:
 def make(job: Job) -> dict[str, Any]:
     """Return the record of a shard: the one that is there, if the shard is as it says, else that of the shard made now.
 
-    The record, written last, tells which clips the shard holds, and why others are left out.
+    The record, written last, tells which clips the shard holds, and why others were skipped.
     """
     return kept(job.out, job.shard.name) or _made(job)
 
@@ -149,7 +149,7 @@ def kept(out: Place, name: str) -> dict[str, Any] | None:
 def _made(job: Job) -> dict[str, Any]:
     shard, kind = job.shard, shards.kind(job.settings)
     used: list[int] = []
-    left_out: list[tuple[int, str]] = []
+    skipped: list[tuple[int, str]] = []
     damaged: list[tuple[int, str]] = []
 
     def rows() -> Iterator[shards.Rows]:
@@ -159,7 +159,7 @@ def _made(job: Job) -> dict[str, Any]:
                 try:
                     found = variants(clip, shard.pitch, job.settings, path=here(clip.path), damage=damage)
                 except AudioError as error:
-                    left_out.append((i, str(error)))
+                    skipped.append((i, str(error)))
                     continue
                 used.append(i)
                 damaged.extend((i, warning.message) for warning in damage)
@@ -171,7 +171,7 @@ def _made(job: Job) -> dict[str, Any]:
         "file": file,
         "split": shard.split,
         "used": used,
-        "left_out": left_out,
+        "skipped": skipped,
         "damaged": damaged,
         "rows": len(used) * len(shard.pitch),
         "sha256": written,
@@ -211,7 +211,7 @@ def variants(
         )
     if reading.is_silent(samples):
         raise AudioError("is silent (nothing above -100 dBFS)")
-    if chosen.steps is None:  # every example has the same number of frames
+    if chosen.n_time_bins is None:  # every example has the same number of frames
         filled = np.zeros(round(settings.clip_s * chosen.sample_rate), dtype=np.float32)
         filled[: len(samples)] = samples[: len(filled)]
         samples = filled

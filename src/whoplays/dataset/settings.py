@@ -22,7 +22,7 @@ class BuildSettings:
     per_class: clips of each class (None: what the smallest class has; 0: all). pitch: semitones of each variant of a
     training clip; 0 is the clip itself. pitch_method: "spectrum" (ours) or "vocoder" (librosa's, as in the report).
     test, validation: shares of the clips. labels, parents, where, with_none: see `sources.read_source`.
-    shortest_s: a clip with less sound is left out. strict: so is one that is damaged.
+    shortest_s: a clip with less sound is skipped. strict: so is one that is damaged.
     shard_mb: 0 for many small .npy files and one table of rows; else Arrow files of about that size, which hold their
     rows themselves: for data sets that no one machine should have to know whole (see `store`).
     clips_per_shard: maximum number of clips in a .npy file.
@@ -76,7 +76,7 @@ class BuildSettings:
     @property
     def row_bytes(self) -> int:
         """Bytes of one example's features."""
-        return self.frames * self.settings.width * 4
+        return self.frames * self.settings.n_features * 4
 
     def to_dict(self) -> dict[str, Any]:
         """Return what tells one build from another; a setting that is newer is left out where it changes nothing."""

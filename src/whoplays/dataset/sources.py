@@ -76,19 +76,19 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Skipped:
     """A file or row that was not used, and why."""
 
     name: str
     cause: str
 
 
-def causes(left_out: Sequence[LeftOut], most: int = 3) -> str:
-    """Return why files were left out, in one line: the most frequent causes, with counts and an example of each."""
-    counts = Counter(item.cause for item in left_out)
-    examples = {item.cause: item.name for item in reversed(left_out)}
+def causes(skipped: Sequence[Skipped], most: int = 3) -> str:
+    """Return why files were skipped, in one line: the most frequent causes, with counts and an example of each."""
+    counts = Counter(item.cause for item in skipped)
+    examples = {item.cause: item.name for item in reversed(skipped)}
     told = [f"{count} x {cause} ({examples[cause]})" for cause, count in counts.most_common(most)]
-    return f"left out: {', '.join(told)}" + (f" and {len(counts) - most} more causes" if len(counts) > most else "")
+    return f"skipped: {', '.join(told)}" + (f" and {len(counts) - most} more causes" if len(counts) > most else "")
 
 
 def recording_of(name: str) -> str:
@@ -108,8 +108,8 @@ def read_source(
     parents: Sequence[str] = (),
     where: Sequence[str] = (),
     with_none: bool = False,
-) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
-    """Return the labels, the clips in a fixed order, and what was left out, of a folder or a manifest.
+) -> tuple[tuple[Label, ...], list[Clip], list[Skipped]]:
+    """Return the labels, the clips in a fixed order, and what was skipped, of a folder or a manifest.
 
     labels: ids to use and their order; none: the sub-folders, or what a manifest names.
     parents: "LABEL=FAMILY" for labels of one's own that are below a family; others of one's own are families.
@@ -141,7 +141,7 @@ def _tree(ids: Sequence[str], parents: Sequence[str]) -> Tree:
 
 def _read_folder(
     source: Place, wanted: Sequence[str], parents: Sequence[str]
-) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
+) -> tuple[tuple[Label, ...], list[Clip], list[Skipped]]:
     try:
         classes = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError as error:
@@ -154,24 +154,24 @@ def _read_folder(
         raise DatasetError(f"{source}: has no sub-folder {', '.join(missing)}")
     tree = _tree(tuple(wanted) or [folder.name for folder in classes], parents)
     clips: list[Clip] = []
-    left_out: list[LeftOut] = []
+    skipped: list[Skipped] = []
     for folder in (source / label_id for label_id in tree.ids):
         targets = tree.targets([folder.name])
         found = search(folder)
         for path in found.recordings:
             name = path.relative_to(source).as_posix()
             clips.append(Clip(source, name, recording_of(name), targets))
-        left_out += [LeftOut(path, cause) for path, cause in (*found.problems, *found.links)]
+        skipped += [Skipped(path, cause) for path, cause in (*found.problems, *found.links)]
         if found.ignored:
-            left_out.append(LeftOut(folder.name, f"{counted(found.ignored, 'file')} in it ignored (no recording)"))
+            skipped.append(Skipped(folder.name, f"{counted(found.ignored, 'file')} in it ignored (no recording)"))
         if not found.recordings:
-            raise DatasetError("; ".join([*([causes(left_out)] if left_out else []), f"{folder}: has no recordings"]))
-    return tree.labels, clips, left_out
+            raise DatasetError("; ".join([*([causes(skipped)] if skipped else []), f"{folder}: has no recordings"]))
+    return tree.labels, clips, skipped
 
 
 def _read_manifest(
     manifest: Place, wanted: Sequence[str], parents: Sequence[str], where: Sequence[str], with_none: bool
-) -> tuple[tuple[Label, ...], list[Clip], list[LeftOut]]:
+) -> tuple[tuple[Label, ...], list[Clip], list[Skipped]]:
     columns = list(next(iter(_rows(manifest)), ()))
     if not columns:
         raise DatasetError(f"{manifest}: has no rows")
@@ -190,17 +190,17 @@ def _read_manifest(
     ids = tuple(wanted) or _ids_of((row for _, row in kept()), columns)
     tree = _tree(ids, parents)
     folder, known = manifest.parent, dict[Any, Any]()
-    clips, left_out = [], []
+    clips, skipped = [], []
     for number, row in kept():
         try:
             clip = _clip(folder, row, tree, known)
         except DatasetError as error:
             raise DatasetError(f"{manifest}, line {number}: {error}") from None
         if not any(clip.targets) and not (with_none and None not in clip.targets):
-            left_out.append(LeftOut(clip.name, "none of the labels"))
+            skipped.append(Skipped(clip.name, "none of the labels"))
         else:
             clips.append(clip)
-    return tree.labels, clips, left_out
+    return tree.labels, clips, skipped
 
 
 def _rows(manifest: Place) -> Iterable[dict[str, str]]:

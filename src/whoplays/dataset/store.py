@@ -2,7 +2,7 @@
 
     dataset.json            settings, labels, counts, the shards with their checksums; written last, it makes the rest valid
     rows.csv                one line a row: split, path, start_s, duration_s, recording, labels, semitones
-    left-out.csv            what was not used, and why
+    skipped.csv            what was not used, and why
     damaged.csv             what was used though a part of it could not be decoded, if any
     training-00000.npy ...  features (rows, frames, width), float32, in the order of rows.csv
 
@@ -37,7 +37,7 @@ from .settings import BuildSettings
 from .sources import SPLITS
 
 FORMAT = 2
-INDEX, ROWS, LEFT_OUT, DAMAGED = "dataset.json", "rows.csv", "left-out.csv", "damaged.csv"
+INDEX, ROWS, SKIPPED, DAMAGED = "dataset.json", "rows.csv", "skipped.csv", "damaged.csv"
 ROW_HEADER = ("split", "path", "start_s", "duration_s", "recording", "labels", "semitones")
 
 
@@ -110,9 +110,10 @@ class Dataset:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             if isinstance(index, dict) and isinstance(index.get("format"), int) and index["format"] > FORMAT:
                 raise DatasetError(f"{folder}: is of format {index['format']}; this whoplays reads up to {FORMAT}")
+            settings = FeatureSettings.from_dict(index["features"])
             check_index(index)
             labels = Tree(tuple(Label.from_dict(label) for label in index["labels"])).labels
-            return cls(folder, FeatureSettings.from_dict(index["features"]), labels, index)
+            return cls(folder, settings, labels, index)
         except FileNotFoundError:
             raise DatasetError(
                 f"{folder}: has no finished data set ({INDEX} is missing); run: whoplays dataset build SOURCE --out {folder}"
@@ -167,7 +168,7 @@ class Dataset:
         if name not in SPLITS:
             raise DatasetError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
         entries = self._entries(name)[part[0] :: part[1]]
-        features = Shards([self._here(entry) for entry in entries], (self.frames, self.settings.width))
+        features = Shards([self._here(entry) for entry in entries], (self.frames, self.settings.n_features))
         rows = self._rows(name, entries)
         if len(rows) != len(features):
             raise DatasetError(

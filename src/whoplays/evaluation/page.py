@@ -186,7 +186,9 @@ def _model(config: ModelConfig) -> str:
         ["activation", escape(config.activation)],
         [
             "reads",
-            escape(f"{config.features.kind}, {config.features.width} values a frame, {config.features.sample_rate} Hz"),
+            escape(
+                f"{config.features.feature_type}, {config.features.n_features} values a frame, {config.features.sample_rate} Hz"
+            ),
         ],
         ["window", f"{config.window_s:g} s"],
     ]

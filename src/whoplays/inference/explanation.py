@@ -71,7 +71,7 @@ def occlude(
     """
     config = recogniser.config
     best = moments(prediction, label, most=1)
-    if config.features.kind != "logmel" or not best:
+    if config.features.feature_type != "logmel" or not best:
         return None
     last = float(prediction.frame_times[-1])
     start = max(

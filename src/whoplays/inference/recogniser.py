@@ -461,7 +461,7 @@ class Recogniser:
         """Return the features of samples (n,) without the frame centred on their end, so that frames fill steps evenly."""
         settings = self.config.features
         found = features.compute(samples, settings)
-        return found if settings.steps is not None else found[: max(1, len(samples) // settings.hop_length)]
+        return found if settings.n_time_bins is not None else found[: max(1, len(samples) // settings.hop_length)]
 
     def _filled(self, samples: Array) -> Array:
         shortest = round(self.config.min_window_s * self.config.features.sample_rate)

@@ -100,7 +100,7 @@ def _trial(folder: Path) -> dict[str, Any]:
     loaded = time.monotonic()
     settings = found.config.features
     frames = settings.frames(round(found.config.window_s * settings.sample_rate))
-    noise = np.random.default_rng(0).normal(0, 1, (1, frames, settings.width)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 1, (1, frames, settings.n_features)).astype(np.float32)
     network.run(noise)
     return {
         "load_s": loaded - began,

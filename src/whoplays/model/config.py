@@ -225,7 +225,7 @@ def _numbers(settings: FeatureSettings, window_s: float) -> float:
     """Return the greatest number of values that predicting a window (at most 3/2 of `window_s`) holds at once."""
     samples = 1.5 * window_s * settings.sample_rate
     frames = 1 + samples / settings.hop_length
-    return max(samples, frames * (1 + settings.n_fft // 2), frames * (settings.steps or 0))
+    return max(samples, frames * (1 + settings.n_fft // 2), frames * (settings.n_time_bins or 0))
 
 
 def _calibration_to_dict(calibration: Calibration) -> dict[str, list[float]]:

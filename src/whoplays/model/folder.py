@@ -232,9 +232,9 @@ class Network:
             if name in dimensions and len(shape) != dimensions[name]:
                 raise ModelError(f"{bundle.network}: {name} has {len(shape)} dimensions; {dimensions[name]} are needed")
         width, found = inputs["features"][-1], outputs["logits"][-1]
-        if width not in (None, self.config.features.width) and isinstance(width, int):
+        if width not in (None, self.config.features.n_features) and isinstance(width, int):
             raise ModelError(
-                f"{bundle.network}: reads {width} values a frame, its configuration says {self.config.features.width}"
+                f"{bundle.network}: reads {width} values a frame, its configuration says {self.config.features.n_features}"
             )
         wanted = len(self.config.labels) + len(self.config.context)
         if isinstance(found, int) and found != wanted:

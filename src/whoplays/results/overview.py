@@ -15,11 +15,14 @@ LEAST_SCORE = 0.02  # of a label whose segments a page gets, to show it where so
 
 @dataclass(frozen=True)
 class Overview:
-    """Scores over time and all segments. start, end: seconds; curve: (steps, labels) on an even grid; segments: as JSON."""
+    """Scores over time and all segments.
+
+    start, end: seconds. frame_scores: (steps, labels) on an even grid. segments: as JSON.
+    """
 
     start: float
     end: float
-    curve: Array
+    frame_scores: Array
     segments: list[dict[str, Any]]
 
     @classmethod
@@ -30,9 +33,9 @@ class Overview:
         ----------
         recogniser : Recogniser
         prediction : Prediction
-            Without scores over time (a result that was read back) the curve is empty, and the segments are its own.
+            Without scores over time (a result that was read back) they are empty, and the segments are its own.
         most_steps : int
-            Of the curve.
+            Of the scores over time.
         start : float
             Seconds at which prediction began, where scores over time do not tell.
 

@@ -182,7 +182,7 @@ def changes(path: Path | str) -> Array:
     """
     samples = reading.load(path, sample_rate=LOGMEL.sample_rate, duration=COMPARED_S)
     if not len(samples):
-        return np.zeros((0, LOGMEL.width), np.float32)
+        return np.zeros((0, LOGMEL.n_features), np.float32)
     level = np.abs(samples).max()
     log_mel = np.log(np.exp(compute(samples / max(level, 1e-6), LOGMEL)) + 1e-4)
     summed = np.cumsum(np.pad(log_mel, ((SMOOTHED, 0), (0, 0)), mode="edge"), axis=0, dtype=np.float64)

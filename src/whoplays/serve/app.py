@@ -248,7 +248,7 @@ async def _events(app: FastAPI, upload: Upload, job: Job) -> AsyncIterator[str]:
                 continue
             if message is None:
                 break
-            yield _event("progress", {"heard": message["heard"], "duration": message["duration"]})
+            yield _event("progress", {"analysed": message["analysed"], "duration": message["duration"]})
         try:
             yield _event("result", work.result())
         except Problem as problem:

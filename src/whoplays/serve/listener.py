@@ -15,7 +15,7 @@ from ..results.overview import Overview
 
 PEAK_SAMPLES = 256
 MOST_PEAKS = 700_000  # more than two hours of them at 22,050 Hz
-MOST_STEPS = 30_000  # of a curve; more than two hours of the default model's
+MOST_STEPS = 30_000  # of scores over time; more than two hours of the default model's
 
 
 class Listener(Recogniser):
@@ -80,16 +80,16 @@ def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks) -> dic
     Returns
     -------
     dict
-        "start", "end" in seconds; "peaks": levels (n,) of even parts; "curve": for each label its scores over time
-        (steps,) on an even grid; "shares" of playing time; "segments" as of `Overview`.
+        "start", "end" in seconds; "peaks": levels (n,) of even parts; "frame_scores": for each label its scores over time
+        (steps,) on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`.
     """
     view = Overview.of(recogniser, prediction, most_steps=MOST_STEPS)
-    curve = np.round(view.curve, 3)
+    frame_scores = np.round(view.frame_scores, 3)
     return {
         "start": view.start,
         "end": view.end,
         "peaks": peaks.columns(),
-        "curve": {label: curve[:, i].tolist() for i, label in enumerate(prediction.scores)},
-        "shares": {label: round(share, 4) for label, share in prediction.active_ratio().items()},
+        "frame_scores": {label: frame_scores[:, i].tolist() for i, label in enumerate(prediction.scores)},
+        "active_ratio": {label: round(share, 4) for label, share in prediction.active_ratio().items()},
         "segments": view.segments,
     }

@@ -66,9 +66,9 @@ class Details(BaseModel):
     start: Seconds
     end: Seconds
     peaks: Annotated[list[float], Field(description="Outline: largest levels of even parts of the time analysed.")]
-    curve: Annotated[dict[str, list[Score]], Field(description="Scores over time, on an even grid.")]
+    frame_scores: Annotated[dict[str, list[Score]], Field(description="Scores over time, on an even grid.")]
     segments: Annotated[list[Segment], Field(description="Of all labels that lower thresholds could show.")] = []
-    shares: Annotated[dict[str, Score], Field(description="Share of the time in which each label plays.")]
+    active_ratio: Annotated[dict[str, Score], Field(description="Share of the time in which each label plays.")]
 
 
 class Prediction(BaseModel):

@@ -146,7 +146,7 @@ def _predict(listener: Listener, link: socket.socket, file: io.BufferedReader, j
                 f"lasts more than the {most:g} s that can be analysed at once; ask for a part with start and end"
             )
         peaks.add(window)
-        _send(link, {"type": "progress", "heard": round(analysed, 2), "duration": total})
+        _send(link, {"type": "progress", "analysed": round(analysed, 2), "duration": total})
 
     if job["threshold"]:
         listener = listener.with_threshold(job["threshold"])

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from .. import features
 from ..audio import reading
 from ..dataset.content import grouped
-from ..dataset.sources import LeftOut, causes, read_source
+from ..dataset.sources import Skipped, causes, read_source
 from ..errors import AudioError, DatasetError, ModelError, UsageError
 from ..evaluation import metrics
 from ..model import folder as model_folder
@@ -55,7 +55,7 @@ class Adapted:
     """What was made: the model folder, the labels learnt, examples of each, average precision on recordings left out in turn.
 
     right: of how many recordings, each judged by a fit without it, exactly its labels would be named, and of how many.
-    left_out: files that were not used, and why. remarks: on copies, and on the same file under different labels.
+    skipped: files that were not used, and why. remarks: on copies, and on the same file under different labels.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class Adapted:
     average_precision: dict[str, float]
     right: tuple[int, int]
     background: int
-    left_out: list[LeftOut]
+    skipped: list[Skipped]
     remarks: list[str]
 
 
@@ -101,7 +101,7 @@ def adapt(
         body, head = heads.split_head(found.content(model_folder.NETWORK))
     except ModelError as error:
         raise ModelError(f"{found.folder}: {error}") from None
-    labels, rows, left_out, remarks = _read(source, found.config)
+    labels, rows, skipped, remarks = _read(source, found.config)
     learner = _Learner(found.config, heads.Body(body), head, background_of(found), seed, body)
     with only_writer(out):
         new_head, config, precision, right = learner.learn(labels, rows, only_mine=only_mine, name=name)
@@ -118,14 +118,14 @@ def adapt(
         model_folder.write(out, config, network, _card(config, found.config, counts, precision))
         _pass_on_background(found, out)
     return Adapted(
-        out, tuple(label.id for label in labels), counts, precision, right, learner.known.shape[0], left_out, remarks
+        out, tuple(label.id for label in labels), counts, precision, right, learner.known.shape[0], skipped, remarks
     )
 
 
-def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, list[LeftOut], list[str]]:
-    labels, clips, left_out = read_source(source, with_none=True)
+def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows, list[Skipped], list[str]]:
+    labels, clips, skipped = read_source(source, with_none=True)
     if not clips:
-        raise DatasetError(_caused(left_out, f"{source}: names no recordings of a label"))
+        raise DatasetError(_caused(skipped, f"{source}: names no recordings of a label"))
     clips, remarks = grouped(clips, labels)
     found, targets, recordings = [], [], []
     numbers: dict[str, int] = {}
@@ -136,7 +136,7 @@ def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows,
                     path, sample_rate=config.features.sample_rate, start=clip.start, duration=clip.duration
                 )
         except AudioError as error:
-            left_out.append(LeftOut(clip.name, str(error)))
+            skipped.append(Skipped(clip.name, str(error)))
             continue
         windows = list(_windows(samples, config))
         for i in np.unique(np.linspace(0, len(windows) - 1, WINDOWS).astype(int)) if windows else ():
@@ -147,13 +147,13 @@ def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], _Rows,
     for i, label in enumerate(labels):
         if len({r for r, target in zip(recordings, table[:, i], strict=True) if target == 1}) < 2:
             few = f"{source}: {label.id} has fewer than 2 recordings that can be read; 10 are a good start"
-            raise DatasetError(_caused(left_out, few))
+            raise DatasetError(_caused(skipped, few))
     frames = min(len(one) for one in found) // FRAMES_PER_STEP * FRAMES_PER_STEP
-    return labels, _Rows(np.stack([one[:frames] for one in found]), table, np.array(recordings)), left_out, remarks
+    return labels, _Rows(np.stack([one[:frames] for one in found]), table, np.array(recordings)), skipped, remarks
 
 
-def _caused(left_out: list[LeftOut], problem: str) -> str:
-    return f"{causes(left_out)}; {problem}" if left_out else problem
+def _caused(skipped: list[Skipped], problem: str) -> str:
+    return f"{causes(skipped)}; {problem}" if skipped else problem
 
 
 def _windows(samples: Array, config: ModelConfig) -> Iterator[Array]:

@@ -26,8 +26,8 @@ def card(config: ModelConfig, facts: Mapping[str, Any]) -> str:
 
 A recogniser of {named}: the student report's network ({config.activation}), trained by whoplays {facts["whoplays"]}.
 
-- Reads: {config.features.kind} of {config.window_s:g} s windows at {config.features.sample_rate} Hz; a recording's score is the mean over windows.
-- Trained on: {rows["training"]} rows of {people["training"]} recordings, pitch variants {_semitones(facts)} semitones; left out {rows["left_out"]["training"]} rows that the loss cannot use.
+- Reads: {config.features.feature_type} of {config.window_s:g} s windows at {config.features.sample_rate} Hz; a recording's score is the mean over windows.
+- Trained on: {rows["training"]} rows of {people["training"]} recordings, pitch variants {_semitones(facts)} semitones; left out {rows["skipped"]["training"]} rows that the loss cannot use.
 - Settings: {json.dumps(facts["settings"])}
 - Stopped after {len(facts["history"])} epochs ({facts["stopped"]}); the weights are those of epoch {facts["best_epoch"]}.
 - On {rows["validation"]} validation rows of {people["validation"]} recordings, on which the epoch was chosen: {measured}.

@@ -178,7 +178,7 @@ class _Run:
         keras.utils.set_random_seed(settings.seed)
         self.bands = [mean, variance]
         model = default_network(
-            self.training.settings.width,
+            self.training.settings.n_features,
             len(self.training.labels),
             mean=mean,
             variance=variance,
@@ -244,7 +244,7 @@ class _Run:
                 "labels": [label.id for label in self.training.labels],
                 "training": self.rows,
                 "validation": len(self.validation),
-                "left_out": {},
+                "skipped": {},
                 "steps": self.steps,
                 "epochs": self.settings.epochs,
                 "epoch": len(self.history.rows) + 1,
@@ -372,7 +372,7 @@ class _Run:
             network = export.to_onnx(
                 self.model,
                 frames=None,
-                width=self.training.settings.width,
+                width=self.training.settings.n_features,
                 outputs={n: n for n in ("logits", "frame_logits", "attention", model_folder.EMBEDDING)},
             )
             calibration, pooling, limits = None, None, tuple[float, ...]()

@@ -224,8 +224,8 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
         return told | {name: found[name] for name in over_time if name in found}
 
     settings = found.config.features
-    frames = _fixed_frames(model) or settings.steps
-    worst = check(content, reference, frames=frames, width=settings.width)
+    frames = _fixed_frames(model) or settings.n_time_bins
+    worst = check(content, reference, frames=frames, width=settings.n_features)
     write_atomically(out, content)
     return {"file": str(out), "bytes": len(content), "model": found.config.id, "difference": worst, "frames": frames}
 

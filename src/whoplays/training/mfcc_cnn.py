@@ -209,7 +209,7 @@ def _prepare(
         "rows": {
             "training": run.rows,
             "validation": run.validation_rows,
-            "left_out": {"training": found[0], "validation": found[1]},
+            "skipped": {"training": found[0], "validation": found[1]},
         },
         "recordings": {
             name: min(count, there.get(name, count))
@@ -252,7 +252,7 @@ def _network(dataset: Dataset, settings: MfccCnnSettings, rank: int) -> Any:
 
     model = mfcc_cnn_network(
         dataset.frames,
-        dataset.settings.width,
+        dataset.settings.n_features,
         len(dataset.labels),
         l2=settings.l2,
         dropout=settings.dropout,
@@ -268,7 +268,7 @@ def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
         "labels": [label.id for label in dataset.labels],
         "training": run.rows,
         "validation": run.validation_rows,
-        "left_out": run.told["rows"]["left_out"],
+        "skipped": run.told["rows"]["skipped"],
         "steps": run.steps_per_epoch,
         "epochs": run.epochs,
         "epoch": run.done + 1,
@@ -281,7 +281,7 @@ def _finish(run: Run, dataset: Dataset, settings: MfccCnnSettings) -> Trained:
     """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
     measured = run.evaluate(run.validation) if len(run.validation) else {}
     facts = _facts(run, settings, measured)
-    network = export.to_onnx(run.model, frames=dataset.frames, width=dataset.settings.width)
+    network = export.to_onnx(run.model, frames=dataset.frames, width=dataset.settings.n_features)
     run.history.write(run.folder / HISTORY)
     _plot(run)
     config = _config(run, dataset, settings, facts)

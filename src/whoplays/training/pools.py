@@ -68,9 +68,9 @@ class DatasetPool:
 
     def __init__(self, dataset: Dataset, split: str, *, part: tuple[int, int] = (0, 1)) -> None:
         """Open a split. Raises `DatasetError` for features that the recipe cannot train on."""
-        if dataset.settings.kind != "logmel" or dataset.settings.steps is not None:
+        if dataset.settings.feature_type != "logmel" or dataset.settings.n_time_bins is not None:
             raise DatasetError(
-                f"{dataset.folder}: holds {dataset.settings.kind} features; the default recipe needs a data set "
+                f"{dataset.folder}: holds {dataset.settings.feature_type} features; the default recipe needs a data set "
                 "built with --features logmel"
             )
         self.labels, self.settings = dataset.labels, dataset.settings

@@ -43,7 +43,7 @@ def look(
     source: str | os.PathLike[str], settings: FeatureSettings, *, start: float, duration: float, columns: int = COLUMNS
 ) -> Looks:
     """Read a part of a recording once, block by block. settings: of the model. Raises `AudioError`."""
-    settings = replace(settings, kind="logmel", steps=None)
+    settings = replace(settings, feature_type="logmel", n_time_bins=None)
     total = max(1, round(duration * settings.sample_rate))
     peaks = np.zeros(columns, dtype=np.float32)
     power, counts = np.zeros((columns, settings.n_mels)), np.zeros(columns)

@@ -63,7 +63,9 @@ class Entry:
         )
         shown = [*prediction.playing, *prediction.maybe]
         labels = list(prediction.scores)
-        curve = {label: view.curve[:, labels.index(label)] for label in shown} if len(view.curve) else {}
+        frame_scores = (
+            {label: view.frame_scores[:, labels.index(label)] for label in shown} if len(view.frame_scores) else {}
+        )
         try:
             if prediction.path == "-":
                 raise AudioError("it came from standard input")
@@ -73,8 +75,8 @@ class Entry:
             )
             sound, note = self._sound(min(EMBED_BYTES, MOST_SOUND // n) if n > 1 else EMBED_BYTES)
         except AudioError as error:
-            return self._entry("", ("gone", {"why": str(error)}), _details(view, curve, np.zeros(0, np.float32)))
-        details = _details(view, curve, looks.peaks)
+            return self._entry("", ("gone", {"why": str(error)}), _details(view, frame_scores, np.zeros(0, np.float32)))
+        details = _details(view, frame_scores, looks.peaks)
         details["mel"] = pictures.data_url(pictures.mel_png(looks.mel), "image/png")
         if why:
             details["why"] = self._reasons()
@@ -117,12 +119,12 @@ class Entry:
         return found
 
 
-def _details(view: Overview, curve: dict[str, Array], peaks: Array) -> dict[str, Any]:
+def _details(view: Overview, frame_scores: dict[str, Array], peaks: Array) -> dict[str, Any]:
     return {
         "start": view.start,
         "end": view.end,
         "peaks": _packed(peaks),
-        "curve": {label: _packed(scores) for label, scores in curve.items()},
+        "frame_scores": {label: _packed(scores) for label, scores in frame_scores.items()},
         "segments": view.segments,
     }
 

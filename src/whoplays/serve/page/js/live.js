@@ -22,12 +22,12 @@ export async function listen(recogniser, name) {
 
   const level = $("live-level");
   const stop = await startRecording(recogniser, name, {
-    onScores: (scores) => heard(scores),
+    onScores: (scores) => show(scores),
     onLevel: (value) => level.style.setProperty("--score", String(Math.min(1, Math.sqrt(value)))),
   });
 
   /** @param {Record<string, number>} scores of the time since the ones before */
-  function heard(scores) {
+  function show(scores) {
     const at = now();
     steps = steps.filter((step) => step.to > at - SHOWN_S);
     steps.push({ from: steps.at(-1)?.to ?? Math.max(0, at - 1), to: at, scores });

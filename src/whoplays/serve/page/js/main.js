@@ -15,7 +15,7 @@ const AT_ONCE = 2;
 /** @type {import("./recogniser.js").Recogniser} */
 let recogniser;
 const limits = { mb: 200, minutes: 60 };
-const items = []; // {name, file, state, sent, heard, duration, result, trouble, sound, stop}
+const items = []; // {name, file, state, sent, analysed, duration, result, trouble, sound, stop}
 /** @type {import("./recogniser.js").Example[]} */
 let examples = [];
 /** @type {any} {stop}, while the microphone is on */
@@ -37,7 +37,7 @@ function add(files) {
     const key = keyOf(name, file);
     const known = items.find((item) => item.key === key && item.result);
     if (known) Object.assign(known, { file, sound: null }); // analysed before: now with its sound
-    return known ?? { name, file, key, added: Date.now() - i / 1e4, state: "waiting", sent: 0, heard: 0, duration: null };
+    return known ?? { name, file, key, added: Date.now() - i / 1e4, state: "waiting", sent: 0, analysed: 0, duration: null };
   });
   if (!found.length) return;
   items.unshift(...found.filter((item) => !items.includes(item)));
@@ -89,7 +89,7 @@ async function predicted(item) {
 }
 
 function again(item) {
-  Object.assign(item, { state: "waiting", sent: 0, heard: 0, duration: null });
+  Object.assign(item, { state: "waiting", sent: 0, analysed: 0, duration: null });
   next();
   draw();
 }
@@ -153,12 +153,12 @@ function drawProgress(item) {
   const card = $("shown").querySelector(".progress");
   if (item !== table.shown() || !card) return;
   const uploading = item.state === "working" && item.sent < 1;
-  const known = uploading || (item.duration && item.heard);
+  const known = uploading || (item.duration && item.analysed);
   card.querySelector(".headline").textContent = item.state === "waiting" ? t("waiting") : t(uploading ? "uploading" : "analysing");
   const bar = card.querySelector("progress");
-  if (known) bar.value = uploading ? item.sent : Math.min(1, item.heard / item.duration);
+  if (known) bar.value = uploading ? item.sent : Math.min(1, item.analysed / item.duration);
   else bar.removeAttribute("value");
-  const told = uploading ? percent(item.sent) : !item.heard ? "" : item.duration ? t("analysedOf", { done: clock(item.heard), all: clock(item.duration) }) : t("analysed", { done: clock(item.heard) });
+  const told = uploading ? percent(item.sent) : !item.analysed ? "" : item.duration ? t("analysedOf", { done: clock(item.analysed), all: clock(item.duration) }) : t("analysed", { done: clock(item.analysed) });
   card.querySelector(".fine").textContent = item.note || told;
 }
 

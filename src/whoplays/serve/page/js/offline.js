@@ -12,8 +12,8 @@ const facts = JSON.parse($("facts").textContent);
 const unpacked = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
 /** What the pictures need, unpacked when it is shown, since all of it at once would take its time. */
-function details({ peaks, curve, ...rest }) {
-  return { ...rest, peaks: unpacked(peaks), curve: Object.fromEntries(Object.entries(curve).map(([id, text]) => [id, unpacked(text)])) };
+function details({ peaks, frame_scores, ...rest }) {
+  return { ...rest, peaks: unpacked(peaks), frame_scores: Object.fromEntries(Object.entries(frame_scores).map(([id, text]) => [id, unpacked(text)])) };
 }
 
 /** A word about the sound, in the page's language. @param {[string, Record<string, string>] | null} note key and values */
@@ -42,11 +42,11 @@ const table = desk({ items: () => items, whyOf, failed, waiting: failed, gone: (
 
 function draw() {
   translate();
-  const heard = items.filter((item) => item.result);
-  const length = clock(heard.reduce((sum, item) => sum + item.result.duration, 0));
+  const analysed = items.filter((item) => item.result);
+  const length = clock(analysed.reduce((sum, item) => sum + item.result.duration, 0));
   if (items.length > 1) {
     document.title = $("title").textContent = t("reportTitle", { n: items.length });
-    const failures = items.length - heard.length;
+    const failures = items.length - analysed.length;
     $("lead").textContent = [t("reportLead", { length }), failures && t("reportFailed", { n: failures })].filter(Boolean).join(" ");
   }
   $("model").textContent = t("reportMade", { version: facts.version, model: facts.model });

@@ -9,13 +9,13 @@
  * @typedef {{model: string, version: string, labels: Label[], limits: {mb: number, minutes: number}, points: OperatingPoint[]}} Told
  * @typedef {{label: string, start: number, end: number, score: number}} Segment
  * @typedef {{code: string, message: string, advice: string}} Warning
- * @typedef {{start: number, end: number, peaks: Uint8Array, curve: Record<string, Uint8Array>, segments: Segment[]}} Details
- *   start, end: seconds analysed. peaks: largest levels of even parts, 255 is full scale. curve: scores over time on an even grid,
+ * @typedef {{start: number, end: number, peaks: Uint8Array, frame_scores: Record<string, Uint8Array>, segments: Segment[]}} Details
+ *   start, end: seconds analysed. peaks: largest levels of even parts, 255 is full scale. frame_scores: scores over time on an even grid,
  *   255 is 1. segments: of every label that any position of the control can show, as if it played.
  * @typedef {{path: string, duration: number, sample_rate: number, model: string, scores: Record<string, number>, playing: string[], maybe: string[], segments: Segment[], warnings: Warning[], details: Details}} Prediction
  *   The object of the command's JSON line, and `details` for pictures.
- * @typedef {{sent?: number, heard?: number, duration?: number | null}} Progress
- *   sent: share of the file that is on its way, 0 to 1 (1 at once where nothing is sent). heard, duration: seconds.
+ * @typedef {{sent?: number, analysed?: number, duration?: number | null}} Progress
+ *   sent: share of the file that is on its way, 0 to 1 (1 at once where nothing is sent). analysed, duration: seconds.
  * @typedef {{push: (samples: Float32Array) => void, close: () => void}} Stream
  * @typedef {{name: string, playing?: [string, number, number][]}} Example
  *

@@ -58,7 +58,7 @@ export function recordings(page) {
     row.classList.toggle("current", item === page.shown());
     if (item === page.shown()) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
-    const told = JSON.stringify([item.state, words, ids, result?.duration, ids.length && sureness(result), item.heard, item.duration]);
+    const told = JSON.stringify([item.state, words, ids, result?.duration, ids.length && sureness(result), item.analysed, item.duration]);
     if (told === made.told) return row;
     rows.get(item).told = told;
     button.className = `item ${item.state}`;
@@ -66,7 +66,7 @@ export function recordings(page) {
     length.textContent = result ? clock(result.duration) : "";
     sure.textContent = ids.length ? number(sureness(result)) : "";
     const dots = ids.map((id) => el("span", { class: "swatch", css: { "--tint": colourOf(id) }, "aria-hidden": "true" }));
-    const bar = item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.heard ?? 0) / item.duration) : undefined, "aria-label": t("analysing") });
+    const bar = item.state === "working" && el("progress", { max: 1, value: item.duration ? Math.min(1, (item.analysed ?? 0) / item.duration) : undefined, "aria-label": t("analysing") });
     state.replaceChildren(...dots, el("span", {}, words), ...(bar ? [bar] : []));
     return row;
   }

@@ -29,9 +29,9 @@ const soundOf = (file) => new Promise((resolve) => {
 async function entry({ name, key, file, result: { details: held, ...result } }) {
   const details = held ?? await detailsOf(key);
   const wanted = [...result.playing, ...result.maybe];
-  const curve = Object.fromEntries(wanted.map((id) => [id, reduced(details.curve[id])]));
+  const frame_scores = Object.fromEntries(wanted.map((id) => [id, reduced(details.frame_scores[id])]));
   const { start, end, peaks, segments } = details;
-  return { result, name, sound: await soundOf(file), note: null, details: { start, end, peaks: reduced(peaks), curve, segments } };
+  return { result, name, sound: await soundOf(file), note: null, details: { start, end, peaks: reduced(peaks), frame_scores, segments } };
 }
 
 /** Return the HTML of a report. items: with results. told: {model, version, labels, points} of the recogniser. */

@@ -29,12 +29,12 @@ export function sharesOf(result) {
 
 /** Return, for each label that plays, the time at which its score over time is highest. */
 export function moments(result) {
-  const { curve, start, end } = result.details;
-  return playing(result).filter((id) => curve[id]?.length).map((id) => {
-    const best = curve[id].indexOf(Math.max(...curve[id]));
+  const { frame_scores, start, end } = result.details;
+  return playing(result).filter((id) => frame_scores[id]?.length).map((id) => {
+    const best = frame_scores[id].indexOf(Math.max(...frame_scores[id]));
     const stretch = result.segments.find((s) => s.label === id);
-    const at = start + (best * (end - start)) / curve[id].length;
-    return { id, at: curve[id].length > 1 ? at : stretch?.start ?? start, score: curve[id][best] / 255 };
+    const at = start + (best * (end - start)) / frame_scores[id].length;
+    return { id, at: frame_scores[id].length > 1 ? at : stretch?.start ?? start, score: frame_scores[id][best] / 255 };
   });
 }
 

@@ -43,8 +43,8 @@ const bytes = (values) => Uint8Array.from(values, (value) => Math.round(255 * Ma
 
 /** @param {any} answer @returns {Prediction} */
 function unpacked({ details, ...result }) {
-  const curve = Object.fromEntries(Object.entries(details.curve).map(([id, scores]) => [id, bytes(scores)]));
-  return { ...result, details: { start: details.start, end: details.end, peaks: bytes(details.peaks), curve, segments: details.segments ?? result.segments } };
+  const frame_scores = Object.fromEntries(Object.entries(details.frame_scores).map(([id, scores]) => [id, bytes(scores)]));
+  return { ...result, details: { start: details.start, end: details.end, peaks: bytes(details.peaks), frame_scores, segments: details.segments ?? result.segments } };
 }
 
 /** @type {Recogniser["predict"]} */

@@ -25,13 +25,13 @@ function drawBars(canvas, peaks, most, from, to, played, colours) {
   });
 }
 
-function drawCurve(canvas, curve, from, to, colour) {
+function drawScores(canvas, scores, from, to, colour) {
   const [ink, width, height] = surface(canvas);
   const columns = Math.max(1, Math.min(Math.floor(width), 1200));
   ink.fillStyle = colour;
   ink.beginPath();
   ink.moveTo(0, height);
-  largest(curve, from, to, columns).forEach((score, i) => {
+  largest(scores, from, to, columns).forEach((score, i) => {
     const y = height * (1 - score / 255);
     ink.lineTo((i * width) / columns, y);
     ink.lineTo(((i + 1) * width) / columns, y);
@@ -52,7 +52,7 @@ function stretches(id, result, unsure, seek) {
 
 /** Return {element, setTime, zoom, pan, fit}. seek(seconds) is called when someone points at a time. */
 export function timeline(result, seek) {
-  const { start, end, peaks, curve } = result.details;
+  const { start, end, peaks, frame_scores } = result.details;
   const view = new View(start, end);
   const most = Math.max(1, peaks.reduce((a, b) => Math.max(a, b), 0));
   const shown = outline([...result.playing, ...result.maybe]);
@@ -113,7 +113,7 @@ export function timeline(result, seek) {
     frame.style.width = `${100 / view.zoom}%`;
     frame.hidden = view.zoom < 1.001;
     drawBars(wave, peaks, most, part(view.from), part(view.to), view.share(now), colours.wave);
-    lanes.forEach(({ id, canvas, box }, i) => { if (!box.hidden && curve[id]) drawCurve(canvas, curve[id], part(view.from), part(view.to), colours.lanes[i]); });
+    lanes.forEach(({ id, canvas, box }, i) => { if (!box.hidden && frame_scores[id]) drawScores(canvas, frame_scores[id], part(view.from), part(view.to), colours.lanes[i]); });
     drawAxis();
     place();
   }
