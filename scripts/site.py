@@ -29,6 +29,9 @@ OUTSIDE = {
 }
 _SHIM = "https://unpkg.com/iframe-worker/shim"
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+_SHORT_CODE = re.compile(r"<code>([^<]{1,24})</code>")
+_INTERVAL = re.compile(r"(-?\d[\d.]*(?: %)?) (\(-?\d[\d.]*(?:-| to )-?\d[\d.]*\))")
+_CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -77,7 +80,8 @@ def notebook_page(text: str) -> str:
             if "image/png" in data:
                 parts.append(f'<p><img alt="what the cell shows" src="data:image/png;base64,{data["image/png"]}"></p>')
             else:
-                parts.append(data.get("text/html") or f"```text\n{data['text/plain'].rstrip()}\n```")
+                table = data.get("text/html", "").replace(' class="dataframe"', "")  # so that it looks as all tables do
+                parts.append(table or f"```text\n{data['text/plain'].rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,19 +92,27 @@ def http_page() -> str:
     document = create_app().openapi()
     lines = ["# HTTP", "", "For: builders. Made from `GET /openapi.json` of the server. How to run it: "]
     lines[-1] += "[the page and the server](../guides/serve.md)."
+    lines += ["", "## Calls"]
     for path, calls in document["paths"].items():
         for method, call in calls.items():
-            lines += ["", f"## `{method.upper()} {path}`", "", call.get("summary", ""), "", call.get("description", "")]
+            lines += [
+                "",
+                f"### `{method.upper()} {path}`",
+                "",
+                call.get("summary", ""),
+                "",
+                call.get("description", ""),
+            ]
             if rows := call.get("parameters"):
                 lines += ["", "| parameter | in | type | meaning |", "|---|---|---|---|"]
                 lines += [f"| `{one['name']}` | {one['in']} | {_type(one['schema'])} | {_cell(one)} |" for one in rows]
             lines += ["", "| status | answer |", "|---|---|"]
             lines += [f"| {status} | {_cell(answer)} |" for status, answer in call["responses"].items()]
-    lines += ["", "# Schemas"]
+    lines += ["", "## Schemas"]
     for name, schema in document["components"]["schemas"].items():
         if name.startswith("Body_"):  # FastAPI's name for the fields of an upload, which the call's text names
             continue
-        lines += ["", f"## {name}", "", schema.get("description", ""), ""]
+        lines += ["", f"### {name}", "", schema.get("description", ""), ""]
         if fields := schema.get("properties"):
             lines += ["| field | type | meaning |", "|---|---|---|"]
             lines += [f"| `{field}` | {_type(one)} | {_cell(one)} |" for field, one in fields.items()]
@@ -122,8 +134,19 @@ def _cell(described: dict[str, Any]) -> str:
     return " ".join(str(described.get("description", "")).split()).replace("|", "\\|")
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Keep in one piece what no line should be broken in: short code, and in tables a figure and its interval."""
+
+    def whole(cell: re.Match[str]) -> str:
+        return _INTERVAL.sub(r'<span class="whole">\1</span> <span class="whole interval">\2</span>', cell[0])
+
+    return _CELL.sub(whole, _SHORT_CODE.sub(r'<code class="whole">\1</code>', html))
+
+
 def on_post_page(output: str, page: Any, config: Any) -> str:
-    """Load what search needs in a folder from the site itself: the theme would fetch it from elsewhere."""
+    """Name the page's language, and load what search needs from the site itself: the theme would fetch it from elsewhere."""
+    if page.file.src_uri.startswith("pl/"):
+        output = output.replace('<html lang="en"', '<html lang="pl"', 1)
     way = os.path.relpath("assets/iframe-worker.js", Path(page.file.dest_uri).parent).replace(os.sep, "/")
     return output.replace(_SHIM, way)
 

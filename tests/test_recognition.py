@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from bench import measure
 from bench.quality import recognition
 from bench.quality.real import FAMILY_IDS, RATE, Recording, Tasks, duets, mixes
-from bench.quality.recognition_docs import cell, draw_worst, worst_failures, write_section
+from bench.quality.recognition_docs import ON_PAGE, PAGE, cell, draw_worst, page_table, worst_failures, write_section
 from bench.quality.songs import Song, intervals, song_lines, song_of, songs, stems
 from bench.quality.systems import Output
 
@@ -266,3 +268,12 @@ def test_a_table_replaces_what_stood_between_its_markers(tmp_path: Path) -> None
     assert page.read_text() == "a\n<!-- measured: songs -->\nnew\n<!-- end: songs -->\nb\n"
     with pytest.raises(ValueError, match="lacks the lines"):
         write_section(page, "test", "new")
+
+
+def test_the_page_on_the_model_shows_what_was_measured() -> None:
+    page, measured = PAGE.read_text(encoding="utf-8"), set()
+    for name in ("songs", "test", "development"):
+        result = json.loads((measure.FOLDER / f"recognition-{name}.json").read_text())
+        assert f"<!-- measured: {name} -->\n{page_table(result['rows'])}\n\n{result['remarks']}\n" in page
+        measured |= {row["measure"] for row in result["rows"]}
+    assert set(ON_PAGE) <= measured

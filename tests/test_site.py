@@ -67,6 +67,17 @@ def test_each_page_says_who_it_is_for() -> None:
     assert not silent
 
 
+def test_what_the_guarantees_name_exists() -> None:
+    text = (ROOT / "docs" / "explanation" / "guarantees.md").read_text(encoding="utf-8")
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py")}
+    defined = set(re.findall(r"def (test_\w+)", "".join(tests.values())))
+    named = set(re.findall(r"\btest_\w+(?:\.py)?", text))
+    assert len(named) > 40
+    assert not sorted(name for name in named if name not in defined and name not in tests)
+    paths = re.findall(r"`((?:tests|src|scripts|fuzz|web)/[\w./-]+)", text)
+    assert not sorted(path for path in paths if not (ROOT / path).exists())
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_search_works_from_a_folder_without_a_server(tmp_path: Path) -> None:
