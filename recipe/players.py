@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whoplays.errors import RenderError, missing_extra
+from whoplays.errors import RenderError
+from whoplays.runtime.packages import needed
 
 from .labels import Sounding, label_of_program
 from .notes import SAMPLE_RATE, Clip, Library, Voice
@@ -218,10 +219,8 @@ class Soundfont:
 
     def __init__(self, path: Path) -> None:
         """Open the file. Raises `MissingExtraError` without pyfluidsynth, `RenderError` for what is no soundfont."""
-        try:
+        with needed("playing a soundfont", "render", package="pyfluidsynth"):
             import fluidsynth
-        except ImportError:
-            raise missing_extra("pyfluidsynth (and the fluidsynth library)", "render", "playing a soundfont") from None
         self._synth = fluidsynth.Synth(samplerate=float(SAMPLE_RATE), gain=0.4)
         self._font = self._synth.sfload(str(path)) if path.is_file() else -1
         if self._font < 0:

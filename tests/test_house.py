@@ -55,6 +55,7 @@ ALLOWED = {
     "pydantic": {"serve"},
     "starlette": {"serve"},
     "python_multipart": {"cli/serve.py"},
+    "websockets": {"cli/serve.py"},
     "imageio_ffmpeg": {"sources/audioset/download/ffmpeg.py"},
     "certifi": {"sources/audioset/download/ffmpeg.py"},
     "beets": set(),  # beside this package: src/beetsplug

@@ -321,34 +321,6 @@ def test_an_address_is_not_fetched_and_that_is_said(address: str, tiny_model: Pa
     assert failure.error == "addresses are not fetched; download the recording and give the file"
 
 
-def test_the_command_that_adds_an_extra_is_that_of_the_installation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import shutil
-    import sys
-    from importlib import metadata
-
-    from whoplays.errors import install_command
-
-    python = tmp_path / "bin" / "python"
-    monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / "bin" / "pip"))
-    assert install_command("train") == "pip install 'whoplays[train]'"
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/pip")
-    assert install_command("train") == f"{python} -m pip install 'whoplays[train]'"
-
-    class ByUv:
-        def read_text(self, name: str) -> str:
-            return "uv\n"
-
-    with monkeypatch.context() as patch:
-        patch.setattr(metadata, "distribution", lambda name: ByUv())
-        assert install_command("train") == f"uv pip install --python {python} 'whoplays[train]'"
-    (tmp_path / "pipx_metadata.json").write_text("{}")
-    assert install_command("train") == "pipx runpip whoplays install 'whoplays[train]'"
-
-
 def test_a_drive_is_no_address(recogniser) -> None:
     with pytest.raises(FileNotFoundError):
         recogniser.predict("c:/missing.wav")

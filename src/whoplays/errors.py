@@ -77,7 +77,7 @@ class UsageError(WhoplaysError):
 
 
 class MissingExtraError(UsageError):
-    """A feature needs packages that the installed extras do not include."""
+    """A package is not installed, or cannot be loaded; the text names the command that installs it."""
 
 
 class AudioError(WhoplaysError):
@@ -172,55 +172,3 @@ def did_you_mean(word: str, known: Iterable[str], renamed: Mapping[str, str] | N
 
     close = [renamed[word]] if renamed and word in renamed else get_close_matches(word.lower(), list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
-
-
-def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
-    """Return the error for a package that is not installed.
-
-    Parameters
-    ----------
-    package, extra : str
-        Its name, and the extra that brings it.
-    purpose : str
-        What needs it, as the beginning of a sentence.
-
-    Returns
-    -------
-    MissingExtraError
-        Names the command that installs the extra.
-    """
-    return MissingExtraError(f"{purpose} needs {package}, which is not installed; run: {install_command(extra)}")
-
-
-def install_command(extra: str) -> str:
-    """Return the command that adds an extra to this installation, made by pipx, uv or pip.
-
-    Parameters
-    ----------
-    extra : str
-        Such as "train".
-
-    Returns
-    -------
-    str
-        For a shell.
-    """
-    import shutil
-    import sys
-    from importlib.metadata import PackageNotFoundError, distribution
-    from pathlib import Path
-
-    what = f"'whoplays[{extra}]'"
-    python = Path(sys.executable)
-    if Path(sys.prefix, "pipx_metadata.json").exists():
-        return f"pipx runpip whoplays install {what}"
-    try:
-        installer = (distribution("whoplays").read_text("INSTALLER") or "").strip()
-    except PackageNotFoundError:
-        installer = ""
-    if installer == "uv":
-        return f"uv pip install --python {python} {what}"
-    pip = shutil.which("pip")
-    if pip and Path(pip).parent == python.parent:
-        return f"pip install {what}"
-    return f"{python} -m pip install {what}"

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import AudioError, ReadError
+from ..errors import AudioError, MissingExtraError, ReadError, WhoplaysError
 from ..runtime.environment import DECODE_APART, ONE_THREAD
 from ..runtime.sandbox import confine, how_ended
 from . import opening, quality, reading
@@ -35,6 +35,8 @@ MEMORY = 2 << 30  # bytes beyond what starting takes
 MAX_FRAME = 64 << 20
 TOGETHER_S = 5.0  # seconds in a frame: a window takes more than that, and each frame costs two changes of process
 MAX_PARTS = 64  # blocks in a frame; systems take so many parts at once
+#: What a decoding process may fail with, as its frames name it; the first that fits.
+_KINDS: dict[str, type[WhoplaysError]] = {"read": ReadError, "audio": AudioError, "missing": MissingExtraError}
 _HEAD = struct.Struct("<cI")
 _PIPE = 1 << 20  # bytes that can be decoded ahead
 
@@ -134,7 +136,7 @@ class Decoder:
         content = self._read(size)
         if kind == b"f":
             sent = json.loads(content)
-            raise (ReadError if sent.get("read") else AudioError)(sent["error"])
+            raise _KINDS[sent["kind"]](sent["error"])
         return kind, content
 
     def _read(self, size: int) -> bytearray:
@@ -236,11 +238,12 @@ def main() -> None:
                 _decode(order.pop("path"), order.pop("rate"), order)
             else:
                 _tell(b"i", json.dumps({"duration": opening.duration_of(order["path"])}).encode())
-        except AudioError as error:
-            _tell(b"f", json.dumps({"error": str(error), "read": isinstance(error, ReadError)}).encode())
+        except (AudioError, MissingExtraError) as error:
+            kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
+            _tell(b"f", json.dumps({"error": str(error), "kind": kind}).encode())
         except MemoryError:
             sent = f"cannot be decoded: it needs more memory than the {MEMORY >> 30} GiB it may take"
-            _tell(b"f", json.dumps({"error": sent}).encode())
+            _tell(b"f", json.dumps({"error": sent, "kind": "audio"}).encode())
 
 
 def _decode(path: str, rate: int, part: dict[str, Any]) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import AudioError, MissingFileError
+from ..runtime.packages import needed
 from .clock import Block, note
 from .content import Content, View
 from .parts import Gap, Part
-from .readers import AudioInfo, FFmpegReader, MpegReader, Reader, SoundFileReader, check_disk, one_line
+from .readers import AudioInfo, FFmpegReader, MpegReader, Reader, SoundFileReader, check_disk, load_av, one_line
 from .watchedfile import WatchedFile
 
 Source = str | os.PathLike[str] | IO[bytes]
@@ -148,7 +149,8 @@ def _decoder(
     source: Any, sources: list[Any], watched: WatchedFile | None, part: Part | None, track: int | None
 ) -> Reader:
     """Open with libsndfile, or else with FFmpeg. Raises `AudioError` with what both say."""
-    import soundfile
+    with needed("reading recordings"):
+        import soundfile
 
     told = ""
     if part is None or part.decoder == "any":
@@ -161,8 +163,7 @@ def _decoder(
             return reader
         if hasattr(source, "seek"):
             source.seek(0)
-    import av
-
+    av = load_av()
     try:
         return FFmpegReader(sources, watched, part, track)
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:

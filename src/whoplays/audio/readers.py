@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AudioError
+from ..errors import AudioError, MissingExtraError
+from ..runtime.packages import needed
 from . import flac
 from .clock import BLOCK_S, PREROLL_S, Array, Block, Clock, ComputedTimes, gathered
 from .content import Content
@@ -56,6 +57,16 @@ class Reader(ABC):
         """Release what the decoder holds; the file itself is its owner's."""
 
 
+def load_av() -> Any:
+    """Return PyAV. Raises `AudioError` without it: recordings that do not need it can still be read."""
+    try:
+        with needed("reading it"):
+            import av
+    except MissingExtraError as error:
+        raise AudioError(str(error)) from None
+    return av
+
+
 class SoundFileReader(Reader):
     """What libsndfile decodes. Raises libsndfile's errors for what it cannot open."""
 
@@ -92,8 +103,7 @@ class SoundFileReader(Reader):
             Clock(at / rate, self.gaps).end(self._part.claimed_s, cut=self._part.cut)
 
     def _rest(self, at: float, error: BaseException) -> Iterator[Block]:
-        import av
-
+        av = load_av()
         try:
             if hasattr(self._source, "seek"):
                 self._source.seek(0)
@@ -384,8 +394,7 @@ class MpegReader(Reader):
 
     def __init__(self, content: Content, part: Part) -> None:
         """content: of the file; part: has frames."""
-        import av
-
+        av = load_av()
         av.logging.set_level(av.logging.PANIC)
         assert part.frames
         self._content, self._part, self._frames = content, part, part.frames

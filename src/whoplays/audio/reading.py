@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AudioError, NotFiniteError
+from ..runtime.packages import needed
 from . import quality
 from .clock import Array, Block
 from .opening import MAX_CHANNELS, Source, check_format, open_audio
@@ -256,8 +257,8 @@ def _at_rate(blocks: Iterable[tuple[Array, int]], to_rate: int) -> Iterator[Arra
                 yield out
             current, resampler = rate, None
             if rate != to_rate:
-                import soxr
-
+                with needed("resampling"):
+                    import soxr
                 resampler = soxr.ResampleStream(rate, to_rate, 1, dtype="float32", quality="HQ")
         if resampler is None:
             yield block

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from ..errors import DownloadError, counted, printable
+from ..runtime.packages import needed
 from .output import INTERRUPTED, Progress, say, warn
 from .parser import Parser, number, whole
 
@@ -120,16 +121,13 @@ def add_inspect(parser: Parser) -> None:
 
 
 def _inspect(args: Namespace) -> None:
-    from ..errors import missing_extra
     from ..sources.audioset import Ontology, SegmentList, choose_classes, find_dependencies
     from ..sources.audioset.summary import describe_dependencies, describe_malformed
     from ..storage.files import make_folder, together
 
-    try:
+    with needed("audioset inspect", "audioset"):
         from ..results.drawing import write_figure
         from ..sources.audioset.cooccurrence_plot import cooccurrence_figure
-    except ImportError:
-        raise missing_extra("matplotlib", "audioset", "audioset inspect") from None
     known = Ontology.open(args.ontology)
     classes = choose_classes(known, families=args.family, include=args.label, descendants=args.descendants)
     lists = [SegmentList(path) for path in args.segments]

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from ..errors import missing_extra
+from ..runtime.packages import needed
 from .parser import Parser
 
 SHELLS = ("bash", "zsh", "fish")
@@ -23,10 +23,8 @@ def add(parser: Parser) -> None:
 
 
 def _completion(args: Namespace) -> None:
-    try:
+    with needed("whoplays completion", "completion"):
         import shtab
-    except ImportError:
-        raise missing_extra("shtab", "completion", "whoplays completion") from None
     from .commands import tree
 
     root = tree()

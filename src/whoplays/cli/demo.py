@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import WhoplaysError, missing_extra
+from ..errors import WhoplaysError
+from ..runtime.packages import check_installed
 from ..storage.files import make_folder, write_atomically
 from .output import say
 from .parser import Parser, whole
@@ -57,8 +58,8 @@ def predict(folder: Path) -> Path:
     from ..results.formats.text import Text
     from ..results.terminal import Look
 
-    _claim(folder)
     recogniser = Recogniser()
+    _claim(folder)
     shown = Text(recogniser.labels, look=Look.of(sys.stdout))
     predictions = []
     for name, facts in sorted(json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8")).items()):
@@ -78,19 +79,16 @@ def train(folder: Path, seed: int) -> Path:
 
     What an earlier run finished there is used again. Raises `MissingExtraError` without the extra `train`.
     """
+    check_installed("demo --train", "train", "keras", "tensorflow", "tf2onnx", "onnx", "matplotlib")
     from .. import dataset
+    from ..evaluation import evaluate
     from ..examples import synth
     from ..inference.recogniser import Recogniser
+    from ..results.plot import draw_recording
+    from ..training import recipes
     from ..training.framework import load_keras
 
-    load_keras()  # reports at once that it is missing
-    try:
-        from ..evaluation import evaluate
-        from ..results.plot import draw_recording
-        from ..training import recipes
-    except ImportError as error:
-        raise missing_extra((error.name or "matplotlib").split(".")[0], "train", "demo") from None
-
+    load_keras()  # reports at once that it cannot be loaded
     _claim(folder)
     say(f"1. Recordings: {RECORDINGS_PER_CLASS} of each family, made from formulas")
     for c, family in enumerate(synth.PLAYERS):

@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ..errors import WhoplaysError
+from ..errors import MissingExtraError, WhoplaysError
+from ..runtime.packages import missing
 from ..storage import streams
 from . import output
 from .commands import parse
@@ -77,6 +78,9 @@ def run(words: Sequence[str]) -> int:
             warn(f"standard output cannot be written ({error.strerror}); what was written is not complete")
             streams.abandon_output()
             return 1
+        if isinstance(error, ImportError) and isinstance(told := missing(error, "whoplays"), MissingExtraError):
+            warn(str(told))
+            return told.exit_status
         what = " ".join(str(error).split())[:300]
         if verbose:
             import traceback

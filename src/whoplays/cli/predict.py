@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError, WhoplaysError, counted
 from ..results.formats import FORMATS
 from ..runtime import sandbox
+from ..runtime.packages import needed
 from .options import add_device, add_language, add_model, add_threshold, threshold_of
 from .output import say, warn
 from .parser import Parser, number, time, whole
@@ -184,12 +185,8 @@ def _check_flags(args: Namespace) -> None:
 
         tags.check()
     if args.plot:
-        from ..errors import missing_extra
-
-        try:
+        with needed("--plot", "plot"):
             from ..results import plot  # noqa: F401 - before anything is read
-        except ImportError:
-            raise missing_extra("matplotlib", "plot", "--plot") from None
     if args.cluster:
         here = {"--watch": args.watch, "--report": args.report, "--plot": args.plot, "--frames": args.frames}
         here["--device"] = args.device != "cpu"

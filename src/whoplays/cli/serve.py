@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from ..errors import missing_extra
+from ..runtime.packages import needed
 from .options import add_device, add_model, add_threshold, show_variable, threshold_of
 from .output import say, warn
 from .parser import Parser, number, whole
@@ -70,12 +70,11 @@ def add(parser: Parser) -> None:
 
 
 def _serve(args: Namespace) -> None:
-    try:
+    with needed("serve", "serve"):
         import python_multipart  # noqa: F401 - the framework asks for it only when a route is called
+        import websockets  # noqa: F401 - so does the server
 
         from ..serve.server import run
-    except ImportError as error:
-        raise missing_extra((error.name or "fastapi").split(".")[0], "serve", "serve") from None
     from ..serve.settings import Settings
 
     settings = Settings(

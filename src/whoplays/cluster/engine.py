@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from ..errors import UsageError, WhoplaysError, missing_extra
+from ..errors import UsageError, WhoplaysError
 from ..runtime.environment import ONE_THREAD, inherited
+from ..runtime.packages import needed
 
 LOCAL = "local"
 
@@ -46,10 +47,8 @@ _STORE_MB = 256  # of the object store on this machine: plans and records, never
 def load_ray() -> Any:
     """Return the `ray` module, quiet. Raises `MissingExtraError`."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
+    with needed("--cluster", "cluster"):
         import ray
-    except ImportError as error:
-        raise missing_extra(error.name or "ray", "cluster", "--cluster") from None
     _keep_from_standard_output(ray._private.worker)
     return ray
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DatasetError, WhoplaysError
+from ..runtime.packages import check_installed
 from ..runtime.processes import Engine, Processes
 from ..storage.address import Address, Place, place
 from ..storage.files import only_writer, write_csv, write_json
@@ -63,6 +64,8 @@ def build(
     """
     source, out = place(source), place(out)
     shards.kind(settings)
+    if settings.pitch_method == "vocoder":
+        check_installed("--pitch-method vocoder", "train", "librosa")
     labels, clips, skipped = read_source(
         source,
         labels=settings.labels,

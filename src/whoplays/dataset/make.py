@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from .. import features
 from ..audio import decoder, reading
 from ..audio.quality import QualityWarning
-from ..errors import AudioError, ReadError, missing_extra
+from ..errors import AudioError, ReadError
+from ..runtime.packages import needed
 from ..storage.address import Address, Place
 from ..storage.cache import one_by_one, recording
 from ..storage.files import sha256_of, write_json
@@ -224,8 +225,6 @@ def vocoded(samples: NDArray[np.float32], sample_rate: int, semitones: float) ->
     """Return samples (n,) raised by librosa's phase vocoder, as the report did it. Raises `MissingExtraError`."""
     if semitones == 0:
         return samples
-    try:
+    with needed("--pitch-method vocoder", "train"):
         import librosa
-    except ImportError:
-        raise missing_extra("librosa", "train", "--pitch-method vocoder") from None
     return librosa.effects.pitch_shift(samples, sr=sample_rate, n_steps=semitones)

@@ -16,7 +16,8 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DatasetError, missing_extra
+from ..errors import DatasetError
+from ..runtime.packages import needed
 from ..storage.address import Place
 from ..storage.files import write_atomically
 from .settings import BuildSettings
@@ -152,11 +153,9 @@ def _unreadable(path: Path, error: Exception) -> DatasetError:
 
 
 def _pyarrow() -> Any:
-    try:
+    with needed("a data set of Arrow shards", "tables"):
         import pyarrow
         import pyarrow.ipc
-    except ImportError:
-        raise missing_extra("pyarrow", "tables", "a data set of Arrow shards") from None
     return pyarrow
 
 

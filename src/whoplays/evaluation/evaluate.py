@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..dataset import Dataset, Split
-from ..errors import DatasetError, ModelError, UsageError, missing_extra
+from ..errors import DatasetError, ModelError, UsageError
 from ..model.config import ModelConfig
 from ..model.folder import Bundle, Network
 from ..model.folder import read as read_model
+from ..runtime.packages import needed
 from ..storage.address import Place
 from ..storage.files import make_folder, only_writer, together, write_atomically, write_json
 from . import curves, metrics, sets
@@ -65,12 +66,12 @@ def evaluate(
     """
     if not 0 <= draws <= 100_000:
         raise UsageError(f"--draws {draws}: 0 to 100000 is possible")
+    _check_page()
     found, dataset = read_model(model_folder), Dataset.open(dataset_folder)
     columns = _columns(found, dataset)
     rows = dataset.split(split)
     if not len(rows):
         raise DatasetError(f"{dataset.folder}: has no rows in {split}; evaluate another split, or build it with some")
-    _check_page()
     network = Network(found, device=device)
     scores = predict_split(network, rows, on_progress=on_progress)
     targets = rows.targets[:, columns]
@@ -81,10 +82,8 @@ def evaluate(
 
 def _check_page() -> None:
     """Know before the work whether the page can be drawn after it."""
-    try:
+    with needed("Evaluation", "train"):
         from . import plots  # noqa: F401 - which imports matplotlib
-    except ImportError:
-        raise missing_extra("matplotlib", "train", "Evaluation") from None
 
 
 def _columns(found: Bundle, dataset: Dataset) -> list[int]:

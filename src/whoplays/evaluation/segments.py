@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime.packages import needed
 from . import metrics
 
 FRAME_S = 0.1
@@ -80,8 +81,9 @@ def active_frames(intervals: Intervals, frame_s: float = FRAME_S) -> NDArray[np.
 
 def n_matches(agree: NDArray[np.bool_]) -> int:
     """Return the size of a maximum matching: `agree` (true, estimated) says which pairs may be matched."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_bipartite_matching
+    with needed("Evaluation of events", "train"):
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import maximum_bipartite_matching
 
     return int((maximum_bipartite_matching(csr_array(agree)) >= 0).sum()) if agree.any() else 0
 

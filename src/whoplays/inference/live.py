@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from ..audio import reading
 from ..audio.clock import Array
 from ..audio.reading import mono
-from ..errors import AudioError, UsageError, missing_extra
+from ..errors import AudioError, UsageError
+from ..runtime.packages import needed
 from .prediction import Prediction
 from .recogniser import Recogniser
 
@@ -117,14 +118,14 @@ def devices() -> list[str]:
 
 
 def _sounddevice() -> Any:
-    try:
-        import sounddevice
-    except ImportError:
-        raise missing_extra("sounddevice", "listen", "whoplays listen") from None
-    except OSError:  # the package is there, the library it calls is not
-        raise UsageError(
-            "whoplays listen needs the library PortAudio, which was not found; on Debian: apt-get install libportaudio2"
-        ) from None
+    with needed("whoplays listen", "listen"):
+        try:
+            import sounddevice
+        except OSError:  # the package is there, the library it calls is not
+            raise UsageError(
+                "whoplays listen needs the library PortAudio, which was not found; "
+                "on Debian: apt-get install libportaudio2"
+            ) from None
     return sounddevice
 
 

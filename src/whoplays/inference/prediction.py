@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.quality import QualityWarning
-from ..errors import UsageError, missing_extra, printable
+from ..errors import UsageError, printable
+from ..runtime.packages import needed
 from ..taxonomy.tree import Label
 
 if TYPE_CHECKING:
@@ -132,10 +133,8 @@ class Prediction:
         MissingExtraError
             Without matplotlib.
         """
-        try:
+        with needed("plot()", "plot"):
             drawing = _results("plot")
-        except ImportError:
-            raise missing_extra("matplotlib", "plot", "plot()") from None
         figure: Figure = drawing.prediction_figure(self, frames=frames, lang=lang)
         return figure
 

@@ -10,13 +10,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, missing_extra
+from ..errors import UsageError
+from ..runtime.packages import needed
 from .recogniser import Recogniser
 
-try:
+with needed("whoplays.sklearn", "sklearn"):
     from sklearn.base import BaseEstimator, TransformerMixin
-except ImportError:
-    raise missing_extra("scikit-learn", "sklearn", "whoplays.sklearn") from None
 
 
 class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import MissingExtraError, ModelError
 from ..runtime.sandbox import UNLIMITED, available, confine, how_ended
 from . import folder as model_folder
 from . import onnxfile
@@ -112,7 +112,7 @@ def _trial(folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     try:
         print(json.dumps(_trial(Path(sys.argv[1]))))
-    except ModelError as error:
+    except (ModelError, MissingExtraError) as error:
         print(json.dumps({"error": str(error)}))
     except MemoryError:
         print(json.dumps({"error": f"{sys.argv[1]}: needs more than {MEMORY >> 30} GiB of memory"}))

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError, WhoplaysError
+from ..runtime.packages import needed
 from ..storage.files import make_folder, sha256_of, write_atomically, write_json
 from . import device as devices
 from .config import Calibration, ModelConfig
@@ -191,8 +192,7 @@ class Network:
         content: the network's bytes, hashed and looked through (None: read them now).
         Raises `ModelError` when it cannot be run or does not fit its configuration, `UsageError` for an unknown device.
         """
-        import onnxruntime
-
+        onnxruntime = _onnxruntime()
         devices.check(device)
         self.config = bundle.config
         options = onnxruntime.SessionOptions()
@@ -364,11 +364,16 @@ class Network:
         ).astype(np.float32)
 
 
+def _onnxruntime() -> Any:
+    with needed("running a model"):
+        import onnxruntime
+    return onnxruntime
+
+
 @lru_cache(maxsize=1)
 def limit_memory() -> None:
     """Bound, once for the process, what networks take while they compute: ONNX Runtime's arena, shared by all of them."""
-    import onnxruntime
-
+    onnxruntime = _onnxruntime()
     where = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from ..errors import UsageError, missing_extra
+from ..errors import UsageError
 from ..inference.prediction import Failure, Prediction, Result
+from ..runtime.packages import needed
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of
 
 LIBRARIES = ("pandas", "polars")
@@ -68,13 +70,10 @@ def _library(name: str | None) -> Any:
     if name is not None and name not in LIBRARIES:
         raise UsageError(f"library {name}: must be one of: {', '.join(LIBRARIES)}")
     for one in LIBRARIES if name is None else (name,):
-        try:
+        with contextlib.suppress(ModuleNotFoundError):
             return import_module(one).DataFrame
-        except ImportError:
-            continue
-    if name == "polars":
-        raise UsageError("a table of polars needs polars, which is not installed; run: pip install polars")
-    raise missing_extra("pandas", "dataframe", "a table")
+    with needed("a table", "dataframe", package="polars" if name == "polars" else ""):
+        return import_module(name or LIBRARIES[0]).DataFrame
 
 
 def _recordings(results: list[Result]) -> Columns:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import UsageError, WhoplaysError, missing_extra
+from ..errors import UsageError, WhoplaysError
 from ..inference.prediction import SCHEMA
+from ..runtime.packages import needed
 from ..storage.files import csv_line, write_atomically
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of, csv_cells, label_of, to_json
 from .table_row import OtherTableError
@@ -129,11 +130,9 @@ def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | No
 
 def load_pyarrow() -> Any:
     """Return pyarrow. Raises `MissingExtraError` without it."""
-    try:
+    with needed("a .parquet file", "tables"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError:
-        raise missing_extra("pyarrow", "tables", "a .parquet file") from None
     return pyarrow
 
 

@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..audio import opening
-from ..errors import WhoplaysError, missing_extra
+from ..errors import WhoplaysError
 from ..inference.prediction import Prediction
+from ..runtime.packages import needed
 from ..storage.files import put_in_place
 from . import id3, tagedits
 
@@ -224,8 +225,6 @@ def _sound(path: Path) -> bytes:
 
 
 def _mutagen() -> Any:
-    try:
+    with needed("--write-tags", "tags"):
         import mutagen
-    except ImportError:
-        raise missing_extra("mutagen", "tags", "--write-tags") from None
     return mutagen

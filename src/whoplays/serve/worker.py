@@ -21,6 +21,7 @@ import numpy as np
 
 from ..audio import opening
 from ..errors import AudioError, WhoplaysError
+from ..runtime.packages import needed
 from ..runtime.sandbox import confine
 from .listener import Listener, Peaks, details
 
@@ -78,9 +79,9 @@ def _warm_up(listener: Listener) -> None:
     import importlib
     import pkgutil
 
-    import av
-    import soundfile
-
+    with needed("serve"):
+        import av
+        import soundfile
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if "__main__" not in module.name:
             importlib.import_module(module.name)

@@ -17,10 +17,12 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self, TypeVar
 
-from ..errors import UsageError, WhoplaysError, missing_extra
+from ..errors import UsageError, WhoplaysError
+from ..runtime.packages import needed
 
 Result = TypeVar("Result")
 Content = bytes | str | Callable[[IO[bytes]], None]
@@ -355,16 +357,12 @@ def _store(scheme: str) -> Any:
             "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 1}},
         }
     }
-    try:
+    with needed(f"{scheme}://", "cluster", package="" if scheme == "s3" else PACKAGES[scheme]):
         import fsspec
 
-        chosen = options.get(scheme, {"use_listings_cache": False})
-        return fsspec.filesystem(scheme, skip_instance_cache=True, **chosen)  # fsspec has one for each thread
-    except ImportError:
-        package = PACKAGES[scheme]
-        if scheme == "s3":
-            raise missing_extra(package, "cluster", f"{scheme}://") from None
-        raise UsageError(f"{scheme}:// needs {package}, which is not installed; run: pip install {package}") from None
+        import_module(PACKAGES[scheme])
+    chosen = options.get(scheme, {"use_listings_cache": False})
+    return fsspec.filesystem(scheme, skip_instance_cache=True, **chosen)  # fsspec has one for each thread
 
 
 def _is_final(error: Exception) -> bool:

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError, UsageError, WhoplaysError, missing_extra
+from ..errors import ModelError, UsageError, WhoplaysError
 from ..model.config import ModelConfig
 from ..model.folder import EMBEDDING, NETWORK, Network
 from ..model.folder import read as read_model
+from ..runtime.packages import needed
 from ..storage.files import write_atomically
 from .framework import load_keras
 
@@ -59,11 +60,9 @@ def _as_arrays(outputs: Mapping[str, Any]) -> Outputs:
 def _converted(part: Any, frames: int | None, width: int) -> bytes:
     if load_keras().backend.backend() != "tensorflow":
         return _converted_elsewhere(part, frames, width)
-    try:
+    with needed("Export to ONNX", "train"):
         import tensorflow as tf
         import tf2onnx
-    except ImportError as error:
-        raise missing_extra(error.name or "tf2onnx", "train", "Export to ONNX") from None
     signature = [tf.TensorSpec((None, frames, width), tf.float32, name="features")]
     function = tf.function(lambda features: part(features, training=False), input_signature=signature)
     with quiet():
@@ -197,10 +196,8 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
     calibration and activation are inside. Its metadata hold the configuration (labels, feature settings, thresholds)
     as JSON under `whoplays`. It was run beside the model folder before it was written. Raises `ModelError`.
     """
-    try:
+    with needed("Export", "adapt"):
         import onnx
-    except ImportError:
-        raise missing_extra("onnx", "train", "Export") from None
     found = read_model(model_folder)
     out = Path(out)
     if out.is_dir():

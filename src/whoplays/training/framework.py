@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import UsageError, missing_extra
+from ..runtime.packages import needed
 
 
 def load_keras() -> Any:
@@ -19,13 +19,8 @@ def load_keras() -> Any:
     What TensorFlow's C++ side prints while it is being loaded is kept from people's screens; WHOPLAYS_DEBUG shows it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        with _quiet_while_loading():
-            import keras
-    except ModuleNotFoundError as error:
-        raise missing_extra(error.name or "keras", "train", "Training") from None
-    except ImportError as error:
-        raise UsageError(f"Keras is installed but cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+    with needed("Training", "train"), _quiet_while_loading():
+        import keras
     return keras
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError, missing_extra
+from ..errors import ModelError
 from ..model.folder import EMBEDDING
+from ..runtime.packages import needed
 
 Array = NDArray[np.float32]
 HIDDEN = "hidden"
@@ -216,13 +217,11 @@ def initializers(network: bytes) -> tuple[list[Any], dict[str, Array]]:
 
 
 def _onnx() -> Any:
-    try:
+    with needed("Training from a model", "adapt"):
         import onnx
         import onnx.checker
         import onnx.helper
         import onnx.numpy_helper
-    except ImportError:
-        raise missing_extra("onnx", "adapt", "Training from a model") from None
     return onnx
 
 

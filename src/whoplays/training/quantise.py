@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from .. import features
 from ..audio import reading
 from ..audio.search import search
-from ..errors import AudioError, DatasetError, ModelError, UsageError, missing_extra
+from ..errors import AudioError, DatasetError, ModelError, UsageError
 from ..examples import synth
 from ..model import folder as model_folder
 from ..model import onnxfile
 from ..model.config import ModelConfig
 from ..model.folder import EMBEDDING
+from ..runtime.packages import needed
 from .export import quiet
 
 Array = NDArray[np.float32]
@@ -104,10 +105,8 @@ def _made(config: ModelConfig) -> Iterator[Array]:
 
 
 def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
-    try:
+    with needed("Export to 8-bit integers", "adapt"):
         import onnx
-    except ImportError:
-        raise missing_extra("onnx", "adapt", "Export to whole numbers") from None
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types

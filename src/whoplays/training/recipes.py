@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, did_you_mean
+from ..runtime.packages import check_installed
 from ..storage.address import Place
 from .together import Communicator
 from .watch import Elsewhere, Watcher
@@ -37,6 +38,7 @@ def train(
     that does not exist, and what the recipe raises.
     """
     wanted = chosen(recipe, settings)
+    check_installed("Training", "train", "keras", "tensorflow", "tf2onnx", "onnx")
     if recipe == "mfcc-cnn":
         from .mfcc_cnn import train_mfcc_cnn
 

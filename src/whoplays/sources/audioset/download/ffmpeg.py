@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -17,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from ....audio import reading
-from ....errors import UsageError, missing_extra
+from ....errors import UsageError
+from ....runtime.packages import needed
 from .causes import Cause, ClipUnavailable, cause_of_status
 
 # What a playlist may lead to: never a file of this machine.
@@ -62,15 +64,16 @@ def find_ffmpeg(asked: str | None = None) -> str:
         if not found:
             raise UsageError(f"--ffmpeg {asked}: no such program")
         return found
-    try:
+    with contextlib.suppress(ImportError, RuntimeError):
         import imageio_ffmpeg
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError):
-        found = shutil.which("ffmpeg")
-        if found:
-            return found
-    raise missing_extra("imageio-ffmpeg (or an ffmpeg on the PATH)", "audioset", "cutting clips")
+    if found := shutil.which("ffmpeg"):
+        return found
+    with needed("cutting clips", "audioset", package="imageio-ffmpeg"):
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 class Cutter:

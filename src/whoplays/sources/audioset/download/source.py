@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ....errors import DownloadError, UsageError, missing_extra
+from ....errors import DownloadError, UsageError
+from ....runtime.packages import needed
 from .. import PlannedClip
 from .causes import Cause, ClipUnavailable, cause_of_status, cause_of_words, parse_retry_after
 from .ffmpeg import Media
@@ -189,10 +190,8 @@ class _Notes:
 
 
 def _yt_dlp() -> Any:
-    try:
+    with needed("downloading", "audioset"):
         import yt_dlp
-    except ImportError:
-        raise missing_extra("yt-dlp", "audioset", "downloading") from None
     return yt_dlp
 
 

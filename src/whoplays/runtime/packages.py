@@ -1,0 +1,114 @@
+"""Packages that are not there: one line that says which, what for, and the command that installs it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import MissingExtraError, printable
+
+#: Modules whose package has another name, beyond - in place of _.
+_PACKAGES = {"av": "PyAV", "sklearn": "scikit-learn"}
+
+
+@contextlib.contextmanager
+def needed(purpose: str, extra: str = "", *, package: str = "") -> Iterator[None]:
+    """Turn the failure of an import inside it into `MissingExtraError`.
+
+    Parameters
+    ----------
+    purpose : str
+        What needs the package, as the beginning of a sentence.
+    extra : str
+        The extra of whoplays that brings it; "" for what comes with every installation.
+    package : str
+        What to install in place of an extra.
+
+    Raises
+    ------
+    MissingExtraError
+        Names the package and the command that installs it.
+    """
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        raise missing(error, purpose, extra, package=package) from None
+
+
+def check_installed(purpose: str, extra: str, *modules: str) -> None:
+    """Look for modules without loading them, before work that needs them at its end. Raises `MissingExtraError`."""
+    with needed(purpose, extra):
+        for name in modules:
+            if find_spec(name) is None:
+                raise ModuleNotFoundError(name=name)
+
+
+def missing(error: ImportError | OSError, purpose: str, extra: str = "", *, package: str = "") -> Exception:
+    """Return the error for an import that failed; parameters as of `needed`. A fault of our own comes back as it is."""
+    module = _culprit(error)
+    if isinstance(error, MissingExtraError) or module in ("", "whoplays"):
+        return error
+    name = package or _PACKAGES.get(module, module.replace("_", "-"))
+    if isinstance(error, ModuleNotFoundError):
+        command = install_command(package or (f"whoplays[{extra}]" if extra else "whoplays"))
+        return MissingExtraError(f"{purpose} needs {name}, which is not installed; run: {command}")
+    again = "av" if module == "av" else name
+    windows = " (Windows: it may need the Microsoft Visual C++ Redistributable)" if os.name == "nt" else ""
+    return MissingExtraError(
+        f"{purpose} needs {name}, which cannot be loaded ({_line(error)}); "
+        f"run: {install_command(f'--force-reinstall {again}')}{windows}"
+    )
+
+
+def _culprit(error: ImportError | OSError) -> str:
+    """Return the module that is missing, or the outermost one that was being loaded and is not ours."""
+    if isinstance(error, ModuleNotFoundError):
+        return (error.name or "").split(".")[0]
+    step = error.__traceback__
+    while step:
+        name = str(step.tb_frame.f_globals.get("__name__", "")).split(".")[0]
+        if step.tb_frame.f_code.co_name == "<module>" and name not in ("whoplays", "__main__"):
+            return name
+        step = step.tb_next
+    return (getattr(error, "name", None) or "").split(".")[0]
+
+
+def _line(error: Exception) -> str:
+    return printable(" ".join(str(error).split()))[:200] or type(error).__name__
+
+
+def install_command(what: str) -> str:
+    """Return the command that adds to this installation, made by pipx, uv or pip.
+
+    Parameters
+    ----------
+    what : str
+        As pip takes it, such as "whoplays[train]".
+
+    Returns
+    -------
+    str
+        For a shell.
+    """
+    import shutil
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    quote = '"' if os.name == "nt" else "'"
+    what = f"{quote}{what}{quote}" if "[" in what else what
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    if Path(sys.prefix, "pipx_metadata.json").exists():
+        return f"pipx runpip whoplays install {what}"
+    try:
+        installer = (distribution("whoplays").read_text("INSTALLER") or "").strip()
+    except PackageNotFoundError:
+        installer = ""
+    if installer == "uv":
+        return f"uv pip install --python {python} {what.replace('--force-reinstall', '--reinstall')}"
+    pip = shutil.which("pip")
+    if pip and Path(pip).parent == Path(sys.executable).parent:
+        return f"pip install {what}"
+    return f"{python} -m pip install {what}"
