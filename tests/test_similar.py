@@ -139,6 +139,16 @@ def test_what_is_not_in_the_table_is_compared_too(tables: dict[str, Path], music
     assert invoke("similar", tables["whole.npz"]).status == 2
 
 
+def test_messages_are_polish_where_asked(tables: dict[str, Path], music: Path, tmp_path: Path) -> None:
+    asked = (music / "drums0.flac", "-n", 1, "--lang", "pl")
+    ran = invoke("similar", tables["steps.npz"], *asked)
+    assert "  od 0:" in ran.stdout and ran.stderr == "nagrania: 1 z 7\n"
+    assert "to cisza" in invoke("similar", tables["whole.npz"], music / "silence.wav", "--lang", "pl").stderr
+    (tmp_path / "text.mp3").write_text("no sound")
+    ran = invoke("embed", music / "silence.wav", tmp_path / "text.mp3", "-o", tmp_path / "e.npz", "--lang", "pl")
+    assert ran.status == 1 and "nagrania, których nie udało się użyć: 1 z 2" in ran.stderr
+
+
 def test_another_model_is_refused_with_both_names(tmp_path: Path, music: Path) -> None:
     out = tmp_path / "old.npz"
     embedding_table.write(out, lambda: [row("a", np.array([0.6, 0.8]))], ["drums"])
@@ -220,6 +230,8 @@ def test_other_encodings_and_starts_are_the_same_recording(tmp_path: Path) -> No
     (folder / "a.mp3").unlink()
     ran = invoke("similar", tmp_path / "e.npz", "--duplicates")
     assert ran.status == 1 and "a.mp3" in ran.stderr and "later" in ran.stdout
+    ran = invoke("similar", tmp_path / "e.npz", "--duplicates", "--lang", "pl")
+    assert "s później" in ran.stdout and "wszystkie zawierają to samo nagranie" in ran.stderr
 
 
 def test_a_row_of_another_form_is_no_row() -> None:

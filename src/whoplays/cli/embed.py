@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AudioError, UsageError, WhoplaysError, counted, printable
-from .options import add_device, add_model
+from ..errors import AudioError, UsageError, WhoplaysError, printable
+from ..taxonomy.messages import speaker
+from .options import add_device, add_language, add_model
 from .output import Progress, say, warn
 from .parser import Parser, whole
 from .predict import listed, report_searches, undisturbed
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..inference.recogniser import Recogniser
     from ..results.embedding_table import Embedded, Embeddings
     from ..results.similar import Match
+
+    Words = Callable[..., str]
 
 
 def add_embed(parser: Parser) -> None:
@@ -44,6 +47,7 @@ def add_embed(parser: Parser) -> None:
     parser.add_argument(
         "-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core"
     )
+    add_language(parser)
 
 
 def add_similar(parser: Parser) -> None:
@@ -65,6 +69,7 @@ def add_similar(parser: Parser) -> None:
     shown.add_argument("--json", action="store_true", help="Print a JSON object a line")
     add_model(parser)
     add_device(parser)
+    add_language(parser)
 
 
 def _embed(args: Namespace) -> int:
@@ -121,7 +126,7 @@ def _embed(args: Namespace) -> int:
 
         output.write(results())
     if failed and len(todo) > 1:
-        warn(f"{failed} of {len(todo)} recordings could not be used")
+        warn(speaker("embed", args.lang)("failed", failed=failed, all=len(todo)))
     return 1 if failed or problems else 0
 
 
@@ -144,10 +149,10 @@ def _similar(args: Namespace) -> int:
 
     if args.duplicates == bool(args.path):
         raise UsageError("give a PATH to compare with, or --duplicates")
-    table = embedding_table.load(args.table)
+    table, words = embedding_table.load(args.table), speaker("similar", args.lang)
     standard_output()
     if args.duplicates:
-        return _duplicates(table, args)
+        return _duplicates(table, args, words)
     row = _row_of(table, args.path)
     if row is not None:
         embedding, scores = table.embedding[row], table.scores[row]
@@ -156,7 +161,7 @@ def _similar(args: Namespace) -> int:
     else:
         embedding, scores = _queried(table, args)
     if not embedding.any():
-        raise WhoplaysError(f"{args.path}: is silent, so it is similar to nothing")
+        raise WhoplaysError(words("silent", path=args.path))
     from ..results import similar
 
     if args.by == "sound":
@@ -164,8 +169,8 @@ def _similar(args: Namespace) -> int:
     else:
         found = similar.by_players(table, scores, args.count, leave_out=row)
     for match in found:
-        _print(table, match, args)
-    say(f"{len(found)} of {len(table.path)} recordings")
+        _print(table, match, args, words)
+    say(words("count", found=len(found), all=len(table.path)))
     return 0
 
 
@@ -196,7 +201,7 @@ def _queried(table: Embeddings, args: Namespace) -> Any:
     return prediction.embedding, scores
 
 
-def _print(table: Embeddings, match: Match, args: Namespace) -> None:
+def _print(table: Embeddings, match: Match, args: Namespace, words: Words) -> None:
     from ..results.formats.base import clock
     from ..results.formats.data import to_json
 
@@ -207,11 +212,11 @@ def _print(table: Embeddings, match: Match, args: Namespace) -> None:
     elif args.paths:
         print(path)
     else:
-        when = "" if match.start is None else f"  at {clock(match.start)}"
-        print(f"{match.similarity:.2f}  {printable(path)}{when}")
+        when = "" if match.start is None else words("at", time=clock(match.start))
+        print(f"{match.similarity:.2f}  {printable(path)}  {when}".rstrip())
 
 
-def _duplicates(table: Embeddings, args: Namespace) -> int:
+def _duplicates(table: Embeddings, args: Namespace, words: Words) -> int:
     from ..results import similar
     from ..results.formats.data import to_json
 
@@ -230,14 +235,15 @@ def _duplicates(table: Embeddings, args: Namespace) -> int:
         if groups > 1:
             print()
         for path, copy in zip(paths, group, strict=True):
-            print(path if args.paths else f"{copy.correlation:.2f}  {printable(path)}{_shifted(copy.offset_s)}")
+            shifted = f"{copy.correlation:.2f}  {printable(path)}  {_shifted(copy.offset_s, words)}".rstrip()
+            print(path if args.paths else shifted)
     for path, why in problems.items():
         warn(f"{path}: {why}")
-    say(f"{files} files hold {counted(groups, 'recording')}" if groups else "no recording is there twice")
+    say(words(("no_copies", "one_copied")[groups] if groups < 2 else "copies", files=files, groups=groups))
     return 1 if problems else 0
 
 
-def _shifted(offset_s: float) -> str:
+def _shifted(offset_s: float, words: Words) -> str:
     if abs(offset_s) < 0.05:
         return ""
-    return f"  starts {abs(offset_s):.2f} s {'later' if offset_s < 0 else 'earlier'}"
+    return words("later" if offset_s < 0 else "earlier", seconds=f"{abs(offset_s):.2f}")
