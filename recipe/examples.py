@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from bench.quality.real import RATE, Recording, Tasks
 from bench.quality.songs import song_of, songs, stems
 from whoplays.audio import reading
-from whoplays.inference.recogniser import NetworkOutputs, Recogniser
+from whoplays.inference.recogniser import Recogniser
+from whoplays.inference.scoring import NetworkOutputs
 from whoplays.model import folder as model_folder
 from whoplays.training import material as store
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import whoplays
 from whoplays import features
+from whoplays.audio.windows import windows
 from whoplays.inference.segmentation import detect_intervals
-from whoplays.inference.windows import windows
 from whoplays.model import folder
 from whoplays.model.pooling import attended, top_share_mean
 from whoplays.model.timeline import TimelineSettings

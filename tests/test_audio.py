@@ -100,16 +100,6 @@ def test_streaming_resampling_equals_doing_it_at_once() -> None:
     np.testing.assert_allclose(pieces, np.concatenate(list(reading.resampled([samples], 44100, 22050))), atol=1e-5)
 
 
-@given(sizes=st.lists(st.integers(0, 700), max_size=12), length=st.integers(1, 400))
-def test_windows_lose_nothing_and_none_is_a_crumb(sizes: list[int], length: int) -> None:
-    samples = np.arange(sum(sizes), dtype=np.float32)
-    blocks = np.split(samples, np.cumsum(sizes)[:-1]) if sizes else []
-    found = list(reading.windows(blocks, length))
-    np.testing.assert_array_equal(np.concatenate([*found, np.zeros(0)]), samples)
-    assert all(len(w) == length for w in found[:-1])
-    assert all(2 * len(w) >= length and 2 * len(w) < 3 * length for w in found) or len(found) <= 1
-
-
 def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     flac = write(folder / "whole.flac", np.stack([tone(440.0, 12.0, 44100)] * 2, axis=1)).read_bytes()
     wav = write(folder / "whole.wav", tone(440.0, 1.0, 44100)).read_bytes()

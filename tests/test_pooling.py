@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whoplays.inference.windows import windows
+from whoplays.audio.windows import windows
 from whoplays.model.pooling import Pooling, attended, log_odds, sigmoid, top_share_mean
 
 

@@ -32,7 +32,7 @@ RATE, DISTINCT = 44100, 12
 
 #: what -> the functions that do it, by the end of their file's name and their own name; none of them calls another
 AUDIO = {
-    "opening files, reading headers": [("audio/reading.py", "open_audio")],
+    "opening files, reading headers": [("audio/opening.py", "open_audio")],
     "finding streams": [("audio/containers.py", "parts_of")],
     "decoding": [("audio/readers.py", "blocks")],
     "one channel": [("audio/quality.py", "mean_of_channels")],
@@ -45,7 +45,10 @@ HEARING = AUDIO | {
     "measuring for warnings": [("audio/quality.py", "measure"), ("audio/quality.py", "warnings")],
     "network": [("model/folder.py", "run")],
     "calibration, scores of the recording": [("model/folder.py", "frame_scores"), ("model/pooling.py", "scores")],
-    "timeline, segments, the answer": [("inference/recogniser.py", "_prediction")],
+    "timeline, segments, the answer": [
+        ("inference/recogniser.py", "segments"),
+        ("inference/recogniser.py", "_reaching"),
+    ],
 }
 BUILDING = AUDIO | {
     "telling silence": [("audio/reading.py", "is_silent")],

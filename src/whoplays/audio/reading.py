@@ -268,26 +268,6 @@ def _at_rate(blocks: Iterable[tuple[Array, int]], to_rate: int) -> Iterator[Arra
         yield out
 
 
-def windows(blocks: Iterable[Array], length: int) -> Iterator[Array]:
-    """Yield consecutive windows of `length` samples; a remainder shorter than half of that joins the window before it.
-
-    So every window but a short recording's only one has between length / 2 and 3 length / 2 samples.
-    """
-    held: list[Array] = []
-    size = 0
-    for block in blocks:
-        held.append(block)
-        size += len(block)
-        if 2 * size >= 3 * length:
-            samples = np.concatenate(held)
-            while 2 * len(samples) >= 3 * length:
-                yield samples[:length]
-                samples = samples[length:]
-            held, size = [samples], len(samples)
-    if size:
-        yield np.concatenate(held)
-
-
 def load(
     source: Source,
     *,

@@ -73,7 +73,8 @@ class Run:
             total = probe(names[0]).duration if names[0] != "-" and not is_address(names[0]) else None
         if total:
             length = min(total - self.args.start, self.duration or total)
-            self.recogniser.on_progress = lambda done: bar(round(min(done, length)), round(length))
+            rate = self.recogniser.config.features.sample_rate
+            self.recogniser.on_window = lambda window: bar(round(min(window.last / rate, length)), round(length))
         return bar
 
     def _predicted(self, names: Sequence[str]) -> Iterator[Result]:

@@ -212,7 +212,7 @@ def _predict_one(
         if name != "-" and decoder:
             rate = recogniser.config.features.sample_rate
             decoded = decoder.decode(name, sample_rate=rate, **chosen)
-            return recogniser.predict_decoded(decoded, name, start=chosen["start"], embed=embed)
+            return recogniser.predict_sound(decoded, name, start=chosen["start"], embed=embed)
         if name != "-":
             return recogniser.predict(name, **chosen, embed=embed)
         with spool_standard_input() as file:

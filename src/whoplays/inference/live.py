@@ -145,7 +145,7 @@ def listen(
         raise UsageError(f"a step of {step_s:g} s is not possible; 0.05 to 10 s are")
     passed: queue.Queue[NDArray[Any] | None] = queue.Queue(WAITING)
     answer = _Answer(recogniser, passed, source.sample_rate)
-    recent = _Recent(recogniser, source.sample_rate)
+    recent = Recent(recogniser, source.sample_rate)
     received, shown = 0, 0.0
     limit = None if seconds is None else round(seconds * source.sample_rate)
     try:
@@ -206,16 +206,18 @@ class _Answer:
         return self._found
 
 
-class _Recent:
+class Recent:
     """The last seconds, and what the model detects at their end."""
 
     def __init__(self, recogniser: Recogniser, rate: int) -> None:
+        """rate: of the samples, Hz."""
         self._recogniser = recogniser
         self._rate = rate
         self._samples: Array = np.zeros(0, dtype=np.float32)
         self._length = round(recogniser.config.window_s * rate)
 
     def add(self, samples: Array) -> None:
+        """Take in mono samples (n,)."""
         self._samples = np.concatenate([self._samples, samples])[-self._length :]
 
     def scores(self, span_s: float) -> dict[str, float]:

@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import features
 from ..audio import quality, reading
 from ..audio.times import Time, part
+from ..audio.windows import Window, windows
 from ..errors import AudioError, ModelError, NotFiniteError, UsageError
 from ..model import folder as model_folder
 from ..model import thresholds
 from ..model.config import ModelConfig
-from ..model.pooling import attended
 from ..model.thresholds import Threshold
 from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
-from . import embedding
+from . import embedding, scoring
 from .prediction import Prediction, Segment
+from .scoring import NetworkOutputs
 from .segmentation import likely_intervals
 from .source import Source, check_source, opened
-from .windows import Rows, Window, windows
-
-if TYPE_CHECKING:
-    from ..audio.decoder import Decoded
 
 Array = NDArray[np.float32]
-_Found = dict[str, Array]  # outputs of the network for one window
-
 MIN_DURATION = 0.02  # seconds; less is a click, whatever made it
-
-
-class NetworkOutputs(NamedTuple):
-    """What a network gives over a recording: logits (steps, outputs), attention like them or None, lengths (steps,) in s."""
-
-    logits: Array
-    attention: NDArray[Any] | None
-    lengths: NDArray[np.float64]
 
 
 class Recogniser:
@@ -69,8 +55,8 @@ class Recogniser:
         For an unknown device or a threshold outside 0 to 1.
     """
 
-    #: called with the seconds that are analysed, after each window
-    on_progress: Callable[[float], None] | None = None
+    #: called with each window before it is analysed; what it raises ends the prediction
+    on_window: Callable[[Window], None] | None = None
 
     def __init__(
         self,
@@ -233,7 +219,7 @@ class Recogniser:
             )
         rate = self.config.features.sample_rate
         with opened(source, rate, sample_rate, start, duration, track=track, strict=strict) as (sound, path):
-            return self._predict_sound(sound, path, start, embed=embed)
+            return self.predict_sound(sound, path, start=start, embed=embed)
 
     def embed(
         self,
@@ -294,17 +280,19 @@ class Recogniser:
         """Values of an embedding; 0 where the model has none."""
         return self._network.embedding_width
 
-    def predict_decoded(self, decoded: Decoded, path: str, *, start: float = 0.0, embed: bool = False) -> Prediction:
-        """Predict what a process of its own decodes; the answer is that of `predict`.
+    def predict_sound(
+        self, sound: reading.Sound, path: str = "", *, start: float = 0.0, embed: bool = False
+    ) -> Prediction:
+        """Predict from sound at the model's rate, as it comes.
 
         Parameters
         ----------
-        decoded : Decoded
-            Of audio/decoder.py.
+        sound : Sound
+            Of audio/reading.py; or what a process of its own decodes.
         path : str
             Of the prediction.
         start : float
-            Where the decoded part begins in the recording, in seconds.
+            Where the sound begins in the recording, in seconds.
         embed : bool
             As of `predict`.
 
@@ -315,9 +303,53 @@ class Recogniser:
         Raises
         ------
         AudioError
-            For a recording that cannot be used.
+            For sound that cannot be used.
         """
-        return self._predict_sound(decoded, path, start, embed=embed)
+        if embed:
+            self._network.require_embedding()
+        found = scoring.analyse(self._network, self._windows(sound.blocks()), embed=embed)
+        rate = self.config.features.sample_rate
+        seconds = float(found.borders[-1]) / rate
+        if seconds < MIN_DURATION:
+            raise AudioError(
+                f"has {seconds:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
+            )
+        duration = round(seconds, 3)
+        frames, times = scoring.frame_scores(self._network, found.outputs), start + found.borders / rate
+        pooled = self.config.recording_scores(*(found.repeated or found.outputs))
+        scores = {label.id: round(float(score), 5) for label, score in zip(self.labels, pooled, strict=True)}
+        playing = self._reaching(scores, self.config.thresholds)
+        maybe = [label for label in self._reaching(scores, self.config.maybe) if label not in playing]
+        segments = self.segments(frames, times, playing)
+        about = quality.about_answer(playing, [(s.start, s.end) for s in segments], duration)
+        return Prediction(
+            path=path,
+            duration=duration,
+            sample_rate=sound.sample_rate,
+            model=self.config.id,
+            scores=scores,
+            playing=playing,
+            maybe=maybe,
+            segments=segments,
+            frame_scores=frames,
+            frame_times=times,
+            warnings=[*sound.warnings(seconds), *about],
+            labels=self.labels,
+            embedding=None if found.vectors is None else embedding.whole(found.vectors),
+            frame_embeddings=None if found.vectors is None else embedding.unit(found.vectors),
+        )
+
+    def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
+        rate = self.config.features.sample_rate
+        for window in windows(blocks, round(self.config.window_s * rate), round(self.config.context_s * rate)):
+            if self.on_window:
+                self.on_window(window)
+            yield window
+
+    def _reaching(self, scores: Mapping[str, float], limits: Iterable[float]) -> list[str]:
+        """Return the labels whose score reaches its limit, with the families of such instruments."""
+        pairs = zip(scores.items(), limits, strict=True)
+        return list(self.config.tree.expand(label for (label, score), limit in pairs if score >= limit))
 
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
         """Predict samples as they come, to the last one; the answer is that of a file with the same samples.
@@ -339,26 +371,7 @@ class Recogniser:
             For samples that cannot be used: too few, not finite.
         """
         rate = self.config.features.sample_rate
-        return self._predict_sound(reading.from_blocks(blocks, sample_rate, sample_rate=rate), "", 0.0)
-
-    def _predict_sound(self, sound: reading.Sound, path: str, start: float, *, embed: bool = False) -> Prediction:
-        rate = self.config.features.sample_rate
-        if embed:
-            self._network.require_embedding()
-        embedded = Rows(np.float32) if embed else None
-        found, times, repeated = self._network_outputs(sound.blocks(), embedded)
-        duration = float(times[-1]) / rate
-        if duration < MIN_DURATION:
-            raise AudioError(
-                f"has {duration:.3f} s of sound{f' after {start:g} s' if start else ''}; {MIN_DURATION} s are needed"
-            )
-        frames = self._frame_scores(found)
-        scores = self.config.recording_scores(*(repeated or found))
-        answer = self._prediction(path, duration, sound.sample_rate, scores, frames, start + times / rate)
-        if embedded:
-            rows = embedded.array()
-            answer = replace(answer, embedding=embedding.whole(rows), frame_embeddings=embedding.unit(rows))
-        return replace(answer, warnings=[*sound.warnings(duration), *_about(answer)])
+        return self.predict_sound(reading.from_blocks(blocks, sample_rate, sample_rate=rate))
 
     def network_outputs(self, samples: Array) -> NetworkOutputs:
         """Return what the scores of a recording are pooled from, for fitting another pooling.
@@ -373,65 +386,8 @@ class Recogniser:
         NetworkOutputs
             Of a recording shorter than a window, all steps of the window that it is repeated to.
         """
-        found, _, repeated = self._network_outputs([samples])
-        return repeated or found
-
-    def _network_outputs(
-        self, blocks: Iterable[Array], embedded: Rows | None = None
-    ) -> tuple[NetworkOutputs, NDArray[np.float64], NetworkOutputs | None]:
-        """Return the outputs over time, the borders of their steps in samples, and those of a short recording repeated.
-
-        embedded: takes in the embedding of each step.
-        """
-        rate = self.config.features.sample_rate
-        logits, attention, times = Rows(np.float32), Rows(np.float16), Rows(np.float64)
-        repeated, n = None, 0
-        for window in self._windows(blocks):
-            found, starts, inside = self._run(window, embed=embedded is not None)
-            if embedded is not None:
-                embedded.add(found[model_folder.EMBEDDING][inside])
-            logits.add(found["frame_logits"][inside])
-            if "attention" in found:
-                attention.add(found["attention"][inside])
-            times.add(starts[inside])
-            n = window.last
-            if len(window.samples) < round(self.config.min_window_s * rate) and self.config.padding == "repeat":
-                steps = len(found["frame_logits"])
-                lengths = np.full(steps, self.config.min_window_s / steps)
-                repeated = NetworkOutputs(found["frame_logits"], found.get("attention"), lengths)
-        borders = np.append(times.array(), n)
-        weights = attention.array() if n and self._network.attends else None
-        return NetworkOutputs(logits.array(), weights, np.diff(borders) / rate), borders, repeated
-
-    def _frame_scores(self, found: NetworkOutputs) -> Array:
-        """Return scores over time (steps, labels), averaged as the model's timeline asks for."""
-        logits, n = found.logits, len(self.labels)
-        if span_s := self.config.timeline.span_s:
-            weights = None if found.attention is None else found.attention[:, :n]
-            logits = attended(logits[:, :n], weights, found.lengths, span_s).astype(np.float32)
-        return self._network.frame_scores(logits)
-
-    def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
-        rate = self.config.features.sample_rate
-        for window in windows(blocks, round(self.config.window_s * rate), round(self.config.context_s * rate)):
-            yield window
-            if self.on_progress:
-                self.on_progress(window.last / rate)
-
-    def _run(self, window: Window, *, embed: bool = False) -> tuple[_Found, NDArray[np.float64], NDArray[np.bool_]]:
-        """Return what the network gives for a window, where each step starts, in samples, and which it answers for."""
-        samples = self._filled(window.samples)
-        log_mel = self._features(samples)
-        found: _Found = {name: values[0] for name, values in self._network.run(log_mel[None], embed=embed).items()}
-        if embed:  # what is silent has zeros
-            vectors = found[model_folder.EMBEDDING]
-            heard = embedding.sounding(log_mel, len(vectors), self.config.features.log_offset)
-            found[model_folder.EMBEDDING] = np.asarray(vectors * heard[:, None], dtype=np.float32)
-        steps = len(found["frame_logits"])
-        if steps == 1:
-            return found, np.array([float(window.first)]), np.ones(1, dtype=bool)
-        starts = window.start + np.arange(steps, dtype=np.float64) * (len(samples) / steps)
-        return found, starts, (starts > window.first - 1) & (starts < window.last - 1)
+        found = scoring.analyse(self._network, self._windows([samples]))
+        return found.repeated or found.outputs
 
     def latest_scores(self, samples: Array, span_s: float) -> dict[str, float]:
         """Return what plays at the end of a stretch of sound, for showing scores live.
@@ -452,54 +408,10 @@ class Recogniser:
         samples = samples[-round(self.config.window_s * rate) :]
         if len(samples) < MIN_DURATION * rate:
             return {label.id: 0.0 for label in self.labels}
-        found, starts, inside = self._run(Window(samples, 0, 0, len(samples)))
+        found, starts, inside = scoring.run(self._network, Window(samples, 0, 0, len(samples)))
         last = max(1, int((starts[inside] > len(samples) - span_s * rate - 1).sum()))
         means = self._network.frame_scores(found["frame_logits"][inside][-last:]).mean(axis=0)
         return {label.id: round(float(score), 5) for label, score in zip(self.labels, means, strict=True)}
-
-    def _features(self, samples: Array) -> Array:
-        """Return the features of samples (n,) without the frame centred on their end, so that frames fill steps evenly."""
-        settings = self.config.features
-        found = features.compute(samples, settings)
-        return found if settings.n_time_bins is not None else found[: max(1, len(samples) // settings.hop_length)]
-
-    def _filled(self, samples: Array) -> Array:
-        shortest = round(self.config.min_window_s * self.config.features.sample_rate)
-        if not 0 < len(samples) < shortest:
-            return samples
-        if self.config.padding == "repeat":
-            return np.resize(samples, shortest)
-        return np.concatenate([samples, np.zeros(shortest - len(samples), dtype=np.float32)])
-
-    def _prediction(
-        self,
-        path: str,
-        duration: float,
-        sample_rate: int,
-        pooled: NDArray[Any],
-        frames: Array,
-        times: NDArray[np.float64],
-    ) -> Prediction:
-        scores = {label.id: round(float(score), 5) for label, score in zip(self.labels, pooled, strict=True)}
-        limits = dict(zip(scores, self.config.thresholds, strict=True))
-        lower = {label.id: limit for label, limit in zip(self.labels, self.config.maybe, strict=True)}
-        playing = list(self.config.tree.expand(label for label, score in scores.items() if score >= limits[label]))
-        likely = self.config.tree.expand(label for label, score in scores.items() if score >= lower[label])
-        maybe = [label for label in likely if label not in playing]
-        segments = self.segments(frames, times, playing)
-        return Prediction(
-            path,
-            round(duration, 3),
-            sample_rate,
-            self.config.id,
-            scores,
-            playing,
-            segments,
-            frames,
-            times,
-            maybe=maybe,
-            labels=self.labels,
-        )
 
     def segments(self, frames: Array, times: NDArray[np.float64], labels: Collection[str]) -> list[Segment]:
         """Return when labels play that are known, or assumed, to play in the recording.
@@ -525,7 +437,3 @@ class Recogniser:
             for s in likely_intervals(frames[:, i], times, limit, self.config.timeline)
         ]
         return sorted(found, key=lambda segment: segment.start)
-
-
-def _about(answer: Prediction) -> list[quality.QualityWarning]:
-    return quality.about_answer(answer.playing, [(s.start, s.end) for s in answer.segments], answer.duration)

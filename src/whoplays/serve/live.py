@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,11 +21,12 @@ import numpy as np
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from ..audio.opening import MAX_RATE, MIN_RATE
+from ..audio.reading import mono
 from ..errors import WhoplaysError
+from ..inference.live import Recent
 from ..inference.prediction import Prediction
-from ..inference.recogniser import Array
+from ..inference.recogniser import Array, Recogniser
 from .guard import IDLE_S, Guard
-from .listener import Listener
 from .problems import Problem
 
 FRAME_BYTES = 1 << 20
@@ -37,32 +37,28 @@ EVERY_S = 1.0  # of sound, between two scores
 class Session:
     """One stream of samples: blocks as they come, scores of the last window on the way, a prediction at the end."""
 
-    def __init__(self, listener: Listener, sample_rate: int, tell: Callable[[dict[str, Any]], None]) -> None:
-        """listener: shared; its network is safe for several threads. sample_rate: of the samples, Hz."""
+    def __init__(self, recogniser: Recogniser, sample_rate: int, tell: Callable[[dict[str, Any]], None]) -> None:
+        """recogniser: shared; safe for several threads. sample_rate: of the samples, Hz."""
         if not MIN_RATE <= sample_rate <= MAX_RATE:
             raise Problem("invalid", f"sample_rate {sample_rate}: {MIN_RATE} to {MAX_RATE} Hz can be used")
-        self._listener = copy.copy(listener)
-        self._sample_rate = sample_rate
-        self._tell = tell
-        self._rate = listener.config.features.sample_rate
-        self._recent: Array = np.zeros(0, np.float32)
-        self._received = 0
-        self._shown_at = 0.0
+        self._recogniser, self._sample_rate, self._tell = recogniser, sample_rate, tell
+        self._recent = Recent(recogniser, sample_rate)
 
     def predict(self, pieces: Iterator[Array]) -> Prediction:
         """Hear pieces (n,) at the session's sample rate until they end. Raises `AudioError`."""
-        self._listener.on_block = self._notice
-        return self._listener.predict_stream(pieces, sample_rate=self._sample_rate)
+        return self._recogniser.predict_stream(self._shown(pieces), sample_rate=self._sample_rate)
 
-    def _notice(self, block: Array) -> None:
-        most = round(self._listener.config.window_s * self._rate)
-        self._recent = np.concatenate([self._recent, block])[-most:]
-        self._received += len(block)
-        at = self._received / self._rate
-        if at - self._shown_at >= EVERY_S:
-            scores = self._listener.latest_scores(self._recent, at - self._shown_at)
-            self._shown_at = at
-            self._tell({"type": "scores", "at": round(at, 2), "scores": scores})
+    def _shown(self, pieces: Iterator[Array]) -> Iterator[Array]:
+        received, shown = 0, 0.0
+        for piece in pieces:
+            self._recent.add(mono(piece))
+            received += len(piece)
+            at = received / self._sample_rate
+            if at - shown >= EVERY_S:
+                scores = self._recent.scores(at - shown)
+                shown = at
+                self._tell({"type": "scores", "at": round(at, 2), "scores": scores})
+            yield piece
 
 
 def samples_of(frame: bytes) -> Array:
@@ -80,17 +76,17 @@ class _Door:
     def __init__(self, app: FastAPI) -> None:
         self.app = app
         self.open = 0
-        self._listener: Listener | None = None
+        self._recogniser: Recogniser | None = None
         self._loading = asyncio.Lock()
 
-    async def listener(self) -> Listener:
+    async def recogniser(self) -> Recogniser:
         async with self._loading:
-            if self._listener is None:
+            if self._recogniser is None:
                 settings = self.app.state.settings
-                self._listener = await asyncio.to_thread(
-                    Listener, settings.model, device=settings.device, threshold=settings.threshold
+                self._recogniser = await asyncio.to_thread(
+                    Recogniser, settings.model, device=settings.device, threshold=settings.threshold
                 )
-        return self._listener
+        return self._recogniser
 
 
 def add_live(app: FastAPI) -> None:
@@ -142,7 +138,7 @@ async def _converse(app: FastAPI, door: _Door, socket: WebSocket) -> None:
     def tell(message: dict[str, Any]) -> None:
         asyncio.run_coroutine_threadsafe(out.put(message), loop).result()
 
-    session = Session(await door.listener(), int(rate), tell)
+    session = Session(await door.recogniser(), int(rate), tell)
 
     def arriving() -> Iterator[Array]:
         while (piece := asyncio.run_coroutine_threadsafe(pieces.get(), loop).result()) is not None:

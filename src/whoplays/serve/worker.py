@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from ..audio import opening
+from ..audio.windows import Window
 from ..errors import AudioError, WhoplaysError
+from ..inference.recogniser import Recogniser
 from ..runtime.packages import needed
 from ..runtime.sandbox import confine
-from .listener import Listener, Peaks, details
+from .details import Peaks, details
 
 LINE_BYTES = 64 * 1024
 
@@ -42,13 +44,13 @@ def main() -> None:
     settings, _ = _receive(link)
     try:
         model = Path(settings["model"]) if settings["model"] else None
-        listener = Listener(model, threads=1, device=settings["device"], threshold=settings["threshold"])
-        _warm_up(listener)
+        recogniser = Recogniser(model, threads=1, device=settings["device"], threshold=settings["threshold"])
+        _warm_up(recogniser)
     except WhoplaysError as error:
         _send(link, {"type": "unusable", "detail": str(error)})
         return
     confine(settings["memory_mb"] << 20, opens=False)
-    _send(link, {"type": "ready", "notice": listener.notice})
+    _send(link, {"type": "ready", "notice": recogniser.notice})
     while True:
         try:
             job, descriptors = _receive(link)
@@ -57,7 +59,7 @@ def main() -> None:
         if "cancel" in job:  # it came when that job was done already
             continue
         with os.fdopen(descriptors[0], "rb") as file:
-            answer = _answer(listener, link, file, job)
+            answer = _answer(recogniser, link, file, job)
         _send(link, answer)
 
 
@@ -74,7 +76,7 @@ def _send(link: socket.socket, message: dict[str, Any]) -> None:
     link.sendall(json.dumps(message, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
 
-def _warm_up(listener: Listener) -> None:
+def _warm_up(recogniser: Recogniser) -> None:
     """Do once all that later has to open or import something: each decoder on a second of noise, and what is no recording."""
     import importlib
     import pkgutil
@@ -90,10 +92,10 @@ def _warm_up(listener: Listener) -> None:
         file = io.BytesIO()
         soundfile.write(file, noise, 8000, format=form)
         file.seek(0)
-        details(listener, listener.predict(file), Peaks())
-    listener.predict(_video_like(noise))
+        details(recogniser, recogniser.predict(file), Peaks())
+    recogniser.predict(_video_like(noise))
     try:
-        listener.predict(io.BytesIO(b"no recording"))
+        recogniser.predict(io.BytesIO(b"no recording"))
     except AudioError:
         pass
 
@@ -112,9 +114,11 @@ def _video_like(noise: Any) -> io.BytesIO:
     return file
 
 
-def _answer(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
+def _answer(
+    recogniser: Recogniser, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]
+) -> dict[str, Any]:
     try:
-        return {"type": "result", "result": _predict(listener, link, file, job)}
+        return {"type": "result", "result": _predict(recogniser, link, file, job)}
     except _Cancelled:
         return {"type": "cancelled"}
     except _TooLong as error:
@@ -128,34 +132,36 @@ def _answer(listener: Listener, link: socket.socket, file: io.BufferedReader, jo
         return {"type": "failed", "kind": "memory" if memory else "internal", "detail": type(error).__name__}
 
 
-def _predict(listener: Listener, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]) -> dict[str, Any]:
+def _predict(
+    recogniser: Recogniser, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]
+) -> dict[str, Any]:
     start, duration, most = job["start"], job["duration"], job["max_duration_s"]
     told = opening.probe(file).duration
     file.seek(0)
     total = None if told is None else max(0.0, told - start) if duration is None else min(duration, told - start)
     if duration is None and total is not None and total > most:
         raise _TooLong(f"lasts {total:.0f} s; {most:g} s can be analysed at once, or ask for a part with start and end")
-    peaks, rate, analysed = Peaks(), listener.config.features.sample_rate, 0.0
+    peaks, rate, analysed = Peaks(), recogniser.config.features.sample_rate, 0.0
 
-    def watch(window: Any) -> None:
+    def watch(window: Window) -> None:
         nonlocal analysed
         if select.select([link], [], [], 0)[0]:
             raise _Cancelled
-        analysed += len(window) / rate
+        analysed = window.last / rate
         if analysed > most + 1:
             raise _TooLong(
                 f"lasts more than the {most:g} s that can be analysed at once; ask for a part with start and end"
             )
-        peaks.add(window)
+        peaks.add(window.middle)
         _send(link, {"type": "progress", "analysed": round(analysed, 2), "duration": total})
 
     if job["threshold"]:
-        listener = listener.with_threshold(job["threshold"])
-    listener.on_window = watch
-    prediction = listener.predict(file, start=start, duration=duration, track=job["track"], strict=job["strict"])
+        recogniser = recogniser.with_threshold(job["threshold"])
+    recogniser.on_window = watch
+    prediction = recogniser.predict(file, start=start, duration=duration, track=job["track"], strict=job["strict"])
     answer = prediction.to_dict()
     if job["details"]:
-        answer["details"] = details(listener, prediction, peaks)
+        answer["details"] = details(recogniser, prediction, peaks)
     return answer
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ... import features
 from ...audio import reading
+from ...audio.windows import windows
 from ...features import FeatureSettings
 
 COLUMNS = 600
@@ -47,9 +48,9 @@ def look(
     total = max(1, round(duration * settings.sample_rate))
     peaks = np.zeros(columns, dtype=np.float32)
     power, counts = np.zeros((columns, settings.n_mels)), np.zeros(columns)
-    at = 0
     blocks = reading.stream(source, sample_rate=settings.sample_rate, start=start, duration=duration)
-    for samples in reading.windows(blocks, 10 * settings.sample_rate):
+    for window in windows(blocks, 10 * settings.sample_rate):
+        samples, at = window.samples, window.start
         places = np.minimum((at + np.arange(len(samples))) * columns // total, columns - 1)
         np.maximum.at(peaks, places, np.abs(samples))
         bands = np.exp(features.compute(samples, settings)) - settings.log_offset
@@ -57,7 +58,6 @@ def look(
         columns_of = np.minimum(frames * columns // total, columns - 1)
         np.add.at(power, columns_of, bands)
         np.add.at(counts, columns_of, 1)
-        at += len(samples)
     return Looks(peaks, _decibel(power, counts))
 
 

@@ -1,8 +1,7 @@
-"""The Recogniser, watched: a caller sees each window before it is analysed. Same code, so same scores."""
+"""What a page needs beside a prediction to draw the recording: its outline, scores over time, segments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,34 +9,11 @@ from numpy.typing import NDArray
 
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
-from ..inference.windows import Window
 from ..results.overview import Overview
 
 PEAK_SAMPLES = 256
 MOST_PEAKS = 700_000  # more than two hours of them at 22,050 Hz
 MOST_STEPS = 30_000  # of scores over time; more than two hours of the default model's
-
-
-class Listener(Recogniser):
-    """A `Recogniser` that shows its windows, and predicts blocks as they come. One thread at a time."""
-
-    #: called with each block (n,) at the model's rate as it comes, and with each window before it is analysed;
-    #: what they raise ends the prediction
-    on_block: Callable[[Array], None] | None = None
-    on_window: Callable[[Array], None] | None = None
-
-    def _windows(self, blocks: Iterable[Array]) -> Iterator[Window]:
-        for window in super()._windows(_seen(blocks, self.on_block)):
-            if self.on_window:
-                self.on_window(window.samples[window.first - window.start : window.last - window.start])
-            yield window
-
-
-def _seen(blocks: Iterable[Array], look: Callable[[Array], None] | None) -> Iterator[Array]:
-    for block in blocks:
-        if look:
-            look(block)
-        yield block
 
 
 class Peaks:

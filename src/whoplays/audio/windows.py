@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +35,11 @@ class Window:
     start: int
     first: int
     last: int
+
+    @property
+    def middle(self) -> Array:
+        """The samples (n,) that the window answers for."""
+        return self.samples[self.first - self.start : self.last - self.start]
 
 
 def windows(blocks: Iterable[Array], length: int, context: int = 0) -> Iterator[Window]:
@@ -74,22 +78,3 @@ def windows(blocks: Iterable[Array], length: int, context: int = 0) -> Iterator[
         missing = min(length - size, passed.size)
         samples = np.concatenate([passed[passed.size - missing :], *waiting])
         yield Window(samples, start - missing, done, start + size)
-
-
-class Rows:
-    """An array that grows at its end, in one piece: small arrays for each window would hold the memory between them."""
-
-    def __init__(self, dtype: type[np.floating]) -> None:
-        """dtype: of the rows."""
-        self._dtype = dtype
-        self._bytes = bytearray()
-        self._width: tuple[int, ...] = ()
-
-    def add(self, rows: NDArray[Any]) -> None:
-        """Take in rows (n, ...)."""
-        self._width = rows.shape[1:]
-        self._bytes += rows.astype(self._dtype, copy=False).tobytes()
-
-    def array(self) -> NDArray[Any]:
-        """Return all rows; no more can be added while it is in use."""
-        return np.frombuffer(self._bytes, self._dtype).reshape(-1, *self._width)
