@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import whoplays
 from whoplays import features
+from whoplays.audio import reading
 from whoplays.audio.windows import windows
 from whoplays.inference.segmentation import detect_intervals
 from whoplays.model import folder
@@ -49,6 +50,12 @@ def sound(seconds: float, rate: int) -> NDArray[np.float32]:
     return (0.2 * tone + 0.1 * beat * noise(n, 7) + 0.001 * noise(n, 11)).astype(np.float32)
 
 
+def tones(seconds: float, rate: int) -> NDArray[np.float32]:
+    """Return a sound that ends sharply below 4 kHz."""
+    t = np.arange(round(seconds * rate)) / rate
+    return (0.02 * sum(np.sin(2 * np.pi * 120 * k * t) for k in range(1, 31))).astype(np.float32)
+
+
 def numbers(values: Any, digits: int = 6) -> list[Any]:
     """Return an array as nested lists, rounded."""
     return np.round(np.asarray(values, dtype=np.float64), digits).tolist()
@@ -69,6 +76,7 @@ def vectors() -> dict[str, Any]:
         "attended": _attended(),
         "top_share_mean": _top_share_mean(),
         "stretches": _stretches(),
+        "quality": [_quality(**case) for case in QUALITY],
         "network": _network(),
         "predictions": [_prediction(recogniser, seconds, rate) for seconds in LENGTHS_S],
     }
@@ -143,6 +151,37 @@ def _stretches() -> list[dict[str, Any]]:
     ]
 
 
+#: kind: of the sound; gains: of each channel, before it is cut at full scale.
+QUALITY: list[dict[str, Any]] = [
+    {"kind": kind, "seconds": seconds, "rate": rate, "gains": gains}
+    for kind, seconds, rate, gains in (
+        ("sound", 2.0, 22050, [1.0]),
+        ("sound", 0.5, 44100, [1.0, 0.5]),
+        ("sound", 2.0, 44100, [0.0]),
+        ("sound", 2.0, 48000, [0.005, 0.004]),
+        ("sound", 2.5, 22050, [30.0]),
+        ("sound", 2.5, 44100, [1.0, -0.999]),
+        ("sound", 2.0, 44100, [1.0, 0.0]),
+        ("sound", 2.0, 16000, [1.0, 0.5, -0.2]),
+        ("sound", 2.0, 6000, [1.0]),
+        ("sound", 2.0, 44000, [1.0]),
+        ("tones", 2.0, 44100, [1.0]),
+        ("tones", 2.0, 11025, [1.0]),
+    )
+]
+
+
+def _quality(kind: str, seconds: float, rate: int, gains: list[float]) -> dict[str, Any]:
+    """Return the warnings about a sound."""
+    samples = {"sound": sound, "tones": tones}[kind](seconds, rate)
+    channels = np.clip(samples[:, None] * np.array(gains, np.float32), -1, 1)
+    recording = reading.from_samples(channels, rate, sample_rate=rate)
+    for _ in recording.blocks():
+        pass
+    found = [warning.to_dict() for warning in recording.warnings(seconds)]
+    return {"kind": kind, "seconds": seconds, "rate": rate, "gains": gains, "found": found}
+
+
 def _network() -> dict[str, Any]:
     """Return what the network alone gives for one window of numbers that are exactly the same everywhere."""
     bundle, network = folder.load()
@@ -156,7 +195,8 @@ def _prediction(recogniser: whoplays.Recogniser, seconds: float, rate: int) -> d
     samples = sound(seconds, rate)
     found = recogniser.predict(samples, sample_rate=rate)
     told = found.to_dict()
-    told.pop("warnings")  # of the recording's quality, which the web package does not measure
+    about = {"nothing_detected", "mostly_undetected"}  # what is about the answer; what is about the sound: `_quality`
+    told["warnings"] = [warning for warning in told["warnings"] if warning["code"] in about]
     every = [label.id for label in recogniser.labels]
     all_segments = recogniser.segments(found.frame_scores, found.frame_times, every)
     latest = recogniser.latest_scores(samples, 0.5)

@@ -231,6 +231,7 @@ def test_static_files_and_a_browser_give_the_commands_answer_without_any_network
     page.wait_for_timeout(200)
     assert [address for address in network if not address.startswith("blob:")] == []
     assert page.complaints == []
+    assert [one for one in found.values() if "error" in one] == []
     for told in whoplays.predict_many([str(path) for path in paths]):
         mine = found[Path(told.path).name]
         assert mine["playing"] == list(told.playing), told.path

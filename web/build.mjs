@@ -11,7 +11,7 @@ const MODEL = "../src/whoplays/pretrained/default/";
 await rm("dist", { recursive: true, force: true });
 await build({
   entryPoints: ["src/index.ts", "src/worker.ts"], outdir: "dist", bundle: true, format: "esm", platform: "browser",
-  target: "es2022", minify: true, legalComments: "linked", splitting: true, chunkNames: "[name]-[hash]", external: ["module"], logLevel: "warning",
+  target: "es2022", minify: true, legalComments: "linked", external: ["module"], logLevel: "warning",
 });
 await mkdir("dist/model");
 await cp(`${SPEEX}speex-resampler-simd.wasm`, "dist/speex-resampler-simd.wasm");

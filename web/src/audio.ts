@@ -1,110 +1,13 @@
-// A file, or blocks of samples -> mono samples at the model's rate, block by block. No recording is ever held whole.
+// A file -> blocks of its samples. No recording is ever held whole.
 
-import speex, { type Speex } from "@echogarden/speex-resampler-wasm/simd";
 import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "mediabunny";
 
 import { type Values, WhoplaysError } from "./errors.js";
 import { type Extent, extentOf } from "./extent.js";
+import { joined } from "./joined.js";
+import { type QualityWarning, aboutTracks } from "./quality.js";
 
-const CANCELLED = 0.01; // of the channels' power is left in their mean
-const MAX_LEVEL = 1e4;
-const QUALITY = 8; // of 10; nearest to the resampler that Python uses
-const PIECE = 16384; // samples
-const FLUSH = 8192; // samples of silence that carry the last sound through a resampler
 const BLOCK_S = 1;
-
-/** Mixes blocks to one channel: their mean, or the louder channel alone where they cancel each other. */
-export function mono(channels: Float32Array[]): Float32Array {
-  const mixed = new Float32Array(channels[0].length);
-  for (const channel of channels) for (let i = 0; i < mixed.length; i++) mixed[i] += channel[i];
-  let [power, left, peak] = [0, 0, 0];
-  for (let i = 0; i < mixed.length; i++) {
-    mixed[i] /= channels.length;
-    left += mixed[i] ** 2;
-    if (!(Math.abs(mixed[i]) <= peak)) peak = Math.abs(mixed[i]);
-  }
-  if (!Number.isFinite(peak)) throw new WhoplaysError("not-a-recording", "notFinite");
-  if (peak > MAX_LEVEL) throw new WhoplaysError("not-a-recording", "loud", { level: peak.toPrecision(3) });
-  if (channels.length === 1) return mixed;
-  const powers = channels.map((channel) => channel.reduce((sum, x) => sum + x * x, 0));
-  for (const one of powers) power += one / channels.length;
-  return left < CANCELLED * power ? channels[powers.indexOf(Math.max(...powers))].slice() : mixed;
-}
-
-let loading: Promise<Speex> | null = null;
-
-async function library(): Promise<Speex> {
-  const file = await fetch(new URL("./speex-resampler-simd.wasm", import.meta.url));
-  if (!file.ok) throw new WhoplaysError("model", "missing", { name: "speex-resampler-simd.wasm", status: file.status });
-  return speex({ wasmBinary: await file.arrayBuffer() });
-}
-
-/** Brings mono blocks to another rate, as they come; `close` frees what it holds. */
-export class Resampler {
-  private taken = 0;
-  private given = 0;
-  private readonly state: number = 0;
-  private readonly at: { input: number; output: number; read: number; written: number } | null = null;
-
-  private constructor(private readonly module: Speex | null, private readonly ratio: number, from: number, to: number) {
-    if (!module) return;
-    const [read, written] = [module._malloc(4), module._malloc(4)];
-    this.at = { input: module._malloc(4 * PIECE), output: module._malloc(4 * this.room), read, written };
-    this.state = module._speex_resampler_init(1, from, to, QUALITY, read);
-    module._speex_resampler_skip_zeros(this.state);
-  }
-
-  static async open(from: number, to: number): Promise<Resampler> {
-    loading ??= library();
-    loading.catch(() => { loading = null; });
-    return new Resampler(from === to ? null : await loading, to / from, from, to);
-  }
-
-  push(block: Float32Array): Float32Array {
-    this.taken += block.length;
-    const found = this.module ? this.resampled(block) : block;
-    this.given += found.length;
-    return found;
-  }
-
-  /** Return what is still inside, and free the resampler. */
-  finish(): Float32Array {
-    const missing = Math.round(this.taken * this.ratio) - this.given;
-    const rest = this.module && missing > 0 ? this.resampled(new Float32Array(Math.ceil(missing / this.ratio) + FLUSH)).slice(0, missing) : new Float32Array(0);
-    this.close();
-    return rest;
-  }
-
-  close(): void {
-    if (!this.module || !this.at) return;
-    this.module._speex_resampler_destroy(this.state);
-    for (const address of Object.values(this.at)) this.module._free(address);
-    Object.assign(this, { module: null, at: null });
-  }
-
-  private get room(): number {
-    return Math.ceil(PIECE * this.ratio) + FLUSH;
-  }
-
-  private resampled(block: Float32Array): Float32Array {
-    const [module, { input, output, read, written }] = [this.module!, this.at!];
-    const parts: Float32Array[] = [];
-    let [done, size] = [0, 0];
-    while (done < block.length) {
-      const piece = block.subarray(done, done + PIECE);
-      module.HEAPF32.set(piece, input >> 2);
-      let numbers = new Uint32Array(module.HEAPF32.buffer);
-      numbers[read >> 2] = piece.length;
-      numbers[written >> 2] = this.room;
-      module._speex_resampler_process_float(this.state, 0, input, read, output, written);
-      numbers = new Uint32Array(module.HEAPF32.buffer); // its memory may have grown
-      done += numbers[read >> 2];
-      parts.push(module.HEAPF32.slice(output >> 2, (output >> 2) + numbers[written >> 2]));
-      size += parts.at(-1)!.length;
-    }
-    return joined(parts, size);
-  }
-}
 
 /** Samples of all channels as decoded. */
 export interface Block {
@@ -116,6 +19,7 @@ export interface Block {
 export interface Opened {
   sampleRate: number;
   duration: number | null;
+  warnings: QualityWarning[];
   /** The sound from the beginning to the end. */
   blocks(): AsyncGenerator<Block>;
   close(): void;
@@ -138,7 +42,9 @@ export async function openFile(file: Blob): Promise<Opened> {
     const sampleRate = await track.getSampleRate();
     const extent = await extentOf(file, await input.getFormat(), track);
     const duration = (await track.getDurationFromMetadata()) ?? (await track.computeDuration().catch(() => null));
-    return { sampleRate, duration, blocks: () => decoded(new AudioSampleSink(track), extent), close: () => input.dispose() };
+    const tracks = await input.getAudioTracks();
+    const warnings = aboutTracks(tracks.indexOf(track) + 1, tracks.length);
+    return { sampleRate, duration, warnings, blocks: () => decoded(new AudioSampleSink(track), extent), close: () => input.dispose() };
   } catch (error) {
     input.dispose();
     throw error instanceof WhoplaysError ? error : broken(error);
@@ -157,7 +63,7 @@ async function* decoded(sink: AudioSampleSink, { skip, length, padded }: Extent)
   let parts: Float32Array[][] = [];
   let [held, given, rate] = [0, 0, 0];
   const give = (): Block => {
-    const channels = parts.map((one) => joined(one, held));
+    const channels = parts.map((one) => joined(one));
     [parts, held] = [parts.map(() => []), 0];
     return { channels, sampleRate: rate };
   };
@@ -184,17 +90,6 @@ async function* decoded(sink: AudioSampleSink, { skip, length, padded }: Extent)
     held += missing;
   }
   if (held) yield give();
-}
-
-/** Return the parts as one. */
-function joined(parts: Float32Array[], length: number): Float32Array {
-  const whole = new Float32Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** Return what a person can be told about an error of a decoder or of reading. */

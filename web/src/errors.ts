@@ -9,15 +9,16 @@ export type Values = Record<string, string | number>;
 /** What can be told to a person in one line. `code` and `reason` are for programs: a kind, and the message's key. */
 export class WhoplaysError extends Error {
   constructor(readonly code: Code, readonly reason: string, readonly values: Values = {}) {
-    super(filled(reason, values, "en"));
+    super(filled(browser[reason], values, "en"));
     this.name = "WhoplaysError";
   }
 
   /** Return the line in a language. */
   text(language: Language): string {
-    return filled(this.reason, this.values, language);
+    return filled(browser[this.reason], this.values, language);
   }
 }
 
-const filled = (reason: string, values: Values, language: Language) =>
-  browser[reason][language].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+/** Return a message of the catalogue with its values. */
+export const filled = (message: Record<Language, string>, values: Values, language: Language): string =>
+  message[language].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));

@@ -11,9 +11,10 @@ import { version } from "../package.json";
 import { type Label, type ModelConfig, modelId } from "./config.js";
 import { type Language, WhoplaysError } from "./errors.js";
 import type { Ask, Details, Tell } from "./messages.js";
+import type { QualityWarning } from "./quality.js";
 import type { Prediction, Segment } from "./recogniser.js";
 
-export { type Details, type Label, type Language, type Prediction, type Segment, WhoplaysError, version };
+export { type Details, type Label, type Language, type Prediction, type QualityWarning, type Segment, WhoplaysError, version };
 
 /** model: address of a model folder (default: the one in the package). threads: of isolated pages alone. */
 export interface LoadOptions {
@@ -49,12 +50,17 @@ export class Recogniser {
   private calls = 0;
   private readonly waiting = new Map<number, Answer>();
 
-  private constructor(private readonly worker: Worker, readonly config: ModelConfig) {}
+  /** The model's config.json. */
+  declare readonly config: ModelConfig;
+  /** Values of an embedding; 0 where the model has none. */
+  declare readonly embeddingWidth: number;
+
+  private constructor(private readonly worker: Worker) {}
 
   /** @internal */
   static async open({ model = new URL("./model/", import.meta.url), threads }: LoadOptions): Promise<Recogniser> {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    const found = new Recogniser(worker, undefined as unknown as ModelConfig);
+    const found = new Recogniser(worker);
     worker.addEventListener("message", ({ data }: MessageEvent<Tell & { call: number }>) => found.waiting.get(data.call)?.(data));
     worker.addEventListener("error", (event) => {
       found.fail(new WhoplaysError("model", "worker", { why: event.message ?? "404" }));
@@ -64,7 +70,8 @@ export class Recogniser {
     const wasm = new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href;
     try {
       const answer = await found.ask({ kind: "load", model: folder, wasm, threads: Math.min(threads ?? isolated, isolated) });
-      return Object.assign(found, { config: (answer as Tell & { kind: "loaded" }).config });
+      const { config, embeddingWidth } = answer as Tell & { kind: "loaded" };
+      return Object.assign(found, { config, embeddingWidth });
     } catch (error) {
       worker.terminate();
       throw error;
@@ -98,10 +105,16 @@ export class Recogniser {
 
   /**
    * Return a vector (width,) that describes how a recording sounds. It has length 1: the scalar product of two recordings' vectors is
-   * their cosine similarity. Zeros for silence. Arguments as of `predict`; only vectors of one model can be compared.
+   * their cosine similarity. Zeros for silence, and for samples that are NaN or infinite: those are similar to nothing. Arguments as of
+   * `predict`; only vectors of one model can be compared.
    */
   async embed(source: Blob | Float32Array | Float32Array[], options: PredictOptions = {}): Promise<Float32Array> {
-    return (await this.predict(source, { ...options, embed: true })).embedding!;
+    try {
+      return (await this.predict(source, { ...options, embed: true })).embedding!;
+    } catch (error) {
+      if (error instanceof WhoplaysError && error.reason === "notFinite") return new Float32Array(this.embeddingWidth);
+      throw error;
+    }
   }
 
   /**

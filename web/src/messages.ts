@@ -13,17 +13,24 @@ export interface Details {
   segments: Segment[];
 }
 
+/** Of a prediction; see `PredictOptions`. */
+export interface Options {
+  details: boolean;
+  embed: boolean;
+  maxDuration: number;
+}
+
 export type Ask =
   | { kind: "load"; model: string; wasm: string; threads: number }
-  | { kind: "predict"; file: Blob; name: string; details: boolean; embed: boolean; maxDuration: number }
-  | { kind: "samples"; channels: Float32Array[]; sampleRate: number; details: boolean; embed: boolean; maxDuration: number }
+  | ({ kind: "predict"; file: Blob; name: string } & Options)
+  | ({ kind: "samples"; channels: Float32Array[]; sampleRate: number } & Options)
   | { kind: "stream"; sampleRate: number }
   | { kind: "block"; stream: number; samples: Float32Array }
   | { kind: "finish"; stream: number }
   | { kind: "stop"; call: number };
 
 export type Tell =
-  | { kind: "loaded"; config: ModelConfig }
+  | { kind: "loaded"; config: ModelConfig; embeddingWidth: number }
   | { kind: "progress"; analysed: number; duration: number | null }
   | { kind: "scores"; scores: Record<string, number>; at: number }
   | { kind: "result"; prediction: Prediction; details: Details | null }

@@ -24,31 +24,41 @@ export interface Runtime {
   threads?: number;
 }
 
+ort.env.wasm.numThreads = 1; // until `prepare` says otherwise
+const OPTIONS: ort.InferenceSession.SessionOptions = { executionProviders: ["wasm"], logSeverityLevel: 4 };
+
 /** Return SHA-256 in hexadecimal; browsers have their own on https and localhost alone. */
 async function checksum(content: Uint8Array): Promise<string> {
   const { subtle } = globalThis.crypto ?? {};
   return bytesToHex(subtle ? new Uint8Array(await subtle.digest("SHA-256", content.slice())) : sha256(content));
 }
 
+/** Begin to fetch and compile ONNX Runtime, which takes longer than to fetch a model; `Network.open` waits for it. */
+export function prepare({ wasm, threads = 1 }: Runtime): void {
+  ort.env.wasm.numThreads = threads;
+  if (wasm) ort.env.wasm.wasmPaths = { wasm };
+  ort.InferenceSession.create(new Uint8Array(0), OPTIONS).catch(() => {}); // it has no other way to begin
+}
+
 export class Network {
   private constructor(private readonly session: ort.InferenceSession) {}
 
   /** Check and open the bytes of model.onnx. Throws `WhoplaysError`. */
-  static async open(content: Uint8Array, config: ModelConfig, { wasm, threads = 1 }: Runtime = {}): Promise<Network> {
+  static async open(content: Uint8Array, config: ModelConfig): Promise<Network> {
     if (await checksum(content) !== config.sha256["model.onnx"]) {
       throw new WhoplaysError("model", "checksum");
     }
-    ort.env.wasm.numThreads = threads;
-    if (wasm) ort.env.wasm.wasmPaths = { wasm };
     try {
-      return new Network(await ort.InferenceSession.create(content, { executionProviders: ["wasm"], logSeverityLevel: 4 }));
+      return new Network(await ort.InferenceSession.create(content, OPTIONS));
     } catch (error) {
       throw new WhoplaysError("model", "network", { why: String(error).slice(0, 200) });
     }
   }
 
-  get embeds(): boolean {
-    return this.session.outputNames.includes("embedding");
+  /** Values of an embedding; 0 where the network gives none. */
+  get embeddingWidth(): number {
+    const output = this.session.outputMetadata.find(({ name }) => name === "embedding");
+    return output?.isTensor ? Number(output.shape.at(-1)) : 0;
   }
 
   /** Run the network on the features of one window. */

@@ -4,7 +4,9 @@ import { type ModelConfig, modelId } from "./config.js";
 import { WhoplaysError } from "./errors.js";
 import { silence, unit, whole } from "./embedding.js";
 import { Features } from "./features.js";
+import { joined } from "./joined.js";
 import type { Found, Network } from "./network.js";
+import { type QualityWarning, aboutAnswer } from "./quality.js";
 import { type Outputs, frameScores, recordingScores, roundHalfEven } from "./pooling.js";
 import { playingTimes } from "./timeline.js";
 import { type Window, Windows } from "./windows.js";
@@ -31,6 +33,8 @@ export interface Prediction {
   playing: string[];
   maybe: string[];
   segments: Segment[];
+  /** What could mislead in the recording, and in the answer. */
+  warnings: QualityWarning[];
   /** Version of the object's shape. */
   schema: number;
   /** Scores over time (steps, labels), row after row; step i holds from frame_times[i] to frame_times[i + 1] seconds. */
@@ -72,8 +76,11 @@ export class Listening {
     for (const window of this.windows.push(block)) await this.run(window);
   }
 
-  /** Return the prediction for everything that was pushed. sampleRate: of the recording as it was. Throws `WhoplaysError`. */
-  async finish(path: string, sampleRate: number): Promise<Prediction> {
+  /**
+   * Return the prediction for everything that was pushed. sampleRate: of the recording as it was. noticed: returns what could mislead
+   * in that many seconds. Throws `WhoplaysError`.
+   */
+  async finish(path: string, sampleRate: number, noticed: (duration: number) => QualityWarning[] = () => []): Promise<Prediction> {
     const duration = this.seconds;
     if (duration < MIN_DURATION) {
       throw new WhoplaysError("not-a-recording", "short", { seconds: duration.toFixed(3), least: MIN_DURATION });
@@ -88,6 +95,7 @@ export class Listening {
     const found: Outputs = { logits: joined(this.logits), attention: this.attention.length ? joined(this.attention) : null, lengths, outputs: this.outputs };
     const frames = frameScores(found, config);
     const prediction = this.recogniser.prediction(path, duration, sampleRate, recordingScores(this.repeated ?? found, config), frames, times);
+    prediction.warnings.unshift(...noticed(duration));
     if (!this.embed) return prediction;
     const vectors = joined(this.vectors);
     const width = vectors.length / lengths.length;
@@ -113,16 +121,6 @@ export class Listening {
   }
 }
 
-function joined(parts: Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 /** A model, ready to run. */
 export class Recogniser {
   private readonly features: Features;
@@ -140,7 +138,7 @@ export class Recogniser {
 
   /** Throws `WhoplaysError` where the model has no embedding. */
   requireEmbedding(): void {
-    if (!this.network.embeds) throw new WhoplaysError("model", "noEmbedding", { model: modelId(this.config) });
+    if (!this.network.embeddingWidth) throw new WhoplaysError("model", "noEmbedding", { model: modelId(this.config) });
   }
 
   /** Run one window; `inside` are the steps that it answers for, `starts` where each begins, in samples. */
@@ -198,10 +196,11 @@ export class Recogniser {
       return labels.map(({ id }) => id).filter((id) => found.some((label) => label.id === id || label.parent === id));
     };
     const playing = reaching(thresholds);
+    const segments = this.segments(frames, times, playing);
     return {
       path, duration: rounded(duration, 3), sample_rate: sampleRate, model: modelId(this.config), scores, playing,
       maybe: reaching(maybe).filter((id) => !playing.includes(id)),
-      segments: this.segments(frames, times, playing), schema: SCHEMA, frame_scores: frames, frame_times: times,
+      segments, warnings: aboutAnswer(playing, segments, rounded(duration, 3)), schema: SCHEMA, frame_scores: frames, frame_times: times,
     };
   }
 
@@ -211,8 +210,8 @@ export class Recogniser {
     const shortest = roundHalfEven(min_window_s * features.sample_rate);
     if (!samples.length || samples.length >= shortest) return samples;
     const filled = new Float32Array(shortest);
-    if (padding === "zeros") filled.set(samples);
-    else for (let i = 0; i < shortest; i++) filled[i] = samples[i % samples.length];
+    const last = padding === "zeros" ? 1 : shortest;
+    for (let at = 0; at < last; at += samples.length) filled.set(samples.subarray(0, shortest - at), at);
     return filled;
   }
 }

@@ -1,24 +1,24 @@
 // The worker: holds the model, decodes, predicts. One recording at a time; several wait for each other between blocks.
 
-import type { Block, Resampler } from "./audio.js";
-import { type ModelConfig, readConfig } from "./config.js";
+import { type Block, broken, openFile } from "./audio.js";
+import { readConfig } from "./config.js";
 import { WhoplaysError } from "./errors.js";
-import type { Ask, Details, Tell } from "./messages.js";
-import { Network } from "./network.js";
+import type { Ask, Details, Options, Tell } from "./messages.js";
+import { Network, prepare } from "./network.js";
+import { Downmix, type QualityWarning } from "./quality.js";
 import { Listening, type Prediction, Recogniser } from "./recogniser.js";
+import { Resampler } from "./resampler.js";
 
 const EVERY_S = 1; // live scores
 const PEAK_SAMPLES = 256;
 const MOST_PEAKS = 700_000;
 const MOST_STEPS = 30_000;
 const LEAST_SCORE = 0.02;
+const WARM_AFTER_MS = 300; // without a recording
 
 let recogniser: Recogniser;
 const stopped = new Set<number>();
 const streams = new Map<number, Live>();
-
-/** What decodes and resamples is large: it is fetched while the model is. */
-const audio = import("./audio.js");
 
 const tell = (call: number, message: Tell) => postMessage({ call, ...message });
 
@@ -28,11 +28,14 @@ async function fetched(address: string): Promise<ArrayBuffer> {
   return answer.arrayBuffer();
 }
 
-async function load({ model, wasm, threads }: Ask & { kind: "load" }): Promise<ModelConfig> {
+async function load({ model, wasm, threads }: Ask & { kind: "load" }): Promise<Tell> {
+  prepare({ wasm, threads });
   const [text, network] = await Promise.all(["config.json", "model.onnx"].map((name) => fetched(new URL(name, model).href)));
   const config = readConfig(new TextDecoder().decode(text));
-  recogniser = new Recogniser(config, await Network.open(new Uint8Array(network), config, { wasm, threads }));
-  return config;
+  const opened = await Network.open(new Uint8Array(network), config);
+  recogniser = new Recogniser(config, opened);
+  setTimeout(() => { files = files.then(warmUp).catch(() => {}); }, WARM_AFTER_MS);
+  return { kind: "loaded", config, embeddingWidth: opened.embeddingWidth };
 }
 
 /** The largest levels of short parts. */
@@ -42,8 +45,8 @@ class Peaks {
   private seen = 0;
 
   add(samples: Float32Array): void {
-    for (const sample of samples) {
-      this.most = Math.max(this.most, Math.abs(sample));
+    for (let i = 0; i < samples.length; i++) {
+      this.most = Math.max(this.most, Math.abs(samples[i]));
       if (++this.seen < PEAK_SAMPLES) continue;
       this.found.push(this.most);
       [this.most, this.seen] = [0, 0];
@@ -79,14 +82,15 @@ function detailsOf(prediction: Prediction, peaks: Peaks): Details {
 
 /** One recording on its way through. */
 class Hearing {
-  readonly peaks = new Peaks();
   private readonly listening: Listening;
+  private readonly downmix: Downmix;
   private resampler: Resampler | null = null;
   private rate = 0;
 
-  /** sampleRate: of the recording, as the prediction names it. */
-  constructor(private readonly sampleRate: number, embed = false) {
+  /** sampleRate: of the recording, as the prediction names it. peaks: gets the samples. */
+  constructor(private readonly sampleRate: number, embed = false, private readonly peaks: Peaks | null = null) {
     this.listening = new Listening(recogniser, embed);
+    this.downmix = new Downmix(sampleRate);
   }
 
   get seconds(): number {
@@ -97,17 +101,18 @@ class Hearing {
   async push({ channels, sampleRate }: Block): Promise<Float32Array> {
     if (sampleRate !== this.rate) {
       await this.flush();
-      this.resampler = await (await audio).Resampler.open(sampleRate, recogniser.config.features.sample_rate);
+      this.resampler = await Resampler.open(sampleRate, recogniser.config.features.sample_rate);
       this.rate = sampleRate;
     }
-    const samples = this.resampler!.push((await audio).mono(channels));
+    const samples = this.resampler!.push(this.downmix.mix(channels, sampleRate));
     await this.take(samples);
     return samples;
   }
 
-  async finish(path: string): Promise<Prediction> {
+  /** known: what the file told. */
+  async finish(path: string, known: QualityWarning[] = []): Promise<Prediction> {
     await this.flush();
-    return this.listening.finish(path, this.sampleRate);
+    return this.listening.finish(path, this.sampleRate, (duration) => [...known, ...this.downmix.warnings(duration)]);
   }
 
   close(): void {
@@ -120,7 +125,7 @@ class Hearing {
   }
 
   private async take(samples: Float32Array): Promise<void> {
-    this.peaks.add(samples);
+    this.peaks?.add(samples);
     await this.listening.push(samples);
   }
 }
@@ -135,13 +140,22 @@ interface Live {
 /** Let messages in, a stop among them. */
 const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-async function hear(call: number, path: string, sampleRate: number, duration: number | null, blocks: AsyncIterable<Block>, { details, embed, maxDuration }: { details: boolean; embed: boolean; maxDuration: number }): Promise<void> {
+/** What is heard: as `Opened` of audio.ts. */
+interface Source {
+  sampleRate: number;
+  duration: number | null;
+  warnings: QualityWarning[];
+  blocks(): AsyncIterable<Block>;
+}
+
+async function hear(call: number, path: string, { sampleRate, duration, warnings, blocks }: Source, { details, embed, maxDuration }: Options): Promise<void> {
   const tooLong = () => new WhoplaysError("too-long", "long", { most: Math.round(maxDuration / 36) / 100 });
   if (duration !== null && duration > maxDuration) throw tooLong();
-  const hearing = new Hearing(sampleRate, embed);
-  let told = 0;
+  const peaks = details ? new Peaks() : null;
+  const hearing = new Hearing(sampleRate, embed, peaks);
+  let told = performance.now();
   try {
-    for await (const block of blocks) {
+    for await (const block of blocks()) {
       await hearing.push(block);
       if (hearing.seconds > maxDuration) throw tooLong();
       if (performance.now() - told < 100) continue;
@@ -154,8 +168,8 @@ async function hear(call: number, path: string, sampleRate: number, duration: nu
     hearing.close();
     throw error;
   }
-  const prediction = await hearing.finish(path);
-  tell(call, { kind: "result", prediction, details: details ? detailsOf(prediction, hearing.peaks) : null });
+  const prediction = await hearing.finish(path, warnings);
+  tell(call, { kind: "result", prediction, details: peaks ? detailsOf(prediction, peaks) : null });
 }
 
 async function* cut(channels: Float32Array[], sampleRate: number): AsyncGenerator<Block> {
@@ -163,12 +177,15 @@ async function* cut(channels: Float32Array[], sampleRate: number): AsyncGenerato
 }
 
 async function answer(call: number, ask: Ask): Promise<void> {
-  if (ask.kind === "load") return tell(call, { kind: "loaded", config: await load(ask) });
-  if (ask.kind === "samples") return hear(call, "", ask.sampleRate, ask.channels[0].length / ask.sampleRate, cut(ask.channels, ask.sampleRate), ask);
+  if (ask.kind === "load") return tell(call, await load(ask));
+  if (ask.kind === "samples") {
+    const { channels, sampleRate } = ask;
+    return hear(call, "", { sampleRate, duration: channels[0].length / sampleRate, warnings: [], blocks: () => cut(channels, sampleRate) }, ask);
+  }
   if (ask.kind === "predict") {
-    const opened = await (await audio).openFile(ask.file);
+    const opened = await openFile(ask.file);
     try {
-      return await hear(call, ask.name, opened.sampleRate, opened.duration, opened.blocks(), ask);
+      return await hear(call, ask.name, opened, ask);
     } finally {
       opened.close();
     }
@@ -202,8 +219,15 @@ async function live(stream: number, samples: Float32Array): Promise<void> {
 }
 
 let [files, sounds] = [Promise.resolve(), Promise.resolve()]; // live sound does not wait for a file
+let asked = 0;
+
+/** Where nobody asks yet, predict silence: a browser compiles what runs for the first time, and the first answer need not wait for it. */
+async function warmUp(): Promise<void> {
+  if (asked === 1) await recogniser.predict(new Float32Array(recogniser.config.features.sample_rate));
+}
 
 addEventListener("message", ({ data }: MessageEvent<Ask & { call: number }>) => {
+  asked++;
   if (data.kind === "stop") {
     stopped.add(data.call);
     const session = streams.get(data.call);
@@ -216,7 +240,7 @@ addEventListener("message", ({ data }: MessageEvent<Ask & { call: number }>) => 
       if (stopped.delete(data.call)) throw new WhoplaysError("stopped", "stopped");
       await answer(data.call, data);
     } catch (error) {
-      const { code, reason, values } = error instanceof WhoplaysError ? error : (await audio).broken(error);
+      const { code, reason, values } = error instanceof WhoplaysError ? error : broken(error);
       const call = data.kind === "block" ? data.stream : data.call;
       if (data.kind === "block") streams.delete(call);
       tell(call, { kind: "failed", code, reason, values });

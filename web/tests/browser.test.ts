@@ -67,6 +67,7 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
     expect(found.playing).toEqual(told.playing);
     for (const [label, score] of Object.entries<number>(told.scores)) expect(Math.abs(found.scores[label] - score), label).toBeLessThan(0.02);
     expect(found.duration).toBeCloseTo(told.duration, 1);
+    expect(found.warnings).toEqual(told.warnings);
   });
 
   it("says in a line what cannot be used, and goes on", async () => {
@@ -91,6 +92,23 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
     expect(length).toBeCloseTo(1, 5);
     expect(own).toBeCloseTo(1, 5);
     expect(other).toBeLessThan(0.99);
+  });
+
+  it("embeds samples that are NaN or infinite as zeros, as Python does", async () => {
+    const found = await page.evaluate<number[]>(`Promise.all([NaN, Infinity].map(async (value) => {
+      const vector = await recogniser.embed(new Float32Array(44100).fill(value), { sampleRate: 44100 });
+      return [vector.length, vector.some((x) => x !== 0)];
+    })).then((all) => all.flat())`);
+    expect(found).toEqual([128, false, 128, false]);
+  });
+
+  it("warns of what could mislead", async () => {
+    const codes = await page.evaluate<string[][]>(`(async () => {
+      const noise = Float32Array.from({ length: 44100 * 2 }, () => 1.8 * Math.random() - 0.9);
+      const codes = async (channels, sampleRate = 44100) => (await recogniser.predict(channels, { sampleRate })).warnings.map(({ code }) => code);
+      return [await codes(new Float32Array(44100)), await codes([noise, noise.map((x) => -x)]), await codes(noise.map((x) => Math.max(-1, Math.min(1, 4 * x)))), await codes(noise, 5000)];
+    })()`);
+    [["silent"], ["channels"], ["clipped"], ["low_rate"]].forEach((wanted, i) => expect(codes[i]).toEqual(expect.arrayContaining(wanted)));
   });
 
   it("stops when it is asked to", async () => {

@@ -10,6 +10,7 @@ import { Features } from "../src/features.js";
 import { Network } from "../src/network.js";
 import { attended, topShareMean } from "../src/pooling.js";
 import { Recogniser } from "../src/recogniser.js";
+import { Downmix } from "../src/quality.js";
 import { stretches } from "../src/timeline.js";
 import { Windows } from "../src/windows.js";
 
@@ -36,6 +37,15 @@ function sound(seconds: number, rate: number): Float32Array {
     let tone = 0;
     for (let k = 1; k < 9; k++) tone += Math.sin(2 * Math.PI * k * pitch * since) / k;
     return 0.2 * tone * Math.exp(-3 * since) + 0.1 * Math.exp(-60 * ((4 * t) % 1)) * loud[i] + 0.001 * soft[i];
+  });
+}
+
+/** The other one: it ends sharply below 4 kHz. */
+function tones(seconds: number, rate: number): Float32Array {
+  return Float32Array.from({ length: Math.round(seconds * rate) }, (_, i) => {
+    let tone = 0;
+    for (let k = 1; k < 31; k++) tone += Math.sin((2 * Math.PI * 120 * k * i) / rate);
+    return 0.02 * tone;
   });
 }
 
@@ -90,6 +100,21 @@ it.each<any>(vectors.top_share_mean)("the mean of the highest share of $share is
 it.each<any>(vectors.stretches)("stretches from $threshold on are Python's", ({ scores, edges, threshold, settings, found }) => {
   const mine = stretches(Float32Array.from(scores), Float64Array.from(edges), threshold, settings);
   expectClose(mine.flatMap((s) => [s.start, s.end, s.score]), found.flat(), 1e-5);
+});
+
+it.each<any>(vectors.quality)("warnings about $kind of $seconds s at $rate Hz, channels times $gains, are Python's", ({ kind, seconds, rate, gains, found }) => {
+  const samples = { sound, tones }[kind as "sound" | "tones"](seconds, rate);
+  const channels: Float32Array[] = gains.map((gain: number) => samples.map((x) => Math.max(-1, Math.min(1, x * Math.fround(gain)))));
+  const downmix = new Downmix(rate);
+  for (let at = 0; at < samples.length; at += rate) downmix.mix(channels.map((channel) => channel.subarray(at, at + rate)), rate);
+  expect(downmix.warnings(seconds)).toEqual(found);
+});
+
+it("samples that no sound holds are refused", () => {
+  const mix = (value: number) => () => new Downmix(44100).mix([new Float32Array(10), new Float32Array(10).fill(value)], 44100);
+  expect(mix(NaN)).toThrow("NaN or infinite");
+  expect(mix(-Infinity)).toThrow("NaN or infinite");
+  expect(mix(40000)).toThrow("as large as 4.00e+4");
 });
 
 describe("predictions of the model that ships", () => {

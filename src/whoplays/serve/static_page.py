@@ -23,7 +23,14 @@ POLICY = assets.POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-uns
 )
 FILES = "files.js"  # what the service worker keeps
 _SERVED = '<script type="module" src="page/js/serve.js"></script>'
-_STATIC = '<link rel="manifest" href="manifest.webmanifest">\n<script type="module" src="page/js/static.js"></script>'
+_STATIC = "\n".join(
+    (
+        '<link rel="manifest" href="manifest.webmanifest">',
+        '<link rel="modulepreload" href="runtime/index.js">',
+        '<script type="module" src="page/js/runtime.js"></script>',
+        '<script type="module" src="page/js/static.js"></script>',
+    )
+)
 _CHARSET = '<meta charset="utf-8">\n'
 
 

@@ -1,18 +1,12 @@
 // The recogniser that is in this browser: the npm package `whoplays`, in runtime/ beside the page. See recogniser.js.
 
 import { Trouble, examplesFrom } from "./recogniser.js";
+import { loading } from "./runtime.js";
 import { language, t } from "./words.js";
 
 /** @typedef {import("./recogniser.js").Recogniser} Recogniser */
 
 const LIMITS = { mb: 2048, minutes: 720 };
-
-/** @type {Promise<{version: string, recogniser: any}>} */
-const loading = import(new URL("../../runtime/index.js", import.meta.url).href).then(async (runtime) => ({
-  version: runtime.version,
-  recogniser: await runtime.load(),
-}));
-loading.catch(() => {}); // told when it is asked for
 
 /** @param {any} error */
 const wordsOf = (error) => error.text?.(language()) ?? String(error.message ?? error);
@@ -38,7 +32,7 @@ async function predict(file, { onProgress, signal }) {
   try {
     const found = await recogniser.predict(file, { details: true, maxDuration: 60 * LIMITS.minutes, signal, onProgress });
     const { frame_scores: _scores, frame_times: _times, schema: _schema, ...result } = found;
-    return { ...result, warnings: [] };
+    return result;
   } catch (error) {
     throw new Trouble(error.code ?? "failed", wordsOf(error));
   }

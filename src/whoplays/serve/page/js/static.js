@@ -2,9 +2,11 @@
 
 import { local } from "./local.js";
 import { start } from "./main.js";
+import { loading } from "./runtime.js";
 
 const KEEP_AFTER_MS = 5000; // what the first answer needs comes first
 
 start(local);
 // Without it, the page works while its host answers.
-setTimeout(() => navigator.serviceWorker?.register("service-worker.js").catch(() => {}), KEEP_AFTER_MS);
+const keep = () => navigator.serviceWorker?.register("service-worker.js").catch(() => {});
+loading.finally(() => setTimeout(keep, KEEP_AFTER_MS)).catch(() => {});
