@@ -24,7 +24,7 @@ import whoplays
 from conftest import COMMAND_S
 from serving import serving
 from whoplays import dataset
-from whoplays.audio import opening, readers, reading
+from whoplays.audio import opening, reader, reading
 from whoplays.errors import AudioError, UsageError
 
 RATE = 16000  # that is read at
@@ -399,8 +399,8 @@ def test_damage_costs_its_own_moment_is_told_and_moves_nothing(name: str) -> Non
 
 
 def test_an_error_without_words_is_put_in_words() -> None:
-    assert readers.one_line(OSError("Error number -16976906 occurred")) == "its decoder gave up"
-    assert readers.one_line(OSError("Invalid data.")) == "Invalid data"
+    assert reader.one_line(OSError("Error number -16976906 occurred")) == "its decoder gave up"
+    assert reader.one_line(OSError("Invalid data.")) == "Invalid data"
 
 
 def test_damage_in_several_places_is_told_once() -> None:

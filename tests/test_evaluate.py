@@ -330,7 +330,7 @@ def test_the_same_evaluation_twice_gives_the_same_bytes(
 def test_a_model_and_a_data_set_that_do_not_fit_are_told_apart(
     tiny_model: Path, small_dataset: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=r"not those the model reads \(kind mfcc there, logmel in the model"):
+    with pytest.raises(ModelError, match=r"not those the model reads \(feature_type mfcc there, logmel in the model"):
         evaluate(tiny_model, small_dataset, tmp_path / "out")
     from whoplays.features import REPORT as SETTINGS
 

@@ -39,7 +39,7 @@ ALLOWED = {
     "uvicorn": {"serve"},
     "pyarrow": {"results/table.py", "dataset/shards.py"},
     "mutagen": {"results/tags.py"},
-    "av": {"audio/readers.py", "audio/opening.py", "serve/worker.py"},
+    "av": {"audio/ffmpeg.py", "audio/opening.py", "audio/reader.py", "audio/readers.py", "serve/worker.py"},
     "soundfile": {
         "audio/readers.py",
         "audio/opening.py",

@@ -14,8 +14,10 @@ from ..errors import AudioError, MissingFileError
 from ..runtime.packages import needed
 from .clock import Block, note
 from .content import Content, View
+from .ffmpeg import FFmpegReader
 from .parts import Gap, Part
-from .readers import AudioInfo, FFmpegReader, MpegReader, Reader, SoundFileReader, check_disk, load_av, one_line
+from .reader import AudioInfo, Reader, check_disk, load_av, one_line
+from .readers import MpegReader, SoundFileReader
 from .watchedfile import WatchedFile
 
 Source = str | os.PathLike[str] | IO[bytes]

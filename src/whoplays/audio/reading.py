@@ -21,7 +21,7 @@ from . import quality
 from .clock import Array, Block
 from .opening import MAX_CHANNELS, Source, check_format, open_audio
 from .parts import Gap
-from .readers import MAX_LEVEL, AudioInfo, Reader
+from .reader import MAX_LEVEL, AudioInfo, Reader
 
 SILENCE = 1e-5  # peak (-100 dBFS) below which a recording counts as silent
 

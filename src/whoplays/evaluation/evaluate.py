@@ -66,7 +66,8 @@ def evaluate(
     """
     if not 0 <= draws <= 100_000:
         raise UsageError(f"--draws {draws}: 0 to 100000 is possible")
-    _check_page()
+    with needed("Evaluation", "train"):  # known before the work: the page is drawn after it
+        from . import plots  # noqa: F401 - which imports matplotlib
     found, dataset = read_model(model_folder), Dataset.open(dataset_folder)
     columns = _columns(found, dataset)
     rows = dataset.split(split)
@@ -78,12 +79,6 @@ def evaluate(
     facts = measure(found, targets, scores, rows, draws=draws, seed=seed)
     facts["data_set"] = {"folder": dataset.folder.name, "split": split, **facts["data_set"]}
     return replace(_write(Path(out), facts, found), notice=network.notice)
-
-
-def _check_page() -> None:
-    """Know before the work whether the page can be drawn after it."""
-    with needed("Evaluation", "train"):
-        from . import plots  # noqa: F401 - which imports matplotlib
 
 
 def _columns(found: Bundle, dataset: Dataset) -> list[int]:

@@ -97,7 +97,10 @@ def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapp
         body.append("<h2>What is taken for what</h2>")
         for name in confusions:
             body += [f"<h3>{escape(name)}</h3>", figure(figures[f"confusion {name}"], caption, narrow=True)]
-            body.append(_confusion(facts["confusion"][name]))
+            labels, matrix = facts["confusion"][name]["labels"], facts["confusion"][name]["matrix"]
+            counts = [[escape(label), *(f"{n:,}" for n in row)] for label, row in zip(labels, matrix, strict=True)]
+            rows = f"Counts over {facts['confusion'][name]['rows']:,} rows."
+            body.append(table(["plays", *labels], counts, caption=rows))
     body += ["<h2>What was measured</h2>", _measured(facts)]
     if "history" in figures:
         body += ["<h2>Training</h2>", figure(figures["history"], "On its training rows (dashed) and validation rows.")]
@@ -143,12 +146,6 @@ def _by_label(facts: Mapping[str, Any], config: ModelConfig) -> str:
         rows.append(cells)
     header = ["label", "rows with it", "threshold", "precision", "recall", "F1", "average precision", "ROC AUC"]
     return table(header, rows, caption="With 95 % intervals over recordings.")
-
-
-def _confusion(confusion: Mapping[str, Any]) -> str:
-    labels = confusion["labels"]
-    rows = [[escape(label), *(f"{n:,}" for n in line)] for label, line in zip(labels, confusion["matrix"], strict=True)]
-    return table(["plays", *labels], rows, caption=f"Counts over {confusion['rows']:,} rows.")
 
 
 def _measured(facts: Mapping[str, Any]) -> str:

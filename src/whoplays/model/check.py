@@ -20,7 +20,7 @@ from ..errors import MissingExtraError, ModelError
 from ..runtime.sandbox import UNLIMITED, available, confine, how_ended
 from . import folder as model_folder
 from . import onnxfile
-from .config import FORMAT, ModelConfig
+from .config import FORMAT
 
 MEMORY = model_folder.MAX_MEMORY  # bytes the trial may take beyond what starting takes
 TIME_S = 60  # of the processor
@@ -31,7 +31,8 @@ def check(folder: Path) -> Iterator[str]:
     """Yield what was verified, a line at a time, the cheapest first. Raises `ModelError` at what is wrong."""
     found = model_folder.read(folder)
     config = found.config
-    yield f"{found.config.id}: format {FORMAT}, {len(config.labels)} labels: {_short(config)}"
+    ids = [label.id for label in config.labels]
+    yield f"{config.id}: format {FORMAT}, {len(ids)} labels: {', '.join(ids[:8])}{' ...' if len(ids) > 8 else ''}"
     for name in (model_folder.NETWORK, model_folder.CARD):
         if name not in found.sha256:
             raise ModelError(f"{folder}: {model_folder.CONFIG} holds no checksum of {name}; write the model again")
@@ -54,11 +55,6 @@ def check(folder: Path) -> Iterator[str]:
     )
     if others := sorted({entry.name for entry in folder.iterdir()} - set(_FILES)):
         yield f"not looked at: {', '.join(map(ascii, others[:5]))}{' ...' if len(others) > 5 else ''}"
-
-
-def _short(config: ModelConfig) -> str:
-    ids = [label.id for label in config.labels]
-    return ", ".join(ids[:8]) + (" ..." if len(ids) > 8 else "")
 
 
 def _try(folder: Path) -> dict[str, Any]:

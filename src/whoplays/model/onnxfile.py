@@ -201,7 +201,7 @@ class _Tensor:
 
     def _take(self, part: _Part) -> None:
         if part.number == 1:
-            self._dims += [_signed(n) for n in _numbers(self._data, part)]
+            self._dims += [n - (1 << 64) if n >> 63 else n for n in _numbers(self._data, part)]  # two's complement
         elif part.number == 2:
             self._type = part.value
         elif part.number == 8:
@@ -225,9 +225,11 @@ class _Tensor:
         held = self._held(claimed)
         if held != claimed:
             raise ModelError(f"its tensor {self._name!r} claims {claimed:,} numbers, and holds {held:,}")
-        if claimed > 1 and not self._finite():
+        floats = self._floats()
+        if claimed > 1 and floats is not None and not np.isfinite(floats).all():
             raise ModelError(f"its tensor {self._name!r} holds NaN or infinite weights; train or export it again")
-        if claimed == 1 and self._is_nan():
+        # One infinite number is a bound, as of a maximum that begins at -inf.
+        if claimed == 1 and floats is not None and np.isnan(floats).any():
             raise ModelError(f"its tensor {self._name!r} is NaN; train or export it again")
         return claimed
 
@@ -263,15 +265,6 @@ class _Tensor:
         if kind == "<u2":
             return np.array([n & 0xFFFF for part in parts for n in _numbers(self._data, part)], dtype=kind)
         return np.frombuffer(b"".join(self._data[part.value : part.end] for part in parts), dtype=kind)
-
-    def _finite(self) -> bool:
-        floats = self._floats()
-        return floats is None or bool(np.isfinite(floats).all())
-
-    def _is_nan(self) -> bool:
-        # One infinite number is a bound, as of a maximum that begins at -inf.
-        floats = self._floats()
-        return floats is not None and bool(np.isnan(floats).any())
 
 
 def _checked(data: bytes, message: str, start: int, end: int) -> Iterator[_Part]:
@@ -332,10 +325,6 @@ def _numbers(data: bytes, part: _Part) -> Iterator[int]:
     while at < part.end:
         value, at = _varint(data, at, part.end)
         yield value
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
 
 
 def _count(data: bytes, part: _Part, number: int) -> int:

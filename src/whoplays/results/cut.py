@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import opening
-from ..audio.readers import Reader
+from ..audio.reader import Reader
 from ..errors import AudioError, UsageError
 from ..storage.address import is_address
 from ..storage.files import common_folder, make_folder, write_atomically

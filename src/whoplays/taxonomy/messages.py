@@ -60,13 +60,11 @@ def translated(text: str, lang: str, group: str) -> str:
         return text
     for fits, message in _patterns(group):
         if found := fits.fullmatch(text):
-            return message[lang].format(**{name: _value(value, lang) for name, value in found.groupdict().items()})
+            # A value that lists gaps holds messages itself.
+            values = {name: value.split(", ") for name, value in found.groupdict().items()}
+            inner = {name: ", ".join(translated(one, lang, "gap") for one in parts) for name, parts in values.items()}
+            return message[lang].format(**inner)
     return text
-
-
-def _value(text: str, lang: str) -> str:
-    """Return a value of a message; one that lists gaps holds messages itself."""
-    return ", ".join(translated(part, lang, "gap") for part in text.split(", "))
 
 
 @cache

@@ -270,7 +270,7 @@ class _Run:
         done = 0
         for done, examples in enumerate(self._batches(number), start=1):
             self.optimizer.learning_rate.assign(self.settings.rate_after(number - 1 + done / self.steps))
-            found = self._learn(examples.features, self._targets(examples))
+            found = self._learn(examples.features, {"logits": examples.clip, "frame_logits": examples.steps})
             values = np.array([float(found[name]) for name in sorted(found)])
             sums = values  # Keras averages over the epoch itself
             self.watcher.step(number, done, self.steps, {})
@@ -316,9 +316,6 @@ class _Run:
         n, frames, bands = examples.features.shape
         parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=self.settings.mix)
         return augment.apply(examples, parameters, log_offset=self.training.settings.log_offset)
-
-    def _targets(self, examples: Examples) -> dict[str, Array]:
-        return {"logits": examples.clip, "frame_logits": examples.steps}
 
     def evaluate(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, dict[str, Array]]:
         """Return what the network makes of validation crops, half of them mixed, not otherwise changed.

@@ -48,13 +48,12 @@ def to_onnx(model: Any, *, frames: int | None, width: int, outputs: Mapping[str,
     outputs_by_name = {name: model.get_layer(layer).output for name, layer in named.items()}
     part = keras.Model(model.input, outputs_by_name, name=model.name)
     content = _converted(part, frames, width)
-    check(content, lambda x: _as_arrays(part(x, training=False)), frames=frames, width=width)
+
+    def reference(x: NDArray[np.float32]) -> Outputs:
+        return {name: keras.ops.convert_to_numpy(value) for name, value in part(x, training=False).items()}
+
+    check(content, reference, frames=frames, width=width)
     return content
-
-
-def _as_arrays(outputs: Mapping[str, Any]) -> Outputs:
-    keras = load_keras()
-    return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
 
 
 def _converted(part: Any, frames: int | None, width: int) -> bytes:
@@ -221,14 +220,11 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
         return told | {name: found[name] for name in over_time if name in found}
 
     settings = found.config.features
-    frames = _fixed_frames(model) or settings.n_time_bins
+    fixed = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value  # 0: any number
+    frames = int(fixed) or settings.n_time_bins
     worst = check(content, reference, frames=frames, width=settings.n_features)
     write_atomically(out, content)
     return {"file": str(out), "bytes": len(content), "model": found.config.id, "difference": worst, "frames": frames}
-
-
-def _fixed_frames(model: Any) -> int | None:
-    return int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value) or None
 
 
 def _append_probabilities(model: Any, config: ModelConfig) -> None:

@@ -123,6 +123,7 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
     model = onnx.load_model_from_string(network)
     with tempfile.TemporaryDirectory() as folder, quiet():
         target = Path(folder) / model_folder.NETWORK
+        first = next(node for node in model.graph.node if node.op_type == "Conv")
         quantize_static(
             model,
             target,
@@ -133,13 +134,9 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=["Conv", "Relu", "MatMul"],
-            nodes_to_exclude=[_first_convolution(model), *_last_layers(model)],
+            nodes_to_exclude=[first.name, *_last_layers(model)],
         )
         return target.read_bytes()
-
-
-def _first_convolution(model: Any) -> str:
-    return str(next(node.name for node in model.graph.node if node.op_type == "Conv"))
 
 
 def _last_layers(model: Any) -> list[str]:

@@ -64,7 +64,7 @@ def openmic(root: Path) -> Suite:
     An instrument plays where the annotators' relevance is 0.5 or more; instruments that a clip was not asked for are unknown.
     """
     split = root / "partitions" / "split01_test.csv"
-    keys = [row[0] for row in _csv(split) if row]
+    keys = [row[0] for row in csv.reader(_text(split).splitlines()) if row]
     relevance: dict[str, dict[str, float]] = {}
     for row in _table(root / "openmic-2018-aggregated-labels.csv", ("sample_key", "instrument", "relevance")):
         if row["instrument"] in OPENMIC:
@@ -308,10 +308,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _csv(path: Path) -> Iterator[list[str]]:
-    yield from csv.reader(_text(path).splitlines())
 
 
 def _table(path: Path, columns: Iterable[str]) -> Iterator[Mapping[str, str]]:
