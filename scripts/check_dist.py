@@ -2,10 +2,12 @@
 
 python scripts/check_dist.py WHEEL SDIST          exit status 1, and a line for each fault
 python scripts/check_dist.py --message VERSION    prints the tag's message: the changelog's introduction and highlights
+python scripts/check_dist.py --conda SDIST        prints the recipe for conda-forge, with the source archive's checksum
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 import tarfile
@@ -80,8 +82,23 @@ def tag_message(version: str, changelog: str) -> str:
     return f"whoplays {version}\n\n{before.strip()}\n\n{highlights}\n"
 
 
+def conda_recipe(sdist: Path, template: str) -> str:
+    """Return the recipe of the version that the source archive holds, with its checksum in place of zeros."""
+    version = re.search(r'(?m)^  version: "(.+)"$', template)
+    if not version or sdist.name != f"whoplays-{version[1]}.tar.gz":
+        raise SystemExit(f"the recipe for conda is of version {version and version[1]}, not of {sdist.name}")
+    filled, places = re.subn(r'"0{64}"', f'"{hashlib.sha256(sdist.read_bytes()).hexdigest()}"', template)
+    if places != 1:
+        raise SystemExit("the recipe for conda has no place for the checksum")
+    return re.sub(r"\A(#.*\n)+", "", filled)
+
+
 def main() -> None:
     """Check, or print the message."""
+    if sys.argv[1] == "--conda":
+        template = (ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+        sys.stdout.write(conda_recipe(Path(sys.argv[2]), template))
+        return
     if sys.argv[1] == "--message":
         sys.stdout.write(tag_message(sys.argv[2], (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
         return

@@ -202,6 +202,19 @@ def test_the_conda_recipe_asks_for_what_the_package_asks_for() -> None:
     assert f"python>={recipe['context']['python_min']}" in {f"python{asked()['requires-python']}"}
 
 
+def test_the_conda_recipe_gets_the_checksum_of_the_source_archive(tmp_path: Path) -> None:
+    module = script("scripts/check_dist.py")
+    template = (ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    sdist = tmp_path / f"whoplays-{script('scripts/version.py').version()}.tar.gz"
+    sdist.write_bytes(b"an archive")
+    made = module.conda_recipe(sdist, template)
+    assert f'sha256: "{sha256_of(sdist)}"' in made and made.startswith("schema_version: 1\n")
+    with pytest.raises(SystemExit, match=r"not of whoplays-0\.1\.tar\.gz"):
+        module.conda_recipe(tmp_path / "whoplays-0.1.tar.gz", template)
+    with pytest.raises(SystemExit, match="no place for the checksum"):
+        module.conda_recipe(sdist, made)
+
+
 def test_the_conda_recipe_can_be_rendered() -> None:
     builder = pytest.importorskip("rattler_build", reason="py-rattler-build is not installed")
     text = (ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8")

@@ -50,6 +50,13 @@ def test_a_workflow_says_that_it_never_ran_and_may_do_little(path: Path) -> None
         assert "${{" not in step.get("run", ""), "what an expression gives must come as a variable"
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_what_a_workflow_uses_is_named_by_its_hash(path: Path) -> None:
+    used = [line.split("uses: ")[1] for line in path.read_text(encoding="utf-8").splitlines() if "uses: " in line]
+    pinned = re.compile(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|pypa/gh-action-pypi-publish@release/v1")
+    assert used and not [line for line in used if not pinned.fullmatch(line)]
+
+
 def test_every_system_and_python_that_the_package_names_is_tried() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))
     matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
