@@ -207,6 +207,7 @@ def broken(folder: Path, code: str) -> None:
         "import nothing_like_it.dll as x",
         "raise ImportError('DLL load failed:\\n no such module')",
         "raise OSError('no library')",
+        "raise AttributeError('_ARRAY_API not found')",
     ],
 )
 def test_a_package_that_does_not_load_is_named_with_its_reason(
@@ -220,7 +221,7 @@ def test_a_package_that_does_not_load_is_named_with_its_reason(
         assert "reading it needs nothing-like-it" in str(told.value) and "whoplays[tables]" in str(told.value)
     else:
         assert re.search(
-            r"needs decodes, which cannot be loaded \((DLL load failed: no such module|no library)\); "
+            r"needs decodes, which cannot be loaded \((DLL load failed: no such module|no library|_ARRAY_API not found)\); "
             r"run: .*install --force-reinstall decodes$",
             str(told.value),
         )
@@ -230,6 +231,8 @@ def test_a_fault_of_our_own_is_not_hidden() -> None:
     with pytest.raises(ImportError) as told, needed("it", "tables"):
         from whoplays.audio import nothing_like_it  # type: ignore[attr-defined]  # noqa: F401
     assert not isinstance(told.value, MissingExtraError)
+    with pytest.raises(AttributeError), needed("it", "tables"):
+        object().nothing_like_it  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_the_command_that_installs_is_that_of_the_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

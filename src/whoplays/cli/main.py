@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ..errors import MissingExtraError, WhoplaysError
+from ..errors import WhoplaysError
 from ..runtime.packages import missing
 from ..storage import streams
 from . import output
@@ -78,7 +78,7 @@ def run(words: Sequence[str]) -> int:
             warn(f"standard output cannot be written ({error.strerror}); what was written is not complete")
             streams.abandon_output()
             return 1
-        if isinstance(error, ImportError) and isinstance(told := missing(error, "whoplays"), MissingExtraError):
+        if told := missing(error, "whoplays"):
             warn(str(told))
             return told.exit_status
         what = " ".join(str(error).split())[:300]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import MissingExtraError, printable
+from ..errors import MissingExtraError, WhoplaysError, printable
 
 #: Modules whose package has another name, beyond - in place of _.
 _PACKAGES = {"av": "PyAV", "sklearn": "scikit-learn"}
@@ -35,8 +35,10 @@ def needed(purpose: str, extra: str = "", *, package: str = "") -> Iterator[None
     """
     try:
         yield
-    except (ImportError, OSError) as error:
-        raise missing(error, purpose, extra, package=package) from None
+    except Exception as error:  # packages that do not fit each other fail with all kinds
+        if told := missing(error, purpose, extra, package=package):
+            raise told from None
+        raise
 
 
 def check_installed(purpose: str, extra: str, *modules: str) -> None:
@@ -47,11 +49,11 @@ def check_installed(purpose: str, extra: str, *modules: str) -> None:
                 raise ModuleNotFoundError(name=name)
 
 
-def missing(error: ImportError | OSError, purpose: str, extra: str = "", *, package: str = "") -> Exception:
-    """Return the error for an import that failed; parameters as of `needed`. A fault of our own comes back as it is."""
-    module = _culprit(error)
-    if isinstance(error, MissingExtraError) or module in ("", "whoplays"):
-        return error
+def missing(error: Exception, purpose: str, extra: str = "", *, package: str = "") -> MissingExtraError | None:
+    """Return the error for an import that failed; parameters as of `needed`. None: it is no such error, but our own."""
+    module = "" if isinstance(error, WhoplaysError) else _culprit(error)
+    if module in ("", "whoplays"):
+        return None
     name = package or _PACKAGES.get(module, module.replace("_", "-"))
     if isinstance(error, ModuleNotFoundError):
         command = install_command(package or (f"whoplays[{extra}]" if extra else "whoplays"))
@@ -64,7 +66,7 @@ def missing(error: ImportError | OSError, purpose: str, extra: str = "", *, pack
     )
 
 
-def _culprit(error: ImportError | OSError) -> str:
+def _culprit(error: Exception) -> str:
     """Return the module that is missing, or the outermost one that was being loaded and is not ours."""
     if isinstance(error, ModuleNotFoundError):
         return (error.name or "").split(".")[0]
@@ -74,7 +76,7 @@ def _culprit(error: ImportError | OSError) -> str:
         if step.tb_frame.f_code.co_name == "<module>" and name not in ("whoplays", "__main__"):
             return name
         step = step.tb_next
-    return (getattr(error, "name", None) or "").split(".")[0]
+    return (error.name or "").split(".")[0] if isinstance(error, ImportError) else ""
 
 
 def _line(error: Exception) -> str:
