@@ -138,7 +138,14 @@ def test_a_part_of_a_recording(server: Running, tiny_model: Path, duet: Path) ->
 def test_details_draw_the_recording(duet: Path, tmp_path: Path) -> None:
     with serving(write_tiny_model(tmp_path / "model", thresholds=(0.01,) * 5), workers=1, rate=0) as server:
         answer = server.post(duet, details=True).json()
+        packed = server.post(duet, details="packed").json()["details"]
     details = answer["details"]
+    assert packed.keys() == details.keys() and packed["segments"] == details["segments"]
+    for text, values in zip([packed["peaks"], *packed["frame_scores"].values()],
+                            [details["peaks"], *details["frame_scores"].values()], strict=True):  # fmt: skip
+        bytes_ = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+        np.testing.assert_allclose(bytes_ / 255, np.minimum(values, 1), atol=0.003)
+    assert json.dumps(details["peaks"]) == json.dumps([round(level, 3) for level in details["peaks"]])  # no more digits
     assert (details["start"], details["end"]) == (0, pytest.approx(12, abs=0.01))
     samples, _ = soundfile.read(duet)
     assert max(details["peaks"]) == pytest.approx(np.abs(samples).max(), rel=0.05)

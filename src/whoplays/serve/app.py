@@ -43,7 +43,12 @@ Thresholds = Annotated[
     list[str] | None,
     Query(max_length=1000, description="A score from which labels play, or LABEL=NUMBER; can be given several times."),
 ]
-Detailed = Annotated[bool, Query(description="Add the outline, scores over time and shares of playing time.")]
+Detailed = Annotated[
+    bool | Literal["packed"],
+    Query(
+        description="Add the outline, scores over time and shares of playing time; packed: numbers as bytes in base 64."
+    ),
+]
 if TYPE_CHECKING:
     Format = str
 else:  # one of the names, which a checker of types does not see
@@ -129,7 +134,7 @@ def _part(
     config: ModelConfig,
     start: float,
     end: float | None,
-    details: bool,
+    details: bool | str,
     track: int | None,
     strict: bool,
     threshold: list[str] | None,

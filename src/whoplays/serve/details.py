@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
-from ..results.overview import Overview
+from ..results.overview import Overview, packed
 
 PEAK_SAMPLES = 256
 MOST_PEAKS = 700_000  # more than two hours of them at 22,050 Hz
@@ -29,9 +29,9 @@ class Peaks:
             starts = np.arange(0, len(samples), PEAK_SAMPLES)
             self._found.append(np.maximum.reduceat(np.abs(samples), starts))
 
-    def columns(self) -> list[float]:
+    def columns(self) -> Array:
         """Return at most `MOST_PEAKS` levels (0 and up) for the whole."""
-        return np.round(_reduced(np.concatenate(self._found)), 3).tolist() if self._found else []
+        return _reduced(np.concatenate(self._found)) if self._found else np.zeros(0, np.float32)
 
 
 def _reduced(values: NDArray[Any]) -> NDArray[Any]:
@@ -42,7 +42,13 @@ def _reduced(values: NDArray[Any]) -> NDArray[Any]:
     return np.maximum.reduceat(values, starts, axis=0)
 
 
-def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks) -> dict[str, Any]:
+def _numbers(values: NDArray[Any]) -> list[float]:
+    """Return values (n,) to three places, of 64 bits: JSON writes 0.123 of 32 bits with seventeen digits."""
+    rounded: list[float] = np.round(values.astype(np.float64), 3).tolist()
+    return rounded
+
+
+def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks, *, short: bool = False) -> dict[str, Any]:
     """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold.
 
     Parameters
@@ -52,6 +58,8 @@ def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks) -> dic
     prediction : Prediction
     peaks : Peaks
         Its outline.
+    short : bool
+        Give numbers as `packed` does.
 
     Returns
     -------
@@ -60,12 +68,12 @@ def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks) -> dic
         (steps,) on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`.
     """
     view = Overview.of(recogniser, prediction, most_steps=MOST_STEPS)
-    frame_scores = np.round(view.frame_scores, 3)
+    write = packed if short else _numbers
     return {
         "start": view.start,
         "end": view.end,
-        "peaks": peaks.columns(),
-        "frame_scores": {label: frame_scores[:, i].tolist() for i, label in enumerate(prediction.scores)},
+        "peaks": write(peaks.columns()),
+        "frame_scores": {label: write(view.frame_scores[:, i]) for i, label in enumerate(prediction.scores)},
         "active_ratio": {label: round(share, 4) for label, share in prediction.active_ratio().items()},
         "segments": view.segments,
     }

@@ -27,14 +27,15 @@ Progress = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to use of a recording: `duration` seconds from `start`, one track; details: with what a picture needs.
+    """What to use of a recording: `duration` seconds from `start`, one track; details: with what a picture needs,
+    as lists or "packed".
 
     threshold: label -> number in place of the server's (model/thresholds.py).
     """
 
     start: float = 0.0
     duration: float | None = None
-    details: bool = False
+    details: bool | str = False
     track: int | None = None
     strict: bool = False
     threshold: Mapping[str, float] | None = None

@@ -60,13 +60,22 @@ class QualityWarning(BaseModel):
     advice: Annotated[str, Field(max_length=1000)]
 
 
+Packed = Annotated[
+    str, Field(max_length=1_000_000, description="With details=packed: a byte for each, 255 is 1, in base 64.")
+]
+
+
 class Details(BaseModel):
     """What a picture of the recording needs; only there when asked for."""
 
     start: Seconds
     end: Seconds
-    peaks: Annotated[list[float], Field(description="Outline: largest levels of even parts of the time analysed.")]
-    frame_scores: Annotated[dict[str, list[Score]], Field(description="Scores over time, on an even grid.")]
+    peaks: Annotated[
+        list[float] | Packed, Field(description="Outline: largest levels of even parts of the time analysed.")
+    ]
+    frame_scores: Annotated[
+        dict[str, list[Score] | Packed], Field(description="Scores over time, on an even grid.")
+    ]
     segments: Annotated[list[Segment], Field(description="Of all labels that lower thresholds could show.")] = []
     active_ratio: Annotated[dict[str, Score], Field(description="Share of the time in which each label plays.")]
 

@@ -161,7 +161,7 @@ def _predict(
     prediction = recogniser.predict(file, start=start, duration=duration, track=job["track"], strict=job["strict"])
     answer = prediction.to_dict()
     if job["details"]:
-        answer["details"] = details(recogniser, prediction, peaks)
+        answer["details"] = details(recogniser, prediction, peaks, short=job["details"] == "packed")
     return answer
 
 

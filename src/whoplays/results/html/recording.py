@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 from pathlib import Path
@@ -16,7 +15,7 @@ from ...errors import AudioError
 from ...inference import explanation
 from ...inference.prediction import Prediction
 from ...inference.recogniser import Array, Recogniser
-from ..overview import Overview
+from ..overview import Overview, packed
 from . import pictures
 
 EMBED_S, EMBED_BYTES = 120.0, 4 << 20  # a recording within both is put into the page
@@ -123,15 +122,10 @@ def _details(view: Overview, frame_scores: dict[str, Array], peaks: Array) -> di
     return {
         "start": view.start,
         "end": view.end,
-        "peaks": _packed(peaks),
-        "frame_scores": {label: _packed(scores) for label, scores in frame_scores.items()},
+        "peaks": packed(peaks),
+        "frame_scores": {label: packed(scores) for label, scores in frame_scores.items()},
         "segments": view.segments,
     }
-
-
-def _packed(values: Array) -> str:
-    """Return numbers from 0 to 1 as bytes in base 64."""
-    return base64.b64encode(np.round(255 * np.clip(values, 0, 1)).astype(np.uint8).tobytes()).decode()
 
 
 def as_flac(path: Path, rate: int, duration: float) -> bytes:

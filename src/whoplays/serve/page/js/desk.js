@@ -41,9 +41,17 @@ export function desk(source) {
   const list = recordings({ ...source, shown: () => shown, resultOf, show });
   const summary = collection({ results: () => source.items().filter((item) => item.result).map(resultOf), filter: list.filter });
 
+  /** Let go of a recording's sound, of which a browser holds megabytes. */
+  function silence(item) {
+    item.sound.onerror = null;
+    item.sound.removeAttribute("src");
+    item.sound.load();
+    item.sound = null;
+  }
+
   function choose(item) {
     if (shown === item) return;
-    shown?.sound?.pause();
+    if (shown?.sound) silence(shown);
     if (shown?.kept && shown.result) shown.result.details = null; // read again when it is shown again
     shown = item;
   }

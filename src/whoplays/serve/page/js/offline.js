@@ -3,18 +3,11 @@
 import { desk } from "./desk.js";
 import { $, el } from "./dom.js";
 import { setLabels } from "./labels.js";
+import { unpackedDetails } from "./packed.js";
 import { Trouble } from "./recogniser.js";
 import { capital, clock, filled, language, messages, setLanguage, t, translate } from "./words.js";
 
 const facts = JSON.parse($("facts").textContent);
-
-/** Text in base 64 as bytes. @param {string} text */
-const unpacked = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-
-/** What the pictures need, unpacked when it is shown, since all of it at once would take its time. */
-function details({ peaks, frame_scores, ...rest }) {
-  return { ...rest, peaks: unpacked(peaks), frame_scores: Object.fromEntries(Object.entries(frame_scores).map(([id, text]) => [id, unpacked(text)])) };
-}
 
 /** A word about the sound, in the page's language. @param {[string, Record<string, string>] | null} note key and values */
 const noteOf = (note) => (note ? filled(messages.report[note[0]][language()], note[1]) : "");
@@ -38,7 +31,7 @@ const whyOf = (trouble) => capital(trouble.message || t("failed"));
 const failed = (item) => el("article", { class: "card failure" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
   el("h2", { class: "headline" }, t("failed")), el("p", { class: "why" }, whyOf(item.trouble)));
 
-const table = desk({ items: () => items, whyOf, failed, waiting: failed, gone: () => new Trouble("gone"), addressOf: (item) => item.address, detailsOf: async (item) => details(item.packed) });
+const table = desk({ items: () => items, whyOf, failed, waiting: failed, gone: () => new Trouble("gone"), addressOf: (item) => item.address, detailsOf: async (item) => unpackedDetails(item.packed) });
 
 function draw() {
   translate();

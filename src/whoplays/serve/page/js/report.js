@@ -2,18 +2,12 @@
 // writes the same from the same template (results/html).
 
 import { detailsOf } from "./kept.js";
+import { packed } from "./packed.js";
 import { largest } from "./view.js";
 import { language, t } from "./words.js";
 
 const COLUMNS = 2400; // of waveform and scores
 const MOST_SOUND = 4 << 20; // bytes of a recording that is put inside
-
-/** Bytes as text in base 64. @param {Uint8Array} bytes */
-function packed(bytes) {
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-  return btoa(text);
-}
 
 const reduced = (values, columns = COLUMNS) => packed(values.length > columns ? largest(values, 0, 1, columns) : values);
 

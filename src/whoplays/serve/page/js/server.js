@@ -1,9 +1,9 @@
 // The recogniser that is a server: the one this page came from. See recogniser.js for the interface.
 
+import { unpackedDetails } from "./packed.js";
 import { Trouble, examplesFrom } from "./recogniser.js";
 
 /** @typedef {import("./recogniser.js").Recogniser} Recogniser */
-/** @typedef {import("./recogniser.js").Prediction} Prediction */
 
 let token = (() => { try { return sessionStorage.getItem("token") ?? ""; } catch { return ""; } })();
 
@@ -38,40 +38,36 @@ async function labels() {
   };
 }
 
-/** Numbers from 0 to 1 as bytes: lists of them would take many times the memory. @param {number[]} values */
-const bytes = (values) => Uint8Array.from(values, (value) => Math.round(255 * Math.min(1, value)));
-
-/** @param {any} answer @returns {Prediction} */
-function unpacked({ details, ...result }) {
-  const frame_scores = Object.fromEntries(Object.entries(details.frame_scores).map(([id, scores]) => [id, bytes(scores)]));
-  return { ...result, details: { start: details.start, end: details.end, peaks: bytes(details.peaks), frame_scores, segments: details.segments ?? result.segments } };
-}
-
 /** @type {Recogniser["predict"]} */
 function predict(file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch cannot tell how much was sent
     let read = 0;
     let settled = false;
+    let looked = 0;
     const events = () => {
       const text = request.responseText;
       for (let end; (end = text.indexOf("\n\n", read)) >= 0; read = end + 2) {
         const [first, second] = text.slice(read, end).split("\n");
         if (!second) continue;
-        const data = JSON.parse(second.replace("data: ", ""));
+        const data = JSON.parse(second.slice("data: ".length));
         if (first === "event: progress") onProgress(data);
         settled = true;
-        if (first === "event: result") resolve(unpacked(data));
+        if (first === "event: result") resolve({ ...data, details: unpackedDetails(data.details) });
         else if (first === "event: problem") reject(troubleOf(data.status, JSON.stringify(data)));
         else settled = false;
       }
     };
-    request.open("POST", "v1/predict?details=true");
+    request.open("POST", "v1/predict?details=packed");
     request.setRequestHeader("Accept", "text/event-stream");
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.upload.onprogress = (e) => e.lengthComputable && onProgress({ sent: e.loaded / e.total });
     request.upload.onload = () => onProgress({ sent: 1 });
-    request.onprogress = () => request.status === 200 && events();
+    request.onprogress = () => { // a look copies all that came so far
+      if (request.status !== 200 || performance.now() - looked < 200) return;
+      looked = performance.now();
+      events();
+    };
     request.onload = () => {
       if (request.status !== 200) reject(troubleOf(request.status, request.responseText));
       else events();
