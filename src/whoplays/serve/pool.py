@@ -27,10 +27,10 @@ Progress = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to use of a recording: `duration` seconds from `start`, one track; details: with what a picture needs,
-    as lists or "packed".
+    """What to use of a recording: `duration` seconds from `start`, one track.
 
-    threshold: label -> number in place of the server's (model/thresholds.py).
+    details: with what a picture needs, as lists or "packed". threshold: label -> number in place of the server's
+    (model/thresholds.py).
     """
 
     start: float = 0.0

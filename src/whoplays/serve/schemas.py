@@ -73,9 +73,7 @@ class Details(BaseModel):
     peaks: Annotated[
         list[float] | Packed, Field(description="Outline: largest levels of even parts of the time analysed.")
     ]
-    frame_scores: Annotated[
-        dict[str, list[Score] | Packed], Field(description="Scores over time, on an even grid.")
-    ]
+    frame_scores: Annotated[dict[str, list[Score] | Packed], Field(description="Scores over time, on an even grid.")]
     segments: Annotated[list[Segment], Field(description="Of all labels that lower thresholds could show.")] = []
     active_ratio: Annotated[dict[str, Score], Field(description="Share of the time in which each label plays.")]
 

@@ -159,8 +159,9 @@ export function desk(source) {
   // How sure
 
   function drawSure() {
-    const near = points.find((point) => Math.abs(point.position - position) < 0.051);
-    $("sure-cost").textContent = near ? t("sureCost", { precision: percent(near.precision), recall: percent(near.recall) }) : t(points.length ? "sureBetween" : "sureUnknown");
+    const near = [points.findLast((point) => point.position < position + 0.051), points.find((point) => point.position > position - 0.051)].filter(Boolean);
+    const cost = (name) => [...new Set(near.map((point) => point[name]).sort((a, b) => a - b).map(percent))].join("–");
+    $("sure-cost").textContent = near.length ? t("sureCost", { precision: cost("precision"), recall: cost("recall") }) : t("sureUnknown");
     const end = position < 0 ? t("sureFewer") : t("sureMore");
     $("sure-range").setAttribute("aria-valuetext", position ? `${end} ${percent(Math.abs(position))}` : "0");
   }

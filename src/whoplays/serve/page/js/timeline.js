@@ -43,10 +43,10 @@ function drawScores(canvas, scores, from, to, colour) {
 function stretches(id, result, unsure, seek) {
   const { start, end } = result.details;
   const every = unsure ? result.details.segments : result.segments;
-  return every.filter((segment) => segment.label === id).map((segment) => {
+  return every.filter((segment) => segment.label === id).map((segment, i) => {
     const words = t(unsure ? "unsureStretch" : "stretch", { name: nameOf(id), from: clock(segment.start), to: clock(segment.end), score: number(segment.score) });
     return el("li", { css: { left: `${(100 * (segment.start - start)) / (end - start)}%`, width: `${(100 * (segment.end - segment.start)) / (end - start)}%` } },
-      el("button", { type: "button", class: unsure ? "stretch unsure" : "stretch", title: words, "aria-label": words, onclick: (event) => { event.stopPropagation(); seek(segment.start); } }));
+      el("button", { type: "button", tabindex: i ? -1 : 0, class: unsure ? "stretch unsure" : "stretch", title: words, "aria-label": words, onclick: (event) => { event.stopPropagation(); seek(segment.start); } }));
   });
 }
 
@@ -118,7 +118,7 @@ export function timeline(result, seek) {
     place();
   }
   function drawAxis() {
-    const every = spacing(view.to - view.from, Math.max(3, Math.min(8, axis.clientWidth / 80)));
+    const every = spacing(view.to - view.from, Math.max(3, Math.min(10.1, axis.clientWidth / 60)));
     const marks = [];
     for (let at = Math.ceil(view.from / every) * every; at <= view.to - every * 0.3 || (at === view.from && !marks.length); at += every)
       marks.push(el("span", { css: { left: `${100 * view.share(at)}%` } }, every < 1 ? number(at, 1) : clock(at)));
@@ -136,6 +136,7 @@ export function timeline(result, seek) {
     draw();
   };
   point(element, waveBox, view, { seek, draw, zoom, pan });
+  walk(element, (share) => { if (view.reveal(start + share * (end - start))) draw(); });
   mapBox.addEventListener("pointerdown", (event) => {
     const to = (e) => { const box = mapBox.getBoundingClientRect(); view.move(start + ((e.clientX - box.left) / box.width) * (end - start) - (view.from + view.to) / 2); draw(); };
     const zoomed = view.zoom > 1.001;
@@ -151,6 +152,23 @@ export function timeline(result, seek) {
   dark.addEventListener("change", recolour);
   hide();
   return { element, setTime, zoom, pan, fit };
+}
+
+/** Tab stops once in each lane; arrows go from there to its other stretches, and what has the focus is shown. */
+function walk(element, reveal) {
+  const stretchOf = (event) => event.target.closest(".stretch");
+  element.addEventListener("focusin", (event) => { if (stretchOf(event)?.matches(":focus-visible")) reveal(parseFloat(stretchOf(event).parentElement.style.left) / 100); });
+  element.addEventListener("keydown", (event) => {
+    const [at, way] = [stretchOf(event)?.parentElement, { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" }[event.key]];
+    if (!at || !way || event.shiftKey || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = at[way]?.firstElementChild;
+    if (!next) return;
+    at.firstElementChild.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus({ preventScroll: true });
+  });
 }
 
 /** Clicks seek, drags pan, wheels and two fingers zoom. */
