@@ -23,8 +23,6 @@ from .opening import MAX_CHANNELS, Source, check_format, open_audio
 from .parts import Gap
 from .reader import MAX_LEVEL, AudioInfo, Reader
 
-SILENCE = 1e-5  # peak (-100 dBFS) below which a recording counts as silent
-
 
 class Sound(Protocol):
     """What can be predicted from: mono blocks at the rate asked for, and after them what could mislead in it."""
@@ -299,7 +297,7 @@ def whole(sound: Sound, damage: list[quality.QualityWarning] | None = None) -> A
 
 def is_silent(samples: Array) -> bool:
     """Tell whether nothing in samples (n,) rises above -100 dBFS."""
-    return not samples.size or float(np.abs(samples).max()) < SILENCE
+    return not samples.size or float(np.abs(samples).max()) < quality.SILENT_PEAK
 
 
 def spool_standard_input(limit_bytes: int = 8 << 30) -> IO[bytes]:

@@ -63,7 +63,6 @@ _REFUSED = {
 
 #: Operators of ONNX that no network for detection needs, and what is wrong with each.
 _OPERATORS_REFUSED = {
-    "segment": "holds a tensor in segments; store it as one",
     **dict.fromkeys(("Loop", "SequenceMap"), "may run without end"),
     **dict.fromkeys(
         ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"),
