@@ -58,7 +58,7 @@ export class Recogniser {
   private constructor(private readonly worker: Worker) {}
 
   /** @internal */
-  static async open({ model = new URL("./model/", import.meta.url), threads }: LoadOptions): Promise<Recogniser> {
+  static async open({ model, threads }: LoadOptions): Promise<Recogniser> {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     const found = new Recogniser(worker);
     worker.addEventListener("message", ({ data }: MessageEvent<Tell & { call: number }>) => found.waiting.get(data.call)?.(data));
@@ -66,10 +66,15 @@ export class Recogniser {
       found.fail(new WhoplaysError("model", "worker", { why: event.message ?? "404" }));
     });
     const isolated = globalThis.crossOriginIsolated ? Math.max(1, Math.min(4, Math.floor((navigator.hardwareConcurrency || 1) / 2))) : 1; // others decode
-    const folder = new URL(String(model).replace(/\/?$/, "/"), location.href).href;
-    const wasm = new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href;
+    const of = (name: string) => new URL(name, new URL(String(model).replace(/\/?$/, "/"), location.href));
+    // Each file by its name: bundlers look for these words, and copy what they name.
+    const files = {
+      config: (model ? of("config.json") : new URL("./model/config.json", import.meta.url)).href,
+      network: (model ? of("model.onnx") : new URL("./model/model.onnx", import.meta.url)).href,
+      wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href,
+    };
     try {
-      const answer = await found.ask({ kind: "load", model: folder, wasm, threads: Math.min(threads ?? isolated, isolated) });
+      const answer = await found.ask({ kind: "load", ...files, threads: Math.min(threads ?? isolated, isolated) });
       const { config, embeddingWidth } = answer as Tell & { kind: "loaded" };
       return Object.assign(found, { config, embeddingWidth });
     } catch (error) {

@@ -21,7 +21,7 @@ export interface Options {
 }
 
 export type Ask =
-  | { kind: "load"; model: string; wasm: string; threads: number }
+  | { kind: "load"; config: string; network: string; wasm: string; threads: number }
   | ({ kind: "predict"; file: Blob; name: string } & Options)
   | ({ kind: "samples"; channels: Float32Array[]; sampleRate: number } & Options)
   | { kind: "stream"; sampleRate: number }

@@ -1,4 +1,4 @@
-// Blocks of samples -> overlapping windows, each answering for its middle; see src/whoplays/inference/windows.py.
+// Blocks of samples -> overlapping windows, each answering for its middle; see src/whoplays/audio/windows.py.
 
 /** A stretch of a recording; `start`, `first` and `last` count samples from its beginning. */
 export interface Window {

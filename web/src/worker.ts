@@ -28,9 +28,9 @@ async function fetched(address: string): Promise<ArrayBuffer> {
   return answer.arrayBuffer();
 }
 
-async function load({ model, wasm, threads }: Ask & { kind: "load" }): Promise<Tell> {
-  prepare({ wasm, threads });
-  const [text, network] = await Promise.all(["config.json", "model.onnx"].map((name) => fetched(new URL(name, model).href)));
+async function load(ask: Ask & { kind: "load" }): Promise<Tell> {
+  prepare(ask);
+  const [text, network] = await Promise.all([ask.config, ask.network].map(fetched));
   const config = readConfig(new TextDecoder().decode(text));
   const opened = await Network.open(new Uint8Array(network), config);
   recogniser = new Recogniser(config, opened);

@@ -2,61 +2,54 @@
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { type Server, createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 
 import { type Browser, type Page, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { type Host, host } from "./host.js";
+
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const DIST = new URL("../dist/", import.meta.url).pathname;
 const EXAMPLES = new URL("../../src/whoplays/examples/", import.meta.url).pathname;
-const TYPES: Record<string, string> = { ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html", ".json": "application/json" };
 const PYTHON = process.env.WHOPLAYS_PYTHON;
 
 describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("the package in Chromium", () => {
-  let server: Server;
+  let files: Host;
   let browser: Browser;
   let page: Page;
-  let folder: string;
   const asked: string[] = [];
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "whoplays-web-"));
-    server = createServer((request, response) => {
-      const name = decodeURIComponent((request.url ?? "/").split("?")[0]).slice(1);
-      const path = name.startsWith("files/") ? join(folder, name.slice(6)) : name.startsWith("examples/") ? join(EXAMPLES, name.slice(9)) : join(DIST, name);
-      if (name === "") return void response.setHeader("Content-Type", "text/html").end("<!doctype html><title>test</title>");
-      if (!existsSync(path)) return void response.writeHead(404).end();
-      response.setHeader("Content-Type", TYPES[extname(path)] ?? "application/octet-stream").end(readFileSync(path));
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    files = await host({ "examples/": EXAMPLES, "": DIST });
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
     page = await browser.newPage();
     page.on("request", (request) => asked.push(request.url()));
-    await page.goto(address());
+    await page.goto(files.address);
     await page.evaluate("import('/index.js').then(async (m) => { globalThis.recogniser = await m.load(); })");
   });
 
   afterAll(async () => {
     await browser?.close();
-    server?.close();
-    await rm(folder, { recursive: true, force: true });
+    files?.close();
   });
 
-  const address = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const predict = (path: string) => page.evaluate<any>(`(async () => {
     const blob = await (await fetch(${JSON.stringify(path)})).blob();
     try { const p = await recogniser.predict(new File([blob], "x")); return { ...p, frame_scores: 0, frame_times: 0 }; }
     catch (error) { return { code: error.code, message: error.message }; }
   })()`);
 
+  it("brings the licence of each part", () => {
+    const text = readFileSync(join(DIST, "LICENCES.txt"), "utf8");
+    for (const part of ["onnxruntime-web", "mediabunny", "fft.js", "@noble/hashes", "@echogarden/speex-resampler-wasm"]) expect(text).toMatch(new RegExp(`^${part} [\\d.]+ \\(`, "m"));
+    expect(text).toContain("Copyright (c) Microsoft Corporation");
+    expect(text).toContain("protocolbuffers/protobuf"); // within its WebAssembly
+  });
+
   it("asks its own host alone", async () => {
     await predict("examples/band.ogg");
-    expect(asked.filter((url) => !url.startsWith(address()) && !url.startsWith("blob:"))).toEqual([]);
+    expect(asked.filter((url) => !url.startsWith(files.address) && !url.startsWith("blob:"))).toEqual([]);
   });
 
   it.each(["band.ogg", "violin-and-piano.ogg", "brass-quartet.ogg"])("names what plays in %s", async (name) => {
