@@ -9,6 +9,8 @@ import io
 import os
 import sys
 import types
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from conftest import RATE, tone
 from whoplays.audio import decoder
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.model import check
-from whoplays.results import cut, tags
+from whoplays.results import cut, query, tags
 from whoplays.results.formats import writer
 from whoplays.results.output import Folder
 from whoplays.runtime import sandbox
@@ -164,12 +166,24 @@ def test_nobody_reading_is_an_invalid_argument_on_windows(monkeypatch: pytest.Mo
 
 
 def test_names_that_differ_in_capitals_alone_have_files_of_their_own(tmp_path: Path) -> None:
-    names = [str(tmp_path / name) for name in ("a.wav", "A.wav", "A.flac")]
+    names = [str(tmp_path / name) for name in ("a.wav", "A.wav", "A.flac", "a.wav.mp3", "e\u0301.wav", "\xe9.wav")]
     output = Folder(tmp_path / "out", lambda: writer("json")([]), names, overwrite=False, tell=print)
     places = [output.path_of(name).name for name in names]
-    assert len({place.lower() for place in places}) == 3, places
-    cuts = [file.name for *_, file in cut.plan(tmp_path, [(name, [(0.0, 1.0)]) for name in names[:2]], overwrite=True)]
-    assert len({name.lower() for name in cuts}) == 2, cuts
+    assert len({unicodedata.normalize("NFC", place).lower() for place in places}) == len(names), places
+    assert places == [output.path_of(name).name for name in names] and places[:2] == ["a.json", "A.wav.json"]
+    cuts = [file.name for *_, file in cut.plan(tmp_path, [(name, [(0.0, 1.0)]) for name in names], overwrite=True)]
+    assert len({unicodedata.normalize("NFC", name).lower() for name in cuts}) == len(names), cuts
+
+
+def test_a_playlist_of_recordings_on_several_drives(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ntpath
+
+    monkeypatch.setattr(query.os, "path", ntpath)
+    found = [
+        (1.0, replace(PREDICTION, path=path)) for path in (r"C:\music\lists\a.wav", r"C:\music\b.wav", r"D:\c.wav")
+    ]
+    entries = [line for line in query.playlist(found, Path(r"C:\music\lists")).splitlines() if line[0] != "#"]
+    assert entries == ["a.wav", r"C:\music\b.wav", r"D:\c.wav"]
 
 
 def test_recordings_on_several_drives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from ..audio import opening
 from ..audio.reader import Reader
 from ..errors import AudioError, UsageError
 from ..storage.address import is_address
-from ..storage.files import common_folder, make_folder, write_atomically
+from ..storage.files import common_folder, make_folder, own_name, write_atomically
 from .spans import Spans
 
 MAX_CHANNELS, MAX_RATE = 8, 655_350  # of FLAC
@@ -30,12 +30,12 @@ def plan(folder: Path, wanted: Iterable[tuple[str, Spans]], *, overwrite: bool) 
         raise UsageError(f"--cut is for recordings on this machine, not for {far}")
     parents = {os.path.dirname(os.path.abspath(path)) for path, _ in wanted}  # noqa: PTH100, PTH120 - links are not followed
     root = common_folder(parents)
-    taken: dict[str, str] = {}  # in small letters, which is all the same to some file systems
+    taken: dict[str, str] = {}
     found = []
     for path, spans in wanted:
         place = folder / os.path.relpath(os.path.abspath(path), root)  # noqa: PTH100
-        name = place.name if taken.setdefault(str(place.with_suffix("")).casefold(), path) != path else place.stem
-        found += [(path, s, e, place.with_name(f"{name}_{s:08.2f}-{e:08.2f}.flac")) for s, e in spans]
+        name = own_name(taken, path, place, "")
+        found += [(path, s, e, name.with_name(f"{name.name}_{s:08.2f}-{e:08.2f}.flac")) for s, e in spans]
     if there := [] if overwrite else [file for *_, file in found if file.exists()]:
         raise UsageError(f"{there[0]}: exists already; --overwrite replaces it, or name another folder")
     return found

@@ -12,7 +12,7 @@ from ..errors import UsageError, counted
 from ..inference.prediction import Failure, Result
 from ..storage import streams
 from ..storage.address import is_address
-from ..storage.files import common_folder, make_folder, write_atomically
+from ..storage.files import common_folder, make_folder, own_name, write_atomically
 from .formats.base import Writer
 
 
@@ -103,7 +103,7 @@ class Folder(Output):
         self._folder, self._writer, self._tell, self._overwrite = folder, writer, tell, overwrite
         places = [_absolute(path) for path in given]
         self._root = common_folder(path if Path(path).is_dir() else str(Path(path).parent) for path in places)
-        self._taken: dict[str, str] = {}  # in small letters, which is all the same to some file systems
+        self._taken: dict[str, str] = {}
 
     def todo(self, names: Sequence[str]) -> list[str]:
         """Return the recordings. Raises `UsageError` when a file of results is there that may not be replaced."""
@@ -116,11 +116,7 @@ class Folder(Output):
     def path_of(self, name: str) -> Path:
         """Return the file that a recording's result is written to."""
         path = self._folder / os.path.relpath(_absolute(name), self._root)
-        suffix = self._writer().suffix
-        target = path.with_suffix(suffix)
-        if self._taken.setdefault(str(target).casefold(), name) != name:
-            target = path.with_name(path.name + suffix)
-        return target
+        return own_name(self._taken, name, path, self._writer().suffix)
 
     def write(self, results: Iterable[Result]) -> None:
         """Write one file after the other, each whole or not at all."""

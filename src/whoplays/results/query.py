@@ -275,8 +275,8 @@ def playlist(
     for rank, prediction in found:
         path = os.path.abspath(prediction.path)  # noqa: PTH100 - links are not followed
         base = os.path.abspath(folder)  # noqa: PTH100
-        inside = os.path.commonpath([path, base]) == base
-        entry = _entry(os.path.relpath(path, base) if inside else path, path)
+        below = os.path.join(base, "")  # noqa: PTH118
+        entry = _entry(path.removeprefix(below), path)
         title = f"{printable(Path(prediction.path).stem)} ({rank:.2f})"
         if spans is None:
             lines += [f"#EXTINF:{round(prediction.duration)},{title}", entry]

@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -112,6 +113,28 @@ def common_folder(paths: Iterable[str]) -> str:
         return os.path.commonpath(paths) if paths else ""
     except ValueError:
         raise UsageError("the recordings are on several drives; name those of one drive at a time") from None
+
+
+def own_name(taken: dict[str, str], owner: str, path: Path, suffix: str) -> Path:
+    """Return the name of the file that is made from `owner`, and note it in `taken`.
+
+    Parameters
+    ----------
+    taken
+        Names that are given already -> who they were given to. To some file systems it is all the same in which letters,
+        small or capital, and in which form of its accents, a name is written.
+    owner
+        The recording; asked again, it gets the same name.
+    path
+        Where the file would lie if it were the recording.
+    suffix
+        In place of the recording's ending. Where another has that name, the suffix comes after the whole name.
+    """
+    numbered = (path.with_name(f"{path.name}-{i}{suffix}") for i in itertools.count(2))
+    for name in itertools.chain((path.with_suffix(suffix), path.with_name(path.name + suffix)), numbered):
+        if taken.setdefault(unicodedata.normalize("NFC", str(name)).casefold(), owner) == owner:
+            return name
+    raise AssertionError("there is always another number")
 
 
 def check_output(path: Path | None, *, overwrite: bool, instead: str = "") -> None:
