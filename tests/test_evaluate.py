@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -16,6 +17,8 @@ from conftest import invoke, write_tiny_model
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.evaluation import curves, metrics
 from whoplays.evaluation.evaluate import METRICS, REPORT, evaluate
+from whoplays.model.folder import read
+from whoplays.taxonomy.messages import messages
 
 LABELS = ["a", "b", "c"]
 
@@ -358,3 +361,19 @@ def test_the_command_says_the_figures_with_their_intervals(
     assert re.search(r"accuracy: [01]\.\d+  \(95 %: ", done.stderr)
     assert 0 < done.stderr.index("set_exact: ") < done.stderr.index("loss: ")
     assert (tmp_path / "r" / REPORT).is_file()
+
+
+def test_the_page_speaks_polish(evaluated: Path, trained_model: Path, small_dataset: Path, tmp_path: Path) -> None:
+    words = ["--out", str(tmp_path / "r"), "--draws", "200", "--lang", "pl"]
+    done = invoke("evaluate", str(trained_model), str(small_dataset), *words)
+    assert done.status == 0 and "nagrania: 6" in done.stderr and "Zapisano: " in done.stderr
+    english, polish = (html.unescape((folder / REPORT).read_text("utf-8")) for folder in (evaluated, tmp_path / "r"))
+    assert '<html lang="pl">' in polish and "Utworzone przez whoplays" in polish
+    for key, message in messages()["evaluation"].items():
+        ours, theirs = (max(re.split(r"\{\w+\}", message[lang]), key=len).strip() for lang in ("en", "pl"))
+        if len(ours.split()) > 2:
+            assert ours not in polish, key
+            assert ours not in english or theirs in polish, key
+    shown = set(re.findall(r">([^<>]+)<", polish))
+    assert {label.pl for label in read(trained_model).config.labels} <= shown and not {"guitar", "drums"} & shown
+    assert (tmp_path / "r" / METRICS).read_bytes() == (evaluated / METRICS).read_bytes()

@@ -25,12 +25,14 @@ WEB = Path(__file__).parents[1] / "web"
 #: Modules whose output people read in a language of their choice.
 SPOKEN = [
     "results/formats/text.py",
+    "evaluation/page.py",
+    "evaluation/plots.py",
     "results/plot.py",
     "results/terminal.py",
     *sorted(path.relative_to(SOURCE).as_posix() for path in (SOURCE / "results" / "html").glob("*.py")),
 ]
 #: Words of matplotlib.
-DRAWING = {"upper center", "offset points"}
+DRAWING = {"lower center", "upper center", "offset points"}
 
 
 def places(template: str) -> set[str]:
@@ -90,7 +92,7 @@ def test_each_message_of_the_catalogue_is_used() -> None:
     unused = [
         (group, key)
         for group, key in ALL
-        if not key.endswith(".advice")
+        if not key.endswith((".advice", ".meaning"))
         and key not in examples
         and not re.search(f"[\"']{re.escape(key)}[\"']", {"page": script, "browser": package}.get(group, python))
     ]

@@ -11,9 +11,7 @@ import argparse
 import functools
 import gzip
 import http.server
-import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -30,6 +28,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import whoplays
+from bench.chromium import CHROMIUM, FLAGS, Memory, renderers
 from bench.measure import keep
 from whoplays.examples import synth
 from whoplays.serve import static_page
@@ -37,8 +36,6 @@ from whoplays.serve import static_page
 ARGUMENTS = ("--runs 15",)
 SMALL = "--runs 2 --minutes 1 --files 3"
 RATE = 22050
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 LOAD = "import('./runtime/index.js').then(async (m) => { globalThis.recogniser = await m.load(); })"
 SAMPLES = """async ([text, rate]) => {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -89,7 +86,7 @@ def first_answer(browser: Browser, address: str, file: Path, runs: int) -> list[
     """From a browser that has seen nothing of the page to the answer; and the command."""
     found, commands, found_spent, commands_spent = [], [], [], []
     for _ in range(runs):
-        others = renderers()
+        others = renderers(browser)
         context = browser.new_context()
         page = context.new_page()
         begun = time.perf_counter()
@@ -97,7 +94,7 @@ def first_answer(browser: Browser, address: str, file: Path, runs: int) -> list[
         page.set_input_files("#file", str(file))
         page.wait_for_selector("#shown .result", timeout=120_000)
         found.append(time.perf_counter() - begun)
-        found_spent.append(processor_time(renderers() - others))
+        found_spent.append(processor_time(renderers(browser) - others))
         context.close()
         begun, before = time.perf_counter(), _children_time()
         subprocess.run([sys.executable, "-m", "whoplays", "predict", str(file)], check=True, capture_output=True)
@@ -156,42 +153,6 @@ def warm(page: Page, pids: set[int], rate: int, runs: int, recogniser: whoplays.
     ]
 
 
-def renderers() -> set[int]:
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"--type=renderer" in path.read_bytes():
-                found.add(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-class Memory:
-    """The greatest memory of processes while a block runs, shared pages counted by their share."""
-
-    def __init__(self, pids: set[int]) -> None:
-        self.most_mb, self._pids, self._ended = 0.0, pids, threading.Event()
-
-    def __enter__(self) -> Memory:
-        threading.Thread(target=self._watch, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.25):
-            total = 0
-            for pid in self._pids:
-                try:
-                    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                    total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-                except (OSError, StopIteration):
-                    continue
-            self.most_mb = max(self.most_mb, total / 1024)
-
-
 def long_recording(page: Page, pids: set[int], minutes: int, folder: Path) -> list[dict[str, Any]]:
     path = folder / "long.wav"
     minute = synth.recording(["guitar", "drums"], duration_s=60, seed=1, sample_rate=48000).astype(np.float32)
@@ -245,11 +206,11 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with hosted(site) as address:
             rows = first_answer(browser, address, short, max(2, options.runs // 3))
-            before = renderers()
+            before = renderers(browser)
             page = browser.new_page()
             page.goto(address)
             page.wait_for_selector("html[data-model]", timeout=120_000)
-            pids = renderers() - before
+            pids = renderers(browser) - before
             page.evaluate(LOAD)
             recogniser = whoplays.load()
             for rate in (RATE, 44100, 48000):

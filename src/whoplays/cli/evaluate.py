@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from .options import add_device
+from ..taxonomy.messages import speaker
+from .options import add_device, add_language
 from .output import Progress, say, warn
 from .parser import Parser, whole
 
@@ -51,6 +53,7 @@ def add(parser: Parser) -> None:
         metavar="N",
         help="With --benchmark: recordings in parallel; 0 for one per core",
     )
+    add_language(parser)
     add_device(parser)
 
 
@@ -72,18 +75,21 @@ def _evaluate(args: Namespace) -> int:
             draws=args.draws,
             seed=args.seed,
             device=args.device,
+            lang=args.lang,
             on_progress=bar,
         )
     if done.notice:
         warn(done.notice)
     data = done.facts["data_set"]
-    say(f"{done.facts['model']} on {data['rows']} rows of {data['recordings']} recordings ({args.split}):")
+    words = speaker("evaluation", args.lang)
+    counts = {"rows": data["rows"], "recordings": data["recordings"]}
+    say(words("done", model=done.facts["model"], split=args.split, **counts))
     for name in (
         *("set_exact", "set_f1", "set_wrong", "set_missed"),
         *("average_precision_macro", "f1_macro", "accuracy", "precision", "recall", "loss"),
     ):
-        say(f"{name:>24}: {_with_interval(done.facts, name)}")
-    say(f"Written: {args.out / evaluation.METRICS}, {args.out / evaluation.REPORT} (open it in a browser)")
+        say(f"{name:>24}: {_with_interval(done.facts, name, words)}")
+    say(words("written", metrics=args.out / evaluation.METRICS, report=args.out / evaluation.REPORT))
     return 0
 
 
@@ -117,9 +123,11 @@ def _benchmark(args: Namespace, model: Path | None) -> int:
     return 1 if found["failed"] else 0
 
 
-def _with_interval(facts: dict[str, Any], name: str) -> str:
+def _with_interval(facts: dict[str, Any], name: str, words: Callable[..., str]) -> str:
     value = facts["metrics"][name]
     if value is None:
-        return "not defined here"
+        return words("undefined_here")
     low, high = facts["intervals"].get(name, (None, None))
-    return f"{value:.3f}" + ("" if low is None else f"  (95 %: {low:.3f} to {high:.3f})")
+    if low is None:
+        return f"{value:.3f}"
+    return words("done_interval", value=f"{value:.3f}", low=f"{low:.3f}", high=f"{high:.3f}")

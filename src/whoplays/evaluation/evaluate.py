@@ -23,6 +23,7 @@ from ..model.folder import read as read_model
 from ..runtime.packages import needed
 from ..storage.address import Place
 from ..storage.files import make_folder, only_writer, together, write_atomically, write_json
+from ..taxonomy.messages import speaker
 from . import curves, metrics, sets
 
 METRICS, REPORT = "metrics.json", "report.html"
@@ -56,12 +57,14 @@ def evaluate(
     draws: int = 1000,
     seed: int = 0,
     device: str = "cpu",
+    lang: str = "en",
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """Judge a model on a split of a data set; write metrics.json and report.html into the folder `out`.
 
     draws: of whole recordings, with replacement, for the 95 % intervals; 0 for none. device: what the network runs on
-    (model/device.py). Raises `ModelError` when model and data set do not fit each other, `DatasetError` when the split has no
+    (model/device.py). lang: of report.html.
+    Raises `ModelError` when model and data set do not fit each other, `DatasetError` when the split has no
     rows, `UsageError` for an unknown device.
     """
     if not 0 <= draws <= 100_000:
@@ -78,7 +81,7 @@ def evaluate(
     targets = rows.targets[:, columns]
     facts = measure(found, targets, scores, rows, draws=draws, seed=seed)
     facts["data_set"] = {"folder": dataset.folder.name, "split": split, **facts["data_set"]}
-    return replace(_write(Path(out), facts, found), notice=network.notice)
+    return replace(_write(Path(out), facts, found, lang), notice=network.notice)
 
 
 def _columns(found: Bundle, dataset: Dataset) -> list[int]:
@@ -188,48 +191,62 @@ def _json(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _write(out: Path, facts: dict[str, Any], found: Bundle) -> Evaluation:
+def _write(out: Path, facts: dict[str, Any], found: Bundle, lang: str) -> Evaluation:
     from .page import evaluation_page
 
     make_folder(out)
     with only_writer(out), together():
         write_json(out / METRICS, facts)
-        write_atomically(out / REPORT, evaluation_page(facts, found.config, _figures(facts, found.config)))
+        figures = _figures(facts, found.config, lang)
+        write_atomically(out / REPORT, evaluation_page(facts, found.config, figures, lang))
     return Evaluation(out, facts)
 
 
-def _figures(facts: dict[str, Any], config: ModelConfig) -> dict[str, str]:
+def _figures(facts: dict[str, Any], config: ModelConfig, lang: str) -> dict[str, str]:
     """Return the page's figures as SVG elements, by name."""
     from ..results.drawing import svg
     from . import plots
+    from .page import group_name
 
-    ids = {"precision": "precision", "recall": "recall", "F1": "f1", "average precision": "average_precision"}
+    say = speaker("evaluation", lang)
+    kinds = {say(key): key for key in ("precision", "recall")} | {
+        "F1": "f1",
+        say("average_precision"): "average_precision",
+    }
     figures = {}
     for level, places in config.tree.levels().items():
-        labels = [config.labels[i].id for i in places]
+        labels = {config.labels[i].name(lang): config.labels[i].id for i in places}
         values = {
-            name: {label: _number(facts["metrics"][f"{label}/{key}"]) for label in labels} for name, key in ids.items()
+            kind: {name: _number(facts["metrics"][f"{label}/{key}"]) for name, label in labels.items()}
+            for kind, key in kinds.items()
         }
-        bounds = {name: {label: _bounds(facts, f"{label}/{key}") for label in labels} for name, key in ids.items()}
-        told = ", ".join(f"{label} F1 {values['F1'][label]:.2f}" for label in labels)
-        figures[level] = svg(plots.bars_figure(values, bounds), description=f"Quality by label: {told}")
-        tints = {config.labels[i].id: config.labels[i].colour for i in places}
-        drawn = plots.precision_recall_figure(facts["precision_recall"], facts["thresholds"], tints)
-        figures[f"curves {level}"] = _shaded(
-            svg(drawn, description=f"Precision against recall of each label: {told}"), tints
+        bounds = {
+            kind: {name: _bounds(facts, f"{label}/{key}") for name, label in labels.items()}
+            for kind, key in kinds.items()
+        }
+        told = ", ".join(f"{name} F1 {values['F1'][name]:.2f}" for name in labels)
+        figures[level] = svg(plots.bars_figure(values, bounds), description=say("drawn_bars", figures=told))
+        tints = {name: config.tree[label].colour for name, label in labels.items()}
+        curves, own = (
+            {name: facts[key][label] for name, label in labels.items()} for key in ("precision_recall", "thresholds")
         )
+        drawn = svg(
+            plots.precision_recall_figure(curves, own, tints, lang), description=say("drawn_curves", figures=told)
+        )
+        figures[f"curves/{level}"] = _shaded(drawn, tints)
         bins = facts["reliability"][level]
-        told = ", ".join(f"of scores around {one['score']:.2f}, {one['plays']:.2f} play" for one in bins)
-        figures[f"reliability {level}"] = svg(plots.reliability_figure(bins), description=told)
+        told = ", ".join(say("drawn_bin", score=f"{one['score']:.2f}", ratio=f"{one['plays']:.2f}") for one in bins)
+        figures[f"reliability/{level}"] = svg(plots.reliability_figure(bins, lang), description=told)
     for name, confusion in facts["confusion"].items():
         if confusion["rows"]:
-            figure = plots.confusion_figure(np.array(confusion["matrix"]), confusion["labels"])
-            told = f"Confusion matrix of {name}; the table after it holds the same numbers"
-            figures[f"confusion {name}"] = svg(figure, description=told)
+            names = [config.tree[label].name(lang) for label in confusion["labels"]]
+            figure = plots.confusion_figure(np.array(confusion["matrix"]), names, lang)
+            told = say("drawn_confusion", name=group_name(config, name, lang))
+            figures[f"confusion/{name}"] = svg(figure, description=told)
     history = config.training.get("history")
     if isinstance(history, list) and history and "epoch" in history[0]:
-        figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0))
-        figures["history"] = svg(figure, description="Figures by epoch of training")
+        figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0), lang=lang)
+        figures["history"] = svg(figure, description=say("drawn_history"))
     return figures
 
 

@@ -11,22 +11,25 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..results.drawing import INK, MUTED, STYLE, blank
+from ..taxonomy.messages import speaker
 
 #: Figures of a history that lie between 0 and 1, and how they are drawn.
 _QUALITY = {"accuracy": "#0072B2", "precision": "#D55E00", "recall": "#009E73", "map": "#CC79A7"}
 
 
-def history_figure(rows: Sequence[Mapping[str, float]], *, best_epoch: int = 0) -> Figure:
+def history_figure(rows: Sequence[Mapping[str, float]], *, best_epoch: int = 0, lang: str = "en") -> Figure:
     """Return the curves of a training: loss, and what there is of accuracy, precision, recall and mean average precision.
 
     rows: one an epoch, with `epoch` and figures by name; those that begin with `val_` are of validation rows.
     """
+    say = speaker("evaluation", lang)
+    loss = say("loss").capitalize()
     with matplotlib.rc_context(STYLE):
         figure = blank(9, 3.6)
         left, right = figure.subplots(1, 2)
-        shown = _curves(left, rows, {"loss": INK}), _curves(right, rows, _QUALITY)
-        left.set(title=f"Loss (dotted: epoch {best_epoch} was kept)" if best_epoch else "Loss", xlabel="epoch")
-        right.set(title=", ".join(shown[1]).capitalize(), xlabel="epoch", ylim=(0, 1))
+        shown = _curves(left, rows, {"loss": INK}, lang), _curves(right, rows, _QUALITY, lang)
+        left.set(title=say("kept", loss=loss, epoch=best_epoch) if best_epoch else loss, xlabel=say("epoch"))
+        right.set(title=", ".join(shown[1]).capitalize(), xlabel=say("epoch"), ylim=(0, 1))
         for axes, names in zip((left, right), shown, strict=True):
             axes.grid(axis="y")
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -37,21 +40,23 @@ def history_figure(rows: Sequence[Mapping[str, float]], *, best_epoch: int = 0) 
     return figure
 
 
-def _curves(axes: Any, rows: Sequence[Mapping[str, float]], tints: Mapping[str, str]) -> list[str]:
+def _curves(axes: Any, rows: Sequence[Mapping[str, float]], tints: Mapping[str, str], lang: str) -> list[str]:
     """Draw each figure that the rows have, on training rows dashed, on validation rows full; return which were drawn."""
-    marker, shown = "o" if len(rows) < 3 else "", []
+    marker, shown, say = "o" if len(rows) < 3 else "", [], speaker("evaluation", lang)
     for name, tint in tints.items():
-        for key, where, look in ((name, "training", "--"), (f"val_{name}", "validation", "-")):
+        for key, where, look in ((name, "on_training", "--"), (f"val_{name}", "validation", "-")):
             points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
             if points:
-                axes.plot(*zip(*points, strict=True), look, color=tint, marker=marker, label=f"{name}, {where}")
-                shown.append(name)
+                axes.plot(
+                    *zip(*points, strict=True), look, color=tint, marker=marker, label=f"{say(name)}, {say(where)}"
+                )
+                shown.append(say(name))
     return list(dict.fromkeys(shown))
 
 
-def confusion_figure(matrix: NDArray[np.integer], labels: Sequence[str]) -> Figure:
+def confusion_figure(matrix: NDArray[np.integer], labels: Sequence[str], lang: str = "en") -> Figure:
     """Return counts (labels, labels), true by row, as a table shaded by the share of each row."""
-    matrix = np.asarray(matrix)
+    matrix, say = np.asarray(matrix), speaker("evaluation", lang)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     with matplotlib.rc_context(STYLE):
         size = 1.6 + 0.72 * len(labels)
@@ -61,7 +66,7 @@ def confusion_figure(matrix: NDArray[np.integer], labels: Sequence[str]) -> Figu
         for i, j in np.ndindex(*matrix.shape):
             ink = "white" if shares[i, j] > 0.55 else "#10243a"  # on a blue of its own, in light and dark alike
             axes.text(j, i, f"{matrix[i, j]}\n{shares[i, j]:.0%}", ha="center", va="center", color=ink, fontsize=9)
-        axes.set(xticks=range(len(labels)), yticks=range(len(labels)), xlabel="highest score", ylabel="plays")
+        axes.set(xticks=range(len(labels)), yticks=range(len(labels)), xlabel=say("highest"), ylabel=say("plays"))
         axes.set_xticklabels(labels, rotation=30 if max(map(len, labels)) > 8 else 0)
         axes.set_yticklabels(labels)
         axes.tick_params(length=0)
@@ -98,12 +103,16 @@ def bars_figure(
 
 
 def precision_recall_figure(
-    curves: Mapping[str, Sequence[Sequence[float]]], thresholds: Mapping[str, float], tints: Mapping[str, str]
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    thresholds: Mapping[str, float],
+    tints: Mapping[str, str],
+    lang: str = "en",
 ) -> Figure:
     """Return a small plot for each label of `tints` (its colour): its curve, and a dot at the model's own threshold.
 
     curves: points (threshold, recall, precision) by label, from the highest threshold on.
     """
+    say = speaker("evaluation", lang)
     across = min(4, len(tints))
     down = -(-len(tints) // across)
     with matplotlib.rc_context(STYLE):
@@ -115,7 +124,7 @@ def precision_recall_figure(
             axes.grid()
             points = np.array(curves[label])
             if not len(points):
-                axes.text(0.5, 0.5, "does not occur", ha="center", fontsize=8, color=MUTED)
+                axes.text(0.5, 0.5, say("absent"), ha="center", fontsize=8, color=MUTED)
                 continue
             axes.plot(points[:, 1], points[:, 2], color=tint, linewidth=2, drawstyle="steps-post")
             own = points[points[:, 0] >= thresholds[label]]
@@ -123,19 +132,20 @@ def precision_recall_figure(
                 axes.plot(own[-1, 1], own[-1, 2], "o", color=INK, markersize=5)
         for axes in panels[len(tints) :]:
             axes.set_visible(False)
-        figure.supxlabel("recall", fontsize=9)
-        figure.supylabel("precision", fontsize=9)
+        figure.supxlabel(say("recall"), fontsize=9)
+        figure.supylabel(say("precision"), fontsize=9)
     return figure
 
 
-def reliability_figure(bins: Sequence[Mapping[str, float]]) -> Figure:
+def reliability_figure(bins: Sequence[Mapping[str, float]], lang: str = "en") -> Figure:
     """Return how often labels play at scores of each size, and below it how many such scores there are."""
+    say = speaker("evaluation", lang)
     with matplotlib.rc_context(STYLE):
         figure = blank(4.6, 4.8)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
         upper.plot((0, 1), (0, 1), "--", color=MUTED, linewidth=1)
         upper.plot([b["score"] for b in bins], [b["plays"] for b in bins], "o-", color="#0072B2", linewidth=2)
-        upper.set(xlim=(0, 1), ylim=(0, 1.03), ylabel="ratio that plays")
+        upper.set(xlim=(0, 1), ylim=(0, 1.03), ylabel=say("ratio"))
         upper.grid()
         lower.bar(
             [(b["low"] + b["high"]) / 2 for b in bins],
@@ -144,5 +154,5 @@ def reliability_figure(bins: Sequence[Mapping[str, float]]) -> Figure:
             color=MUTED,
             log=len(bins) > 0,
         )
-        lower.set(xlabel="score", ylabel="scores")
+        lower.set(xlabel=say("score"), ylabel=say("scores"))
     return figure

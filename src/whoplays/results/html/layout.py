@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ... import __version__
+from ...taxonomy.messages import speaker
 from .template import mark, style
 
 #: What such pages have beside the page's own style sheet.
@@ -37,6 +38,7 @@ code { background: var(--faint); padding: 0.1em 0.3em; border-radius: 0.25em; ov
 
 def page(title: str, body: str, *, lang: str = "en") -> str:
     """Return a whole HTML page. body: HTML that was escaped where it had to be."""
+    made = speaker("report", lang)("made", version=__version__)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
     return (
         f'<!doctype html>\n<html lang="{escape(lang)}">\n<head>\n<meta charset="utf-8">\n'
@@ -44,19 +46,19 @@ def page(title: str, body: str, *, lang: str = "en") -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f"<title>{escape(title)}</title>\n<style>{style()}{_STYLE}</style>\n</head>\n<body>\n"
         f'<header class="top"><span class="wordmark">{mark()}<span>whoplays</span></span></header>\n<main>\n{body}\n</main>\n'
-        f'<footer class="foot">Made by whoplays {escape(__version__)}.</footer>\n</body>\n</html>\n'
+        f'<footer class="foot">{escape(made)}</footer>\n</body>\n</html>\n'
     )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
-    """Return a table; the first cell of each row heads it. Cells are HTML; header and caption are plain text."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", name: str = "") -> str:
+    """Return a table; the first cell of each row heads it. Cells are HTML, all else plain text. name: for screen readers."""
     top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in header)
     lines = "".join(
         f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>\n"
         for row in rows
     )
     told = f"<caption>{escape(caption)}</caption>" if caption else ""
-    name = escape(caption or ", ".join(filter(None, header)) or "Facts")
+    name = escape(name or caption or ", ".join(filter(None, header)))
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table>{told}<thead><tr>{top}</tr></thead>\n'
         f"<tbody>\n{lines}</tbody></table></div>"
