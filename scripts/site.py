@@ -30,7 +30,7 @@ OUTSIDE = {
 _SHIM = "https://unpkg.com/iframe-worker/shim"
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _SHORT_CODE = re.compile(r"<code>([^<]{1,24})</code>")
-_INTERVAL = re.compile(r"(-?\d[\d.]*(?: %)?) (\(-?\d[\d.]*(?:-| to )-?\d[\d.]*\))")
+_INTERVAL = re.compile(r"(-?\d[\d.]*(?: %)?) (\(-?\d[\d.]*(?:-| to )-?\d[\d.]*\)|± \d[\d.]*)")
 _CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 
 
