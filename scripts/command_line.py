@@ -7,6 +7,7 @@ python scripts/command_line.py --print    prints it instead
 from __future__ import annotations
 
 import sys
+import textwrap
 from argparse import Action
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +16,16 @@ from whoplays.cli import commands
 from whoplays.cli.parser import Parser, described, value_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "command-line.md"
+WIDTH = 92  # columns of code that the site shows without scrolling
 HEAD = """# The command line
 
-For: everybody who looks an option up.
+For: everyone who looks up an option.
 
 Made from the parser by `python scripts/command_line.py`; `whoplays COMMAND --help` prints the same.
 
 Every command also has `-q`, `--quiet` (print results and errors only), `-v`, `--verbose` (print the time taken, and the
 traceback of an unexpected error) and `-h`, `--help`; `whoplays --version` prints the version. Options may stand before,
-between and after other arguments; what follows `--` is never an option. Results are on standard output, messages and progress
+between and after other arguments; what follows `--` is not an option. Results are on standard output, messages and progress
 on standard error. Exit status: 0 all good; 1 some recording, or the work, failed; 2 wrong usage; 130 interrupted.
 
 Shell completion (extra: `completion`): `whoplays completion bash|zsh|fish`.
@@ -55,12 +57,18 @@ def section(name: str) -> Iterator[str]:
     more = f" {parser.more}" if parser.more else ""
     yield from (f"## {name}", "", f"{parser.description}{more}", "")
     usage = parser.format_help().splitlines()[0].removeprefix("Usage: ")
-    yield from ("```sh", usage, f"{parser.example}   # an example", "```", "")
+    yield from ("```sh", folded(usage, ""), f"# for example\n{folded(parser.example, chr(92))}", "```", "")
     for group in parser._action_groups:
         if group._group_actions and group.title != "General options":
             yield from (f"| {group.title} | |", "|---|---|")
             yield from (f"| {shown(action)} | {escaped(described(action))} |" for action in group._group_actions)
             yield ""
+
+
+def folded(line: str, end: str) -> str:
+    """Return a command in lines that fit on the page, each but the last with `end`."""
+    lines = textwrap.wrap(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return (f" {end}\n" if end else "\n").join(lines)
 
 
 def shown(action: Action) -> str:

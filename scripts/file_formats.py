@@ -27,7 +27,7 @@ import json
 import jsonschema
 from whoplays.results import schemas
 
-for line in open("results.jsonl", encoding="utf-8"):  # of whoplays predict --out results.jsonl
+for line in open("results.jsonl", encoding="utf-8"):  # whoplays predict --out
     jsonschema.validate(json.loads(line), schemas.read("result"))
 ```
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,10 @@ def notebook_page(text: str) -> str:
                 parts.append(f'<p><img alt="what the cell shows" src="data:image/png;base64,{data["image/png"]}"></p>')
             else:
                 table = data.get("text/html", "").replace(' class="dataframe"', "")  # so that it looks as all tables do
-                parts.append(table or f"```text\n{data['text/plain'].rstrip()}\n```")
+                text = "\n".join(
+                    textwrap.fill(line, 88) if len(line) > 88 else line for line in data["text/plain"].splitlines()
+                )
+                parts.append(table or f"```text\n{text}\n```")
     return "\n\n".join(parts) + "\n"
 
 

@@ -291,5 +291,5 @@ def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
         lines[0].startswith("<Prediction src/whoplays/examples/band.ogg, ")
         and lines[-1] == "missing.flac | no such file"
     )
-    promised = re.search(r"^# (<Prediction .*>)$", code, re.MULTILINE)
-    assert promised and promised[1] == lines[0]
+    promised = re.search(r"^# (<Prediction [^>]*>)$", code, re.MULTILINE)
+    assert promised and promised[1].replace("\n# ", "") == lines[0]

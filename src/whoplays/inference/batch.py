@@ -110,8 +110,10 @@ def predict_many(
     Examples
     --------
     >>> import whoplays
-    >>> for result in whoplays.predict_many(["src/whoplays/examples/band.ogg", "missing.wav"], jobs=2):
-    ...     print(result.error if isinstance(result, whoplays.Failure) else result.playing[:2])
+    >>> paths = ["src/whoplays/examples/band.ogg", "missing.wav"]
+    >>> for result in whoplays.predict_many(paths, jobs=2):
+    ...     failed = isinstance(result, whoplays.Failure)
+    ...     print(result.error if failed else result.playing[:2])
     ['drums', 'guitar']
     no such file
     """

@@ -44,7 +44,8 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> import whoplays
     >>> examples = "src/whoplays/examples"
     >>> few = [f"{examples}/band.ogg", f"{examples}/brass-quartet.ogg"]
-    >>> ensemble = make_pipeline(whoplays.sklearn.Embedder(), KNeighborsClassifier(1)).fit(few, ["band", "brass"])
+    >>> ensemble = make_pipeline(whoplays.sklearn.Embedder(), KNeighborsClassifier(1))
+    >>> ensemble = ensemble.fit(few, ["band", "brass"])
     >>> ensemble.predict([f"{examples}/brass-quartet.ogg"]).tolist()
     ['brass']
     """
