@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..results.formats.base import Writer
     from ..results.output import Output
 
-_BY_SUFFIX = {".json": "json", ".txt": "text", ".jams": "jams", ".rttm": "rttm", ".svl": "sonic-visualiser"}
 _TABLES = (".jsonl", ".csv", ".parquet")
 
 
@@ -66,7 +65,7 @@ def add(parser: Parser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="File to write: .jsonl, .csv, .parquet, .json, .txt, .svl, .jams or .rttm",
+        help="File to write, in the format that its ending names, such as .jsonl, .csv or .parquet",
     )
     output.add_argument(
         "--out-dir", type=Path, metavar="FOLDER", help="Folder for one file per recording, json without --format"
@@ -230,12 +229,12 @@ def _kind(args: Namespace) -> type[Writer] | None:
     from ..results import formats
 
     suffix = args.out.suffix.lower() if args.out else ""
-    if suffix in (*_TABLES, *_BY_SUFFIX) and "format" not in args.given:
+    by_suffix = dict.fromkeys(_TABLES) | (formats.by_suffix() if args.out else {})
+    if suffix in by_suffix and "format" not in args.given:
         args.format = None  # a configured format is for what is printed: a file's name says its own
     as_table = suffix in _TABLES and args.format in (None, suffix[1:]) and not args.frames
-    if args.out and suffix not in (*_TABLES, *_BY_SUFFIX) and not args.format:
-        names = ", ".join("*" + s for s in (*_TABLES, *_BY_SUFFIX))
-        raise UsageError(f"--out {args.out}: name it {names}, or give --format")
+    if args.out and suffix not in by_suffix and not args.format:
+        raise UsageError(f"--out {args.out}: name it {', '.join(f'*{one}' for one in by_suffix)}, or give --format")
     if (args.resume or args.retry) and not as_table:
         raise UsageError("--resume and --retry go with --out FILE.jsonl, .csv or .parquet, without --frames")
     if args.retry and not args.resume:
@@ -245,10 +244,11 @@ def _kind(args: Namespace) -> type[Writer] | None:
 
         table.check(args.out)
         return None
-    default = "json" if args.out_dir else _BY_SUFFIX.get(suffix, suffix[1:]) or "text"
-    kind = formats.writer(args.format or default)
-    if args.frames and not kind.has_frames:
+    default = "json" if args.out_dir else by_suffix.get(suffix) or suffix[1:] or "text"
+    name = args.format or default
+    if args.frames and not (name in FORMATS and formats.writer(name).has_frames):
         raise UsageError("--frames goes with --format json, jsonl or csv")
+    kind = formats.writer(name)
     if args.watch and (args.out or not (kind.grows or args.out_dir)):
         raise UsageError("--watch goes with text, jsonl, csv, rttm, --out-dir, or --out FILE.jsonl, .csv or .parquet")
     return kind

@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from ..runtime.packages import needed
+from ..serve.settings import LIMITS, Settings, flag
 from .options import add_device, add_model, add_threshold, show_variable, threshold_of
 from .output import say, warn
 from .parser import Parser, number, whole
@@ -21,32 +22,19 @@ def add(parser: Parser) -> None:
         show_variable(group.add_argument(*names, **settings))
 
     where = parser.add_argument_group("Address")
-    option(where, "--host", default="127.0.0.1", metavar="HOST", help="Address to listen at; others need --token")
-    option(where, "--port", type=whole(), default=8000, metavar="N", help="Port; 0 for a free one")
+    option(where, "--host", default=Settings.host, metavar="HOST", help="Address to listen at; others need --token")
+    option(where, "--port", type=whole(), default=Settings.port, metavar="N", help="Port; 0 for a free one")
     where.add_argument("--open", action="store_true", help="Open the page in the browser")
     model = parser.add_argument_group("Model")
     show_variable(add_model(model))
     show_variable(add_device(model))
     add_threshold(model)
     limits = parser.add_argument_group("Limits")
-    option(
-        limits,
-        "-j",
-        "--workers",
-        type=whole(),
-        default=0,
-        metavar="N",
-        help="Recordings in parallel; 0 for one per core",
-    )
-    option(limits, "--queue", type=whole(), default=32, metavar="N", help="Recordings that may wait; then 503")
-    option(limits, "--max-upload-mb", type=whole(), default=200, metavar="MIB", help="Largest upload in MiB")
-    option(limits, "--max-files", type=whole(), default=20, metavar="N", help="Maximum number of files in a batch")
-    option(limits, "--max-duration", type=number(), default=3600.0, metavar="S", help="Longest recording in seconds")
-    option(limits, "--time-limit", type=number(), default=120.0, metavar="S", help="Seconds of work on one recording")
-    option(limits, "--memory-mb", type=whole(), default=1024, metavar="MIB", help="Memory for one recording in MiB")
-    option(limits, "--upload-time", type=number(), default=300.0, metavar="S", help="Seconds for one upload")
-    option(limits, "--rate", type=whole(), default=120, metavar="N", help="Recordings a minute and address; 0: any")
-    option(limits, "--live", type=whole(), default=4, metavar="N", help="Live sessions in parallel")
+    for one in LIMITS:
+        names = ("-j", flag(one)) if one.name == "workers" else (flag(one),)
+        kind = whole() if one.type == "int" else number()
+        about, metavar = one.metadata["help"], one.metadata["metavar"]
+        option(limits, *names, type=kind, default=one.default, metavar=metavar, help=about)
     access = parser.add_argument_group("Access")
     option(access, "--token", metavar="TOKEN", help="Token that callers must send")
     option(
@@ -75,24 +63,13 @@ def _serve(args: Namespace) -> None:
         import websockets  # noqa: F401 - so does the server
 
         from ..serve.server import run
-    from ..serve.settings import Settings
-
     settings = Settings(
         host=args.host,
         port=args.port,
         model=args.model,
         device=args.device,
         threshold=threshold_of(args.threshold),
-        workers=args.workers,
-        queue=args.queue,
-        max_upload_mb=args.max_upload_mb,
-        max_files=args.max_files,
-        max_duration_s=args.max_duration,
-        time_limit_s=args.time_limit,
-        memory_mb=args.memory_mb,
-        upload_time_s=args.upload_time,
-        rate=args.rate,
-        live=args.live,
+        **{one.name: getattr(args, one.name.removesuffix("_s")) for one in LIMITS},
         token=args.token or None,
         cors=tuple(args.cors),
         hosts=tuple(args.host_name),

@@ -5,13 +5,24 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError, require
 from ..model import device as devices
 
 MIB = 1 << 20
+
+
+def _limit(default: float, low: int, high: int, about: str = "", metavar: str = "N") -> Any:
+    """Return a field for a number from `low` to `high`. about: the help of its flag among the command's limits."""
+    return field(default=default, metadata={"low": low, "high": high, "help": about, "metavar": metavar})
+
+
+def flag(one: Field[Any]) -> str:
+    """Return the flag that sets a field."""
+    return "--" + one.name.removesuffix("_s").replace("_", "-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +41,20 @@ class Settings:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: int = _limit(8000, 0, 65535)
     model: Path | None = None
     device: str = "cpu"
     threshold: Mapping[str, float] | None = None
-    workers: int = 0
-    queue: int = 32
-    max_upload_mb: int = 200
-    max_files: int = 20
-    max_duration_s: float = 3600.0
-    time_limit_s: float = 120.0
-    memory_mb: int = 1024
-    upload_time_s: float = 300.0
-    rate: int = 120
-    live: int = 4
+    workers: int = _limit(0, 1, 256, "Recordings in parallel; 0 for one per core")
+    queue: int = _limit(32, 0, 10_000, "Recordings that may wait; then 503")
+    max_upload_mb: int = _limit(200, 1, 4096, "Largest upload in MiB", "MIB")
+    max_files: int = _limit(20, 1, 1000, "Maximum number of files in a batch")
+    max_duration_s: float = _limit(3600.0, 1, 86_400, "Longest recording in seconds", "S")
+    time_limit_s: float = _limit(120.0, 1, 86_400, "Seconds of work on one recording", "S")
+    memory_mb: int = _limit(1024, 64, 65_536, "Memory for one recording in MiB", "MIB")
+    upload_time_s: float = _limit(300.0, 1, 86_400, "Seconds for one upload", "S")
+    rate: int = _limit(120, 0, 1_000_000, "Recordings a minute and address; 0: any")
+    live: int = _limit(4, 0, 256, "Live sessions in parallel")
     token: str | None = None
     cors: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
@@ -55,20 +66,11 @@ class Settings:
         """Refuse what cannot be meant, or would open the machine to others by accident. Raises `UsageError`."""
         if not self.workers:
             object.__setattr__(self, "workers", max(1, self._cores))
-        ranges = (
-            ("port", self.port, 0, 65535),
-            ("workers", self.workers, 1, 256),
-            ("queue", self.queue, 0, 10_000),
-            ("max-upload-mb", self.max_upload_mb, 1, 4096),
-            ("max-files", self.max_files, 1, 1000),
-            ("max-duration", self.max_duration_s, 1, 86_400),
-            ("time-limit", self.time_limit_s, 1, 86_400),
-            ("memory-mb", self.memory_mb, 64, 65_536),
-            ("upload-time", self.upload_time_s, 1, 86_400),
-            ("rate", self.rate, 0, 1_000_000),
-            ("live", self.live, 0, 256),
-        )
-        checks = ((low <= value <= high, f"--{name} {value:g}: {low} to {high}") for name, value, low, high in ranges)
+        ranges = [(one, getattr(self, one.name), one.metadata) for one in fields(self) if "low" in one.metadata]
+        checks = [
+            (limits["low"] <= value <= limits["high"], f"{flag(one)} {value:g}: {limits['low']} to {limits['high']}")
+            for one, value, limits in ranges
+        ]
         require(checks, UsageError, "{} is possible")
         devices.check(self.device)
         if self.token is not None and (len(self.token) < 16 or not self.token.isascii() or " " in self.token):
@@ -95,3 +97,7 @@ class Settings:
     def max_upload_bytes(self) -> int:
         """One request's body, with room for what frames the file in it."""
         return self.max_upload_mb * MIB + 64 * 1024
+
+
+#: What the command has a flag for in its group of limits.
+LIMITS = [one for one in fields(Settings) if one.metadata.get("help")]

@@ -30,3 +30,11 @@ def writer(name: str) -> type[Writer]:
     module, kind, _ = FORMATS[name]
     found: type[Writer] = getattr(import_module(f".{module}", __name__), kind)
     return found
+
+
+def by_suffix() -> dict[str, str]:
+    """Return how names of files end -> the format that they are in: the first whose files end so."""
+    found: dict[str, str] = {}
+    for name in FORMATS:
+        found.setdefault(writer(name).suffix, name)
+    return found
