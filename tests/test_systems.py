@@ -53,12 +53,28 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_without_limits_a_process_goes_on_and_that_is_said(without: Any, tiny_model: Path) -> None:
     without("resource", "fcntl")
     sandbox.confine(1 << 20)
-    assert not sandbox.available()
+    assert not sandbox.available() and "no limits of memory and time" in sandbox.unlimited()
     assert check._memory_mb() == 0.0
     lines = list(check.check(tiny_model))
-    assert [line for line in lines if sandbox.UNLIMITED in line] == [
-        f"{sandbox.UNLIMITED}; the trial of the network is not confined"
+    assert [line for line in lines if sandbox.unlimited() in line] == [
+        f"{sandbox.unlimited()}; the trial of the network is not confined"
     ]
+
+
+def test_a_system_that_cannot_limit_memory_limits_the_rest_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    """MacOS: there is no /proc, and a limit of address space is not kept."""
+    import resource
+
+    assert sandbox.unlimited() == ""
+    limited = []
+    monkeypatch.setattr(sandbox, "address_space", lambda: 0)
+    monkeypatch.setattr(resource, "setrlimit", lambda limit, values: limited.append(limit))
+    sandbox.confine(1 << 20, processor_s=5)
+    assert set(limited) == {resource.RLIMIT_CORE, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE}
+    assert sandbox.unlimited().startswith("this system has no limit of memory for a process; use files of strangers")
+    assert any("the trial of the network is not confined" in line for line in check.check(tiny_model))
 
 
 def test_recordings_are_decoded_here_where_no_process_can(
@@ -71,7 +87,7 @@ def test_recordings_are_decoded_here_where_no_process_can(
     without("resource", "fcntl")
     assert main.run(["predict", str(tmp_path), "--model", str(tiny_model), "--format", "csv", "-v", "--jobs", "2"]) == 0
     told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 4 and told.err.count(sandbox.UNLIMITED) == 1
+    assert len(told.out.splitlines()) == 4 and told.err.count(sandbox.unlimited()) == 1
 
 
 @pytest.mark.parametrize("times", [3, 99])

@@ -119,8 +119,8 @@ def _predict(args: Namespace) -> int:
         recogniser = Recogniser(args.model, device=args.device, threshold=threshold_of(args.threshold))
     if recogniser.notice:
         warn(recogniser.notice)
-    if args.verbose and not sandbox.available():
-        say(f"note: {sandbox.UNLIMITED}")
+    if args.verbose and (told := sandbox.unlimited()):
+        say(f"note: {told}")
     run = Run(recogniser, args)
     with _output(kind, run, given) as output:
         todo = output.todo(names)

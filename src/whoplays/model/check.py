@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingExtraError, ModelError
-from ..runtime.sandbox import UNLIMITED, available, confine, how_ended
+from ..runtime.sandbox import confine, how_ended, unlimited
 from . import folder as model_folder
 from . import onnxfile
 from .config import FORMAT
@@ -46,8 +46,8 @@ def check(folder: Path) -> Iterator[str]:
         f"{model_folder.NETWORK}: {contents.nodes} operators of {len(contents.operators)} kinds, all arithmetic; "
         f"{contents.numbers:,} finite numbers in {contents.tensors} tensors, none outside the file"
     )
-    if not available():
-        yield f"{UNLIMITED}; the trial of the network is not confined"
+    if told := unlimited():
+        yield f"{told}; the trial of the network is not confined"
     trial = _try(found.folder)
     yield (
         f"opened in {trial['load_s']:.2f} s and predicted {config.window_s:g} s of noise in {trial['predict_s']:.2f} s, "

@@ -6,11 +6,6 @@ import os
 import signal
 from pathlib import Path
 
-#: What people are told, once, where that matters.
-UNLIMITED = (
-    "this system has no limits of memory and time for a process; use files of strangers on Linux or in the container"
-)
-
 
 def confine(memory: int, *, processor_s: int | None = None, writes: bool = False, opens: bool = True) -> None:
     """Lower the limits of this process; nothing where the system has none (Windows). Core files are never written.
@@ -45,6 +40,15 @@ def confine(memory: int, *, processor_s: int | None = None, writes: bool = False
         allowed = resource.getrlimit(limit)[1]
         most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
         resource.setrlimit(limit, (most, most))
+
+
+def unlimited() -> str:
+    """Return a line for people about what this system cannot limit; "" where it can limit all."""
+    lacking = "" if address_space() else "limit of memory"  # macOS
+    if not available():
+        lacking = "limits of memory and time"
+    told = f"this system has no {lacking} for a process; use files of strangers on Linux or in the container"
+    return told if lacking else ""
 
 
 def available() -> bool:
