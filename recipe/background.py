@@ -1,6 +1,6 @@
 """Give a model folder its background: what its network makes of scenes of the material that it was trained on.
 
-python -m recipe.background MODEL MATERIAL [--scenes 512]
+python -m recipe.background MODEL MATERIAL [--scenes 384]
 
 `whoplays train --from MODEL` needs it to tell new labels from all that is neither. Only scenes without other instruments
 and voices are taken: those may be what a user wants to teach.
@@ -16,7 +16,7 @@ import numpy as np
 from whoplays.model import folder as model_folder
 from whoplays.training import heads
 from whoplays.training import material as store
-from whoplays.training.adapt import BACKGROUND, write_background
+from whoplays.training.background import BACKGROUND, write_background
 
 from .labels import LABELS, TREE
 
@@ -32,9 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("material", type=Path)
-    parser.add_argument("--scenes", type=int, default=512)
+    parser.add_argument("--scenes", type=int, default=384)
     asked = parser.parse_args()
-    body = heads.Body(heads.split_head(model_folder.read(asked.model).content(model_folder.NETWORK))[0])
+    network = model_folder.read(asked.model).content(model_folder.NETWORK)
+    body = heads.Body(heads.with_direction(*heads.split_head(network))[0])
     shards = store.shards(asked.material / "training")
     found: list[np.ndarray] = []
     per_shard = -(-asked.scenes // len(shards))

@@ -34,7 +34,7 @@ from whoplays.inference import embedding
 from whoplays.model import folder as model_folder
 from whoplays.storage.files import write_atomically
 from whoplays.training import augment, heads
-from whoplays.training.adapt import background_of, write_background
+from whoplays.training.background import BACKGROUND
 
 from .jobs import log_mel
 from .notes import Library
@@ -275,13 +275,12 @@ def check(clips: Clips, hidden: NDArray[np.float16]) -> None:
 
 
 def install(folder: Path, layers: Layers) -> None:
-    """Write the model folder anew with the embedding; its scores and its background stay as they are."""
+    """Write the model folder anew with the embedding, and without its background; its scores stay as they are."""
     bundle = model_folder.read(folder)
-    background, card = background_of(bundle), (folder / model_folder.CARD).read_text(encoding="utf-8")
+    card = (folder / model_folder.CARD).read_text(encoding="utf-8")
     network = heads.with_embedding(bundle.content(model_folder.NETWORK), layers)
     model_folder.write(folder, bundle.config, network, card)
-    if len(background):
-        write_background(folder, background)
+    (folder / BACKGROUND).unlink(missing_ok=True)  # it holds the former embedding: python -m recipe.background
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
 from whoplays.taxonomy.catalogue import catalogue
-from whoplays.training import adapt as adapting
-from whoplays.training import heads
-from whoplays.training.adapt import BACKGROUND, adapt, write_background
+from whoplays.training import heads, logistic
+from whoplays.training.adapt import adapt
+from whoplays.training.background import BACKGROUND, write_background
 
 FAMILY_IDS = catalogue().defaults
 
@@ -30,7 +30,8 @@ def siren(seed: int, seconds: float = 2.0) -> np.ndarray:
     """A tone that climbs and falls: no family of the model's."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
-    return (0.3 * np.sin(2 * np.pi * (900 * t + 60 * np.sin(2 * np.pi * rng.uniform(2, 4) * t)))).astype(np.float32)
+    sound = 0.3 * np.sin(2 * np.pi * (900 * t + 60 * np.sin(2 * np.pi * rng.uniform(2, 4) * t)))
+    return np.asarray(sound, dtype=np.float32)
 
 
 def ticks(seed: int, seconds: float = 2.0) -> np.ndarray:
@@ -38,6 +39,10 @@ def ticks(seed: int, seconds: float = 2.0) -> np.ndarray:
     x = np.zeros(round(seconds * RATE), dtype=np.float32)
     x[:: int(np.random.default_rng(seed).uniform(0.08, 0.12) * RATE)] = 0.8
     return x
+
+
+def taught_body(network: bytes) -> tuple[bytes, heads.Head, int]:
+    return heads.with_direction(*heads.split_head(network))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in the package, with a background of sounds made from formulas."""
     folder = tmp_path_factory.mktemp("base") / "default"
     shutil.copytree(model_folder.DEFAULT, folder)
-    body = heads.Body(heads.split_head((folder / model_folder.NETWORK).read_bytes())[0])
+    body = heads.Body(taught_body((folder / model_folder.NETWORK).read_bytes())[0])
     recogniser = whoplays.load(folder)
     settings = recogniser.config.features
     sounds = [synth.recording([f], duration_s=10, seed=s, sample_rate=RATE) for f in FAMILY_IDS for s in range(3)]
@@ -181,7 +186,8 @@ def test_the_model_in_the_package_has_a_background_of_its_own_network() -> None:
     with np.load(model_folder.DEFAULT / BACKGROUND) as kept:
         network = hashlib.sha256((model_folder.DEFAULT / model_folder.NETWORK).read_bytes()).hexdigest()
         assert str(kept["network"]) == network, "write it anew: python -m recipe.background MODEL MATERIAL"
-        assert len(kept["hidden"]) >= 256
+        width = len(taught_body(model_folder.read().content(model_folder.NETWORK))[1].weights)
+        assert len(kept["hidden"]) >= 256 and kept["hidden"].shape[1] == width
 
 
 def test_the_command_says_what_was_learnt(mine: Path, tmp_path: Path) -> None:
@@ -203,15 +209,36 @@ def test_the_command_says_what_was_learnt(mine: Path, tmp_path: Path) -> None:
     assert refused.returncode == 2 and "--epochs says how a network is trained" in refused.stderr
 
 
-def test_weights_cost_less_along_what_the_embedding_tells_apart() -> None:
-    network = model_folder.read().content(model_folder.NETWORK)
-    hidden = np.random.default_rng(0).normal(size=(20, 512)).astype(np.float32)
-    slope = heads.embedding_slope(network, hidden)
-    assert slope is not None and slope.shape == (512, 128)
-    shape = adapting._shape(slope, np.ones(512))
-    assert np.trace(shape @ shape.T) == pytest.approx(512)
-    direction = np.linalg.svd(slope, full_matrices=False)[0][:, 0]
-    assert direction @ shape @ shape.T @ direction > 10
-    layers = [(np.eye(512, 3, dtype=np.float32), np.zeros(3))]
-    single = heads.embedding_slope(heads.with_embedding(network, layers), hidden)
-    assert single is not None and np.array_equal(single, layers[0][0])
+def test_hidden_values_end_with_the_direction_of_the_embedding_and_the_head_says_the_same() -> None:
+    found = model_folder.read()
+    network = found.content(model_folder.NETWORK)
+    x = np.random.default_rng(0).normal(-6, 3, (2, 320, found.config.features.n_features)).astype(np.float32)
+    body, head, width = taught_body(network)
+    before = model_folder.Network(found).run(x, embed=True)
+    after = model_folder.Network(found, content=heads.attach_head(body, head)).run(x, embed=True)
+    for name in ("logits", "frame_logits", "embedding"):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-4)
+    (hidden,) = heads.Body(body).hidden(x)
+    embedding = before["embedding"]
+    length = np.linalg.norm(embedding, axis=-1, keepdims=True)
+    assert width == embedding.shape[-1] and hidden.shape[-1] == len(head.weights)
+    np.testing.assert_allclose(hidden[..., -width:], embedding / length, atol=1e-4)
+    again = taught_body(heads.attach_head(body, head))
+    assert again[0] == body and again[2] == width
+
+
+def test_a_network_without_an_embedding_of_its_own_gives_the_direction_of_its_hidden_layer() -> None:
+    body, head = heads.split_head(heads.with_embedding(model_folder.read().content(model_folder.NETWORK), []))
+    wide, padded, width = heads.with_direction(body, head)
+    assert width == len(head.weights) and len(padded.weights) == 2 * width
+    (hidden,) = heads.Body(wide).hidden(np.random.default_rng(0).normal(-6, 3, (1, 320, 64)).astype(np.float32))
+    np.testing.assert_allclose(np.linalg.norm(hidden[..., -width:], axis=-1), 1, atol=1e-3)
+
+
+def test_rows_that_count_more_pull_harder() -> None:
+    x, y = np.array([[0.0], [1.0], [0.0], [1.0]]), np.array([0, 1, 1, 0])
+    even = logistic.fit(x, y, penalty=1e-6)
+    repeated = logistic.fit(np.concatenate([x, x[:2], x[:2]]), np.concatenate([y, y[:2], y[:2]]), penalty=1e-6)
+    weighted = logistic.fit(x, y, weights=np.array([3, 3, 1, 1]), penalty=1e-6)
+    np.testing.assert_allclose(even, 0, atol=1e-6)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-5)

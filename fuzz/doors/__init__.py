@@ -39,7 +39,7 @@ class Door:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_MODULES = ("text", "documents", "sound", "tagging", "network", "http")
+_MODULES = ("text", "benchmarks", "documents", "sound", "tagging", "network", "http")
 
 
 def doors() -> dict[str, Door]:

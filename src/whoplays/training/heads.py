@@ -23,6 +23,7 @@ from ..runtime.packages import needed
 
 Array = NDArray[np.float32]
 HIDDEN = "hidden"
+_DIRECTION = "embedding_direction"
 
 
 @dataclass(frozen=True)
@@ -173,31 +174,49 @@ def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> byt
     return attach_head(model.SerializeToString(deterministic=True), head)
 
 
-def embedding_slope(network: bytes, hidden: Array) -> Array | None:
-    """Return how the embedding changes with the hidden values, on average over some.
+def with_direction(body: bytes, head: Head) -> tuple[bytes, Head, int]:
+    """Let hidden values end with the direction of the embedding: a head then tells apart, at each step, what embeddings do.
 
     Parameters
     ----------
-    network : bytes
-        With the layers of `with_embedding`.
-    hidden : ndarray, shape (n, width)
+    body, head : bytes, Head
+        Of `split_head`.
 
     Returns
     -------
-    ndarray, shape (width, embedding), or None
-        None for a network without such layers.
+    body : bytes
+    head : Head
+        With weights of 0 for what is new: it gives what it gave.
+    width : int
+        Of the embedding.
     """
-    tensors, slope, x = initializers(network)[1], None, hidden
-    for i in range(len(tensors)):
-        if f"{EMBEDDING}_{i}_weights" not in tensors:
-            break
-        weights, bias = tensors[f"{EMBEDDING}_{i}_weights"].astype(np.float32), tensors[f"{EMBEDDING}_{i}_bias"]
-        if slope is not None:
-            slope = slope * (x > 0).mean(axis=0)
-            x = np.maximum(x, 0)
-        slope = weights if slope is None else slope @ weights
-        x = x @ weights + bias
-    return None if slope is None else np.asarray(slope, dtype=np.float32)
+    onnx = _onnx()
+    helper, model = onnx.helper, onnx.load_model_from_string(body)
+    graph = model.graph
+    hidden = len(head.weights)
+    embedding = _embedding(model, hidden)
+    given, width = (EMBEDDING, embedding[EMBEDDING][-1]) if embedding else (f"{HIDDEN}_itself", hidden)
+    if any(_DIRECTION in node.output for node in graph.node):
+        return body, head, width
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [f"{HIDDEN}_itself" if name == HIDDEN else name for name in names]
+    tensors = {"axis": np.array([-1]), "least": np.array(1e-12, np.float32)}
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(value, f"{_DIRECTION}_{name}") for name, value in tensors.items()
+    )
+    for kind, values, made in (
+        ("Mul", [given, given], f"{_DIRECTION}_squares"),
+        ("ReduceSum", [f"{_DIRECTION}_squares", f"{_DIRECTION}_axis"], f"{_DIRECTION}_sum"),
+        ("Add", [f"{_DIRECTION}_sum", f"{_DIRECTION}_least"], f"{_DIRECTION}_above_0"),
+        ("Sqrt", [f"{_DIRECTION}_above_0"], f"{_DIRECTION}_length"),
+        ("Div", [given, f"{_DIRECTION}_length"], _DIRECTION),
+    ):
+        graph.node.append(helper.make_node(kind, values, [made]))
+    graph.node.append(helper.make_node("Concat", [f"{HIDDEN}_itself", _DIRECTION], [HIDDEN], axis=2))
+    _end_in(model, {HIDDEN: ["batch", "steps", hidden + width], **embedding})
+    wide = [np.pad(one, ((0, width), (0, 0))) for one in (head.weights, head.attention)]
+    return model.SerializeToString(deterministic=True), Head(wide[0], head.bias, wide[1], head.attention_bias), width
 
 
 def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:

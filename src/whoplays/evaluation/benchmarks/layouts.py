@@ -15,6 +15,7 @@ from ...errors import DatasetError
 from ...taxonomy.catalogue import Evidence, catalogue
 
 PLAYS, SILENT, UNKNOWN = 1.0, 0.0, float("nan")
+MOST = 10**12  # samples, programs and shares in tables are less
 
 Intervals = list[tuple[float, float]]
 
@@ -65,6 +66,8 @@ def openmic(root: Path) -> Suite:
     """
     split = root / "partitions" / "split01_test.csv"
     keys = [row[0] for row in csv.reader(_text(split).splitlines()) if row]
+    if strange := [key for key in keys if not re.fullmatch(r"\w{1,100}", key)]:
+        raise DatasetError(f"{split}: {strange[0][:40]!r} is no name of a clip")
     relevance: dict[str, dict[str, float]] = {}
     for row in _table(root / "openmic-2018-aggregated-labels.csv", ("sample_key", "instrument", "relevance")):
         if row["instrument"] in OPENMIC:
@@ -110,6 +113,8 @@ def musicnet(root: Path) -> Suite:
             evidence = catalogue().of_program(int(_number(row["instrument"], path)) - 1)
             found.append(evidence)
             span = _number(row["start_time"], path) / 44_100, _number(row["end_time"], path) / 44_100
+            if not 0 <= span[0] < span[1]:
+                raise DatasetError(f"{path}: has a note from sample {row['start_time']} to {row['end_time']}")
             for label in evidence.present:
                 intervals.setdefault(label, []).append(span)
         clips.append(Clip(root / "test_data" / f"{path.stem}.wav", truth_of(found), intervals))
@@ -319,6 +324,11 @@ def _table(path: Path, columns: Iterable[str]) -> Iterator[Mapping[str, str]]:
 
 def _number(text: str | None, path: Path) -> float:
     try:
-        return float(text or "")
+        number = float(text or "")
+        if abs(number) > MOST:
+            raise ValueError
     except ValueError:
-        raise DatasetError(f"{path}: {str(text)[:40]!r} is no number") from None
+        raise DatasetError(f"{path}: {str(text)[:40]!r} is no number up to {MOST:,}") from None
+    if number != number:
+        raise DatasetError(f"{path}: holds NaN where a number has to be")
+    return number
