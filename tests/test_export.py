@@ -113,3 +113,8 @@ def test_equal_weights_give_equal_bytes() -> None:
     first, second = (export.to_onnx(mfcc_cnn_network(20, 20, 3, seed=4), frames=20, width=20) for _ in range(2))
     assert first == second
     assert first != export.to_onnx(mfcc_cnn_network(20, 20, 3, seed=5), frames=20, width=20)
+
+
+def test_the_model_that_ships_can_be_named(tmp_path: Path) -> None:
+    done = invoke("export", "default", "--out", tmp_path / "m.onnx")
+    assert done.status == 0 and done.stderr.startswith("default@"), done.stderr

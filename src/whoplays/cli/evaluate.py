@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..taxonomy.messages import speaker
-from .options import add_device, add_language
+from .options import add_device, add_language, model_of
 from .output import Progress, say, warn
 from .parser import Parser, whole
 
@@ -59,7 +59,7 @@ def add(parser: Parser) -> None:
 
 def _evaluate(args: Namespace) -> int:
     """Return the exit status: 1 when a recording of a benchmark could not be used."""
-    model = None if str(args.model) == "default" and not args.model.exists() else args.model
+    model = model_of(args.model)
     if args.benchmark:
         return _benchmark(args, model)
     if args.out is None:

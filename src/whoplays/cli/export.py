@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from ..errors import UsageError
+from .options import model_of
 from .output import say
 from .parser import Parser
 
@@ -15,7 +16,7 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_export)
     parser.example = "whoplays export model -o model.onnx"
     parser.more = "The ONNX file ends in probabilities, and is compared with the model before it is kept."
-    parser.add_argument("model", type=Path, metavar="MODEL", help="Model folder")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
     parser.add_argument(
         "-o",
         "--out",
@@ -34,20 +35,20 @@ def _export(args: Namespace) -> None:
     from ..training import export
 
     if args.int8:
-        _quantise(args.model, args.out, args.like)
+        _quantise(model_of(args.model), args.out, args.like)
         return
     if args.like is not None:
         raise UsageError("--like is for --int8: its recordings set the ranges of the integers")
-    facts = export.export(args.model, args.out)
+    facts = export.export(model_of(args.model), args.out)
     frames = facts["frames"] or "any number of"
     say(f"{facts['model']}: {facts['bytes']:,} bytes in {args.out}")
     say(f"Reads features (batch, {frames} frames, values), gives probabilities (batch, labels).")
     say(f"Checked at batch sizes 1 and 5: differs from the model folder by at most {facts['difference']:.1e}.")
 
 
-def _quantise(model: Path, out: Path, recordings: Path | None) -> None:
+def _quantise(model: Path | None, out: Path, recordings: Path | None) -> None:
     from ..training.quantise import quantise
 
-    facts = quantise(None if str(model) == "default" and not model.exists() else model, out, recordings)
+    facts = quantise(model, out, recordings)
     say(f"{facts['model']}: {facts['bytes']:,} bytes in {out} ({facts['bytes_before']:,} before)")
     say(f"Its scores differ by at most {facts['difference']:.2f} on the windows that the ranges were taken from.")

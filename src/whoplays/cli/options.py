@@ -20,6 +20,11 @@ def add_model(group: Any) -> Any:
     )
 
 
+def model_of(given: Path) -> Path | None:
+    """Return a model folder; None, which is the model inside the package, for "default" where no folder has that name."""
+    return None if str(given) == "default" and not given.exists() else given
+
+
 def add_threshold(group: Any) -> Any:
     """Add --threshold."""
     action = group.add_argument(

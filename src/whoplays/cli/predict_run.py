@@ -148,7 +148,7 @@ class Run:
 
             write(args.report, reported, self.recogniser, lang=args.lang, start=args.start, why=args.why)
             say(f"Report in {args.report}")
-        if self._found and total > 1:
+        if self._found and self._read > 1:
             say(self._summary())
         if self.failed and total > 1:
             warn(f"{self.failed} of {total} recordings could not be used")
