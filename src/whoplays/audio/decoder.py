@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Unpack
 
 import numpy as np
 
@@ -54,17 +54,11 @@ def _apart() -> Decoder | None:
 
 
 def load(
-    path: Path,
-    *,
-    sample_rate: int,
-    start: float = 0.0,
-    duration: float | None = None,
-    strict: bool = False,
-    damage: list[quality.QualityWarning] | None = None,
+    path: Path, *, sample_rate: int, damage: list[quality.QualityWarning] | None = None, **part: Unpack[reading.Excerpt]
 ) -> Array:
     """Return what `reading.load` returns, decoded here, or in a process of its own where `DECODE_APART` is set."""
     read = apart.load if (apart := _apart()) else reading.load
-    return read(path, sample_rate=sample_rate, start=start, duration=duration, strict=strict, damage=damage)
+    return read(path, sample_rate=sample_rate, damage=damage, **part)
 
 
 def duration_of(path: Path) -> float | None:
@@ -80,18 +74,8 @@ class Decoder:
         """Start nothing yet."""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def decode(
-        self,
-        path: str,
-        *,
-        sample_rate: int,
-        start: float = 0.0,
-        duration: float | None = None,
-        track: int | None = None,
-        strict: bool = False,
-    ) -> Decoded:
+    def decode(self, path: str, *, sample_rate: int, **part: Unpack[reading.Excerpt]) -> Decoded:
         """Begin to decode a file; see `reading.open_recording`. Raises `AudioError` for what cannot be opened."""
-        part = {"start": start, "duration": duration, "track": track, "strict": strict}
         sent = self._ordered({"path": path, "rate": sample_rate, **part})
         return Decoded(self, sent["sample_rate"])
 
@@ -113,14 +97,11 @@ class Decoder:
         path: Path,
         *,
         sample_rate: int,
-        start: float = 0.0,
-        duration: float | None = None,
-        strict: bool = False,
         damage: list[quality.QualityWarning] | None = None,
+        **part: Unpack[reading.Excerpt],
     ) -> Array:
         """Return what `reading.load` returns. Raises `AudioError`."""
-        decoded = self.decode(os.fspath(path), sample_rate=sample_rate, start=start, duration=duration, strict=strict)
-        return reading.whole(decoded, damage)
+        return reading.whole(self.decode(os.fspath(path), sample_rate=sample_rate, **part), damage)
 
     def duration_of(self, path: Path) -> float | None:
         """Return what `opening.duration_of` returns. Raises `AudioError`."""

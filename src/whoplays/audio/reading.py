@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,19 @@ from .clock import Array, Block
 from .opening import MAX_CHANNELS, Source, check_format, open_audio
 from .parts import Gap
 from .reader import MAX_LEVEL, AudioInfo, Reader
+
+
+class Excerpt(TypedDict, total=False):
+    """Which part of a recording is read, and how.
+
+    start: seconds from its beginning. duration: seconds, None: to its end. track: of several with sound, from 1; None: the
+    default one. strict: whether damage is an error.
+    """
+
+    start: float
+    duration: float | None
+    track: int | None
+    strict: bool
 
 
 class Sound(Protocol):
@@ -39,17 +52,8 @@ class Sound(Protocol):
 class Recording:
     """A recording that is being read: mixed to one channel, brought to one rate, measured. Read `blocks` once."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        *,
-        sample_rate: int,
-        start: float = 0.0,
-        duration: float | None = None,
-        strict: bool = False,
-        measured: bool = True,
-    ) -> None:
-        """Prepare to read from `start` for `duration` seconds (None: to the end).
+    def __init__(self, reader: Reader, sample_rate: int, part: Excerpt, *, measured: bool = True) -> None:
+        """Prepare to read.
 
         Parameters
         ----------
@@ -57,14 +61,15 @@ class Recording:
             Open; stays its owner's to close.
         sample_rate
             Of the blocks to give, in Hz.
-        strict
-            Whether damage is an error.
+        part
+            What to read of the reader's track.
         measured
             Whether to measure what `warnings` tells.
         """
         self.sample_rate = reader.info.sample_rate
         self._reader, self._to_rate = reader, sample_rate
-        self._start, self._duration, self._strict = start, duration, strict
+        self._start, self._duration = part.get("start", 0.0), part.get("duration")
+        self._strict = part.get("strict", False)
         self._meter = quality.Meter(self.sample_rate) if measured else None
         self._decoded_s = 0.0
 
@@ -118,18 +123,10 @@ class Recording:
 
 
 @contextlib.contextmanager
-def open_recording(
-    source: Source,
-    *,
-    sample_rate: int,
-    start: float = 0.0,
-    duration: float | None = None,
-    track: int | None = None,
-    strict: bool = False,
-) -> Iterator[Recording]:
+def open_recording(source: Source, *, sample_rate: int, **part: Unpack[Excerpt]) -> Iterator[Recording]:
     """Open a recording to read it measured; see `open_audio` and `Recording`. Raises `AudioError`."""
-    with open_audio(source, track=track) as reader:
-        yield Recording(reader, sample_rate=sample_rate, start=start, duration=duration, strict=strict)
+    with open_audio(source, track=part.get("track")) as reader:
+        yield Recording(reader, sample_rate, part)
 
 
 class _Given(Reader):
@@ -147,7 +144,7 @@ class _Given(Reader):
 
 def from_blocks(blocks: Iterable[NDArray[Any]], from_rate: int, *, sample_rate: int) -> Recording:
     """Return blocks of samples (n,) or (n, channels) at `from_rate` Hz as a recording that is read as they come."""
-    return Recording(_Given(blocks, from_rate), sample_rate=sample_rate)
+    return Recording(_Given(blocks, from_rate), sample_rate, {})
 
 
 def from_samples(
@@ -221,22 +218,16 @@ def mono(block: NDArray[Any]) -> Array:
     return Downmix()(block)
 
 
-def stream(
-    source: Source | Reader,
-    *,
-    sample_rate: int,
-    start: float = 0.0,
-    duration: float | None = None,
-    track: int | None = None,
-    strict: bool = False,
-) -> Iterator[Array]:
-    """Yield a recording as mono blocks (n,) at `sample_rate`, from `start` for `duration` seconds (None: to its end).
+def stream(source: Source | Reader, *, sample_rate: int, **part: Unpack[Excerpt]) -> Iterator[Array]:
+    """Yield a recording as mono blocks (n,) at `sample_rate`.
 
     Raises `AudioError` when it cannot be read or holds what no audio holds; blocks before that point have been yielded.
     """
-    with contextlib.nullcontext(source) if isinstance(source, Reader) else open_audio(source, track=track) as reader:
-        read = Recording(reader, sample_rate=sample_rate, start=start, duration=duration, strict=strict, measured=False)
-        yield from read.blocks()
+    opened = (
+        contextlib.nullcontext(source) if isinstance(source, Reader) else open_audio(source, track=part.get("track"))
+    )
+    with opened as reader:
+        yield from Recording(reader, sample_rate, part, measured=False).blocks()
 
 
 def resampled(blocks: Iterable[Array], from_rate: int, to_rate: int) -> Iterator[Array]:
@@ -267,22 +258,14 @@ def _at_rate(blocks: Iterable[tuple[Array, int]], to_rate: int) -> Iterator[Arra
 
 
 def load(
-    source: Source,
-    *,
-    sample_rate: int,
-    start: float = 0.0,
-    duration: float | None = None,
-    track: int | None = None,
-    strict: bool = False,
-    damage: list[quality.QualityWarning] | None = None,
+    source: Source, *, sample_rate: int, damage: list[quality.QualityWarning] | None = None, **part: Unpack[Excerpt]
 ) -> Array:
     """Return the whole recording, or a part of it, as mono float32 (n,) at `sample_rate`. Raises `AudioError`.
 
     damage: gets the warnings about what could not be decoded.
     """
-    with open_audio(source, track=track) as reader:
-        read = Recording(reader, sample_rate=sample_rate, start=start, duration=duration, strict=strict, measured=False)
-        return whole(read, damage)
+    with open_audio(source, track=part.get("track")) as reader:
+        return whole(Recording(reader, sample_rate, part, measured=False), damage)
 
 
 def whole(sound: Sound, damage: list[quality.QualityWarning] | None = None) -> Array:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Unpack
 
-from ..audio.reading import spool_standard_input
+from ..audio.reading import Excerpt, spool_standard_input
 from ..audio.times import Time, part
 from ..errors import AudioError, UsageError
 from ..model.thresholds import Threshold
@@ -140,20 +140,16 @@ def predict_files(
     recogniser: Recogniser,
     names: Iterable[str],
     *,
-    start: float = 0.0,
-    duration: float | None = None,
-    track: int | None = None,
-    strict: bool = False,
     jobs: int = 0,
     embed: bool = False,
+    **excerpt: Unpack[Excerpt],
 ) -> Iterator[Result]:
     """Yield a result for each name, in order, several analysed at a time (0: one per core) and only a few waiting.
 
     One recording is decoded here; several are in processes of their own, so that one cannot end the others. start,
     duration, track, strict, embed: as of `Recogniser.predict`.
     """
-    chosen: dict[str, Any] = {"start": start, "duration": duration, "track": track, "strict": strict}
-    predict_one = partial(_predict_one, recogniser, chosen=chosen, embed=embed)
+    predict_one = partial(_predict_one, recogniser, excerpt=excerpt, embed=embed)
     workers = jobs or os.cpu_count() or 1
     if isinstance(names, Sized) and len(names) == 1:
         for name in names:
@@ -201,7 +197,7 @@ def _predict_many(
 
 
 def _predict_one(
-    recogniser: Recogniser, name: str, *, chosen: dict[str, Any], embed: bool, decoder: Decoder | None = None
+    recogniser: Recogniser, name: str, *, excerpt: Excerpt, embed: bool, decoder: Decoder | None = None
 ) -> Result:
     try:
         if is_address(name):
@@ -209,16 +205,16 @@ def _predict_one(
 
             with recording(Address.of(name)) as here:
                 return replace(
-                    _predict_one(recogniser, str(here), chosen=chosen, embed=embed, decoder=decoder), path=name
+                    _predict_one(recogniser, str(here), excerpt=excerpt, embed=embed, decoder=decoder), path=name
                 )
         if name != "-" and decoder:
             rate = recogniser.config.features.sample_rate
-            decoded = decoder.decode(name, sample_rate=rate, **chosen)
-            return recogniser.predict_sound(decoded, name, start=chosen["start"], embed=embed)
+            decoded = decoder.decode(name, sample_rate=rate, **excerpt)
+            return recogniser.predict_sound(decoded, name, start=excerpt.get("start", 0.0), embed=embed)
         if name != "-":
-            return recogniser.predict(name, **chosen, embed=embed)
+            return recogniser.predict(name, **excerpt, embed=embed)
         with spool_standard_input() as file:
-            return replace(recogniser.predict(file, **chosen, embed=embed), path="-")
+            return replace(recogniser.predict(file, **excerpt, embed=embed), path="-")
     except AudioError as error:
         return Failure(name, error.problem)
     except MemoryError:

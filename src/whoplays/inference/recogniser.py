@@ -218,7 +218,8 @@ class Recogniser:
                 source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict, embed=embed
             )
         rate = self.config.features.sample_rate
-        with opened(source, rate, sample_rate, start, duration, track=track, strict=strict) as (sound, path):
+        excerpt: reading.Excerpt = {"start": start, "duration": duration, "track": track, "strict": strict}
+        with opened(source, rate, sample_rate, excerpt) as (sound, path):
             return self.predict_sound(sound, path, start=start, embed=embed)
 
     def embed(

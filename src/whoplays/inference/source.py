@@ -19,14 +19,7 @@ Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
 
 @contextlib.contextmanager
 def opened(
-    source: Source,
-    rate: int,
-    sample_rate: int | None,
-    start: float,
-    duration: float | None,
-    *,
-    track: int | None,
-    strict: bool,
+    source: Source, rate: int, sample_rate: int | None, part: reading.Excerpt
 ) -> Iterator[tuple[reading.Sound, str]]:
     """Open a source at `rate` Hz, with its path ("" without one). Raises `AudioError`, with the path, and `UsageError`.
 
@@ -41,13 +34,12 @@ def opened(
             raise UsageError(
                 f"sample_rate is {sample_rate} Hz; {opening.MIN_RATE} to {opening.MAX_RATE} Hz can be used"
             )
+        start, duration = part.get("start", 0.0), part.get("duration")
         yield reading.from_samples(samples, int(sample_rate), sample_rate=rate, start=start, duration=duration), ""
         return
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "") or "")
     try:
-        with reading.open_recording(
-            source, sample_rate=rate, start=start, duration=duration, track=track, strict=strict
-        ) as recording:
+        with reading.open_recording(source, sample_rate=rate, **part) as recording:
             yield recording, path
     except AudioError as error:
         if is_path:
