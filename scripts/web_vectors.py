@@ -6,12 +6,16 @@ committed vectors still are what the package computes: a new model needs new one
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 import whoplays
@@ -76,6 +80,7 @@ def vectors() -> dict[str, Any]:
         "attended": _attended(),
         "top_share_mean": _top_share_mean(),
         "stretches": _stretches(),
+        "uncompressed": [_uncompressed(*kind) for kind in UNCOMPRESSED],
         "quality": [_quality(**case) for case in QUALITY],
         "network": _network(),
         "predictions": [_prediction(recogniser, seconds, rate) for seconds in LENGTHS_S],
@@ -149,6 +154,28 @@ def _stretches() -> list[dict[str, Any]]:
         for one in settings
         for threshold in (0.4, 0.8)
     ]
+
+
+#: Format, encoding and byte order of files that no browser reads.
+UNCOMPRESSED = [
+    *(("AIFF", encoding, "FILE") for encoding in ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32")),
+    *(("AIFF", encoding, "FILE") for encoding in ("FLOAT", "DOUBLE", "ULAW", "ALAW")),
+    ("AIFF", "PCM_16", "LITTLE"),
+    ("AIFF", "PCM_24", "LITTLE"),
+    *(("CAF", encoding, "LITTLE") for encoding in ("PCM_S8", "PCM_16", "PCM_24", "FLOAT")),
+    *(("CAF", encoding, "BIG") for encoding in ("PCM_24", "PCM_32", "DOUBLE", "ULAW", "ALAW")),
+]
+
+
+def _uncompressed(kind: str, encoding: str, endian: str) -> dict[str, Any]:
+    """Return a file, packed, and the samples of its second channel."""
+    samples = 0.9 * noise(82, 9).reshape(41, 2)
+    file = io.BytesIO()
+    soundfile.write(file, samples, 12000, format=kind, subtype=encoding, endian=endian)
+    file.seek(0)
+    found, rate = soundfile.read(file, dtype="float32")
+    packed = base64.b64encode(zlib.compress(file.getvalue(), 9)).decode()
+    return {"name": f"{kind} {encoding} {endian}", "file": packed, "rate": rate, "samples": numbers(found[:, 1])}
 
 
 #: kind: of the sound; gains: of each channel, before it is cut at full scale.

@@ -21,6 +21,7 @@ import soundfile
 
 import whoplays
 from whoplays.errors import ModelError, UsageError
+from whoplays.examples import synth
 from whoplays.serve import static_page
 
 ROOT = Path(__file__).parents[1]
@@ -174,38 +175,54 @@ def results(page: Any, paths: list[Path], folder: Path) -> dict[str, dict[str, A
     return {one["path"]: one for one in json.loads((folder / "results.json").read_text())}
 
 
+#: What plays, seconds, Hz, gain of each channel, file.
+RECORDINGS: list[tuple[list[str], float, int, list[float], str]] = [
+    (["guitar", "drums"], 12.0, 44100, [1.0, 0.5], "guitar-drums.wav"),
+    (["strings"], 180.0, 22050, [1.0], "strings.flac"),
+    (["piano"], 0.2, 44100, [1.0], "piano.wav"),
+    (["brass"], 1.5, 8000, [1.0], "brass.wav"),
+    (["piano", "strings"], 31.0, 96000, [1.0, 0.7], "piano-strings.flac"),
+    (["drums"], 7.0, 16000, [1.0], "drums.flac"),
+    (["guitar"], 20.5, 11025, [1.0, 1.0], "guitar.wav"),
+    (["brass", "drums", "guitar"], 64.0, 48000, [0.3, 1.0], "brass-drums-guitar.opus"),
+    (["strings", "brass"], 9.0, 32000, [1.0], "strings-brass.mp3"),
+    (["piano", "drums"], 25.0, 44100, [1.0, 0.9], "piano-drums.m4a"),
+    (["guitar", "strings"], 15.0, 24000, [1.0], "guitar-strings.ogg"),
+    (["brass"], 10.3, 88200, [1.0, -1.0], "cancelled.flac"),
+    (["drums", "piano", "strings"], 40.0, 48000, [1.0, 0.5, 0.2, 0.1], "four-channels.wav"),
+    (["guitar"], 3.0, 44100, [1.0, 0.0], "one-side.aiff"),
+    (["piano"], 13.0, 48000, [1.0, 0.6], "piano.caf"),
+    (["strings"], 5.0, 22050, [40.0], "clipped.wav"),
+    ([], 4.0, 44100, [1.0], "room.wav"),
+]
+
+
 def recordings(folder: Path) -> list[Path]:
-    """Write twenty recordings: rates, channels, formats, lengths."""
+    """Write twenty recordings: the examples, and synthesised ones of many rates, channels, formats and lengths."""
+    found = [Path(shutil.copy(example, folder)) for example in EXAMPLES]
+    for seed, (families, seconds, rate, gains, name) in enumerate(RECORDINGS):
+        sound = synth.recording(families, duration_s=seconds, seed=seed, sample_rate=rate)
+        samples = np.clip(sound[:, None] * np.array(gains, np.float32), -1, 1)
+        path = folder / name
+        if path.suffix == ".m4a":
+            _write_aac(path, samples, rate)
+        elif path.suffix == ".opus":
+            soundfile.write(path, samples, rate, format="OGG", subtype="OPUS")
+        else:
+            soundfile.write(path, samples, rate)
+        found.append(path)
+    return found
+
+
+def _write_aac(path: Path, samples: np.ndarray, rate: int) -> None:
     import av
 
-    kinds = ("44.wav", "48.flac", "32.mp3", "44.ogg", "48.opus", "44.m4a")
-    found = []
-    for example in EXAMPLES:
-        samples, rate = soundfile.read(example, dtype="float32")
-        for kind in kinds:
-            wanted = int(kind.split(".")[0]) * 1000 + (100 if kind.startswith("44") else 0)
-            import soxr
-
-            sound = soxr.resample(samples, rate, wanted).astype(np.float32)
-            stereo = np.stack([sound, 0.5 * sound], axis=1)
-            path = folder / f"{example.stem}-{kind}"
-            if kind.endswith("m4a"):
-                with av.open(str(path), "w") as container:
-                    stream = container.add_stream("aac", rate=wanted, layout="stereo", bit_rate=160_000)
-                    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(stereo.T), format="fltp", layout="stereo")
-                    frame.sample_rate = wanted
-                    for packet in [*stream.encode(frame), *stream.encode(None)]:
-                        container.mux(packet)
-            elif kind.endswith("opus"):
-                soundfile.write(path, stereo, wanted, format="OGG", subtype="OPUS")
-            else:
-                soundfile.write(path, stereo, wanted)
-            found.append(path)
-    samples, rate = soundfile.read(EXAMPLES[0], dtype="float32")
-    for name, part in (("short.wav", samples[: rate // 3]), ("quiet.wav", 0.003 * samples[: 4 * rate])):
-        soundfile.write(folder / name, part, rate)
-        found.append(folder / name)
-    return found
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout="stereo", bit_rate=160_000)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout="stereo")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
 
 
 @pytest.mark.browser
@@ -238,6 +255,7 @@ def test_static_files_and_a_browser_give_the_commands_answer_without_any_network
         for label, score in told.scores.items():
             assert mine["scores"][label] == pytest.approx(score, abs=MOST_DIFFERENCE), (told.path, label)
         assert mine["duration"] == pytest.approx(told.duration, abs=0.002), told.path
+        assert [one["code"] for one in mine["warnings"]] == [one.code for one in told.warnings], told.path
 
 
 @pytest.mark.browser

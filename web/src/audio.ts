@@ -5,6 +5,7 @@ import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "mediabunny";
 import { type Values, WhoplaysError } from "./errors.js";
 import { type Extent, extentOf } from "./extent.js";
 import { joined } from "./joined.js";
+import { openUncompressed } from "./pcm.js";
 import { type QualityWarning, aboutTracks } from "./quality.js";
 
 const BLOCK_S = 1;
@@ -29,6 +30,8 @@ export interface Opened {
 export async function openFile(file: Blob): Promise<Opened> {
   const refuse = (reason: string, values?: Values) => new WhoplaysError("not-a-recording", reason, values);
   if (!file.size) throw refuse("empty");
+  const uncompressed = await openUncompressed(file).catch((error) => { throw error instanceof WhoplaysError ? error : broken(error); });
+  if (uncompressed) return uncompressed;
   const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
   try {
     if (!(await input.canRead())) {
@@ -51,7 +54,7 @@ export async function openFile(file: Blob): Promise<Opened> {
   }
 }
 
-const UNDECODED: [string, RegExp][] = [["AIFF", /^FORM.{4}AIF[FC]/s], ["CAF", /^caff/], ["WMA", /^0&\xb2u/], ["MIDI", /^MThd/], ["Monkey's Audio", /^MAC /], ["WavPack", /^wvpk/]];
+const UNDECODED: [string, RegExp][] = [["WMA", /^0&\xb2u/], ["MIDI", /^MThd/], ["Monkey's Audio", /^MAC /], ["WavPack", /^wvpk/]];
 
 /** Return the name of a format that is known and that no browser decodes. */
 async function undecoded(file: Blob): Promise<string | undefined> {

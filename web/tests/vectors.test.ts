@@ -1,6 +1,7 @@
 // The same numbers as the Python package computes, which wrote vectors.json (scripts/web_vectors.py).
 
 import { readFile } from "node:fs/promises";
+import { inflateSync } from "node:zlib";
 
 import { beforeAll, describe, expect, it } from "vitest";
 
@@ -10,6 +11,7 @@ import { Features } from "../src/features.js";
 import { Network } from "../src/network.js";
 import { attended, topShareMean } from "../src/pooling.js";
 import { Recogniser } from "../src/recogniser.js";
+import { openUncompressed } from "../src/pcm.js";
 import { Downmix } from "../src/quality.js";
 import { stretches } from "../src/timeline.js";
 import { Windows } from "../src/windows.js";
@@ -100,6 +102,30 @@ it.each<any>(vectors.top_share_mean)("the mean of the highest share of $share is
 it.each<any>(vectors.stretches)("stretches from $threshold on are Python's", ({ scores, edges, threshold, settings, found }) => {
   const mine = stretches(Float32Array.from(scores), Float64Array.from(edges), threshold, settings);
   expectClose(mine.flatMap((s) => [s.start, s.end, s.score]), found.flat(), 1e-5);
+});
+
+it.each<any>(vectors.uncompressed)("$name is read as libsndfile reads it", async ({ file, rate, samples }) => {
+  const bytes = inflateSync(Buffer.from(file, "base64"));
+  const opened = (await openUncompressed(new Blob([bytes])))!;
+  expect([opened.sampleRate, opened.duration]).toEqual([rate, 41 / rate]);
+  for await (const { channels, sampleRate } of opened.blocks()) {
+    expect([channels.length, sampleRate]).toEqual([2, rate]);
+    expectClose(channels[1], samples, 2e-6);
+  }
+  for (const cut of [13, 30, 60, bytes.length - 30]) {
+    const part = await openUncompressed(new Blob([bytes.subarray(0, cut)])).catch((error) => error);
+    if (part instanceof Error) expect(part.message).toMatch(/is it damaged\?$/);
+    else expect(part!.duration).toBeLessThan(41 / rate);
+  }
+});
+
+it("compressed AIFF and CAF are named, and other files are left to others", async () => {
+  const named = async (bytes: Uint8Array<ArrayBuffer>) => openUncompressed(new Blob([bytes])).then(String, (error) => error.message);
+  const aiff = new Uint8Array(60);
+  aiff.set(Buffer.from("FORM\0\0\0\0AIFCCOMM\0\0\0\x16\0\x01\0\0\0\x01\0\x10", "latin1"));
+  aiff.set(Buffer.from("ima4SSND\0\0\0\x08", "latin1"), 38);
+  expect(await named(aiff)).toBe("is AIFF (ima4), which browsers cannot decode; convert it to WAV or FLAC");
+  expect(await openUncompressed(new Blob(["RIFF"]))).toBeNull();
 });
 
 it.each<any>(vectors.quality)("warnings about $kind of $seconds s at $rate Hz, channels times $gains, are Python's", ({ kind, seconds, rate, gains, found }) => {
