@@ -22,8 +22,11 @@ def write(path: Path, samples: np.ndarray, rate: int = 44100, **options) -> Path
     return path
 
 
-def write_with_ffmpeg(path: Path, samples: np.ndarray, codec: str, rate: int = 44100, *, video: bool = False) -> Path:
+def write_with_ffmpeg(
+    path: Path, samples: np.ndarray, codec: str, rate: int = 44100, *, video: bool = False, title: str = ""
+) -> Path:
     with av.open(str(path), "w") as container:
+        container.metadata["title"] = title
         if video:
             picture = container.add_stream("mpeg4", rate=10)
             picture.width, picture.height, picture.pix_fmt = 32, 32, "yuv420p"
@@ -233,3 +236,20 @@ def test_a_name_alone_makes_no_recording(tmp_path: Path, name: str) -> None:
     path.write_bytes(b"Dear all, the minutes of our meeting are below.\n" * 50)
     with pytest.raises(AudioError, match="is not a recording"):
         opening.probe(path)
+
+
+def test_tags_that_are_no_text_are_no_error(tmp_path: Path) -> None:
+    path, title = tmp_path / "a.m4a", b"a title of a song"
+    write_with_ffmpeg(path, tone(440.0, 1.0, 44100), "aac", 44100, title=title.decode())
+    content = path.read_bytes()
+    assert content.count(title) == 1
+    path.write_bytes(content.replace(title, b"\xff\xfe\x80" + title[3:]))
+    assert opening.probe(path).duration == pytest.approx(1.0, abs=0.1)
+
+
+def test_pyav_19_has_no_argument_for_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / "a.m4a", av.open
+    write_with_ffmpeg(path, tone(440.0, 1.0, 44100), "aac", 44100)
+    monkeypatch.setattr(av, "__version__", "19.0.2")
+    monkeypatch.setattr(av, "open", lambda file, options: real(file, options=options))
+    assert opening.probe(path).duration == pytest.approx(1.0, abs=0.1)

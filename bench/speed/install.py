@@ -2,7 +2,7 @@
 
     python -m bench install [--runs 3]
 
-Each installation is into an environment of its own: once with an empty cache, and so over the network, then from the cache.
+Each installation makes an environment of its own and installs into it: once with an empty cache, and so over the network, then from the cache.
 Processor time is what a busy machine hardly changes; the network's pace is this machine's. The peer is librosa, the package
 that most people who work with music in Python have: it brings no model.
 """
@@ -47,15 +47,22 @@ def size(folder: Path, *, without: str = "") -> float:
 def install(what: str, *, uv: Path | None, runs: int, folder: Path) -> tuple[dict[str, Any], Path]:
     """Install with pip, or uv; return the row, and the last environment."""
     cache, environment = folder / "cache", folder / "environment"
-    command: list[str | Path] = [environment / "bin" / "pip", "install", "-q", "--cache-dir", cache, what]
+    steps: list[list[str | Path]] = [
+        [sys.executable, "-m", "venv", environment],
+        [environment / "bin" / "pip", "install", "-q", "--cache-dir", cache, what],
+    ]
     if uv:
-        command = [uv, "pip", "install", "-q", "--python", environment, "--cache-dir", cache, what]
+        steps = [
+            [uv, "venv", "-q", "--python", sys.executable, environment],
+            [uv, "pip", "install", "-q", "--python", environment, "--cache-dir", cache, what],
+        ]
     found = []
     for _ in range(1 + runs):
         shutil.rmtree(environment, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+        empty = timed(*steps[0], folder=folder)
         before = size(environment, without="__pycache__")
-        found.append(timed(*command, folder=folder))
+        full = timed(*steps[1], folder=folder)
+        found.append((empty[0] + full[0], empty[1] + full[1]))
     row = {
         "what": f"{'uv' if uv else 'pip'} install {'.' if what == str(ROOT) else what}",
         "fetched, MB": "" if uv else size(cache),

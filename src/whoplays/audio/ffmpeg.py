@@ -82,7 +82,9 @@ class FFmpegReader(Reader):
         if hasattr(source, "seek"):
             source.seek(0)
         options["protocol_whitelist"] = allowed
-        self._container = av.open(named, options=options, metadata_errors="replace")
+        # Tags that are no UTF-8, which no error may come of: PyAV 19 keeps their bytes, and has no such argument.
+        lenient: Any = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+        self._container = av.open(named, options=options, **lenient)
         try:
             self._stream: Any = self._chosen()
         except BaseException:
