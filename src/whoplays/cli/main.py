@@ -20,11 +20,14 @@ BROKEN_PIPE = 141
 #: Of what standard output leads to, as a disk. Errors of files that are written by name are reported where that is done.
 _STREAM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
+#: Commands that decode recordings in this process.
+_READERS = {"predict", "embed", "similar", "find", "evaluate", "train", "dataset"}
+
 
 def main() -> None:
     """Run the command of this process, and end it with the exit status."""
     streams.prepare()
-    if not os.environ.get("WHOPLAYS_DEBUG") and sys.argv[1:2] == ["predict"]:
+    if not os.environ.get("WHOPLAYS_DEBUG") and {*sys.argv[1:2]} & _READERS:
         _silence_decoders()
     sys.exit(run(sys.argv[1:]))
 
