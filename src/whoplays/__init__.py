@@ -101,7 +101,7 @@ def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Thr
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({name for name in globals() if name.startswith("__")} | {"errors", *__all__})
 
 
 def __getattr__(name: str) -> object:
