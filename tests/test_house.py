@@ -67,6 +67,7 @@ ALLOWED = {
 }
 MOST_MODULES = 4  # at the top
 MOST_ROOMS = 16
+MOST_LINES = 500  # of a file
 HEAVY = (
     "keras",
     "tensorflow",
@@ -154,6 +155,11 @@ def test_there_are_few_rooms_and_fewer_modules_beside_them() -> None:
     assert len(rooms) <= MOST_ROOMS, sorted(path.name for path in rooms)
     modules = [path.name for path in SOURCE.glob("*.py")]
     assert len(modules) <= MOST_MODULES, sorted(modules)
+
+
+def test_files_are_short_enough_to_be_read_at_once() -> None:
+    long = {path.name: n for path in MODULES if (n := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES}
+    assert not long
 
 
 def test_each_room_says_what_comes_in_and_what_goes_out() -> None:
