@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from bench.processes import memory_mb, proportional_mb
 
@@ -16,12 +18,35 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio", "--disable-background-networking"]
 
 
-def renderers(browser: Browser) -> set[int]:
-    """Return the ids of the browser's renderer processes."""
+def processes(browser: Browser) -> dict[int, str]:
+    """Return the browser's processes: id -> "renderer", "GPU" and so on."""
     session = browser.new_browser_cdp_session()
     found = session.send("SystemInfo.getProcessInfo")["processInfo"]
     session.detach()
-    return {process["id"] for process in found if process["type"] == "renderer"}
+    return {process["id"]: process["type"] for process in found}
+
+
+def renderers(browser: Browser) -> set[int]:
+    """Return the ids of the browser's renderer processes."""
+    return {pid for pid, kind in processes(browser).items() if kind == "renderer"}
+
+
+def renderer_of(browser: Browser, page: Page) -> int:
+    """Return the id of a page's process: the renderer that grows by what the page takes up."""
+    before = {pid: private_mb(pid) for pid in renderers(browser)}
+    page.evaluate("globalThis.taken = new Uint8Array(64 << 20).fill(1)")
+    found = max(before, key=lambda pid: private_mb(pid) - before[pid])
+    page.evaluate("delete globalThis.taken")
+    page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
+    return found
+
+
+def prefer(browser: Browser, nice: int) -> None:
+    """Give all threads of the browser a niceness: it sets that of its renderers itself, whatever it was started with."""
+    for pid in processes(browser):
+        for thread in Path(f"/proc/{pid}/task").glob("*"):
+            with contextlib.suppress(OSError):  # it ended
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
 
 
 def private_mb(pid: int) -> float:
@@ -56,7 +81,7 @@ class Memory:
         self.most_private_mb = max(self.most_private_mb, sum(map(private_mb, self._pids)))
 
 
-def presented(browser: Browser, page: Any, work: Callable[[], Any]) -> tuple[Any, list[float]]:
+def presented(browser: Browser, page: Page, work: Callable[[], Any]) -> tuple[Any, list[float]]:
     """Return what `work` returns, and the times in seconds at which the page's frames were presented while it ran."""
     events: list[dict[str, Any]] = []
     ended = threading.Event()

@@ -91,3 +91,13 @@ def write_golden() -> None:
 
 if __name__ == "__main__":
     write_golden()
+
+
+def test_the_page_tells_what_thresholds_cost_by_measurements_of_this_model() -> None:
+    """`python -m bench operating_points DATA --keep` writes both."""
+    found = json.loads((Path(__file__).parents[1] / "bench" / "results" / "operating_points.json").read_text())
+    config = model_folder.read().config
+    assert found["title"].endswith(f"({config.id})")
+    assert [{name: round(value, 3) for name, value in row.items()} for row in found["rows"]] == config.training[
+        "operating_points"
+    ]

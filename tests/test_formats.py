@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -112,7 +114,7 @@ def test_jams_has_segments_and_scores() -> None:
     segments, whole = document["annotations"]
     assert [(o["time"], o["duration"], o["value"]) for o in segments["data"]][1] == (12.0, 8.25, "drums")
     assert {o["value"]: o["confidence"] for o in whole["data"]} == PREDICTION.scores
-    assert document["file_metadata"]["duration"] == 75.4 and document["sandbox"] == {"families": {}}
+    assert document["file_metadata"]["duration"] == 75.4 and document["sandbox"]["families"] == {}
 
 
 def test_jams_passes_the_schema_of_the_jams_package(tmp_path) -> None:
@@ -203,3 +205,86 @@ def test_what_is_no_table_is_one_line(suffix: str, content: bytes, tmp_path) -> 
 def test_tables_that_cannot_be_written_are_refused_early(tmp_path) -> None:
     with pytest.raises(UsageError, match=r"\*\.parquet"):
         table.check(tmp_path / "r.xlsx")
+
+
+TREE = catalogue().select(["guitar", "strings", "piano", "violin", "electric-guitar"])
+BOTH_LEVELS = Prediction(
+    path="a.flac",
+    duration=10.0,
+    sample_rate=44100,
+    model="tiny@1",
+    scores={"guitar": 0.4, "strings": 0.93, "piano": 0.01, "violin": 0.9, "electric-guitar": 0.35},
+    playing=["strings", "violin"],
+    maybe=["guitar", "electric-guitar"],
+    segments=[Segment("strings", 0.0, 6.0, 0.93), Segment("violin", 1.0, 5.0, 0.9)],
+    frame_scores=np.zeros((1, 5), dtype=np.float32),
+    frame_times=np.array([0.0, 10.0]),
+)
+NOT_TOLD: set[str] = set()  # formats of segments have only what plays
+
+
+def _json(text: str) -> tuple[set[str], set[str]]:
+    found = json.loads(text)
+    found = found[0] if isinstance(found, list) else found
+    return set(found["playing"]), set(found["maybe"])
+
+
+def _csv(text: str) -> tuple[set[str], set[str]]:
+    row = next(csv.DictReader(io.StringIO(text)))
+    return set(row["playing"].split(";")), set(row["maybe"].split(";"))
+
+
+def _text(text: str) -> tuple[set[str], set[str]]:
+    _, family, instrument, maybe, missing = text.splitlines()
+    assert family.startswith("  strings ") and instrument.startswith("    violin ")  # below its family
+    assert maybe == "  maybe: guitar 0.40, guitar: electric guitar 0.35" and missing == "  not found: piano"
+    return {"strings", "violin"}, {"guitar", "electric-guitar"}
+
+
+def _jams(text: str) -> tuple[set[str], set[str]]:
+    sandbox = json.loads(text)["sandbox"]
+    assert sandbox["families"] == {"violin": "strings", "electric-guitar": "guitar"}
+    return set(sandbox["playing"]), set(sandbox["maybe"])
+
+
+def _labels(text: str) -> tuple[set[str], set[str]]:
+    assert "strings 0.93" in text and "strings: violin 0.90" in text and "guitar" not in text
+    return {"strings", "violin"}, NOT_TOLD
+
+
+READERS: dict[str, Callable[[str], tuple[set[str], set[str]]]] = {
+    "text": _text,
+    "json": _json,
+    "jsonl": _json,
+    "csv": _csv,
+    "audacity": _labels,
+    "sonic-visualiser": _labels,
+    "jams": _jams,
+    "rttm": lambda text: ({line.split()[7] for line in text.splitlines()}, NOT_TOLD),
+}
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_every_format_tells_both_levels_and_what_plays_from_what_may(name: str) -> None:
+    writer = formats.writer(name)(TREE.labels, "en")
+    plays, maybe = READERS[name](writer.head() + writer.item(BOTH_LEVELS) + writer.tail())
+    assert plays == set(BOTH_LEVELS.playing)
+    assert maybe in (set(BOTH_LEVELS.maybe), NOT_TOLD)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_every_table_tells_what_plays_from_what_may(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{ending}"
+    table.write(path, lambda: [BOTH_LEVELS.to_dict()], TREE.ids)
+    (found,) = table.read(path)
+    assert (found["playing"], found["maybe"]) == (BOTH_LEVELS.playing, BOTH_LEVELS.maybe)
+
+
+def test_tags_and_http_tell_both_levels_too() -> None:
+    from whoplays.results import tags
+
+    schemas = pytest.importorskip("whoplays.serve.schemas", reason="the extra serve is not installed")
+
+    assert tags.text_of(BOTH_LEVELS) == "strings 0.93; violin 0.90 (tiny@1)"
+    assert "parent" in schemas.LabelName.model_fields
+    assert {"playing", "maybe"} <= schemas.Prediction.model_fields.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -22,9 +24,11 @@ from playwright import sync_api
 from playwright.sync_api import expect
 
 import whoplays
+from bench.chromium import private_mb, renderer_of
 from conftest import write_tiny_model
 from serving import Running, serving
 from whoplays.examples import synth
+from whoplays.model import thresholds
 from whoplays.taxonomy.catalogue import catalogue
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -437,6 +441,19 @@ def test_one_control_moves_what_plays(open_page: Open, tmp_path: Path) -> None:
         assert page.locator("#sure-cost").inner_text()
 
 
+def test_the_controls_positions_are_those_whose_cost_was_measured(open_page: Open) -> None:
+    pairs, positions = [(0.5, 0.3), (0.72, 0.2), (0.4, 0.4), (0.99, 0.01)], [-1, -0.35, 0, 0.5, 1]
+    found = open_page().evaluate(
+        """async ([pairs, positions]) => {
+            const { thresholdsAt } = await import("/page/js/thresholds.js");
+            return positions.map((at) => pairs.map(([threshold, maybe]) => thresholdsAt({ threshold, maybe }, at).plays));
+        }""",
+        [pairs, positions],
+    )
+    own, lower = zip(*pairs, strict=True)
+    np.testing.assert_allclose(found, [thresholds.moved(own, lower, at) for at in positions], atol=1e-9)
+
+
 def test_two_hours_stay_smooth(open_page: Open) -> None:
     """The picture of two hours: panning restyles no segment, so frames come in time at any zoom."""
     page = open_page()
@@ -485,3 +502,109 @@ def test_two_hours_stay_smooth(open_page: Open) -> None:
     print(found)
     assert found["busy_ms"] < 16.7, found  # 60 frames a second; restyling every segment at a move took 117
     assert found["heap"] < 150, found
+
+
+def test_two_hours_fit_into_a_tab(browser: Any, open_page: Open, tmp_path: Path) -> None:
+    """What the tab holds, after a collection of garbage, which has no time of its own: shown, and after a reload."""
+    page = open_page()
+    page.locator(".example").first.wait_for()
+    ids = page.evaluate("import('/page/js/labels.js').then((m) => m.everyLabel().map((label) => label.id))")
+    rng = np.random.default_rng(0)
+
+    def drawn(count: int) -> str:
+        return base64.b64encode(rng.integers(0, 256, count, dtype=np.uint8).tobytes()).decode()
+
+    segments = [{"label": i, "start": 24 * n, "end": 24 * n + 15, "score": 0.9} for i in ids for n in range(300)]
+    details = {"start": 0, "end": 7200, "segments": segments, "peaks": drawn(620_000),
+               "frame_scores": {i: drawn(22_500) for i in ids}}  # fmt: skip
+    answer = {"path": "long.wav", "duration": 7200, "sample_rate": 44100, "model": "tiny@1", "playing": ids, "maybe": [],
+              "scores": dict.fromkeys(ids, 0.9), "segments": segments, "warnings": [], "details": details}  # fmt: skip
+    told = [f"event: progress\ndata: {json.dumps({'analysed': 10 * n, 'duration': 7200})}\n\n" for n in range(720)]
+    body = "".join([*told, f"event: result\ndata: {json.dumps(answer)}\n\n"])
+    page.route("**/v1/predict*", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+    pid, collector = renderer_of(browser, page), page.context.new_cdp_session(page)
+
+    def held() -> float:
+        collector.send("HeapProfiler.collectGarbage")
+        page.wait_for_timeout(500)
+        return private_mb(pid)
+
+    found = {"empty": held()}
+    page.locator("#file").set_input_files({"name": "long.wav", "mimeType": "audio/wav", "buffer": EXAMPLE.read_bytes()})
+    page.locator(".result").wait_for()
+    found["shown"] = held()
+    page.reload()
+    page.locator(".timeline").wait_for()
+    found["reloaded"] = held()
+    print(found)
+    assert max(found.values()) < 150, found  # and 100 at most above the empty page would be a leak already
+    assert found["reloaded"] < found["shown"] + 30, found
+
+
+def test_a_removal_is_undone_after_an_earlier_one_was_forgotten(open_page: Open, duet: Path) -> None:
+    """The second removal ends the first one's undo: its result and pictures are gone, those of the second come back."""
+    page = open_page()
+    names = ["one.flac", "two.flac", "three.flac"]
+    content = duet.read_bytes()
+    page.locator("#file").set_input_files(
+        [{"name": name, "mimeType": "audio/flac", "buffer": content} for name in names]
+    )
+    expect(page.locator(".item.done")).to_have_count(3)
+    kept = """async () => {
+        const { recall, detailsOf, keyOf } = await import("/page/js/kept.js");
+        return Promise.all((await recall()).map(async (one) => [one.name, Boolean(await detailsOf(one.key))]));
+    }"""
+    page.get_by_role("button", name="Remove one.flac").click()
+    page.get_by_role("button", name="Remove two.flac").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".item.done")).to_have_count(2)
+    page.locator(".result .file-name", has_text="two.flac").wait_for()
+    page.locator(".timeline").wait_for()
+    expect(page.locator("#undo")).to_be_hidden()
+    assert sorted(page.evaluate(kept)) == [["three.flac", True], ["two.flac", True]]
+    page.reload()
+    expect(page.locator(".item.done")).to_have_count(2)
+    page.locator(".item", has_text="two.flac").click()
+    page.locator(".result .file-name", has_text="two.flac").wait_for()
+    page.locator(".timeline").wait_for()  # with its pictures
+    page.get_by_role("button", name="Clear all").click()
+    page.get_by_role("button", name="Undo").click()  # all at once
+    expect(page.locator(".item.done")).to_have_count(2)
+    assert sorted(page.evaluate(kept)) == [["three.flac", True], ["two.flac", True]]
+
+
+def test_tab_stops_once_in_a_lane_and_arrows_walk_it(open_page: Open) -> None:
+    page = open_page()
+    page.locator(".example").first.wait_for()
+    page.evaluate(
+        """async () => {
+            const { timeline } = await import("/page/js/timeline.js");
+            const playing = ["drums", "guitar"];
+            const segments = playing.flatMap((label) =>
+                [0, 20, 40].map((start) => ({ label, start, end: start + 10, score: 0.9 })));
+            const details = { start: 0, end: 60, peaks: new Uint8Array(600), segments, frame_scores: {} };
+            const seek = (seconds) => { globalThis.sought = seconds; };
+            const picture = timeline({ playing, maybe: [], segments, details }, seek);
+            document.querySelector("#shown").replaceChildren(picture.element);
+            document.querySelector("#work").hidden = false;
+            picture.zoom(6);
+        }"""
+    )
+    lane = page.locator(".timeline .lane").first
+    assert lane.locator(".stretch[tabindex='0']").count() == 1 and lane.locator(".stretch").count() == 3
+    lane.locator(".stretch").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    last = lane.locator(".stretch").nth(2)
+    assert last.evaluate("e => e === document.activeElement && e.tabIndex === 0")
+    assert lane.locator(".stretch[tabindex='0']").count() == 1
+    inside = """e => {
+        const [a, b] = [e, e.closest(".lane")].map((one) => one.getBoundingClientRect());
+        return a.right > b.left && a.left < b.right;
+    }"""
+    page.wait_for_timeout(200)
+    assert last.evaluate(inside)  # brought into view, and every lane with it
+    assert page.locator(".lane").evaluate_all("all => all.every((lane) => lane.scrollLeft === 0)")
+    assert page.evaluate("globalThis.sought") is None
+    page.keyboard.press("Enter")
+    assert page.evaluate("globalThis.sought") == 40

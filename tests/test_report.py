@@ -24,7 +24,8 @@ import whoplays
 from conftest import RATE, tone, write_tiny_model
 from whoplays.inference.prediction import Failure
 from whoplays.results import html
-from whoplays.results.html import pictures
+from whoplays.results.html import pictures, template
+from whoplays.taxonomy.catalogue import catalogue
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--disable-background-networking", "--disable-quic"]
@@ -321,6 +322,35 @@ def test_three_hundred_recordings_open_at_once(page: Any, tiny_model: Path, tmp_
     open_one(page, 250)
     print(opening, spent() - before)
     assert opening < 1.5 and spent() - before < 0.5
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_who_plays_together_works_for_forty_labels(page: Any, width: int, tmp_path: Path) -> None:
+    """All of the tree and four labels of a user's own, each pair in one recording: a cell each, and nothing overflows."""
+    own = [
+        {"id": f"own-{i}", "parent": None, "en": f"my own sound {i}", "pl": f"mój {i}", "colour": "#888888"}
+        for i in range(4)
+    ]
+    labels = [*(label.to_dict() for label in catalogue().labels), *own]
+    ids, limits = [label["id"] for label in labels], {"threshold": 0.5, "maybe": 0.3}
+    assert len(ids) == 40
+    found = {"path": "a.flac", "duration": 9.0, "sample_rate": 44100, "model": "made@1", "scores": dict.fromkeys(ids, 0.9),
+             "playing": ids, "maybe": [], "segments": [], "warnings": []}  # fmt: skip
+    recording = {"name": "a.flac", "result": found, "sound": "", "note": None, "details": {}}
+    facts = {"lang": "pl", "model": "made@1", "version": "1", "points": [], "labels": [label | limits for label in labels],
+             "recordings": [recording, recording]}  # fmt: skip
+    before, after = template.filled("two", [], "pl")
+    (tmp_path / "r.html").write_text(before + template.as_json(facts) + after, encoding="utf-8")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto((tmp_path / "r.html").as_uri())
+    related = sum(label["parent"] is not None for label in labels)
+    assert page.locator(".pairs button").count() == 40 * 39 // 2 - related
+    assert page.locator(".pairs tfoot th").count() == page.locator(".pairs tbody tr").count() == 39
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    heads = page.locator(".pairs tbody th")
+    page.locator("#collection .scroll").evaluate("e => e.scrollBy(10000, 0)")
+    assert all(box["x"] >= 0 for box in (heads.nth(i).bounding_box() for i in (0, 20, 38)))  # names stay
 
 
 @pytest.mark.browser

@@ -155,10 +155,19 @@ def test_details_draw_the_recording(duet: Path, tmp_path: Path) -> None:
     assert details["active_ratio"][answer["playing"][0]] == pytest.approx(played / 12, abs=0.01)
 
 
-def test_a_query_sets_thresholds(server: Running, duet: Path) -> None:
+def test_a_query_sets_thresholds(server: Running, tiny_model: Path, duet: Path) -> None:
+    """As Python's argument does, and with it the command's option and WHOPLAYS_THRESHOLD (test_cli.py)."""
     ids = [label["id"] for label in server.client.get("/v1/labels").json()["labels"]]
     assert set(server.post(duet, threshold="0").json()["playing"]) == set(ids)
     assert ids[0] in server.post(duet, threshold=["1", f"{ids[0]}=0"]).json()["playing"]
+    for texts, numbers in (
+        (["0"], 0.0),
+        (["0", f"{ids[0]}=1"], {"*": 0.0, ids[0]: 1.0}),
+        ([f"{ids[1]}=0"], {ids[1]: 0.0}),
+    ):
+        answer, ours = server.post(duet, threshold=texts).json(), load(tiny_model).predict(duet, threshold=numbers)
+        assert (answer["playing"], answer["maybe"]) == (ours.playing, ours.maybe)
+        assert answer["segments"] == [segment.to_dict() for segment in ours.segments]
     problem(server.post(duet, threshold="tuba-mirum=0.5"), 422, "invalid")
     problem(server.post(duet, threshold="much"), 422, "invalid")
 

@@ -28,7 +28,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import whoplays
-from bench.chromium import CHROMIUM, FLAGS, Memory, renderers
+from bench.chromium import CHROMIUM, FLAGS, Memory, renderer_of, renderers
 from bench.measure import keep
 from whoplays.examples import synth
 from whoplays.serve import static_page
@@ -206,11 +206,10 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with hosted(site) as address:
             rows = first_answer(browser, address, short, max(2, options.runs // 3))
-            before = renderers(browser)
             page = browser.new_page()
             page.goto(address)
             page.wait_for_selector("html[data-model]", timeout=120_000)
-            pids = renderers(browser) - before
+            pids = {renderer_of(browser, page)}
             page.evaluate(LOAD)
             recogniser = whoplays.load()
             for rate in (RATE, 44100, 48000):

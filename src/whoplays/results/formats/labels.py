@@ -78,7 +78,7 @@ class Rttm(PredictionWriter):
 class Jams(PredictionWriter):
     """JAMS 0.3 (Humphrey et al. 2014): one `tag_open` annotation with a tag for each segment, and one of whole-file scores.
 
-    `sandbox.families` has the family of each instrument.
+    `sandbox` has the family of each instrument, and which labels play and which may play.
     """
 
     suffix = ".jams"
@@ -102,7 +102,11 @@ class Jams(PredictionWriter):
                 "identifiers": {},
                 "jams_version": "0.3.4",
             },
-            "sandbox": {"families": {label.id: label.parent for label in self.labels if label.parent}},
+            "sandbox": {
+                "families": {label.id: label.parent for label in self.labels if label.parent},
+                "playing": result.playing,
+                "maybe": result.maybe,
+            },
         }
         return to_json(document, indent=2) + "\n"
 

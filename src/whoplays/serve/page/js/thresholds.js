@@ -16,13 +16,23 @@ export function thresholdsAt(label, position) {
   return { plays: at(position), maybe: at(position + 1) };
 }
 
+/** @type {{position: number, labels: any[], limits: {label: import("./recogniser.js").Label, plays: number, maybe: number}[]}} */
+let known = { position: NaN, labels: [], limits: [] };
+
+/** Each label with its thresholds at a position: worked out once for all recordings. @param {number} position */
+function limitsAt(position) {
+  const labels = everyLabel();
+  if (known.position !== position || known.labels !== labels) known = { position, labels, limits: labels.map((label) => ({ label, ...thresholdsAt(label, position) })) };
+  return known.limits;
+}
+
 /** The result as it is at a position; at 0 it is the recogniser's own. @param {Prediction} result @param {number} position @returns {Prediction} */
 export function shownAt(result, position) {
   if (!position) return result;
   const reached = (/** @type {"plays" | "maybe"} */ kind) => {
     const ids = new Set();
-    for (const label of everyLabel()) {
-      if (!(result.scores[label.id] >= thresholdsAt(label, position)[kind])) continue;
+    for (const { label, [kind]: limit } of limitsAt(position)) {
+      if (!(result.scores[label.id] >= limit)) continue;
       ids.add(label.id);
       if (label.parent) ids.add(label.parent);
     }
