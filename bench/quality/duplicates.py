@@ -84,7 +84,7 @@ def main() -> None:
     if asked.keep:
         measure.keep(
             "duplicates",
-            f"Copies of {len(copied)} songs among {len(sources)} recordings",
+            f"Copies of {len(copied)} songs in a table of {len(sources)} files",
             rows,
             peer="none",
             packages=("onnxruntime",),
