@@ -250,7 +250,8 @@ def _kind(args: Namespace) -> type[Writer] | None:
         raise UsageError("--frames goes with --format json, jsonl or csv")
     kind = formats.writer(name)
     if args.watch and (args.out or not (kind.grows or args.out_dir)):
-        raise UsageError("--watch goes with text, jsonl, csv, rttm, --out-dir, or --out FILE.jsonl, .csv or .parquet")
+        growing = ", ".join(one for one in FORMATS if formats.writer(one).grows)
+        raise UsageError(f"--watch goes with {growing}, --out-dir, or --out FILE.jsonl, .csv or .parquet")
     return kind
 
 
