@@ -32,7 +32,10 @@ from whoplays import load
 from whoplays.errors import UsageError
 from whoplays.examples import synth
 from whoplays.results.formats import writer
+from whoplays.serve import pool
+from whoplays.serve.metrics import Metrics
 from whoplays.serve.pool import check_model
+from whoplays.serve.problems import Problem
 from whoplays.serve.server import build
 from whoplays.serve.settings import Settings
 
@@ -738,3 +741,32 @@ def test_what_the_framework_refuses_is_told_in_our_words(server: Running) -> Non
     form = {"Content-Type": "multipart/form-data; boundary=zz"}
     torn = server.client.post("/v1/predict", content=b"rubbish", headers=form)
     assert torn.status_code == 400 and "cannot be read as a form" in torn.json()["detail"]
+
+
+def test_a_worker_that_cannot_start_is_told_once_and_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        ready = alive = False
+
+        async def receive(self) -> dict[str, str]:
+            return {"type": "unusable", "detail": "TypeError: open() got an unexpected argument"}
+
+        def kill(self) -> None:
+            pass
+
+    monkeypatch.setattr(pool.Worker, "start", lambda settings: Broken())
+    monkeypatch.setattr(pool, "LOOK_S", 0.01)
+    told: list[str] = []
+
+    async def call() -> None:
+        made = pool.Pool(Settings(workers=2), Metrics(), told.append)
+        waiting = asyncio.create_task(made.predict(0, pool.Job()))
+        await asyncio.sleep(0)
+        made.start()
+        with pytest.raises(Problem) as problem:
+            await waiting
+        assert "TypeError: open()" in str(problem.value.detail) and problem.value.kind == "unavailable"
+        assert made.waiting == 0
+        made.close()
+
+    asyncio.run(call())
+    assert told == ["a worker cannot be used, and is tried again: TypeError: open() got an unexpected argument"]

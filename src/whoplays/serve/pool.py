@@ -20,6 +20,8 @@ from .metrics import Metrics
 from .problems import Problem
 from .settings import Settings
 
+START_S = 60.0  # for a worker to become ready
+LOOK_S = 5.0  # between two looks whether there will be a worker at all
 CANCEL_S = 2.0  # for a worker to stop by itself before it is killed
 MAX_LINE = 32 << 20
 Progress = Callable[[dict[str, Any]], None]
@@ -52,6 +54,7 @@ class Worker:
         """Take over a process that was started with the other end of `link`."""
         self.process = process
         self.link = link
+        self.ready = False
         self._rest = b""
 
     @classmethod
@@ -156,6 +159,7 @@ class Pool:
         self._tell = tell
         self.waiting = 0
         self.unusable: str | None = None
+        self._told = ""
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._all: set[Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -172,27 +176,35 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
     async def _add_worker(self) -> None:
-        pause = 0.5
+        pause, patience = 0.5, START_S
         while not self._closed:
             worker = Worker.start(self.settings)
             self._all.add(worker)
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(patience):
                     message = await worker.receive()
                 if message["type"] == "ready":
-                    self.unusable = None
+                    worker.ready, self.unusable = True, None
                     self._take_notice(str(message.get("notice", "")))
                     self._free.put_nowait(worker)
                     return
-                self.unusable = str(message.get("detail"))
+                self._cannot(str(message.get("detail")))
             except (Died, TimeoutError):
-                self.unusable = "a worker did not start"
+                self._cannot("a worker did not start")
+                patience = min(600.0, 2 * patience)  # of a slow or busy machine
             except asyncio.CancelledError:
                 self._drop(worker)
                 raise
             self._drop(worker)
             await asyncio.sleep(pause)
             pause = min(30.0, 2 * pause)
+
+    def _cannot(self, why: str) -> None:
+        if why != self._told:
+            self._tell(f"a worker cannot be used, and is tried again: {why}")
+        self._told = why
+        if not any(worker.ready for worker in self._all):
+            self.unusable = why
 
     def _take_notice(self, notice: str) -> None:
         if notice and not self.notice:
@@ -249,7 +261,12 @@ class Pool:
             raise Problem("busy", "too many recordings are waiting; try again soon", retry_after=self.patience())
         self.waiting += 1
         try:
-            return await self._free.get()
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        return await self._free.get()
+                if self.unusable:
+                    raise Problem("unavailable", f"the model cannot be used: {self.unusable}", retry_after=30)
         finally:
             self.waiting -= 1
 

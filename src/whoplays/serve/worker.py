@@ -21,7 +21,7 @@ import numpy as np
 
 from ..audio import opening
 from ..audio.windows import Window
-from ..errors import AudioError, WhoplaysError
+from ..errors import AudioError, WhoplaysError, printable
 from ..inference.recogniser import Recogniser
 from ..runtime.packages import needed
 from ..runtime.sandbox import confine
@@ -46,8 +46,9 @@ def main() -> None:
         model = Path(settings["model"]) if settings["model"] else None
         recogniser = Recogniser(model, threads=1, device=settings["device"], threshold=settings["threshold"])
         _warm_up(recogniser)
-    except WhoplaysError as error:
-        _send(link, {"type": "unusable", "detail": str(error)})
+    except Exception as error:
+        detail = str(error) if isinstance(error, WhoplaysError) else f"{type(error).__name__}: {error}"
+        _send(link, {"type": "unusable", "detail": printable(detail)[:300]})
         return
     confine(settings["memory_mb"] << 20, opens=False)
     _send(link, {"type": "ready", "notice": recogniser.notice})
