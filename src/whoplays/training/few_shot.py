@@ -11,6 +11,7 @@ A label that the base knows begins at its row, and of its background goes on say
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,7 +102,7 @@ def learn(base: Base, labels: tuple[Label, ...], rows: Rows, *, only_mine: bool,
     Learnt
     """
     named = np.full(rows.targets.shape, np.nan)
-    examples = _examples(base, rows, seed)
+    examples = _examples(base, labels, rows, seed)
     head, config, precision = base.head, base.config, {}
     ids = list(dict.fromkeys([*(label.id for label in config.labels), *(label.id for label in labels)]))
     known = {label.id: label for label in catalogue().labels_for(ids)}  # with families and colours beside the base's
@@ -125,35 +126,41 @@ def learn(base: Base, labels: tuple[Label, ...], rows: Rows, *, only_mine: bool,
 
 @dataclass(frozen=True)
 class _Examples:
-    """pooled (n, pools, hidden), targets (n, labels), recordings (n, 2; the second is mixed in, or -1), plain (n,)."""
+    """pooled (n, pools, hidden), targets (n, labels), recordings (n, 2; the second is mixed in, or -1), plain (n,).
+
+    pools: the first is the mean over time; then, at `pool_of` each label's place in the base, what its attention makes of it.
+    """
 
     pooled: Array
+    pool_of: dict[int, int]
     targets: Array
     recordings: NDArray[np.int64]
     plain: NDArray[np.bool_]
 
 
-def _examples(base: Base, rows: Rows, seed: int) -> _Examples:
+def _examples(base: Base, labels: Sequence[Label], rows: Rows, seed: int) -> _Examples:
     """Return the windows, then `VARIANTS` of them all, half of those mixed with another recording."""
     rng = np.random.default_rng(seed)
     n, frames, bands = rows.features.shape
     over_time = np.zeros((n, frames // FRAMES_PER_STEP, rows.targets.shape[1]), dtype=np.float32)
     plain = Examples(rows.features, rows.targets, over_time)
-    parts = [(_pooled(base, rows.features), rows.targets, np.arange(n), np.full(n, -1))]
+    known = [place for label in labels if (place := base.place_of(label.id)) is not None]
+    attention = base.head.of(known)
+    parts = [(_pooled(base.body, attention, rows.features), rows.targets, np.arange(n), np.full(n, -1))]
     for _ in range(VARIANTS):
         parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=0.5 if n > 2 else 0.0)
         changed = augment.apply(plain, parameters, log_offset=base.config.features.log_offset)
-        parts.append((_pooled(base, changed.features), changed.clip, np.arange(n), parameters.partner))
+        parts.append((_pooled(base.body, attention, changed.features), changed.clip, np.arange(n), parameters.partner))
     pooled, targets, own, partner = (np.concatenate(part) for part in zip(*parts, strict=True))
     recordings = np.stack([rows.recordings[own], np.where(partner < 0, -1, rows.recordings[partner])], axis=1)
-    return _Examples(pooled, targets, recordings, np.arange(len(own)) < n)
+    pool_of = {place: 1 + i for i, place in enumerate(known)}
+    return _Examples(pooled, pool_of, targets, recordings, np.arange(len(own)) < n)
 
 
-def _pooled(base: Base, x: Array) -> Array:
-    """Return (n, 1 + known labels, hidden): the mean over time, then what each known label's attention makes of it."""
+def _pooled(body: heads.Body, attention: heads.Head, x: Array) -> Array:
+    """Return (n, 1 + labels of the head, hidden): the mean over time, then what each label's attention makes of it."""
     parts = [
-        np.concatenate([hidden.mean(axis=1)[:, None], base.head.pooled(hidden)], axis=1)
-        for hidden in base.body.hidden(x)
+        np.concatenate([hidden.mean(axis=1)[:, None], attention.pooled(hidden)], axis=1) for hidden in body.hidden(x)
     ]
     return np.concatenate(parts).astype(np.float32)
 
@@ -168,7 +175,8 @@ class _Row:
         self.windows = kept[examples.plain]
         self._base, self._place, self._n = base, place, int(kept.sum())
         self._plain, self._recordings = examples.plain[kept], examples.recordings[kept]
-        values = np.concatenate([examples.pooled[kept, 0 if place is None else place + 1], base.background])
+        pool = 0 if place is None else examples.pool_of[place]
+        values = np.concatenate([examples.pooled[kept, pool], base.background])
         self._hidden = values.shape[1]
         direction = values[:, -base.width :].astype(np.float64)
         of_background = direction[self._n :] if len(base.background) else direction
