@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "internal": (500, "Something is wrong with the server"),
     "busy": (503, "All places are taken"),
     "unavailable": (503, "Not ready"),
-    "too-slow": (504, "Hearing took too long"),
+    "too-slow": (504, "The analysis took too long"),
 }
 _BY_STATUS = {status: kind for kind, (status, _) in reversed(KINDS.items())}
 
