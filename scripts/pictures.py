@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 from whoplays.cli import demo
 from whoplays.inference.recogniser import Recogniser
 from whoplays.results.html import write as write_report
@@ -46,8 +48,12 @@ def main() -> None:
 
 def _shot(browser: str, page: Path, picture: Path, size: tuple[int, int]) -> None:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
+    flags += ["--force-device-scale-factor=2"]  # sharp on every screen
     where = [f"--window-size={size[0]},{size[1]}", f"--screenshot={picture}", page.resolve().as_uri()]
     subprocess.run([browser, *flags, *where], check=True, capture_output=True, timeout=120)
+    with Image.open(picture) as full:
+        small = full.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small.save(picture, optimize=True)
 
 
 def _terminal(lines: list[str]) -> str:
