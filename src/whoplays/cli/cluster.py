@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 
-from .options import add_model
+from .options import add_model, settings_of
 from .parser import Parser, number, numbers, whole
 
 
@@ -14,41 +14,36 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_estimate)
     parser.example = "whoplays cluster estimate recordings --clips 2000000 --nodes 10 --cores 16"
     parser.more = "Measures a short sample on this machine; needs no Ray and no cluster."
-    parser.add_argument(
-        "source", metavar="SOURCE", help="Folder with one sub-folder per class, or CSV manifest; or s3://"
-    )
-    parser.add_argument(
-        "--clips", type=whole(), required=True, metavar="N", help="Clips, or recordings, of the whole job"
-    )
-    parser.add_argument("--work", choices=("build", "predict"), default="build", metavar="WORK", help="Job to estimate")
-    parser.add_argument("--sample", type=whole(), default=30, metavar="N", help="Recordings to measure")
-    parser.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling")
-    parser.add_argument("--json", action="store_true", help="Print one JSON object")
-    machines = parser.add_argument_group("Machines")
-    machines.add_argument("--nodes", type=whole(), default=1, metavar="N", help="Machines")
-    machines.add_argument("--cores", type=whole(), default=0, metavar="N", help="Cores of each; 0 for as many as here")
-    machines.add_argument(
-        "--efficiency", type=number(), metavar="RATIO", help="Speed of a core among busy ones, 0.01 to 1"
-    )
-    machines.add_argument(
+    option = parser.add_argument
+    option("source", metavar="SOURCE", help="Folder with one sub-folder per class, or CSV manifest; or s3://")
+    option("--clips", type=whole(), required=True, metavar="N", help="Clips, or recordings, of the whole job")
+    option("--work", choices=("build", "predict"), default="build", metavar="WORK", help="Job to estimate")
+    option("--sample", type=whole(), default=30, metavar="N", help="Recordings to measure")
+    option("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling")
+    option("--json", action="store_true", help="Print one JSON object")
+    option = parser.group("Machines")
+    option("--nodes", type=whole(), default=1, metavar="N", help="Machines")
+    option("--cores", type=whole(), default=0, metavar="N", help="Cores of each; 0 for as many as here")
+    option("--efficiency", type=number(), metavar="RATIO", help="Speed of a core among busy ones, 0.01 to 1")
+    option(
         "--bandwidth",
         type=number(),
         default=0.0,
         metavar="MB/S",
         help="Of the recordings' storage, for all nodes; 0: enough",
     )
-    prices = parser.add_argument_group("Prices, in any currency")
-    prices.add_argument("--price", type=number(), default=0.0, metavar="X", help="Of a core for an hour")
-    prices.add_argument("--price-gb-month", type=number(), default=0.0, metavar="X", help="Of a GB stored for a month")
-    prices.add_argument("--price-gb", type=number(), default=0.0, metavar="X", help="Of a GB read from an object store")
-    prices.add_argument("--price-reads", type=number(), default=0.0, metavar="X", help="Of a million read requests")
-    prices.add_argument("--price-writes", type=number(), default=0.0, metavar="X", help="Of a million write requests")
-    job = parser.add_argument_group("Job, as of dataset build and predict")
-    job.add_argument("--features", choices=("mfcc", "logmel"), default="mfcc", metavar="TYPE", help="Feature type")
-    job.add_argument("--pitch", type=numbers, default=(0.0,), metavar="A,B,...", help="Semitones of each variant")
-    job.add_argument("--clip", type=number(), default=10.0, metavar="S", help="Seconds of a clip")
-    job.add_argument("--shard-mb", type=whole(), default=0, metavar="MB", help="Size of Arrow shards; 0 for .npy")
-    add_model(job)
+    option = parser.group("Prices, in any currency")
+    option("--price", type=number(), default=0.0, metavar="X", help="Of a core for an hour")
+    option("--price-gb-month", type=number(), default=0.0, metavar="X", help="Of a GB stored for a month")
+    option("--price-gb", type=number(), default=0.0, metavar="X", help="Of a GB read from an object store")
+    option("--price-reads", type=number(), default=0.0, metavar="X", help="Of a million read requests")
+    option("--price-writes", type=number(), default=0.0, metavar="X", help="Of a million write requests")
+    option = parser.group("Job, as of dataset build and predict")
+    option("--features", choices=("mfcc", "logmel"), default="mfcc", metavar="TYPE", help="Feature type")
+    option("--pitch", type=numbers, default=(0.0,), metavar="A,B,...", help="Semitones of each variant")
+    option("--clip", dest="clip_s", type=number(), default=10.0, metavar="S", help="Seconds of a clip")
+    option("--shard-mb", type=whole(), default=0, metavar="MB", help="Size of Arrow shards; 0 for .npy")
+    add_model(option)
 
 
 def _estimate(args: Namespace) -> None:
@@ -56,20 +51,9 @@ def _estimate(args: Namespace) -> None:
     from ..cluster.estimate_text import text
     from ..dataset import BuildSettings
 
-    asked = estimates.Asked(
-        clips=args.clips,
-        nodes=args.nodes,
-        cores=args.cores or os.cpu_count() or 1,
-        efficiency=estimates.EFFICIENCY if args.efficiency is None else args.efficiency,
-        bandwidth_mb_s=args.bandwidth,
-        price=args.price,
-        price_gb_month=args.price_gb_month,
-        price_gb=args.price_gb,
-        price_reads=args.price_reads,
-        price_writes=args.price_writes,
-    )
+    asked = settings_of(estimates.Asked, args, cores=args.cores or os.cpu_count() or 1)
     if args.work == "build":
-        settings = BuildSettings(features=args.features, pitch=args.pitch, clip_s=args.clip, shard_mb=args.shard_mb)
+        settings = settings_of(BuildSettings, args, seed=0)  # which is the sample's
         measured = estimates.build_sample(args.source, settings, recordings=args.sample, seed=args.seed)
     else:
         measured = estimates.predict_sample(args.source, args.model, recordings=args.sample, seed=args.seed)

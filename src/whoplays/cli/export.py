@@ -16,8 +16,9 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_export)
     parser.example = "whoplays export model -o model.onnx"
     parser.more = "The ONNX file ends in probabilities, and is compared with the model before it is kept."
-    parser.add_argument("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
-    parser.add_argument(
+    option = parser.add_argument
+    option("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
+    option(
         "-o",
         "--out",
         type=Path,
@@ -25,10 +26,8 @@ def add(parser: Parser) -> None:
         metavar="FILE.onnx",
         help="File to write; with --int8, the model folder",
     )
-    parser.add_argument(
-        "--int8", action="store_true", help="Write a model folder in 8-bit integers (INT8): a quarter of the size"
-    )
-    parser.add_argument("--like", type=Path, metavar="FOLDER", help="With --int8: recordings like those it is for")
+    option("--int8", action="store_true", help="Write a model folder in 8-bit integers (INT8): a quarter of the size")
+    option("--like", type=Path, metavar="FOLDER", help="With --int8: recordings like those it is for")
 
 
 def _export(args: Namespace) -> None:

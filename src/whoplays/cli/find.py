@@ -31,28 +31,19 @@ def add(parser: Parser) -> None:
         '"guitar alone >= 10" and "guitar and drums together >= 20" (seconds); "maybe(brass)"; \'path "live*"\'.'
         " The best match comes first."
     )
-    parser.add_argument(
-        "results", type=Path, metavar="RESULTS", help="Table of predict --out: .parquet, .csv or .jsonl"
-    )
-    parser.add_argument("expression", metavar="EXPRESSION", help="What to search for")
-    parser.add_argument("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="Replace the playlist even if nothing is found, and files in --cut"
-    )
+    option = parser.add_argument
+    option("results", type=Path, metavar="RESULTS", help="Table of predict --out: .parquet, .csv or .jsonl")
+    option("expression", metavar="EXPRESSION", help="What to search for")
+    option("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
+    option("--overwrite", action="store_true", help="Replace the playlist even if nothing is found, and files in --cut")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--paths", action="store_true", help="Print paths only, one a line")
     shown.add_argument("--json", action="store_true", help="Print a JSON object a line, with times")
-    parser.add_argument(
-        "--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone"
-    )
-    parser.add_argument(
-        "--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample"
-    )
-    parser.add_argument(
-        "--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut"
-    )
-    parser.add_argument("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
-    add_language(parser)
+    option("--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone")
+    option("--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample")
+    option("--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut")
+    option("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
+    add_language(option)
 
 
 def _find(args: Namespace) -> int:
