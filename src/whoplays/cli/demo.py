@@ -117,7 +117,7 @@ def train(folder: Path, seed: int) -> Path:
     _write(folder / "duet.flac", synth.recording(DUET, duration_s=10.0, seed=[seed, 1000], sample_rate=RATE))
     recogniser = Recogniser(folder / "model")
     duet = recogniser.predict(folder / "duet.flac")
-    draw_recording(duet, recogniser.config, folder / "duet.flac", folder / "duet.png")
+    draw_recording(duet, recogniser.config, folder / "duet.png")
     low, high = facts["intervals"]["accuracy"]
     accuracy = f"accuracy {facts['metrics']['accuracy']:.2f}"
     say("")

@@ -20,7 +20,6 @@ from ..storage.address import Address, Place, place
 from ..storage.files import only_writer, write_csv, write_json
 from ..taxonomy.tree import Label
 from . import content, make, shards, store
-from .content import Files
 from .make import Job, Shard
 from .settings import BuildSettings
 from .sources import SPLITS, Clip, Skipped, causes, read_source
@@ -127,9 +126,7 @@ def _identity(
     """Return what makes two builds the same: the settings, and the clips with their files' sizes."""
     digest = hashlib.sha256()
     ordered = sorted(clips, key=lambda c: (c.name, c.start))
-    groups = Files(ordered)
-    found = engine.map(make.sizes, groups) if engine else enumerate(map(make.sizes, groups))
-    sizes = [size for _, group in sorted(found, key=_first) for size in group]
+    sizes = content.of_files(make.size, ordered, engine.map if engine else content.here)
     for clip, size in zip(ordered, sizes, strict=True):
         digest.update(
             repr((clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, size)).encode()
@@ -203,7 +200,7 @@ def _claim(out: Place, identity: dict[str, Any]) -> None:
 
 def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[Skipped]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
-    told = [one for _, group in sorted(engine.map(make.durations, Files(clips)), key=_first) for one in group]
+    told = content.of_files(make.duration, clips, engine.map)
     found: list[Clip] = []
     skipped: list[Skipped] = []
     for clip, (seconds, cause) in zip(clips, told, strict=True):
@@ -212,10 +209,6 @@ def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tupl
         else:
             found += pieces(clip, seconds, settings.clip_s)
     return found, skipped
-
-
-def _first(numbered: tuple[int, Any]) -> int:
-    return numbered[0]
 
 
 def pieces(clip: Clip, seconds: float | None, clip_s: float) -> Iterator[Clip]:

@@ -31,7 +31,7 @@ from . import shards
 from .settings import BuildSettings
 from .sources import Clip
 
-Read = TypeVar("Read")
+Found = TypeVar("Found")
 
 ASKED_AT_ONCE = 16
 PRINTED = 16 << 10  # bytes of a file's beginning and end by which files that may be copies are found
@@ -58,59 +58,48 @@ class Job:
     label_ids: tuple[str, ...]
 
 
-def sizes(paths: Sequence[Place]) -> list[int]:
-    """Return each file's bytes, -1 for what is no file."""
-    if not any(isinstance(path, Address) for path in paths):
-        return [_size(path) for path in paths]
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:  # a store takes its time to answer, but answers many at a time
-        return list(pool.map(_size, paths))
+def each(work: Callable[[Place], Found], paths: Sequence[Place]) -> list[Found]:
+    """Return what the work on each file gives. A store takes its time to answer, but answers many questions at a time."""
+    if work is duration or not any(isinstance(path, Address) for path in paths):
+        return list(map(work, paths))
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return list(pool.map(work, paths))
 
 
-def _size(path: Place) -> int:
+def size(path: Place) -> int:
+    """Return a file's bytes, -1 for what is no file."""
     if isinstance(path, Address):
         return path.size()
     return path.stat().st_size if path.is_file() else -1
 
 
-def prints(paths: Sequence[Place]) -> list[int]:
-    """Return, for each file, a number that equal files share: of its size, beginning and end. 0 for what cannot be read."""
-    return [_print(path) for path in paths]
-
-
-def _print(path: Place) -> int:
+def print_of(path: Place) -> int:
+    """Return a number that equal files share: of a file's size, beginning and end. 0 for what cannot be read."""
     try:
         if isinstance(path, Address):  # a transfer would be needed: what the store says of the content is taken
             seen = [path.mark().encode()]
         else:
             with path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - PRINTED))
+                length = file.seek(0, os.SEEK_END)
+                file.seek(max(0, length - PRINTED))
                 end = file.read(PRINTED)
                 file.seek(0)
-                seen = [str(size).encode(), file.read(PRINTED), end]
+                seen = [str(length).encode(), file.read(PRINTED), end]
     except OSError:
         return 0
     return int.from_bytes(hashlib.blake2b(b"\0".join(seen), digest_size=8).digest())
 
 
-def digests(paths: Sequence[Place]) -> list[str]:
-    """Return the checksum of each file's content, "" for what cannot be read."""
-    return [_digest(path) for path in paths]
-
-
-def _digest(path: Place) -> str:
+def digest(path: Place) -> str:
+    """Return the checksum of a file's content, "" for what cannot be read."""
     try:
         return path.mark() if isinstance(path, Address) else sha256_of(path)
     except OSError:
         return ""
 
 
-def durations(paths: Sequence[Place]) -> list[tuple[float | None, str | None]]:
-    """Return, for each file, its seconds (None where the header does not tell), and why it cannot be read, if so."""
-    return [_duration(path) for path in paths]
-
-
-def _duration(path: Place) -> tuple[float | None, str | None]:
+def duration(path: Place) -> tuple[float | None, str | None]:
+    """Return a file's seconds (None where the header does not tell), and why it cannot be read, if so."""
     try:
         with recording(path) as here:
             return _patiently(lambda: decoder.duration_of(here)), None
@@ -118,7 +107,7 @@ def _duration(path: Place) -> tuple[float | None, str | None]:
         return None, str(error)
 
 
-def _patiently(read: Callable[[], Read]) -> Read:
+def _patiently(read: Callable[[], Found]) -> Found:
     """Return what reading gives, tried again where the disk or the connection failed: a clip is not lost for a moment's."""
     for pause in READ_AGAIN_S:
         try:

@@ -247,24 +247,3 @@ def _read_journal(file: IO[bytes], check_row: Callable[[Any], None]) -> Iterator
             row = json.loads(line)
             check_row(row)
             yield row
-
-
-class Watch:
-    """Tells which recordings of folders are new or changed, once they have stopped changing."""
-
-    def __init__(self, done: dict[str, str] | None = None) -> None:
-        """done: path -> mark of what is done already."""
-        self._done = dict(done or {})
-        self._before: dict[str, str] = {}
-
-    def settled(self, marks: dict[str, str]) -> list[str]:
-        """Return, of path -> mark now, those that are not done and were the same at the last call."""
-        ready = [
-            path for path, seen in marks.items() if self._done.get(path) != seen and self._before.get(path) == seen
-        ]
-        self._before = dict(marks)
-        return ready
-
-    def finish(self, path: str, seen: str) -> None:
-        """Take a recording as done with that mark."""
-        self._done[path] = seen

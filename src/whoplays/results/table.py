@@ -25,6 +25,7 @@ Row = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 _BATCH = 5_000  # rows of Parquet held at a time
+_LISTS = ("playing", "maybe", "warnings")  # in CSV joined by ;
 
 
 def check(path: Path) -> None:
@@ -45,6 +46,17 @@ def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) 
 def read(path: Path) -> Iterator[Row]:
     """Yield a table's rows in order. Raises `WhoplaysError` for a file that is no table of results."""
     check(path)
+    damaged: tuple[type[Exception], ...] = (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    )
+    damaged += (OSError, csv.Error)
+    if path.suffix.lower() == ".parquet":
+        damaged += (load_pyarrow().ArrowException,)  # its kinds share no other ancestor
     readers = {".jsonl": _read_lines, ".csv": _read_csv, ".parquet": _read_parquet}
     try:
         for row in readers[path.suffix.lower()](path):
@@ -54,16 +66,7 @@ def read(path: Path) -> Iterator[Row]:
         raise WhoplaysError(f"{path}: no such file") from None
     except OtherTableError as error:
         raise WhoplaysError(f"{path}: {error}") from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        OSError,
-        csv.Error,
-    ) as error:
+    except damaged as error:
         told = " ".join(str(error).split())[:120]
         raise WhoplaysError(f"{path}: is not a table that whoplays predict --out wrote ({told})") from None
 
@@ -93,39 +96,21 @@ def _read_csv(path: Path) -> Iterator[Row]:
             raise ValueError(f"no column {', '.join(sorted(missing))}")
         columns = {name: label for name in reader.fieldnames or () if (label := label_of(name)) is not None}
         for cells in reader:
-            yield _row(
-                {label: cells[name] or None for name, label in columns.items()},
-                path=cells["path"],
-                error=cells.get("error"),
-                duration=float(cells["duration"] or 0),
-                sample_rate=int(cells["sample_rate"] or 0),
-                model=cells["model"],
-                playing=[name for name in cells["playing"].split(";") if name],
-                maybe=[name for name in cells["maybe"].split(";") if name],
-                segments=[],
-                warnings=[
-                    {"code": code, "message": "", "advice": ""}
-                    for code in (cells.get("warnings") or "").split(";")
-                    if code
-                ],
-                seen=cells.get("seen"),
-            )
+            lists = {name: list(filter(None, (cells.get(name) or "").split(";"))) for name in _LISTS}
+            known = {"error": "", "seen": "", **cells, **lists, "segments": []}
+            known["warnings"] = [{"code": code, "message": "", "advice": ""} for code in lists["warnings"]]
+            known["duration"], known["sample_rate"] = float(cells["duration"] or 0), int(cells["sample_rate"] or 0)
+            yield _row(known, {label: cells[name] or None for name, label in columns.items()})
 
 
-def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | None, **facts: Any) -> Row:
-    """Return the JSON object of one row, with its keys in their order."""
-    if error:
-        return {"path": path, "error": error, "schema": SCHEMA, "seen": seen or ""}
-    known = {label: float(score) for label, score in scores.items() if score is not None}
-    order = ("duration", "sample_rate", "model")
-    return {
-        "path": path,
-        **{name: facts[name] for name in order},
-        "scores": known,
-        **{name: facts[name] for name in ("playing", "maybe", "segments", "warnings")},
-        "schema": SCHEMA,
-        "seen": seen or "",
-    }
+def _row(cells: Row, scores: Row) -> Row:
+    """Return the JSON object of a row, with its keys in their order."""
+    last = {"schema": SCHEMA, "seen": cells["seen"] or ""}
+    if cells["error"]:
+        return {"path": cells["path"], "error": cells["error"], **last}
+    facts = {name: cells[name] for name in ("path", "duration", "sample_rate", "model")}
+    facts["scores"] = {label: float(score) for label, score in scores.items() if score is not None}
+    return facts | {name: cells[name] or [] for name in ("playing", "maybe", "segments", "warnings")} | last
 
 
 def load_pyarrow() -> Any:
@@ -163,12 +148,9 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) 
     schema = _schema(labels)
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in _batched(rows):
-            flat = [{**_columns(row), **row, "path": storable(row["path"])} for row in batch]
+            scores = ({column_of(label): score for label, score in row.get("scores", {}).items()} for row in batch)
+            flat = [{**own, **row, "path": storable(row["path"])} for own, row in zip(scores, batch, strict=True)]
             writer.write_table(pa.Table.from_pylist(flat, schema=schema))
-
-
-def _columns(row: Row) -> Row:
-    return {column_of(label): score for label, score in row.get("scores", {}).items()}
 
 
 def _batched(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
@@ -183,13 +165,6 @@ def storable(path: str) -> str:
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
-    try:
-        yield from _parquet_rows(path)
-    except load_pyarrow().ArrowException as error:  # its kinds share no other ancestor
-        raise ValueError(str(error)) from None
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
     pa = load_pyarrow()
     with path.open("rb") as raw, pa.parquet.ParquetFile(raw) as file:
         stored = (file.schema_arrow.metadata or {}).get(b"whoplays.labels")
@@ -197,7 +172,4 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         labels = json.loads(stored) if stored else list(filter(None, map(label_of, names)))
         for batch in file.iter_batches(batch_size=_BATCH):
             for cells in batch.to_pylist():
-                facts = {name: cells[name] for name in ("duration", "sample_rate", "model")}
-                lists = {name: cells[name] or [] for name in ("playing", "maybe", "segments", "warnings")}
-                scores = {label: cells[column_of(label)] for label in labels}
-                yield _row(scores, path=cells["path"], error=cells["error"], seen=cells["seen"], **facts, **lists)
+                yield _row(cells, {label: cells[column_of(label)] for label in labels})

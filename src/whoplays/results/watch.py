@@ -28,11 +28,12 @@ def watch(given: Sequence[str], done: Mapping[str, str], *, every_s: float, how:
     how : str
         What marks are made with.
     """
-    watched = resumable_table.Watch(dict(done))
+    known, before = dict(done), dict[str, str]()
     while True:
         time.sleep(every_s)
-        ready = watched.settled(marks(given, how))
+        now = marks(given, how)
+        ready = [name for name, seen in now.items() if known.get(name) != seen and before.get(name) == seen]
+        before = now
         if ready:
             yield ready
-        for name in ready:
-            watched.finish(name, marks([name], how).get(name, ""))
+        known.update({name: marks([name], how).get(name, "") for name in ready})
