@@ -315,11 +315,7 @@ def _interval(seconds: Sequence[float], seed: int = 0) -> dict[str, float]:
     means = np.random.default_rng(seed).choice(values, (BOOTSTRAPS, len(values))).mean(axis=1)
     low, high = np.quantile(means, [0.05, 0.95])
     mean = float(values.mean())
-    return {
-        "expected": mean,
-        "low": min(mean, float(low)) * (1 - DOUBT),
-        "high": max(mean, float(high)) * (1 + DOUBT),
-    }
+    return {"expected": mean, "low": min(mean, float(low)) * (1 - DOUBT), "high": max(mean, float(high)) * (1 + DOUBT)}
 
 
 def _requests(sample: Sample, clips: int, recordings: int, pieces_of_work: int) -> tuple[int, int, float]:

@@ -66,11 +66,7 @@ def build(
     if settings.pitch_method == "vocoder":
         check_installed("--pitch-method vocoder", "train", "librosa")
     labels, clips, skipped = read_source(
-        source,
-        labels=settings.labels,
-        parents=settings.parents,
-        where=settings.where,
-        with_none=settings.with_none,
+        source, labels=settings.labels, parents=settings.parents, where=settings.where, with_none=settings.with_none
     )
     with only_writer(out):
         given: Engine = engine or Processes(workers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,16 +69,16 @@ def write(recording: str, start: float, end: float, file: Path, *, fade_s: float
         rate, channels = reader.info.sample_rate, reader.info.channels
         if channels > MAX_CHANNELS or rate > MAX_RATE:
             raise AudioError(f"has {channels} channels at {rate} Hz; FLAC holds {MAX_CHANNELS} at {MAX_RATE} Hz")
-        blocks = _span(reader, start, round(end * rate) - round(start * rate), rate, channels)
+        total, fade = round(end * rate) - round(start * rate), round(fade_s * rate)
+        blocks = _span(reader, start, total, rate, channels)
         first = next(blocks, None)
         if first is None:
             raise AudioError(f"holds no sound at {start:.2f} s")
-        total, fade = round(end * rate) - round(start * rate), round(fade_s * rate)
 
         def content(to: IO[bytes]) -> None:
             done = 0
             with soundfile.SoundFile(to, "w", rate, channels, "PCM_24", format="FLAC") as out:
-                for block in _before(first, blocks):
+                for block in chain([first], blocks):
                     out.write(_as_integers(_faded(block, done, total, fade)))
                     done += len(block)
 
@@ -93,11 +94,6 @@ def _span(reader: Reader, start: float, left: int, rate: int, channels: int) -> 
             raise AudioError(f"changes its rate or channels near {start:.2f} s, which one FLAC file cannot hold")
         yield block[:left]
         left -= len(block)
-
-
-def _before(first: NDArray[Any], rest: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    yield first
-    yield from rest
 
 
 def _faded(block: NDArray[Any], at: int, total: int, fade: int) -> NDArray[Any]:

@@ -27,10 +27,7 @@ def written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[La
         _check(result, {label.id for label in labels})
     chosen = kind(labels, lang)
     text = chosen.head() + "".join(chosen.item(result_of(result)) for result in results) + chosen.tail()
-    headers = {
-        "Content-Disposition": f'attachment; filename="whoplays{kind.suffix}"',
-        "Cache-Control": "no-store",
-    }
+    headers = {"Content-Disposition": f'attachment; filename="whoplays{kind.suffix}"', "Cache-Control": "no-store"}
     return Response(text.encode(), media_type=FORMATS[form][2], headers=headers)
 
 
