@@ -186,13 +186,16 @@ def _download(args: Namespace) -> int:
     from ..sources.audioset.download.display import status_note, summary
     from ..sources.audioset.summary import describe_rows
 
+    browser, _, profile = (args.cookies_from_browser or "").partition(":")
     access = work.Access(
         cookies=work.read_cookies(args.cookies) if args.cookies else None,
-        cookies_from_browser=_browser(args.cookies_from_browser),
+        cookies_from_browser=(browser.lower(), profile or None) if browser else None,
         proxy=args.proxy,
     )
+    causes = tuple(name.strip().lower() for name in args.retry.split(",") if name.strip())
+    retry = tuple(work.MAY_RECOVER) if causes == ("all",) else causes
     template = work.Template(args.source) if args.source is not None else work.Template()
-    settings = settings_of(work.Settings, args, template=template, access=access, retry=_causes(args.retry))
+    settings = settings_of(work.Settings, args, template=template, access=access, retry=retry)
     clips, malformed = read_plan(args.plan)
     reserve = reserve_path(args.plan)
     stand_ins, more = read_plan(reserve) if reserve.exists() else ([], [])
@@ -252,19 +255,3 @@ def _verify(args: Namespace) -> int:
 def _say_all(lines: Iterable[str]) -> None:
     for line in lines:
         say(line)
-
-
-def _causes(text: str) -> tuple[str, ...]:
-    """Return the causes of "throttled,network"; "all" stands for those that may recover."""
-    from ..sources.audioset.download import MAY_RECOVER
-
-    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
-    return tuple(MAY_RECOVER) if names == ("all",) else names
-
-
-def _browser(text: str | None) -> tuple[str | None, ...] | None:
-    """Return what yt-dlp wants of "firefox" or "firefox:profile": browser, profile, keyring, container."""
-    if not text:
-        return None
-    name, _, profile = text.partition(":")
-    return name.lower(), profile or None, None, None

@@ -34,7 +34,11 @@ def _export(args: Namespace) -> None:
     from ..training import export
 
     if args.int8:
-        _quantise(model_of(args.model), args.out, args.like)
+        from ..training.quantise import quantise
+
+        facts = quantise(model_of(args.model), args.out, args.like)
+        say(f"{facts['model']}: {facts['bytes']:,} bytes in {args.out} ({facts['bytes_before']:,} before)")
+        say(f"Its scores differ by at most {facts['difference']:.2f} on the windows that the ranges were taken from.")
         return
     if args.like is not None:
         raise UsageError("--like is for --int8: its recordings set the ranges of the integers")
@@ -43,11 +47,3 @@ def _export(args: Namespace) -> None:
     say(f"{facts['model']}: {facts['bytes']:,} bytes in {args.out}")
     say(f"Reads features (batch, {frames} frames, values), gives probabilities (batch, labels).")
     say(f"Checked at batch sizes 1 and 5: differs from the model folder by at most {facts['difference']:.1e}.")
-
-
-def _quantise(model: Path | None, out: Path, recordings: Path | None) -> None:
-    from ..training.quantise import quantise
-
-    facts = quantise(model, out, recordings)
-    say(f"{facts['model']}: {facts['bytes']:,} bytes in {out} ({facts['bytes_before']:,} before)")
-    say(f"Its scores differ by at most {facts['difference']:.2f} on the windows that the ranges were taken from.")

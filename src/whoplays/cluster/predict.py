@@ -51,23 +51,19 @@ def predict_files(
     sent = _Model((folder / model_folder.CONFIG).read_bytes(), (folder / model_folder.NETWORK).read_bytes())
     part = {"start": start, "duration": duration, "track": track, "strict": strict}
     work = functools.partial(_predicted, sent, part, threshold)
-    groups = [tuple(names[first : first + HEARD_AT_ONCE]) for first in range(0, len(names), HEARD_AT_ONCE)]
+    # Paths that mean the same in a process that began in another folder; links are not followed.
+    placed = [name if is_address(name) else os.path.abspath(name) for name in names]  # noqa: PTH100
+    groups = [tuple(placed[first : first + HEARD_AT_ONCE]) for first in range(0, len(names), HEARD_AT_ONCE)]
     waiting: dict[int, list[dict[str, Any]]] = {}
     following = 0
-    for number, told in engine.map(work, [tuple(map(_everywhere, group)) for group in groups]):
+    for number, told in engine.map(work, groups):
         waiting[number] = told
         while following in waiting:
-            for name, values in zip(groups[following], waiting.pop(following), strict=True):
+            shown = names[following * HEARD_AT_ONCE : (following + 1) * HEARD_AT_ONCE]
+            for name, values in zip(shown, waiting.pop(following), strict=True):
                 failed = "error" in values
                 yield Failure(name, values["error"]) if failed else replace(Prediction.from_dict(values), path=name)
             following += 1
-
-
-def _everywhere(name: str) -> str:
-    """Return a path that means the same in a process that began in another folder."""
-    if is_address(name):
-        return name
-    return os.path.abspath(name)  # noqa: PTH100 - links are not followed
 
 
 def _predicted(

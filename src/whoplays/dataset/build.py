@@ -89,17 +89,22 @@ def build(
             check()  # before anything is made by a plan without them
             skipped += unreadable
             try:
-                planned, more = _plan(cut, labels, settings)
+                picked = pick(cut, labels, per_class=settings.per_class, seed=settings.seed)
+                shares = {"test": settings.test, "validation": settings.validation}
+                divided, more = divide(picked, labels, **shares, seed=settings.seed)
+                planned = list(_shards(divided, settings))
             except DatasetError as error:
                 _remove(out / JOURNAL)  # nothing was made, so a corrected source may be built here
                 raise _with_causes(out, error, skipped) from None
             remarks += more
-            del cut  # of millions of clips every generation counts
+            del cut, picked, divided  # of millions of clips every generation counts
             made = _make_all(out, planned, settings, labels, at_work, on_progress)
             try:
                 check()
             except DatasetError:
-                _forget_skipped(out, made)
+                for name, record in made.items():
+                    if record["skipped"]:  # made anew: what it lacks may have been there before
+                        _remove(out / f"{name}.json")
                 raise
         return _finish(out, identity, settings, labels, planned, made, skipped, remarks)
 
@@ -132,13 +137,6 @@ def _identity(
         "labels": [label.id for label in labels],
         "clips": digest.hexdigest(),
     }
-
-
-def _forget_skipped(out: Place, made: dict[str, dict[str, Any]]) -> None:
-    """Remove the records of shards that left a clip out, so that they are made anew: it may have been there before."""
-    for name, record in made.items():
-        if record["skipped"]:
-            _remove(out / f"{name}.json")
 
 
 def _finished(out: Place, identity: dict[str, Any], engine: Engine | None) -> BuildSummary | None:
@@ -213,13 +211,6 @@ def pieces(clip: Clip, seconds: float | None, clip_s: float) -> Iterator[Clip]:
     count = 1 if length is None else max(1, int(length / clip_s + 0.5))
     for i in range(count):
         yield replace(clip, start=clip.start + i * clip_s, duration=min(clip_s, clip.duration or clip_s))
-
-
-def _plan(clips: Sequence[Clip], labels: Sequence[Label], settings: BuildSettings) -> tuple[list[Shard], list[str]]:
-    """Return the shards to be, and remarks for people."""
-    picked = pick(clips, labels, per_class=settings.per_class, seed=settings.seed)
-    divided, remarks = divide(picked, labels, test=settings.test, validation=settings.validation, seed=settings.seed)
-    return list(_shards(divided, settings)), remarks
 
 
 def clips_per_shard(settings: BuildSettings, pitch: Sequence[float]) -> int:

@@ -8,8 +8,9 @@ reads some shards needs to know nothing of the others. Written batch by batch: a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -116,7 +117,8 @@ class Arrow:
 
         def content(file: Any) -> None:
             with pa.ipc.new_file(file, schema) as writer:
-                for group in _grouped(first, rows, per_batch):
+                left = chain([first], rows)
+                while group := list(islice(left, per_batch)):
                     writer.write_batch(_batch(pa, schema, group, label_ids))
 
         return _write_hashed(path, content)
@@ -168,16 +170,6 @@ def _schema(pa: Any, shape: tuple[int, ...]) -> Any:
     kinds = (text, number, number, text, text, pa.float32())
     columns = [*zip(COLUMNS, kinds, strict=True), ("features", pa.list_(pa.float32(), int(np.prod(shape))))]
     return pa.schema(columns, metadata={"shape": _shape_text(shape)})
-
-
-def _grouped(first: Rows, rest: Iterable[Rows], size: int) -> Iterator[list[Rows]]:
-    group = [first]
-    for rows in rest:
-        if len(group) == size:
-            yield group
-            group = []
-        group.append(rows)
-    yield group
 
 
 def _batch(pa: Any, schema: Any, group: Sequence[Rows], label_ids: Sequence[str]) -> Any:

@@ -18,6 +18,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -116,9 +117,8 @@ def _text(values: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode()
 
 
-def _values(text: str, width: int = 1) -> Array:
-    found = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
-    return found.reshape(-1, width) if width > 1 else found
+def _values(text: str) -> Array:
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
 
 
 def check(path: Path) -> None:
@@ -215,22 +215,17 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], about: Row) -> None:
     def cells(row: Row) -> Row:
         scores = {f"score={label}": row.get("scores", {}).get(label) for label in labels}
         found = {name: row.get(name) for name in ("duration", "error", "seen")}
-        found |= {"embedding": _values(row["embedding"]) if "embedding" in row else np.zeros(width, np.float32)}
-        found |= {"step_start": _values(row.get("step_start", "")), "steps": list(_wide(row.get("steps", ""), width))}
+        found["embedding"] = _values(row["embedding"]) if "embedding" in row else np.zeros(width, np.float32)
+        found |= {
+            "step_start": _values(row.get("step_start", "")),
+            "steps": list(_values(row.get("steps", "")).reshape(-1, width)),
+        }
         return {"path": storable(row["path"]), **scores, **found}
 
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        batch: list[Row] = []
-        for row in rows:
-            batch.append(cells(row))
-            if len(batch) == _BATCH:
-                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-                batch = []
-        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-
-
-def _wide(text: str, width: int) -> Array:
-    return _values(text).reshape(-1, width)
+        left = map(cells, rows)
+        while batch := list(islice(left, _BATCH)):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
 
 
 def load(path: Path) -> Embeddings:

@@ -147,16 +147,11 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) 
     pa = load_pyarrow()
     schema = _schema(labels)
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in _batched(rows):
+        left = iter(rows)
+        while batch := list(itertools.islice(left, _BATCH)):
             scores = ({column_of(label): score for label, score in row.get("scores", {}).items()} for row in batch)
             flat = [{**own, **row, "path": storable(row["path"])} for own, row in zip(scores, batch, strict=True)]
             writer.write_table(pa.Table.from_pylist(flat, schema=schema))
-
-
-def _batched(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
-    rows = iter(rows)
-    while batch := tuple(itertools.islice(rows, _BATCH)):
-        yield batch
 
 
 def storable(path: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
@@ -31,15 +30,10 @@ class Peaks:
 
     def columns(self) -> Array:
         """Return at most `MOST_PEAKS` levels (0 and up) for the whole."""
-        return _reduced(np.concatenate(self._found)) if self._found else np.zeros(0, np.float32)
-
-
-def _reduced(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the largest of each of at most `MOST_PEAKS` even parts of values (n, ...)."""
-    if len(values) <= MOST_PEAKS:
-        return values
-    starts = np.linspace(0, len(values), MOST_PEAKS, endpoint=False).astype(int)
-    return np.maximum.reduceat(values, starts, axis=0)
+        levels = np.concatenate(self._found) if self._found else np.zeros(0, np.float32)
+        if len(levels) > MOST_PEAKS:  # the largest of each even part
+            levels = np.maximum.reduceat(levels, np.linspace(0, len(levels), MOST_PEAKS, endpoint=False).astype(int))
+        return levels
 
 
 def _numbers(values: NDArray[Any]) -> list[float]:

@@ -54,7 +54,9 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        mask = os.umask(0)  # which cannot be asked for otherwise
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
         if (pending := _pending.get()) is None:
             put_in_place(temporary, path)
         else:
@@ -186,12 +188,6 @@ def _reason(error: OSError, path: Path) -> str:
         return error.strerror
     free = shutil.disk_usage(path.parent).free
     return f"No space left on device: {free:,} bytes are free" if free < 1 << 20 else str(error)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_json(path: Place, value: Any) -> None:

@@ -50,7 +50,9 @@ def write(
         When it cannot be written. A recording that cannot be read again says so on the page.
     """
     n = sum(isinstance(result, Prediction) for result in results)
-    before, after = filled(_title(results, lang), [_line(result, recogniser, lang) for result in results], lang)
+    alone = Path(results[0].path).name or "whoplays" if len(results) == 1 else ""
+    title = alone or speaker("report", lang)("title", count=len(results))
+    before, after = filled(title, [_line(result, recogniser, lang) for result in results], lang)
 
     def content(file: IO[bytes]) -> None:
         def put(text: str) -> None:
@@ -72,12 +74,6 @@ def write(
         put("]}" + after)
 
     write_atomically(path, content)
-
-
-def _title(results: Sequence[Result], lang: str) -> str:
-    if len(results) == 1:
-        return Path(results[0].path).name or "whoplays"
-    return speaker("report", lang)("title", count=len(results))
 
 
 def _line(result: Result, recogniser: Recogniser, lang: str) -> str:

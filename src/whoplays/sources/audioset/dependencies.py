@@ -47,6 +47,11 @@ class Exclusion:
     with_another: int
     either: int
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """The three."""
+        return self.kept_out, self.with_another, self.either
+
     def share(self, count: int) -> float:
         """Return `count` as a share of the class's clips."""
         return count / self.clips if self.clips else 0.0
@@ -85,7 +90,10 @@ class Dependencies:
                 "share_with_another",
                 "share_either",
             ),
-            map(_exclusion_row, self.exclusions),
+            (
+                (one.id, one.clips, *one.counts, *(f"{one.share(count):.5f}" for count in one.counts))
+                for one in self.exclusions
+            ),
         )
 
 
@@ -156,8 +164,3 @@ def _pair(a: str, b: str, names: tuple[str, str], clips_a: int, clips_b: int, bo
 def _pair_row(pair: Pair) -> tuple[object, ...]:
     share, lift = f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}"
     return pair.a, pair.b, pair.name_a, pair.name_b, pair.clips_a, pair.clips_b, pair.both, share, lift
-
-
-def _exclusion_row(found: Exclusion) -> tuple[object, ...]:
-    counts = (found.kept_out, found.with_another, found.either)
-    return found.id, found.clips, *counts, *(f"{found.share(count):.5f}" for count in counts)

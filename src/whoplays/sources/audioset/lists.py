@@ -99,7 +99,8 @@ class SegmentList:
     def _unusual(self, number: int, line: str) -> Segment | None:
         """Return the segment of a line that is not laid out as usual, or note why there is none."""
         text = line.strip().strip("\ufeff")
-        if not text or text.startswith("#") or (number <= 3 and _first_field(text).lower() in _HEADER):
+        first = text.split(",", 1)[0].strip().strip('"').lower()
+        if not text or text.startswith("#") or (number <= 3 and first in _HEADER):
             self.comments += 1
             return None
         try:
@@ -147,10 +148,6 @@ def _seconds(text: str, which: str) -> float:
     if not re.fullmatch(r"\d{1,9}(?:\.\d{0,12})?", text, re.ASCII) or float(text) >= MAX_SECONDS:
         raise ValueError(f"the {which} is not a number of seconds from 0 to {MAX_SECONDS:.0f}")
     return float(text)
-
-
-def _first_field(text: str) -> str:
-    return text.split(",", 1)[0].strip().strip('"')
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -7,7 +7,6 @@ import os
 import re
 import string
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from html import unescape
@@ -88,7 +87,8 @@ class Source:
         self.template = template
         self.is_site = template.text == SITE
         self._notes = _Notes()
-        yt_dlp = _yt_dlp()
+        with needed("downloading", "audioset"):
+            import yt_dlp
         options: dict[str, Any] = {
             "quiet": True,
             "no_warnings": True,
@@ -121,11 +121,14 @@ class Source:
     def find(self, clip: PlannedClip) -> Media:
         """Return where the clip's recording is. Raises `ClipUnavailable` with the cause otherwise."""
         url = self.template.url(clip)
-        with self._causes():
+        try:
             if self.is_site:
                 return self._ask_extractor(url, "Youtube")
-            direct = self._open(url)
-            return direct or self._ask_extractor(url, "Generic")
+            return self._open(url) or self._ask_extractor(url, "Generic")
+        except ClipUnavailable:
+            raise
+        except Exception as error:  # whatever yt-dlp raises
+            raise _lost(error) from error
 
     def _open(self, url: str) -> Media | None:
         """Ask for the URL itself; return None for a page that may have a recording in it."""
@@ -169,16 +172,6 @@ class Source:
         )
         return Media(url, {name: value for name, value in headers.items() if "\n" not in value}, cookies, size)
 
-    @contextmanager
-    def _causes(self) -> Iterator[None]:
-        """Turn whatever yt-dlp raises into `ClipUnavailable`."""
-        try:
-            yield
-        except ClipUnavailable:
-            raise
-        except Exception as error:
-            raise _lost(error) from error
-
 
 class _Notes:
     """Takes yt-dlp's messages: what matters comes as an exception."""
@@ -187,12 +180,6 @@ class _Notes:
         """Drop it."""
 
     warning = error = debug
-
-
-def _yt_dlp() -> Any:
-    with needed("downloading", "audioset"):
-        import yt_dlp
-    return yt_dlp
 
 
 def _lost(error: BaseException) -> ClipUnavailable:
