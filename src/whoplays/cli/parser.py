@@ -195,17 +195,16 @@ def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:
     return read
 
 
-def number(low: float = 0.0, high: float = float("inf")) -> Callable[[str], float]:
-    """Return what reads a number from `low` to `high`."""
+def number(low: float = 0.0) -> Callable[[str], float]:
+    """Return what reads a number from `low` on."""
 
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if not (low <= value <= high and value < float("inf")):
-            upper = "" if high == float("inf") else f" to {high:g}"
-            raise ArgumentTypeError(f"{text}: must be a number from {low:g}{upper}")
+        if not low <= value < float("inf"):
+            raise ArgumentTypeError(f"{text}: must be a number from {low:g}")
         return value
 
     return read

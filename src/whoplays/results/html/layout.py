@@ -36,12 +36,12 @@ code { background: var(--faint); padding: 0.1em 0.3em; border-radius: 0.25em; ov
 """  # noqa: E501 - style sheet
 
 
-def page(title: str, body: str, *, lang: str = "en") -> str:
+def page(title: str, body: str) -> str:
     """Return a whole HTML page. body: HTML that was escaped where it had to be."""
     made = speaker("report", lang)("made", version=__version__)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
     return (
-        f'<!doctype html>\n<html lang="{escape(lang)}">\n<head>\n<meta charset="utf-8">\n'
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f"<title>{escape(title)}</title>\n<style>{style()}{_STYLE}</style>\n</head>\n<body>\n"
