@@ -39,8 +39,9 @@ def children(pid: int) -> list[int]:
 
 def name_of(work: Any) -> str:
     """Return the name of what a build has an engine do: of the function on each file, where it is that."""
-    function = work.args[0] if isinstance(work, partial) else work
-    return str(function.__name__)
+    if isinstance(work, partial):
+        work = next(filter(callable, work.args), work.func)
+    return str(work.__name__)
 
 
 def _read(path: Path) -> Process | None:

@@ -54,16 +54,16 @@ def stub_file(answer: Any, paths: list[Path]) -> list[Any]:
     return [answer] * len(paths)
 
 
-def stub_make(job: Any) -> dict[str, Any]:
+def stub_make(shard: Any) -> dict[str, Any]:
     """The record of a shard of which nothing was made."""
-    clips = job.shard.clips
+    clips = shard.clips
     time.sleep(len(clips) * CLIP_S * SCALE)
     return {
-        "file": f"{job.shard.name}.arrow",
-        "split": job.shard.split,
+        "file": f"{shard.name}.arrow",
+        "split": shard.split,
         "used": list(range(len(clips))),
         "skipped": [],
-        "rows": len(clips) * len(job.shard.pitch),
+        "rows": len(clips) * len(shard.pitch),
         "sha256": "0" * 64,
     }
 

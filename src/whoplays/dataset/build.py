@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import DatasetError, WhoplaysError
@@ -20,7 +21,7 @@ from ..storage.address import Address, Place, place
 from ..storage.files import only_writer, write_csv, write_json
 from ..taxonomy.tree import Label
 from . import content, make, shards, store
-from .make import Job, Shard
+from .make import Shard
 from .settings import BuildSettings
 from .sources import SPLITS, Clip, Skipped, causes, read_source
 from .split import divide, pick, random_key
@@ -52,7 +53,7 @@ def build(
     *,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = lambda done, total: None,
 ) -> BuildSummary:
     """Build a data set from `source` into the folder `out`, or finish one that was interrupted.
 
@@ -72,8 +73,8 @@ def build(
         given: Engine = engine or Processes(workers)
         with given as at_work:
             identity = _identity(labels, clips, settings, engine)
-            if done := _finished(out, identity, engine):
-                return done
+            if finished := _finished(out, identity, engine):
+                return finished
             _claim(out, identity)
 
             def check() -> None:
@@ -98,7 +99,14 @@ def build(
                 raise _with_causes(out, error, skipped) from None
             remarks += more
             del cut, picked, divided  # of millions of clips every generation counts
-            made = _make_all(out, planned, settings, labels, at_work, on_progress)
+            work = partial(make.make, out, settings, [label.id for label in labels])
+            made: dict[str, dict[str, Any]] = {}  # the record of each shard
+            done, total = 0, sum(len(shard.clips) for shard in planned)
+            on_progress(done, total)
+            for number, record in at_work.map(work, planned):
+                made[planned[number].name] = record
+                done += len(planned[number].clips)
+                on_progress(done, total)
             try:
                 check()
             except DatasetError:
@@ -231,28 +239,6 @@ def _shards(clips: Sequence[Clip], settings: BuildSettings) -> Iterator[Shard]:
         size = clips_per_shard(settings, pitch)
         for number, first in enumerate(range(0, len(mine), size)):
             yield Shard(f"{split}-{number:05d}", split, tuple(mine[first : first + size]), pitch)
-
-
-def _make_all(
-    out: Place,
-    planned: Sequence[Shard],
-    settings: BuildSettings,
-    labels: Sequence[Label],
-    engine: Engine,
-    on_progress: Progress | None,
-) -> dict[str, dict[str, Any]]:
-    """Return each shard's record."""
-    report = on_progress or (lambda done, total: None)
-    total = sum(len(shard.clips) for shard in planned)
-    ids = tuple(label.id for label in labels)
-    made: dict[str, dict[str, Any]] = {}
-    done = 0
-    report(done, total)
-    for number, record in engine.map(make.make, [Job(out, shard, settings, ids) for shard in planned]):
-        made[planned[number].name] = record
-        done += len(planned[number].clips)
-        report(done, total)
-    return made
 
 
 def _finish(

@@ -48,16 +48,6 @@ class Shard:
     pitch: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Job:
-    """A shard, and what is needed to make it. label_ids: in the order of the clips' targets."""
-
-    out: Place
-    shard: Shard
-    settings: BuildSettings
-    label_ids: tuple[str, ...]
-
-
 def each(work: Callable[[Place], Found], paths: Sequence[Place]) -> list[Found]:
     """Return what the work on each file gives. A store takes its time to answer, but answers many questions at a time."""
     if work is duration or not any(isinstance(path, Address) for path in paths):
@@ -117,27 +107,15 @@ def _patiently(read: Callable[[], Found]) -> Found:
     return read()
 
 
-def make(job: Job) -> dict[str, Any]:
+def make(out: Place, settings: BuildSettings, label_ids: Sequence[str], shard: Shard) -> dict[str, Any]:
     """Return the record of a shard: the one that is there, if the shard is as it says, else that of the shard made now.
 
-    The record, written last, tells which clips the shard holds, and why others were skipped.
+    The record, written last, tells which clips the shard holds, and why others were skipped. label_ids: in the order of the
+    clips' targets.
     """
-    return kept(job.out, job.shard.name) or _made(job)
-
-
-def kept(out: Place, name: str) -> dict[str, Any] | None:
-    """Return the record of a finished shard whose checksum is right, else None."""
-    try:
-        record: dict[str, Any] = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
-        if record["sha256"] is None or record["sha256"] == sha256_of(out / record["file"]):
-            return record
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
-
-
-def _made(job: Job) -> dict[str, Any]:
-    shard, kind = job.shard, shards.kind(job.settings)
+    if there := _kept(out, shard.name):
+        return there
+    kind = shards.kind(settings)
     used: list[int] = []
     skipped: list[tuple[int, str]] = []
     damaged: list[tuple[int, str]] = []
@@ -147,7 +125,7 @@ def _made(job: Job) -> dict[str, Any]:
             for i, clip in enumerate(shard.clips):
                 damage: list[QualityWarning] = []
                 try:
-                    found = variants(clip, shard.pitch, job.settings, path=here(clip.path), damage=damage)
+                    found = variants(clip, shard.pitch, settings, path=here(clip.path), damage=damage)
                 except AudioError as error:
                     skipped.append((i, str(error)))
                     continue
@@ -156,7 +134,7 @@ def _made(job: Job) -> dict[str, Any]:
                 yield shards.Rows(clip, shard.pitch, found)
 
     file = f"{shard.name}{kind.suffix}"
-    written = kind.write(job.out / file, rows(), job.label_ids)
+    written = kind.write(out / file, rows(), label_ids)
     record = {
         "file": file,
         "split": shard.split,
@@ -166,8 +144,19 @@ def _made(job: Job) -> dict[str, Any]:
         "rows": len(used) * len(shard.pitch),
         "sha256": written,
     }
-    write_json(job.out / f"{shard.name}.json", record)
+    write_json(out / f"{shard.name}.json", record)
     return record
+
+
+def _kept(out: Place, name: str) -> dict[str, Any] | None:
+    """Return the record of a finished shard whose checksum is right, else None."""
+    try:
+        record: dict[str, Any] = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        if record["sha256"] is None or record["sha256"] == sha256_of(out / record["file"]):
+            return record
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
 
 
 def variants(
