@@ -187,10 +187,7 @@ class Configured(list[Any]):
 def apply(parser: Parser, command: str, parsers: Parsers) -> None:
     """Make what is configured the defaults of a command's options. parsers: every command's name, and what makes its parser.
 
-    Raises
-    ------
-    UsageError
-        For a file that cannot be read, a key that no command knows, or a value that the option cannot have.
+    Raises `UsageError` for a file that cannot be read, a key that no command knows, or a value that the option cannot have.
     """
     held = read_file()
     if held:

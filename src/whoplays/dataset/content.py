@@ -44,22 +44,11 @@ def here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int
 
 
 def grouped(clips: Sequence[Clip], labels: Sequence[Label], each: Map = here) -> tuple[list[Clip], list[str]]:
-    """Return the clips, with a group for recordings that have a file in common, and remarks for people.
+    """Return the clips, with one group for recordings that have a file in common, and remarks for people.
 
-    Parameters
-    ----------
-    clips
-        Before long files are cut.
-    labels
-        In the order of the clips' targets.
-    each
-        Where files are read.
-
-    Returns
-    -------
-    clips, remarks
-        Remarks tell of copies, and of the same content under labels that contradict each other or on two sides of a
-        split that the source gives; these are left as they are.
+    clips: before long files are cut. labels: in the order of the clips' targets. each: where files are read. Remarks tell of
+    copies, and of the same content under labels that contradict each other or on two sides of a split that the source gives;
+    these are left as they are.
     """
     copies = _copies(clips, each)
     sides: dict[str, set[str]] = defaultdict(set)

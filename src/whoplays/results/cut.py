@@ -45,23 +45,10 @@ def plan(folder: Path, wanted: Iterable[tuple[str, Spans]], *, overwrite: bool) 
 def write(recording: str, start: float, end: float, file: Path, *, fade_s: float = 0.0) -> None:
     """Write a span of a recording as FLAC of 24 bits, which hold samples of up to 24 bits exactly.
 
-    Parameters
-    ----------
-    recording
-        Its path.
-    start, end
-        Seconds; the first sample is the one nearest to `start`.
-    file
-        To write, whole or not at all; its folder is made.
-    fade_s
-        Seconds of a fade in and out (raised cosine); 0 leaves the samples as they are.
-
-    Raises
-    ------
-    AudioError
-        The recording cannot be read, has nothing there, or has more channels, or another rate, than FLAC can hold.
-    WhoplaysError
-        The file cannot be written.
+    start, end: seconds; the first sample is the one nearest to `start`. file: written whole or not at all; its folder is made.
+    fade_s: seconds of a fade in and out (raised cosine); 0 leaves the samples as they are. Raises `AudioError` for a recording
+    that cannot be read, has nothing there, or has more channels, or another rate, than FLAC can hold, and `WhoplaysError` when
+    the file cannot be written.
     """
     import soundfile
 

@@ -90,19 +90,9 @@ class Embeddings:
         return int(self.embedding.shape[1])
 
     def require(self, model: str, network: str, width: int, name: Path | str) -> None:
-        """Refuse to compare with embeddings of another network.
+        """Refuse to compare with embeddings of another network. Raises `UsageError`.
 
-        Parameters
-        ----------
-        model, network, width : str, str, int
-            Name, checksum and width of what the embeddings are compared with.
-        name : path or str
-            Of this table.
-
-        Raises
-        ------
-        UsageError
-            Unless both were made by the same network.
+        model, network, width: name, checksum and width of what the embeddings are compared with. name: of this table.
         """
         if (self.network, self.width) == (network, width):
             return
@@ -147,21 +137,9 @@ def check_row(row: Any) -> None:
 
 
 def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) -> None:
-    """Write a table as its name ends, whole or not at all.
+    """Write a table as its name ends, whole or not at all. Raises `UsageError` when rows are of different networks.
 
-    Parameters
-    ----------
-    path : Path
-        Its name ends in one of `SUFFIXES`.
-    rows : callable
-        Called for an iterable, twice.
-    labels : sequence of str
-        The model's.
-
-    Raises
-    ------
-    UsageError
-        When rows are of different networks.
+    path: its name ends in one of `SUFFIXES`. rows: called for an iterable, twice. labels: the model's.
     """
     made = {(row["model"], row["network"], len(_values(row["embedding"]))) for row in rows() if "error" not in row}
     if len(made) > 1:
@@ -229,22 +207,7 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], about: Row) -> None:
 
 
 def load(path: Path) -> Embeddings:
-    """Open a table.
-
-    Parameters
-    ----------
-    path : Path
-        What `whoplays embed --out` wrote.
-
-    Returns
-    -------
-    Embeddings
-
-    Raises
-    ------
-    WhoplaysError
-        For a file that is no such table, or of a later version.
-    """
+    """Open a table that `whoplays embed --out` wrote. Raises `WhoplaysError` for another file, and for a later version."""
     check(path)
     try:
         found = _load_parquet(path) if path.suffix.lower() == ".parquet" else _load_npz(path)

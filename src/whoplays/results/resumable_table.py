@@ -88,25 +88,12 @@ class Collection:
     """An open table of results; to be used in a `with` statement. One process at a time has it open."""
 
     def __init__(self, table_path: Path, *, resume: bool, overwrite: bool = False, kind: Kind = RESULTS) -> None:
-        """Open the table and its journal.
+        """Open the table, of the kind that its name ends in, and its journal.
 
-        Parameters
-        ----------
-        table_path
-            The table, of the kind that its name ends in.
-        resume
-            Keep what is there.
-        overwrite
-            Begin anew, and replace what is there with `merge`; until then the table stays as it is.
-        kind
-            Of predictions, or of what else has a path and, where it failed, an error.
-
-        Raises
-        ------
-        UsageError
-            A table or a journal is there, and neither `resume` nor `overwrite` says what to do with it.
-        WhoplaysError
-            Another process writes the table, or a file cannot be read.
+        resume: keep what is there. overwrite: begin anew, and replace what is there with `merge`; until then the table stays
+        as it is. kind: of predictions, or of what else has a path and, where it failed, an error. Raises `UsageError` when a
+        table or a journal is there and neither says what to do with it, `WhoplaysError` when another process writes the
+        table or a file cannot be read.
         """
         self._kind = kind
         kind.check(table_path)

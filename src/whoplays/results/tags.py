@@ -49,24 +49,10 @@ def check() -> None:
 
 
 def write(path: Path, prediction: Prediction) -> str:
-    """Write the field into a recording.
+    """Write the field into a recording; a symbolic link is followed.
 
-    Parameters
-    ----------
-    path
-        The recording; a symbolic link is followed.
-    prediction
-        What was detected in it.
-
-    Returns
-    -------
-    str
-        What the file system could not keep, for people: other hard links, the owner. Mostly empty.
-
-    Raises
-    ------
-    WhoplaysError
-        It cannot be tagged; the recording is as it was then.
+    Return what the file system could not keep, for people: other hard links, the owner; mostly "". Raises `WhoplaysError` when
+    it cannot be tagged; the recording is as it was then.
     """
     mutagen = _mutagen()
     path = Path(path).resolve()

@@ -17,16 +17,8 @@ def marks(given: Iterable[str], how: str = "") -> dict[str, str]:
 def watch(given: Sequence[str], done: Mapping[str, str], *, every_s: float, how: str = "") -> Iterator[list[str]]:
     """Yield the recordings that are added to folders or change, once they have stopped changing.
 
-    Parameters
-    ----------
-    given : sequence of str
-        Recordings and folders.
-    done : mapping of str to str
-        The marks of recordings that need no result.
-    every_s : float
-        Seconds between two looks.
-    how : str
-        What marks are made with.
+    given: recordings and folders. done: the marks of recordings that need no result. every_s: seconds between two looks. how:
+    what marks are made with.
     """
     known, before = dict(done), dict[str, str]()
     while True:

@@ -43,23 +43,11 @@ def _numbers(values: NDArray[Any]) -> list[float]:
 
 
 def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks, *, short: bool = False) -> dict[str, Any]:
-    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold.
+    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold. peaks: its outline.
 
-    Parameters
-    ----------
-    recogniser : Recogniser
-        What made the prediction.
-    prediction : Prediction
-    peaks : Peaks
-        Its outline.
-    short : bool
-        Give numbers as `packed` does.
-
-    Returns
-    -------
-    dict
-        "start", "end" in seconds; "peaks": levels (n,) of even parts; "frame_scores": for each label its scores over time
-        (steps,) on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`.
+    "start", "end" in seconds; "peaks": levels (n,) of even parts; "frame_scores": for each label its scores over time (steps,)
+    on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`. short: give numbers
+    as `packed` does.
     """
     view = Overview.of(recogniser, prediction, most_steps=MOST_STEPS)
     write = packed if short else _numbers

@@ -140,23 +140,11 @@ def own_name(taken: dict[str, str], owner: str, path: Path, suffix: str) -> Path
 
 
 def check_output(path: Path | None, *, overwrite: bool, instead: str = "") -> None:
-    """Check, before the work begins, that a file can be written at its end without losing what is there.
+    """Check, before the work begins, that a file (None: none) can be written at its end without losing what is there.
 
-    Parameters
-    ----------
-    path
-        The file to write; with None, nothing is checked.
-    overwrite
-        Whether what is there may be replaced. An empty file always may.
-    instead
-        What the user can do other than overwrite, such as "--resume adds to it".
-
-    Raises
-    ------
-    UsageError
-        A file of that name exists, or the name is a folder's.
-    WhoplaysError
-        The folder that it belongs in does not exist or cannot be written in.
+    overwrite: whether what is there may be replaced; an empty file always may. instead: what the user can do other than
+    overwrite, such as "--resume adds to it". Raises `UsageError` when a file of that name exists or the name is a folder's,
+    `WhoplaysError` when the folder that it belongs in does not exist or cannot be written in.
     """
     if path is None:
         return

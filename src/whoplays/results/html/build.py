@@ -27,27 +27,11 @@ def write(
     start: float = 0.0,
     why: bool = False,
 ) -> None:
-    """Write the report, whole or not at all.
+    """Write the report, whole or not at all. A recording that cannot be read again says so on the page.
 
-    Parameters
-    ----------
-    path : Path
-        Of the page.
-    results : sequence of Prediction or Failure
-        What the run gave.
-    recogniser : Recogniser
-        What made the predictions.
-    lang : str
-        Language in which the page begins.
-    start : float
-        Seconds into each recording at which prediction began.
-    why : bool
-        Whether to add what each score hangs on (occlusion), which takes seconds a recording.
-
-    Raises
-    ------
-    WhoplaysError
-        When it cannot be written. A recording that cannot be read again says so on the page.
+    results: what the run gave. recogniser: what made the predictions. lang: in which the page begins. start: seconds into each
+    recording at which prediction began. why: add what each score hangs on (occlusion), which takes seconds a recording.
+    Raises `WhoplaysError` when it cannot be written.
     """
     n = sum(isinstance(result, Prediction) for result in results)
     alone = Path(results[0].path).name or "whoplays" if len(results) == 1 else ""

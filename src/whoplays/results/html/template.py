@@ -28,22 +28,10 @@ def _read(name: str) -> str:
 
 
 def linked(entry: str) -> str:
-    """Return one script of a module and all that it imports: each a function that gives what it exports.
+    """Return one script of a module of the page and all that it imports: each a function that gives what it exports.
 
-    Parameters
-    ----------
-    entry : str
-        Name of a module of the page, without ".js".
-
-    Returns
-    -------
-    str
-        A module without imports, each part after those that it needs.
-
-    Raises
-    ------
-    RuntimeError
-        Where modules import each other in a circle.
+    entry: the module's name, without ".js". Parts stand after those that they need. Raises `RuntimeError` where modules import
+    each other in a circle.
     """
     parts: dict[str, str] = {}
 
