@@ -26,7 +26,6 @@ from ..inference.prediction import Failure, Prediction, Result
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, hold, remove_leftovers
 from . import table
-from .table_row import check as check_row
 
 SYNC_EVERY_S = 0.5
 NEVER = ""  # of what cannot be known again, like standard input
@@ -60,7 +59,7 @@ class Kind(NamedTuple):
     check_row: Callable[[Any], None]
 
 
-RESULTS = Kind(table.check, table.write, table.read, check_row)
+RESULTS = Kind(table.check, table.write, table.read, table.check_row)
 
 
 class _Kept(NamedTuple):

@@ -1,7 +1,8 @@
 """Whole tables of results on disk: JSON lines, CSV, Parquet. Written whole, read back row by row.
 
 A row is a recording's JSON object, and under "seen" what file it was made from (see resumable_table.py). CSV has no room for
-segments; the other two hold everything. The only user of pyarrow.
+segments; the other two hold everything. Anybody may have written a table, or edited it, so each row is looked at. The only
+user of pyarrow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,13 +21,13 @@ from ..inference.prediction import SCHEMA
 from ..runtime.packages import needed
 from ..storage.files import csv_line, write_atomically
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of, csv_cells, label_of, to_json
-from .table_row import OtherTableError
-from .table_row import check as check_row
 
 Row = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 _BATCH = 5_000  # rows of Parquet held at a time
+_SEGMENT = {"label", "start", "end", "score"}
+_CAUTION = {"code", "message", "advice"}
 _LISTS = ("playing", "maybe", "warnings")  # in CSV joined by ;
 
 
@@ -46,15 +49,8 @@ def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) 
 def read(path: Path) -> Iterator[Row]:
     """Yield a table's rows in order. Raises `WhoplaysError` for a file that is no table of results."""
     check(path)
-    damaged: tuple[type[Exception], ...] = (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    )
-    damaged += (OSError, csv.Error)
+    damaged: tuple[type[Exception], ...] = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+    damaged += (RecursionError, OSError, csv.Error)
     if path.suffix.lower() == ".parquet":
         damaged += (load_pyarrow().ArrowException,)  # its kinds share no other ancestor
     readers = {".jsonl": _read_lines, ".csv": _read_csv, ".parquet": _read_parquet}
@@ -168,3 +164,79 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         for batch in file.iter_batches(batch_size=_BATCH):
             for cells in batch.to_pylist():
                 yield _row(cells, {label: cells[column_of(label)] for label in labels})
+
+
+class OtherTableError(ValueError):
+    """A row is of a form that is no longer read, or not yet."""
+
+
+def check_row(row: Any) -> None:
+    """Raise `ValueError`, saying what is wrong, for what is no recording's JSON object (see `Prediction.to_dict`)."""
+    if not isinstance(row, Mapping):
+        raise ValueError(f"a row is {_shown(row)}, no object")
+    path = row.get("path")
+    if not isinstance(path, str) or "\0" in path or not ("scores" in row or "error" in row):
+        raise ValueError("a row has no path, or neither scores nor an error")
+    os.fsencode(path)  # what no file name can be is a UnicodeEncodeError, and so a ValueError
+    _need(isinstance(row.get("seen", ""), str), "seen", row)
+    version = row.get("schema", SCHEMA)
+    _need(type(version) is int and version >= 1, "schema", row)
+    if version > SCHEMA:
+        raise OtherTableError(
+            f"its rows have schema {version}; this whoplays reads up to {SCHEMA}: pip install -U whoplays"
+        )
+    if "error" in row:
+        _need(isinstance(row["error"], str), "error", row)
+        return
+    _need(isinstance(row.get("model"), str), "model", row)
+    _need(_is_number(row.get("duration")), "duration", row)
+    _need(type(row.get("sample_rate")) is int and 0 <= row["sample_rate"] < 1 << 40, "sample_rate", row)
+    scores = row["scores"]
+    _need(
+        isinstance(scores, Mapping) and bool(scores) and all(_is_score(score) for score in scores.values()),
+        "scores",
+        row,
+    )
+    for name in ("playing", "maybe"):
+        named = row.get(name, None if name == "playing" else [])
+        _need(isinstance(named, list) and all(isinstance(p, str) and p in scores for p in named), name, row)
+    segments = row.get("segments")
+    _need(isinstance(segments, list) and all(_is_segment(s, scores) for s in segments), "segments", row)
+    warnings = row.get("warnings", [])
+    _need(isinstance(warnings, list) and all(map(_is_warning, warnings)), "warnings", row)
+
+
+def _need(fine: bool, name: str, row: Mapping[str, Any]) -> None:
+    if not fine:
+        raise ValueError(f"{name} of {_shown(row['path'])} is {_shown(row.get(name))}")
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]
+
+
+def _is_number(value: Any) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return 0 <= value < 1e12 and math.isfinite(value)
+
+
+def _is_score(value: Any) -> bool:
+    return _is_number(value) and value <= 1
+
+
+def _is_segment(value: Any, scores: Mapping[str, Any]) -> bool:
+    if isinstance(value, Mapping) and "family" in value:
+        raise OtherTableError(
+            'its segments have "family" in place of "label"; make the table anew: whoplays predict --out'
+        )
+    if not isinstance(value, Mapping) or set(value) != _SEGMENT:
+        return False
+    named = isinstance(value["label"], str) and value["label"] in scores
+    return named and all(_is_number(value[name]) for name in ("start", "end")) and _is_score(value["score"])
+
+
+def _is_warning(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping) and set(value) == _CAUTION and all(isinstance(text, str) for text in value.values())
+    )

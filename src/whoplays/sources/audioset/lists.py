@@ -57,7 +57,6 @@ class SegmentList:
 
     path: Path
     rows: int = 0
-    comments: int = 0
     causes: Counter[str] = field(default_factory=Counter)
     malformed: list[Malformed] = field(default_factory=list)
 
@@ -70,7 +69,7 @@ class SegmentList:
 
         The others are checked and counted just the same; making nothing of them saves a third of the time.
         """
-        self.rows = self.comments = 0
+        self.rows = 0
         self.causes.clear()
         self.malformed.clear()
         parse = _ROW.fullmatch
@@ -101,7 +100,6 @@ class SegmentList:
         text = line.strip().strip("\ufeff")
         first = text.split(",", 1)[0].strip().strip('"').lower()
         if not text or text.startswith("#") or (number <= 3 and first in _HEADER):
-            self.comments += 1
             return None
         try:
             segment = parse_row(text)
