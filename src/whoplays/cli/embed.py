@@ -17,7 +17,7 @@ from .recordings import add_continuing, add_list, check_continuing, found_in, gi
 
 if TYPE_CHECKING:
     from ..inference.recogniser import Recogniser
-    from ..results.embedding_table import Embedded, Embeddings
+    from ..results.embedding_table import Embeddings
     from ..results.similar import Match
 
     Words = Callable[..., str]
@@ -88,7 +88,7 @@ def _embed(args: Namespace) -> int:
     with Table(args.out, mark, labels, **options, tell=say, kind=embedding_table.EMBEDDINGS) as output:
         todo = output.todo(names)
 
-        def results() -> Iterator[Embedded | Failure]:
+        def rows() -> Iterator[dict[str, Any]]:
             nonlocal failed
             with Progress("Embedding", "recordings") as bar:
                 found = batch.predict_files(recogniser, todo, jobs=args.jobs, embed=True)
@@ -96,12 +96,12 @@ def _embed(args: Namespace) -> int:
                     if isinstance(result, Failure):
                         failed += 1
                         warn(f"{result.path}: {result.error}")
-                        yield result
+                        yield result.to_dict()
                     else:
-                        yield embedding_table.Embedded.of(result, recogniser.network_checksum, over_time=args.over_time)
+                        yield embedding_table.row_of(result, recogniser.network_checksum, over_time=args.over_time)
                     bar(done, len(todo))
 
-        output.write(results())
+        output.keep(rows())
     if failed and len(todo) > 1:
         warn(speaker("embed", args.lang)("failed", failed=failed, all=len(todo)))
     return 1 if failed or problems else 0

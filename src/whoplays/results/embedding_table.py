@@ -40,31 +40,23 @@ _METADATA = "whoplays.embedding"
 _BATCH = 2_000  # rows of Parquet held at a time
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A recording's row."""
+def row_of(prediction: Prediction, network: str, *, over_time: bool) -> Row:
+    """Return the row of a prediction with embeddings, as JSON can hold it: arrays as base64 of little-endian float32.
 
-    row: Row
-
-    @property
-    def path(self) -> str:
-        """The recording."""
-        return str(self.row["path"])
-
-    @classmethod
-    def of(cls, prediction: Prediction, network: str, *, over_time: bool) -> Embedded:
-        """Return the row of a prediction that has embeddings. network: the checksum of what made them."""
-        assert prediction.embedding is not None and prediction.frame_embeddings is not None
-        steps = prediction.frame_embeddings if over_time else prediction.frame_embeddings[:0]
-        values = {"path": prediction.path, "duration": prediction.duration, "model": prediction.model}
-        scores = {label: float(score) for label, score in prediction.scores.items()}
-        arrays = {"embedding": prediction.embedding, "steps": steps}
-        arrays["step_start"] = prediction.frame_times[: len(steps)].astype(np.float32)
-        return cls({**values, "network": network, "scores": scores, **{k: _text(v) for k, v in arrays.items()}})
-
-    def to_dict(self) -> Row:
-        """Return the row as JSON can hold it: arrays as base64 of little-endian float32."""
-        return dict(self.row)
+    network: the checksum of what made them.
+    """
+    assert prediction.embedding is not None and prediction.frame_embeddings is not None
+    steps = prediction.frame_embeddings if over_time else prediction.frame_embeddings[:0]
+    starts = prediction.frame_times[: len(steps)].astype(np.float32)
+    arrays = {"embedding": prediction.embedding, "steps": steps, "step_start": starts}
+    return {
+        "path": prediction.path,
+        "duration": prediction.duration,
+        "model": prediction.model,
+        "network": network,
+        "scores": {label: float(score) for label, score in prediction.scores.items()},
+        **{name: _text(values) for name, values in arrays.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -307,7 +299,7 @@ def _check_shapes(found: Embeddings) -> None:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """Yield a table's rows in order, as `Embedded.to_dict` gives them, with what they were made from."""
+    """Yield a table's rows in order, as `row_of` gives them, with what they were made from."""
     found = load(path)
     borders = np.searchsorted(found.step_of, np.arange(len(found.path) + 1))
     for i, name in enumerate(found.path.tolist()):

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, Self
+from typing import IO, Any, NamedTuple, Self
 
 from ..errors import UsageError, WhoplaysError
 from ..inference.prediction import Failure, Prediction, Result
@@ -68,19 +68,6 @@ class _Kept(NamedTuple):
     place: int
     seen: str
     failed: bool
-
-
-class Row(Protocol):
-    """What can be kept: its JSON object, with `path` and, where it failed, `error`."""
-
-    @property
-    def path(self) -> str:
-        """The recording."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object."""
-        ...
 
 
 class Collection:
@@ -176,9 +163,9 @@ class Collection:
         kept = self._kept.get(_key(path))
         return kept is not None and kept.seen == seen != NEVER and not (retry and kept.failed)
 
-    def add(self, result: Row, seen: str) -> None:
-        """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
-        row = {**result.to_dict(), "seen": seen}
+    def add(self, row: dict[str, Any], seen: str) -> None:
+        """Keep a row, on disk as well: its `path`, and where it failed `error`. Raises `WhoplaysError` when the disk is full."""
+        row = {**row, "seen": seen}
         with self._disk_errors_explained():
             self._file.write(json.dumps(row).encode() + b"\n")
             self._file.flush()
