@@ -36,7 +36,7 @@ class Peaks:
         return levels
 
 
-def _numbers(values: NDArray[Any]) -> list[float]:
+def _numbers(values: Array) -> list[float]:
     """Return values (n,) to three places, of 64 bits: JSON writes 0.123 of 32 bits with seventeen digits."""
     rounded: list[float] = np.round(values.astype(np.float64), 3).tolist()
     return rounded
