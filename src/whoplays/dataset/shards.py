@@ -8,7 +8,7 @@ reads some shards needs to know nothing of the others. Written batch by batch: a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -184,37 +184,15 @@ def _batch(pa: Any, schema: Any, group: Sequence[Rows], label_ids: Sequence[str]
     return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(pa.array(values), width)], schema=schema)
 
 
-class _Hashing:
-    """A file that is written once, front to back, and knows the SHA-256 of what was written."""
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._digest, self._at = file, hashlib.sha256(), 0
-
-    def write(self, data: Any) -> int:
-        self._digest.update(data)
-        self._file.write(data)
-        self._at += memoryview(data).nbytes
-        return memoryview(data).nbytes
-
-    def tell(self) -> int:
-        return self._at
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
-
-
-def _write_hashed(path: Place, content: Any) -> str:
-    """Write a file whole or not at all; return the SHA-256 of what was written, without reading it again."""
-    hashing: list[_Hashing] = []
+def _write_hashed(path: Place, content: Callable[[IO[bytes]], None]) -> str:
+    """Write a file whole or not at all; return its SHA-256."""
+    digest = ""
 
     def write(file: IO[bytes]) -> None:
-        hashing.append(_Hashing(file))
-        content(hashing[0])
+        nonlocal digest
+        content(file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it asks for a buffered one
 
     write_atomically(path, write)
-    return hashing[0].hexdigest()
+    return digest

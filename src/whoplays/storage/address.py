@@ -236,7 +236,7 @@ class Address:
         with tempfile.TemporaryDirectory(prefix="whoplays-") as folder:
             path = Path(folder, "object")
             try:
-                with path.open("wb") as file:
+                with path.open("w+b") as file:
                     content(file)
             except OSError as error:
                 raise StorageError(f"{self}: cannot be written ({error.strerror or error}: {folder})") from error

@@ -33,7 +33,7 @@ _pending: ContextVar[list[tuple[str, Path]] | None] = ContextVar("pending", defa
 def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part.
 
-    content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given.
+    content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given, and may read it.
     durable: flush to the disk before the rename, which within `together` comes at its end. Raises `WhoplaysError` with
     the system's reason (no space, no permission); the temporary file is removed then.
     """
@@ -46,7 +46,7 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
     except OSError as error:
         raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             if callable(content):
                 content(file)
             else:

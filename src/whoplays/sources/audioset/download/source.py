@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import string
@@ -86,14 +87,15 @@ class Source:
         """Make yt-dlp ready. Raises `DownloadError` when the cookies cannot be read."""
         self.template = template
         self.is_site = template.text == SITE
-        self._notes = _Notes()
         with needed("downloading", "audioset"):
             import yt_dlp
         options: dict[str, Any] = {
             "quiet": True,
             "no_warnings": True,
             "noprogress": True,
-            "logger": self._notes,
+            "logger": logging.Logger(
+                "yt-dlp", logging.CRITICAL + 1
+            ),  # says nothing: what matters comes as an exception
             "format": "bestaudio/best",
             "skip_download": True,
             "noplaylist": True,
@@ -171,15 +173,6 @@ class Source:
             for cookie in self._ydl.cookiejar.get_cookies_for_url(url)
         )
         return Media(url, {name: value for name, value in headers.items() if "\n" not in value}, cookies, size)
-
-
-class _Notes:
-    """Takes yt-dlp's messages: what matters comes as an exception."""
-
-    def debug(self, message: str) -> None:
-        """Drop it."""
-
-    warning = error = debug
 
 
 def _lost(error: BaseException) -> ClipUnavailable:
