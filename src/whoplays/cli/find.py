@@ -51,6 +51,7 @@ def _find(args: Namespace) -> int:
     from ..inference.prediction import Prediction
     from ..results import query, table
     from ..results.expressions import never
+    from ..storage.files import write_atomically
     from ..storage.streams import standard_output
     from ..taxonomy.catalogue import catalogue
     from ..taxonomy.messages import speaker, translated
@@ -82,9 +83,12 @@ def _find(args: Namespace) -> int:
     for rank, prediction in shown:
         _print(rank, prediction, wanted.spans(prediction) if args.times or args.json else [], args, words)
     if playlist:
-        _write_playlist(
-            playlist, query.playlist(shown, playlist.parent, wanted.spans if args.times else None), args, words
-        )
+        content = query.playlist(shown, playlist.parent, wanted.spans if args.times else None)
+        if content.count("\n") == 1 and playlist.exists() and not args.overwrite:  # it would be empty
+            say(words("playlist_kept", path=playlist))
+        else:
+            write_atomically(playlist, content.encode("utf-8", "surrogateescape"))
+            say(words("written", path=playlist))
     say(words("count", found=len(found), all=len(predictions)))
     return _cut(planned, args, words) if args.cut else 0
 
@@ -106,16 +110,6 @@ def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, w
         print(f"{rank:.2f}  {printable(prediction.path)}  {who or words('nothing_plays')}")
     if args.times:
         print(f"      {', '.join(span(start, end) for start, end in spans) or words('never_together')}")
-
-
-def _write_playlist(path: Path, content: str, args: Namespace, words: Words) -> None:
-    from ..storage.files import write_atomically
-
-    if content.count("\n") == 1 and path.exists() and not args.overwrite:
-        say(words("playlist_kept", path=path))
-        return
-    write_atomically(path, content.encode("utf-8", "surrogateescape"))
-    say(words("written", path=path))
 
 
 def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace, words: Words) -> int:

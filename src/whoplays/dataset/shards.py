@@ -113,7 +113,10 @@ class Arrow:
             return None
         size = first.features[0].size
         per_batch = max(1, BATCH_BYTES // (4 * size * len(first.pitch)))  # clips
-        schema = _schema(pa, first.features.shape[1:])
+        text, number = pa.string(), pa.float64()
+        columns = [*zip(COLUMNS, (text, number, number, text, text, pa.float32()), strict=True)]
+        columns += [("features", pa.list_(pa.float32(), size))]
+        schema = pa.schema(columns, metadata={"shape": _shape_text(first.features.shape[1:])})
 
         def content(file: Any) -> None:
             with pa.ipc.new_file(file, schema) as writer:
@@ -163,13 +166,6 @@ def _pyarrow() -> Any:
 
 def _shape_text(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
-
-
-def _schema(pa: Any, shape: tuple[int, ...]) -> Any:
-    text, number = pa.string(), pa.float64()
-    kinds = (text, number, number, text, text, pa.float32())
-    columns = [*zip(COLUMNS, kinds, strict=True), ("features", pa.list_(pa.float32(), int(np.prod(shape))))]
-    return pa.schema(columns, metadata={"shape": _shape_text(shape)})
 
 
 def _batch(pa: Any, schema: Any, group: Sequence[Rows], label_ids: Sequence[str]) -> Any:
