@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError, counted
+from ..storage.files import explained
 from .output import say, warn
 from .parser import Option
 
@@ -65,11 +66,8 @@ def _listed(source: str) -> list[str]:
         if sys.stdin is None:
             raise UsageError("--list -: standard input is closed")
         return read_list(sys.stdin.buffer, "-")
-    try:
-        with open(source, "rb") as file:  # noqa: PTH123 - a name, not a path of ours
-            return read_list(file, source)
-    except OSError as error:
-        raise UsageError(f"--list {source}: cannot be read ({error.strerror or error})") from None
+    with explained(f"--list {source}", "read", UsageError), open(source, "rb") as file:  # noqa: PTH123 - no path of ours
+        return read_list(file, source)
 
 
 def found_in(paths: list[str], *, watch: bool = False) -> tuple[list[str], int]:

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
-from ..errors import UsageError, WhoplaysError
+from ..errors import UsageError
 from ..inference.prediction import Failure, Prediction, Result
 from ..storage.address import Address, is_address
-from ..storage.files import check_output, hold, remove_leftovers
+from ..storage.files import check_output, explained, hold, remove_leftovers
 from . import table
 
 SYNC_EVERY_S = 0.5
@@ -93,26 +93,18 @@ class Collection:
         self._synced = time.monotonic()
         remove_leftovers(table_path)
         try:
-            with self._disk_errors_explained():
+            with explained(self.journal, "written"):
                 self._rows = tempfile.TemporaryFile(dir=table_path.parent)  # noqa: SIM115 - open as long as this is
             if resume and table_path.exists() and table_path.stat().st_size:
                 for row in kind.read(table_path):
                     self._keep(row)
-            with self._disk_errors_explained():
+            with explained(self.journal, "written"):
                 for row in _read_journal(self._file, kind.check_row):
                     self._keep(row)
         except BaseException:
             with contextlib.suppress(OSError):
                 self._file.close()
             raise
-
-    @contextlib.contextmanager
-    def _disk_errors_explained(self) -> Iterator[None]:
-        """Tell in our words when the disk does not take what is done to the journal."""
-        try:
-            yield
-        except OSError as error:
-            raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
 
     def _open_journal(self, resume: bool, overwrite: bool) -> IO[bytes]:
         file = hold(self.journal, taken=f"{self.path}: another whoplays is writing it; wait, or name another")
@@ -127,13 +119,13 @@ class Collection:
         return file
 
     def _keep(self, row: dict[str, Any]) -> None:
-        with self._disk_errors_explained():
+        with explained(self.journal, "written"):
             place = self._rows.seek(0, os.SEEK_END)
             self._rows.write(json.dumps(row).encode() + b"\n")
         self._kept[_key(row["path"])] = _Kept(place, row.get("seen", NEVER), "error" in row)
 
     def _row(self, kept: _Kept) -> dict[str, Any]:
-        with self._disk_errors_explained():
+        with explained(self.journal, "written"):
             self._rows.seek(kept.place)
             found: dict[str, Any] = json.loads(self._rows.readline())
         return found
@@ -146,7 +138,7 @@ class Collection:
         """Force what was added to the disk, and close. The journal stays until `merge`."""
         self._sync()
         # A disk that fails has been told of when it did, if what ends the statement is an error.
-        with self._disk_errors_explained() if kind is None else contextlib.suppress(OSError):
+        with explained(self.journal, "written") if kind is None else contextlib.suppress(OSError):
             if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
                 with contextlib.suppress(OSError):
                     self.journal.unlink()
@@ -166,7 +158,7 @@ class Collection:
     def add(self, row: dict[str, Any], seen: str) -> None:
         """Keep a row, on disk as well: its `path`, and where it failed `error`. Raises `WhoplaysError` when the disk is full."""
         row = {**row, "seen": seen}
-        with self._disk_errors_explained():
+        with explained(self.journal, "written"):
             self._file.write(json.dumps(row).encode() + b"\n")
             self._file.flush()
             if time.monotonic() - self._synced >= SYNC_EVERY_S:
@@ -185,7 +177,7 @@ class Collection:
         more = [label for row in self.rows() for label in row.get("scores", {})]
         self._kind.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
         self.replaces = False
-        with self._disk_errors_explained():
+        with explained(self.journal, "written"):
             self._file.truncate(0)
         self._sync()
 

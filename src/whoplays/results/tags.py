@@ -29,7 +29,7 @@ from ..audio import opening
 from ..errors import WhoplaysError
 from ..inference.prediction import Prediction
 from ..runtime.packages import needed
-from ..storage.files import put_in_place
+from ..storage.files import explained, put_in_place
 from . import id3, tagedits
 
 FIELD = "WHOPLAYS"
@@ -56,10 +56,8 @@ def write(path: Path, prediction: Prediction) -> str:
     """
     mutagen = _mutagen()
     path = Path(path).resolve()
-    try:
+    with explained(path, "tagged"):
         descriptor, name = tempfile.mkstemp(prefix=".whoplays-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise WhoplaysError(f"{path}: cannot be tagged ({error.strerror or error})") from None
     copy = Path(name)
     try:
         with path.open("rb") as source, os.fdopen(descriptor, "r+b") as target:

@@ -30,6 +30,15 @@ _LOCKED_BYTE = 1 << 40  # beyond any content
 _pending: ContextVar[list[tuple[str, Path]] | None] = ContextVar("pending", default=None)
 
 
+@contextlib.contextmanager
+def explained(what: object, done: str, kind: type[WhoplaysError] = WhoplaysError) -> Iterator[None]:
+    """Raise in our words what the system says of a file: that `what` cannot be read, written ..., and why."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: cannot be {done} ({error.strerror or error})") from error
+
+
 def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part.
 
@@ -41,10 +50,8 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
         path.write(content)
         return
     path = Path(path)
-    try:
+    with explained(path, "written"):
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
         with os.fdopen(descriptor, "w+b") as file:
             if callable(content):
@@ -97,10 +104,8 @@ def together() -> Iterator[None]:
     try:
         yield
         for temporary, path in pending:
-            try:
+            with explained(path, "written"):
                 put_in_place(temporary, path)
-            except OSError as error:
-                raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         _pending.reset(token)
         for temporary, _ in pending:
@@ -245,10 +250,8 @@ def hold(path: Path, *, taken: str) -> IO[bytes]:
     `taken` when another process holds it, with the system's word when it cannot be written.
     """
     while True:
-        try:
+        with explained(path, "written"):
             file = path.open("a+b")
-        except OSError as error:
-            raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
         try:
             _lock(file)
         except OSError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DownloadError
+from ...storage.files import explained
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 LABEL_ID = re.compile(r"/[a-z]{1,8}/[a-z0-9_]{1,32}")
@@ -150,20 +151,17 @@ def _seconds(text: str, which: str) -> float:
 
 def _lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text file without their ends, a block at a time; one that is too long comes cut."""
-    try:
-        with Path(path).open("rb") as file:
-            start = file.read(4)
-            if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                raise DownloadError(f"{path}: is UTF-16 text; save it as CSV in UTF-8")
-            file.seek(3 if start.startswith(b"\xef\xbb\xbf") else 0)
-            rest = ""
-            while block := file.read(_BLOCK):
-                # Latin-1 maps each byte to one character, so that a block may end anywhere; what is not ASCII is
-                # malformed all the same.
-                *lines, rest = (rest + block.decode("latin-1")).split("\n")
-                yield from lines
-                rest = rest[:MAX_LINE]
-            if rest:
-                yield rest
-    except OSError as error:
-        raise DownloadError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with explained(path, "read", DownloadError), Path(path).open("rb") as file:
+        start = file.read(4)
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise DownloadError(f"{path}: is UTF-16 text; save it as CSV in UTF-8")
+        file.seek(3 if start.startswith(b"\xef\xbb\xbf") else 0)
+        rest = ""
+        while block := file.read(_BLOCK):
+            # Latin-1 maps each byte to one character, so that a block may end anywhere; what is not ASCII is
+            # malformed all the same.
+            *lines, rest = (rest + block.decode("latin-1")).split("\n")
+            yield from lines
+            rest = rest[:MAX_LINE]
+        if rest:
+            yield rest

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ....errors import DownloadError, UsageError
 from ....runtime.packages import needed
+from ....storage.files import explained
 from .. import PlannedClip
 from .causes import Cause, ClipUnavailable, cause_of_status, cause_of_words, parse_retry_after
 from .ffmpeg import Media
@@ -264,10 +265,8 @@ def _plain(error: BaseException) -> str:
 
 def read_cookies(path: Path) -> str:
     """Return the text of a cookies file in Netscape's format. Raises `UsageError` when it is something else."""
-    try:
+    with explained(f"--cookies {path}", "read", UsageError):
         text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UsageError(f"--cookies {path}: cannot be read ({error.strerror or error})") from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
     if not any(line.count("\t") >= 6 for line in lines):
         raise UsageError(f"--cookies {path}: is no cookies.txt in Netscape's format (seven columns, tabs between)")
