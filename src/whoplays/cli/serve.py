@@ -34,7 +34,8 @@ def add(parser: Parser) -> None:
     for one in LIMITS:
         names = ("-j", flag(one)) if one.name == "workers" else (flag(one),)
         kind = whole() if one.type == "int" else number()
-        option(*names, dest=one.name, type=kind, default=one.default, **one.metadata)
+        told = {key: one.metadata[key] for key in ("metavar", "help")}
+        option(*names, dest=one.name, type=kind, default=one.default, **told)
     option = group("Access")
     many = {"action": "append", "default": []}
     option("--token", metavar="TOKEN", help="Token that callers must send")
