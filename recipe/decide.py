@@ -49,7 +49,7 @@ SHARE, SPAN_S = 0.35, 10.0
 PENALTY, PENALTY_BESIDE = 0.03, 0.01
 #: How much scenes count for labels beside the first five, of what they count for those.
 SCENES_BESIDE = 0.5
-TIMELINE = TimelineSettings(span_s=1.6, threshold=0.5, low=0.6, max_gap_s=1.2, min_length_s=0.5)
+TIMELINE = TimelineSettings(span_s=1.6, threshold=0.5, low=0.5, max_gap_s=1.5, min_length_s=0.5)
 #: What a label beside the first five must reach on real recordings.
 LEAST_PRECISION, MOST_FALSE, LEAST_RECORDINGS = 0.70, 0.03, 8
 #: What is allowed of the weight of the examples without a label when its threshold is fitted: stricter, for it is fitted to them.

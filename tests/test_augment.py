@@ -25,7 +25,7 @@ def examples(*levels: float) -> Examples:
 
 def nothing(n: int) -> augment.Draw:
     drawn = only_mixing(draw(np.random.default_rng(0), n, frames=FRAMES, bands=BANDS, mix=0.0))
-    return replace(drawn, partner=np.full(n, -1))
+    return replace(drawn, partners=np.full((n, 1), -1))
 
 
 def test_a_draw_of_nothing_changes_nothing() -> None:
@@ -36,15 +36,26 @@ def test_a_draw_of_nothing_changes_nothing() -> None:
 
 
 def test_mixing_equally_loud_clips_adds_their_power_and_joins_their_labels() -> None:
-    drawn = replace(nothing(2), partner=np.array([1, -1]), partner_db=np.zeros(2, dtype=np.float32))
+    drawn = replace(nothing(2), partners=np.array([[1], [-1]]), partner_db=np.zeros((2, 1), dtype=np.float32))
     made = apply(examples(0.01, 1.0), drawn, log_offset=OFFSET)
     np.testing.assert_allclose(np.exp(made.features[0]), 0.02, rtol=1e-3)  # as loud again
     np.testing.assert_array_equal(made.clip, [[1, 1], [0, 1]])
     np.testing.assert_array_equal(made.steps[0], [[1, 1]] * 4)
 
 
+def test_several_partners_each_add_their_power_and_labels() -> None:
+    drawn = replace(
+        nothing(3), partners=np.array([[1, 2], [2, -1], [-1, -1]]), partner_db=np.zeros((3, 2), dtype=np.float32)
+    )
+    made = apply(examples(0.01, 1.0, 0.1), drawn, log_offset=OFFSET)
+    np.testing.assert_allclose(np.exp(made.features[:, 0, 0]), [0.03, 2.0, 0.1], rtol=1e-3)
+    drawn = draw(np.random.default_rng(0), 4000, frames=FRAMES, bands=BANDS, mix=0.6, partners=(0.5, 0.3, 0.2))
+    counts = np.bincount((drawn.partners >= 0).sum(axis=1)) / 4000
+    np.testing.assert_allclose(counts, [0.4, 0.3, 0.18, 0.12], atol=0.03)
+
+
 def test_silence_mixed_in_adds_nothing() -> None:
-    drawn = replace(nothing(2), partner=np.array([1, -1]), partner_db=np.full(2, 14, dtype=np.float32))
+    drawn = replace(nothing(2), partners=np.array([[1], [-1]]), partner_db=np.full((2, 1), 14, dtype=np.float32))
     made = apply(examples(0.01, 0.0), drawn, log_offset=OFFSET)
     np.testing.assert_allclose(np.exp(made.features[0]), 0.01, rtol=1e-3)
 
@@ -87,4 +98,4 @@ def test_equal_seeds_draw_and_apply_equally() -> None:
     first, second = (apply(given, d, log_offset=OFFSET) for d in (one, other))
     np.testing.assert_array_equal(first.features, second.features)
     assert np.isfinite(first.features).all()
-    assert not (one.partner == np.arange(6)).any()  # nobody is mixed with itself
+    assert not (one.partners == np.arange(6)[:, None]).any()  # nobody is mixed with itself

@@ -112,8 +112,17 @@ def test_a_data_set_says_nothing_about_when(dataset: Path) -> None:
 
 def test_crops_of_material_carry_the_labels_of_their_time(material: Path) -> None:
     pool = MaterialPool(material, ("training",))
-    early, late = (pool.crops(np.arange(10), np.full(10, at), 8) for at in (0, 20))
+    early, late = (pool.crops(np.arange(10), np.full(10, at * FRAMES_PER_STEP), 8) for at in (0, 20))
     assert not early.clip.any() and (late.clip.sum(axis=1) == 1).all()
+    rows = store.read(store.shards(material / "training"))
+    for frame, step in (
+        (320, 20),
+        (327, 20),
+        (328, 21),
+    ):  # a step's label is that of the row's step it shares most with
+        crops = pool.crops(np.arange(10), np.full(10, frame), 8)
+        np.testing.assert_array_equal(crops.features, rows.features[:10, frame : frame + 128].astype(np.float32))
+        np.testing.assert_array_equal(crops.steps, rows.targets[:10, step : step + 8].astype(np.float32))
 
 
 def test_new_shards_are_taken_in(material: Path, tmp_path: Path) -> None:
@@ -211,12 +220,17 @@ def base(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("hidden", [16, 24])
-def test_a_warm_start_gives_what_its_base_gives(material: Path, base: Path, hidden: int) -> None:
-    model = warmstart.read(base)
+@pytest.mark.parametrize(
+    ("filters", "hidden"), [(SMALL["filters"], 16), (SMALL["filters"], 24), ((8, 12, 20, 48), 24)], ids=str
+)
+def test_a_warm_start_gives_what_its_base_gives(
+    material: Path, base: Path, filters: tuple[int, ...], hidden: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warmstart, "NOISE", 0.0)
+    model = warmstart.widened(warmstart.read(base), filters, SMALL["blocks"], hidden)
     features = store.read(store.shards(material / "training")).features[:32].astype(np.float32)
     labels = catalogue().labels_for(("strings", "brass", "drums", "guitar", "piano", "voice", "violin"))
-    shape = {"filters": SMALL["filters"], "blocks": SMALL["blocks"], "hidden": hidden}
+    shape = {"filters": filters, "blocks": SMALL["blocks"], "hidden": hidden}
     network = default_network(64, len(labels), mean=model.mean, variance=model.variance, dropout=0.0, **shape)
     warmstart.transfer(network, model, labels, features)
     found = model_folder.Network(model_folder.read(base)).run(features)
@@ -231,9 +245,9 @@ def test_a_warm_start_gives_what_its_base_gives(material: Path, base: Path, hidd
 
 
 def test_a_base_of_another_shape_is_refused(material: Path, base: Path, tmp_path: Path) -> None:
-    wider = SMALL | {"filters": (8, 8, 16, 32)}
+    narrower = SMALL | {"filters": (4, 8, 8, 8)}
     with pytest.raises(ModelError, match="other filters"):
-        train(material, recipe="default", out=tmp_path / "m", start_from=str(base), **wider)
+        train(material, recipe="default", out=tmp_path / "m", start_from=str(base), **narrower)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from conftest import tone
-from recipe import background, decide, music, parts, production, soft_labels, songs
+from recipe import background, between, decide, music, parts, production, soft_labels, songs
 from recipe.jobs import render_scenes
 from recipe.labels import LABELS, TREE, Sounding, label_of_notes, label_of_program
 from recipe.machine import drum_machine
@@ -30,6 +30,7 @@ from whoplays.model import folder as model_folder
 from whoplays.model.folder import Calibration
 from whoplays.model.pooling import Pooling
 from whoplays.training import material as store
+from whoplays.training import warmstart
 from whoplays.training.material import clip_targets
 from whoplays.training.recipes import train
 
@@ -464,7 +465,7 @@ def test_scenes_without_others_are_background() -> None:
     assert background.is_free(targets).tolist() == [True, False, False]
 
 
-def test_notes_and_teachers_become_a_model(library: Library, tmp_path: Path) -> None:
+def test_notes_and_teachers_become_a_model(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way in small, with made-up teachers."""
     for held_out in (False, True):
         dry = Studio(library, [song()] * 14, (), held_out=held_out, produced=False)
@@ -485,7 +486,28 @@ def test_notes_and_teachers_become_a_model(library: Library, tmp_path: Path) -> 
     settings = SETTINGS | {"filters": (4, 4, 4, 4), "blocks": (0, 0, 0, 0), "hidden": 8, "batch_size": 8}
     done = train(tmp_path, recipe="default", out=tmp_path / "m", epochs=1, steps_per_epoch=2, **settings)
     config = model_folder.read(done.folder).config
-    assert tuple(label.id for label in config.labels) == LABELS and config.id == "default@4"
+    assert tuple(label.id for label in config.labels) == LABELS and config.id == f"default@{SETTINGS['version']}"
+    wider = settings | {"filters": (4, 6, 4, 8), "hidden": 12}
+    train(
+        tmp_path,
+        recipe="default",
+        out=tmp_path / "w",
+        epochs=1,
+        steps_per_epoch=2,
+        start_from=str(done.folder),
+        **wider,
+    )
+    weights = []
+    for share in ("0", "0.5", "1"):
+        monkeypatch.setattr(
+            "sys.argv", ["between", *(str(tmp_path / name) for name in ("m", "w", share)), "--share", share]
+        )
+        between.main()
+        weights.append(warmstart.read(tmp_path / share))
+    np.testing.assert_allclose(weights[1].dense, (weights[0].dense + weights[2].dense) / 2, rtol=1e-3, atol=1e-5)
+    features = rows.features[:2].astype(np.float32)
+    outputs = [model_folder.Network(model_folder.read(tmp_path / name)).run(features) for name in ("w", "1")]
+    np.testing.assert_allclose(outputs[1]["frame_logits"], outputs[0]["frame_logits"], atol=5e-3)
 
 
 @pytest.mark.parametrize("content", [None, b"no soundfont"])

@@ -7,6 +7,7 @@ alone and `apply` of its arguments alone: an augmentation can be logged and repl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,13 +36,13 @@ class Examples:
 class Draw:
     """Parameters for n examples.
 
-    partner: (n,) row of the example mixed in, -1 for none; partner_db: (n,) its gain relative to equal loudness.
+    partners: (n, most) rows of the examples mixed in, -1 for none; partner_db: (n, most) their gains relative to equal loudness.
     gain_db: (n,) of the whole. tilt: (n, bands) in nepers, added to the logarithm: an equaliser. shift: (n,) bands.
     noise: (n, bands) logarithm of the power of a steady noise, -inf for none. hidden_frames, hidden_bands: (n, 2) first
     and last + 1 of what is masked.
     """
 
-    partner: NDArray[np.int64]
+    partners: NDArray[np.int64]
     partner_db: Array
     gain_db: Array
     tilt: Array
@@ -51,16 +52,20 @@ class Draw:
     hidden_bands: NDArray[np.int64]
 
 
-def draw(rng: np.random.Generator, n: int, *, frames: int, bands: int, mix: float = 0.5) -> Draw:
-    """Draw parameters for n examples; a share `mix` of them gets a partner."""
-    partner = (np.arange(n) + rng.integers(1, max(2, n), n)) % n
-    partner[rng.random(n) >= mix] = -1
+def draw(
+    rng: np.random.Generator, n: int, *, frames: int, bands: int, mix: float = 0.5, partners: Sequence[float] = (1.0,)
+) -> Draw:
+    """Draw parameters for n examples; a share `mix` of them gets partners: one, two, ... with the chances `partners`."""
+    most = len(partners)
+    rows = (np.arange(n)[:, None] + rng.integers(1, max(2, n), (n, most))) % n
+    wanted = 1 + rng.choice(most, size=n, p=partners)
+    rows[np.arange(most) >= np.where(rng.random(n) < mix, wanted, 0)[:, None]] = -1
     noise = np.full((n, bands), -np.inf, dtype=np.float32)
     noisy = rng.random(n) < 0.3
     noise[noisy] = (rng.uniform(-13, -4, n)[:, None] + _curves(rng, n, bands, 1.0))[noisy]
     return Draw(
-        partner=partner,
-        partner_db=rng.uniform(-14, 14, n).astype(np.float32),
+        partners=rows,
+        partner_db=rng.uniform(-14, 14, (n, most)).astype(np.float32),
         gain_db=np.where(rng.random(n) < 0.8, rng.uniform(-24, 8, n), rng.uniform(-42, -24, n)).astype(np.float32),
         tilt=_curves(rng, n, bands, 1.0) * (rng.random((n, 1)) < 0.7),
         shift=np.where(rng.random(n) < 0.4, rng.integers(-2, 3, n), 0),
@@ -87,16 +92,17 @@ def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Example
     """Return the examples as `parameters` say. log_offset: the features' own, below which there is silence."""
     power = np.maximum(np.exp(examples.features) - np.float32(log_offset), 0)
     clip, steps = examples.clip.copy(), examples.steps.copy()
-    mixed = np.flatnonzero(parameters.partner >= 0)
-    if mixed.size:
-        others = parameters.partner[mixed]
-        loudness = power.mean(axis=(1, 2)) + np.float32(1e-9)
-        factor = 10 ** (parameters.partner_db[mixed] / 10) * loudness[mixed] / loudness[others]
+    alone = power.copy()
+    loudness = power.mean(axis=(1, 2)) + np.float32(1e-9)
+    for partner, gain_db in zip(parameters.partners.T, parameters.partner_db.T, strict=True):
+        mixed = np.flatnonzero(partner >= 0)
+        others = partner[mixed]
+        factor = 10 ** (gain_db[mixed] / 10) * loudness[mixed] / loudness[others]
         audible = loudness[others] > 1e-7  # silence stays silence, and adds nothing
         factor = np.where(audible, factor, 0).astype(np.float32)
-        power[mixed] = power[mixed] + factor[:, None, None] * power[others]
-        clip[mixed] = either(examples.clip[mixed], examples.clip[others])
-        steps[mixed] = either(examples.steps[mixed], examples.steps[others])
+        power[mixed] += factor[:, None, None] * alone[others]
+        clip[mixed] = either(clip[mixed], examples.clip[others])
+        steps[mixed] = either(steps[mixed], examples.steps[others])
     for row in np.flatnonzero(parameters.shift):
         power[row] = _shifted(power[row], int(parameters.shift[row]))
     tone = np.exp(parameters.tilt + parameters.gain_db[:, None] * np.float32(np.log(10) / 10))

@@ -189,7 +189,8 @@ class _Run:
         )
         if self.base is not None and not resumed:
             sample = of_first(self.communicator, self._sample()).astype(np.float32)  # alike in all processes
-            warmstart.transfer(model, self.base, self.training.labels, sample)
+            base = warmstart.widened(self.base, settings.filters, settings.blocks, settings.hidden, seed=settings.seed)
+            warmstart.transfer(model, base, self.training.labels, sample)
         drop_apart(model, self.communicator.rank)
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
@@ -314,7 +315,9 @@ class _Run:
         share = (self.settings.batch_size + workers - 1 - rank) // workers
         examples = _crops(self.training, rng, share, self.crop_steps)
         n, frames, bands = examples.features.shape
-        parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=self.settings.mix)
+        parameters = augment.draw(
+            rng, n, frames=frames, bands=bands, mix=self.settings.mix, partners=self.settings.partners
+        )
         return augment.apply(examples, parameters, log_offset=self.training.settings.log_offset)
 
     def evaluate(self, seed: int = 0, *, crops: int = 768) -> tuple[Array, dict[str, Array]]:
@@ -423,8 +426,9 @@ class _AveragedWeights:
 
 
 def _crops(pool: Pool, rng: np.random.Generator, n: int, steps: int) -> Examples:
+    """Return crops that begin at any frame: scores must not depend on where the network's steps fall."""
     rows = pool.draw(rng, n)
-    starts = rng.integers(pool.frames // FRAMES_PER_STEP - steps + 1, size=n)
+    starts = rng.integers(pool.frames - steps * FRAMES_PER_STEP + 1, size=n)
     return pool.crops(rows, starts, steps)
 
 

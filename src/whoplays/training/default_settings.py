@@ -18,7 +18,8 @@ class DefaultSettings:
     epochs: of `steps_per_epoch` steps (0: as many as rows need, at most 200) of `batch_size` crops of `crop_steps` x 0.32 s.
     learning_rate: the highest, reached in the first epoch, then lowered along half a cosine. restart: the epoch after
     which it starts again, at half that height (Loshchilov 2017; 0: never). ema: how slowly the averaged weights, which are
-    what is evaluated and shipped, follow. mix: share of crops mixed with another. over_time: weight of the step-by-step loss
+    what is evaluated and shipped, follow. mix: share of crops mixed with others, with one, two, ... of
+    them by the chances `partners`. over_time: weight of the step-by-step loss
     beside the recording's. label_weights: how much a label counts in both, by its id; 1 where it is not named.
     start_from: a model folder whose network this one begins as (see `warmstart`); "" for none.
     """
@@ -32,6 +33,7 @@ class DefaultSettings:
     weight_decay: float = 1e-2
     ema: float = 0.997
     mix: float = 0.5
+    partners: tuple[float, ...] = (1.0,)
     over_time: float = 0.5
     label_weights: Mapping[str, float] = field(default_factory=dict)
     start_from: str = ""
@@ -50,6 +52,10 @@ class DefaultSettings:
             ),
             (0 <= self.restart < self.epochs, f"restart {self.restart}: 0 to {self.epochs - 1}"),
             (0 <= self.mix <= 1, f"mix {self.mix:g}: 0 to 1"),
+            (
+                min(self.partners, default=-1) >= 0 and abs(sum(self.partners) - 1) < 1e-6,
+                f"partners {self.partners}: chances of one, two, ... that sum to 1",
+            ),
         ]
         require(checks, UsageError, FORM)
 

@@ -150,7 +150,9 @@ def _examples(base: Base, labels: Sequence[Label], rows: Rows, seed: int) -> _Ex
     for _ in range(VARIANTS):
         parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=0.5 if n > 2 else 0.0)
         changed = augment.apply(plain, parameters, log_offset=base.config.features.log_offset)
-        parts.append((_pooled(base.body, attention, changed.features), changed.clip, np.arange(n), parameters.partner))
+        parts.append(
+            (_pooled(base.body, attention, changed.features), changed.clip, np.arange(n), parameters.partners[:, 0])
+        )
     pooled, targets, own, partner = (np.concatenate(part) for part in zip(*parts, strict=True))
     recordings = np.stack([rows.recordings[own], np.where(partner < 0, -1, rows.recordings[partner])], axis=1)
     pool_of = {place: 1 + i for i, place in enumerate(known)}

@@ -38,7 +38,7 @@ class Pool(Protocol):
         """Return the numbers of `n` rows, drawn with replacement."""
 
     def crops(self, rows: NDArray[np.int64], starts: NDArray[np.int64], steps: int) -> Examples:
-        """Return crops of `steps` steps, each from its own step `starts` of its row."""
+        """Return crops of `steps` steps, each from its own frame `starts` of its row."""
 
 
 def open_pools(source: Place, *, part: tuple[int, int] = (0, 1)) -> tuple[Pool, Pool]:
@@ -88,7 +88,7 @@ class DatasetPool:
         """Return crops; a row's label is taken to hold for any part of it, but not for every moment."""
         frames = steps * FRAMES_PER_STEP
         whole = self._split.features[rows]
-        features = np.stack([row[at * FRAMES_PER_STEP :][:frames] for row, at in zip(whole, starts, strict=True)])
+        features = np.stack([row[at:][:frames] for row, at in zip(whole, starts, strict=True)])
         clip = self._split.targets[rows]
         over_time = np.repeat(np.where(clip == 0, clip, np.nan)[:, None], steps, axis=1)
         return Examples(features, clip, over_time.astype(np.float32))
@@ -152,11 +152,12 @@ class MaterialPool:
         return rng.permutation(np.concatenate(parts))
 
     def crops(self, rows: NDArray[np.int64], starts: NDArray[np.int64], steps: int) -> Examples:
-        """Return crops with labels over time."""
+        """Return crops with labels over time, those of the row's step that a crop's step shares most with."""
         features, over_time = [], []
         for row, at in zip(rows, starts, strict=True):
             shard, i = self._shard[row], self._row[row]
-            features.append(self._features[shard][i, at * FRAMES_PER_STEP : (at + steps) * FRAMES_PER_STEP])
-            over_time.append(self._targets[shard][i, at : at + steps])
+            step = (at + FRAMES_PER_STEP // 2) // FRAMES_PER_STEP
+            features.append(self._features[shard][i, at : at + steps * FRAMES_PER_STEP])
+            over_time.append(self._targets[shard][i, step : step + steps])
         targets = np.stack(over_time).astype(np.float32)
         return Examples(np.stack(features).astype(np.float32), clip_targets(targets), targets)

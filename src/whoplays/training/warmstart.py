@@ -8,7 +8,7 @@ So the new network gives what the old one gave, in training mode as well as in u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ Array = NDArray[np.float32]
 NEW_WEIGHTS, NEW_ATTENTION, NEW_BIAS = 0.3, 0.1, -3.0
 #: Rows of the sample that are run at once.
 AT_ONCE = 64
+#: Noise on the kernels of copied channels, of their own spread.
+NOISE = 0.1
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,85 @@ def read(folder: Path) -> Base:
         dense_bias,
         head,
     )
+
+
+def widened(base: Base, filters: Sequence[int], blocks: Sequence[int], hidden: int, *, seed: int = 0) -> Base:
+    """Return a base with more channels and hidden units that gives nearly the same (Net2WiderNet: Chen 2016).
+
+    New channels are copies of old ones; what reads them shares its weights among the copies, unevenly, and the copies'
+    kernels get a little noise, so that they can learn to differ.
+
+    Parameters
+    ----------
+    base : Base
+    filters, blocks : sequence of int
+        Of the wider network, stage by stage.
+    hidden : int
+        Its hidden units.
+    seed : int
+
+    Returns
+    -------
+    Base
+        The same one when nothing is wider, or when its stages are others.
+    """
+    firsts = np.cumsum([0, *(1 + 2 * n for n in blocks)])
+    if firsts[-1] != len(base.convolutions):
+        return base
+    now = [base.convolutions[first][0].shape[3] for first in firsts[:-1]]
+    wider = [old < new for old, new in zip(now, filters, strict=True)]
+    if not any(wider) or any(old > new for old, new in zip(now, filters, strict=True)):
+        return base
+    rng = np.random.default_rng(seed)
+    convolutions: list[tuple[Array, Array]] = []
+    given = np.arange(1)  # which old channel each of the channels that come in is a copy of
+    for first, end, old, new in zip(firsts, firsts[1:], now, filters, strict=False):
+        copies = _copies(rng, old, new)
+        for i in range(first, end):
+            kernel, bias = base.convolutions[i]
+            shared = _shared(rng, kernel, given if i == first else copies, axis=2)
+            convolutions.append((_noisy(rng, shared[..., copies], old), bias[copies]))
+        given = copies
+    bands = len(base.dense) // now[-1]
+    dense = _shared(rng, base.dense.reshape(bands, now[-1], -1), given, axis=1).reshape(bands * len(given), -1)
+    old = dense.shape[1]
+    copies = _copies(rng, old, max(old, hidden))
+    head = Head(
+        _shared(rng, base.head.weights, copies, axis=0),
+        base.head.bias,
+        _shared(rng, base.head.attention, copies, axis=0),
+        base.head.attention_bias,
+    )
+    return replace(
+        base,
+        convolutions=convolutions,
+        dense=_noisy(rng, dense[:, copies], old),
+        dense_scale=base.dense_scale[copies],
+        dense_bias=base.dense_bias[copies],
+        head=head,
+    )
+
+
+def _copies(rng: np.random.Generator, old: int, new: int) -> NDArray[np.int64]:
+    """Return for each of `new` units which of `old` it is a copy of: first all of them, then some again."""
+    return np.concatenate([np.arange(old), rng.choice(old, new - old, replace=new > 2 * old)])
+
+
+def _shared(rng: np.random.Generator, kernel: Array, copies: NDArray[np.int64], axis: int) -> Array:
+    """Return a kernel whose inputs on `axis` are copies of the old ones, each with a part of the weight."""
+    moved = np.moveaxis(kernel, axis, 0)[copies]
+    parts = rng.uniform(0.3, 0.7, moved.shape)
+    totals = np.zeros((kernel.shape[axis], *moved.shape[1:]))
+    np.add.at(totals, copies, parts)
+    return np.moveaxis(moved * (parts / totals[copies]), 0, axis).astype(np.float32)
+
+
+def _noisy(rng: np.random.Generator, kernel: Array, old: int) -> Array:
+    """Return a kernel with noise on the outputs beyond `old`."""
+    new = kernel[..., old:]
+    if new.size:
+        kernel[..., old:] += np.float32(NOISE) * new.std() * rng.standard_normal(new.shape).astype(np.float32)
+    return kernel
 
 
 def transfer(network: Any, base: Base, labels: Sequence[Label], sample: Array) -> None:
