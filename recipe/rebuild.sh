@@ -5,7 +5,7 @@
 #
 # DATA: a folder of training material with manifest.csv, music.csv, midi/, real/ and songs/. PEERS: the folders of the four
 # teachers (recipe/teachers). CLASSES: AudioSet's class_labels_indices.csv. CLONES: bare clones of the repositories that
-# music.csv names, OWNER/NAME. BASE: the model folder to begin as, in floating point (recipe/float); default@3 made default@4. MATERIAL: a folder that may grow
+# music.csv names, OWNER/NAME. BASE: the model folder to begin as, in floating point (recipe/float); default@3 made default@4, default@6 made default@7. MATERIAL: a folder that may grow
 # to 15 GB (an estimate). Every step skips what is there, so the script can be stopped and run again.
 # On two cores default@4 took an hour to render, another hour to label (both shared the machine), and 38 minutes to train at
 # 0.75 s a step (measured); memory under 6 GB is an estimate. A GPU that TensorFlow sees is used for training.
@@ -51,7 +51,8 @@ python -m recipe scenes "$data" "$material" $training $fonts
 python -m recipe label "$data" "$material" "$peers" --classes "$classes" --model "$base" $held_out $label
 unset OMP_NUM_THREADS
 # shellcheck disable=SC2086
-python -m recipe.train "$material" "$material/model" --from "$base" $steps
+[ -e "$material/model/config.json" ] || python -m recipe.train "$material" "$material/trained" --from "$base" $steps
+[ -e "$material/model/config.json" ] || python -m recipe.between "$base" "$material/trained" "$material/model"
 # shellcheck disable=SC2086
 [ -e "$material/small/config.json" ] || python -m recipe.embedding "$material/model" "$material" "$peers" "$classes" $embedding
 [ -e "$material/small/config.json" ] || python -m recipe.integers "$material/model" "$material/small" "$material"

@@ -86,7 +86,8 @@ def test_another_head_leaves_the_embedding_as_it_is() -> None:
 def test_an_embedding_can_be_put_in_place_of_another() -> None:
     bundle = model_folder.read()
     network, rng = bundle.content(model_folder.NETWORK), np.random.default_rng(0)
-    layers = [(rng.normal(size=size).astype(np.float32), rng.normal(size=size[1])) for size in ((512, 20), (20, 7))]
+    width = len(heads.split_head(network)[1].weights)
+    layers = [(rng.normal(size=size).astype(np.float32), rng.normal(size=size[1])) for size in ((width, 20), (20, 7))]
     once = heads.with_embedding(network, layers)
     assert heads.with_embedding(once, layers) == once
     x = rng.normal(-5, 3, (2, 160, 64)).astype(np.float32)

@@ -53,7 +53,7 @@ def test_the_model_in_the_package_is_the_one_in_floating_point_made_small() -> N
     for seed, cast in enumerate((["drums", "strings"], ["guitar"], ["piano", "brass"])):
         x = synth.recording(cast, duration_s=10, seed=seed, sample_rate=RATE)
         one, other = (m.predict(x, sample_rate=RATE) for m in (small, plain))
-        assert one.scores == pytest.approx(other.scores, abs=0.06)
+        assert one.scores == pytest.approx(other.scores, abs=0.08)
         assert one.playing == other.playing
 
 

@@ -96,7 +96,8 @@ class Run:
         if args.plot:
             from ..results.plot import draw_recording
 
-            draw_recording(result, self.recogniser.config, args.plot, track=args.track, lang=args.lang)
+            config = self.recogniser.config
+            draw_recording(result, config, Path(result.path), args.plot, lang=args.lang, **self.part)
             say(f"Plot in {args.plot}")
         if args.write_tags and result.path != "-":
             self._tag(result)

@@ -15,10 +15,11 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_build)
     parser.example = "whoplays web build --out site"
     parser.more = "Any host of static files can serve the folder; recordings do not leave the reader's browser."
-    option = parser.add_argument
-    option("--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced")
-    add_model(option)
-    option(
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced"
+    )
+    add_model(parser)
+    parser.add_argument(
         "--runtime",
         type=Path,
         metavar="FOLDER",

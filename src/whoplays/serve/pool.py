@@ -185,9 +185,7 @@ class Pool:
                     message = await worker.receive()
                 if message["type"] == "ready":
                     worker.ready, self.unusable = True, None
-                    if not self.notice and (notice := str(message.get("notice", ""))):
-                        self.notice = notice
-                        self._tell(notice)
+                    self._take_notice(str(message.get("notice", "")))
                     self._free.put_nowait(worker)
                     return
                 self._cannot(str(message.get("detail")))
@@ -207,6 +205,11 @@ class Pool:
         self._told = why
         if not any(worker.ready for worker in self._all):
             self.unusable = why
+
+    def _take_notice(self, notice: str) -> None:
+        if notice and not self.notice:
+            self.notice = notice
+            self._tell(notice)
 
     def _drop(self, worker: Worker) -> None:
         worker.kill()

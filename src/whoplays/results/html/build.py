@@ -27,16 +27,30 @@ def write(
     start: float = 0.0,
     why: bool = False,
 ) -> None:
-    """Write the report, whole or not at all. A recording that cannot be read again says so on the page.
+    """Write the report, whole or not at all.
 
-    results: what the run gave. recogniser: what made the predictions. lang: in which the page begins. start: seconds into each
-    recording at which prediction began. why: add what each score hangs on (occlusion), which takes seconds a recording.
-    Raises `WhoplaysError` when it cannot be written.
+    Parameters
+    ----------
+    path : Path
+        Of the page.
+    results : sequence of Prediction or Failure
+        What the run gave.
+    recogniser : Recogniser
+        What made the predictions.
+    lang : str
+        Language in which the page begins.
+    start : float
+        Seconds into each recording at which prediction began.
+    why : bool
+        Whether to add what each score hangs on (occlusion), which takes seconds a recording.
+
+    Raises
+    ------
+    WhoplaysError
+        When it cannot be written. A recording that cannot be read again says so on the page.
     """
     n = sum(isinstance(result, Prediction) for result in results)
-    alone = Path(results[0].path).name or "whoplays" if len(results) == 1 else ""
-    title = alone or speaker("report", lang)("title", count=len(results))
-    before, after = filled(title, [_line(result, recogniser, lang) for result in results], lang)
+    before, after = filled(_title(results, lang), [_line(result, recogniser, lang) for result in results], lang)
 
     def content(file: IO[bytes]) -> None:
         def put(text: str) -> None:
@@ -58,6 +72,12 @@ def write(
         put("]}" + after)
 
     write_atomically(path, content)
+
+
+def _title(results: Sequence[Result], lang: str) -> str:
+    if len(results) == 1:
+        return Path(results[0].path).name or "whoplays"
+    return speaker("report", lang)("title", count=len(results))
 
 
 def _line(result: Result, recogniser: Recogniser, lang: str) -> str:

@@ -28,8 +28,20 @@ def text(name: str) -> str:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return one of the schemas. Raises `UsageError` for a name that none has.
+    """Return a schema.
 
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Raises
+    ------
+    UsageError
+        For another name.
+
+    Examples
+    --------
     >>> read("result")["title"]
     'Result of a recording'
     """
