@@ -5,6 +5,7 @@ import { WhoplaysError } from "./errors.js";
 
 const [MOST_CHANNELS, LEAST_RATE, MOST_RATE] = [64, 1000, 768_000];
 const MOST_CHUNKS = 1000;
+const MOST_BYTES = 1 << 24; // read at a time
 
 /** How numbers lie in a file. unsigned: of 8 bits alone. */
 interface Layout {
@@ -124,8 +125,9 @@ function cafLayout(codec: string, flags: number, bytes: number): Layout {
 async function* blocks(file: Blob, { layout, channels, sampleRate, at, frames }: Sound): AsyncGenerator<Block> {
   const read = reader(layout);
   const width = layout.bytes * channels;
-  for (let first = 0; first < frames; first += sampleRate) {
-    const count = Math.min(sampleRate, frames - first);
+  const most = Math.min(sampleRate, Math.floor(MOST_BYTES / width));
+  for (let first = 0; first < frames; first += most) {
+    const count = Math.min(most, frames - first);
     const from = await view(file, at + first * width, count * width);
     yield {
       channels: Array.from({ length: channels }, (_, channel) => {
