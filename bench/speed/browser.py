@@ -228,5 +228,5 @@ def main() -> None:
         peer="this package in Python, one thread",
         packages=("onnxruntime", "playwright"),
         remarks=f"Chromium {release}, one thread, over loopback. The machine was shared with other work, several times as "
-        "much as it has cores: the processor time, which others do not lengthen, is the best guide. Downloads as gzip -9.",
+        "much as it has cores: the processor time, which others lengthen little, is the best guide. Downloads as gzip -9.",
     )
