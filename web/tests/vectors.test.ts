@@ -13,6 +13,7 @@ import { attended, topShareMean } from "../src/pooling.js";
 import { Recogniser } from "../src/recogniser.js";
 import { openUncompressed } from "../src/pcm.js";
 import { Downmix } from "../src/quality.js";
+import { ratesBetween } from "../src/resampler.js";
 import { stretches } from "../src/timeline.js";
 import { Windows } from "../src/windows.js";
 
@@ -134,6 +135,18 @@ it.each<any>(vectors.quality)("warnings about $kind of $seconds s at $rate Hz, c
   const downmix = new Downmix(rate);
   for (let at = 0; at < samples.length; at += rate) downmix.mix(channels.map((channel) => channel.subarray(at, at + rate)), rate);
   expect(downmix.warnings(seconds)).toEqual(found);
+});
+
+it("rates are reached in steps that keep what is heard", () => {
+  expect(ratesBetween(22050, 22050)).toEqual([]);
+  expect(ratesBetween(44100, 22050)).toEqual([22050]);
+  expect(ratesBetween(48000, 22050)).toEqual([42000, 36750, 22050]);
+  expect(ratesBetween(44056, 22050)).toEqual([22050]);
+  for (const from of [8000, 11025, 16000, 24000, 32000, 96000, 192000]) {
+    const rates = ratesBetween(from, 22050);
+    expect(rates.at(-1)).toBe(22050);
+    for (const rate of rates) expect(rate).toBeGreaterThanOrEqual(22050);
+  }
 });
 
 it("samples that no sound holds are refused", () => {
