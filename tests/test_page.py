@@ -454,6 +454,29 @@ def test_the_controls_positions_are_those_whose_cost_was_measured(open_page: Ope
     np.testing.assert_allclose(found, [thresholds.moved(own, lower, at) for at in positions], atol=1e-9)
 
 
+def test_outlines_are_drawn_from_few_values_and_lose_no_peak(open_page: Open) -> None:
+    """A pulse in two hours is in its column or, at its edge, in the one beside it, at every zoom; nothing else is raised."""
+    found = open_page().evaluate(
+        """async () => {
+            const { outlined, pyramid } = await import("/page/js/view.js");
+            const values = new Uint8Array(620001), at = 123456, columns = 166, answers = [];
+            values[at] = 200;
+            const levels = pyramid(values);
+            for (const span of [1, 0.3, 0.01, 0.0004]) {
+                const from = Math.min(1 - span, Math.max(0, at / values.length - 0.37 * span));
+                const column = Math.floor(columns * (at / values.length - from) / span);
+                const drawn = outlined(levels, from, from + span, columns);
+                const raised = [...drawn.keys()].filter((i) => drawn[i]);
+                answers.push([raised.map((i) => i - column), drawn[raised[0]]]);
+            }
+            return [answers, levels.map((level) => level.length)];
+        }"""
+    )
+    for raised, level in found[0]:
+        assert level == 200 and 1 <= len(raised) <= 2 and all(abs(place) <= 1 for place in raised), found
+    assert found[1][-1] <= 4096
+
+
 def test_two_hours_stay_smooth(open_page: Open) -> None:
     """The picture of two hours: panning restyles no segment, so frames come in time at any zoom."""
     page = open_page()

@@ -4,7 +4,7 @@
 import { el, surface } from "./dom.js";
 import { colourOf, isInstrument, nameOf, outline, parentOf } from "./labels.js";
 import { spectrogram } from "./spectrogram.js";
-import { View, largest } from "./view.js";
+import { View, outlined, pyramid } from "./view.js";
 import { capital, clock, number, t } from "./words.js";
 
 const folded = new Set(); // families whose instruments are folded in, for all recordings
@@ -18,7 +18,7 @@ function drawBars(canvas, peaks, most, from, to, played, colours) {
   const [ink, width, height] = surface(canvas);
   const columns = Math.max(1, Math.floor(width / 5));
   const step = width / columns;
-  largest(peaks, from, to, columns).forEach((level, i) => {
+  outlined(peaks, from, to, columns).forEach((level, i) => {
     const half = Math.max(0.6, (height / 2 - 1) * Math.pow(level / most, 0.7));
     ink.fillStyle = (i + 0.5) / columns <= played ? colours[1] : colours[0];
     ink.fillRect(i * step, height / 2 - half, step * 0.6, 2 * half);
@@ -31,7 +31,7 @@ function drawScores(canvas, scores, from, to, colour) {
   ink.fillStyle = colour;
   ink.beginPath();
   ink.moveTo(0, height);
-  largest(scores, from, to, columns).forEach((score, i) => {
+  outlined(scores, from, to, columns).forEach((score, i) => {
     const y = height * (1 - score / 255);
     ink.lineTo((i * width) / columns, y);
     ink.lineTo(((i + 1) * width) / columns, y);
@@ -52,9 +52,10 @@ function stretches(id, result, unsure, seek) {
 
 /** Return {element, setTime, zoom, pan, fit}. seek(seconds) is called when someone points at a time. */
 export function timeline(result, seek) {
-  const { start, end, peaks, frame_scores } = result.details;
+  const { start, end, frame_scores } = result.details;
   const view = new View(start, end);
-  const most = Math.max(1, peaks.reduce((a, b) => Math.max(a, b), 0));
+  const peaks = pyramid(result.details.peaks);
+  const most = Math.max(1, ...(peaks.at(-1) ?? []));
   const shown = outline([...result.playing, ...result.maybe]);
   const wave = el("canvas", { class: "wave-canvas", "aria-hidden": "true" });
   const map = el("canvas", { class: "map-canvas", "aria-hidden": "true" });
@@ -78,7 +79,7 @@ export function timeline(result, seek) {
       } });
       name.append(fold);
     }
-    return { id, name, box, canvas };
+    return { id, name, box, canvas, scores: frame_scores[id] && pyramid(frame_scores[id]) };
   });
   const hide = () => { for (const lane of lanes) lane.name.hidden = lane.box.hidden = folded.has(parentOf(lane.id)); draw(); };
   const tools = el("div", { class: "zoom", role: "group", "aria-label": t("zoom") },
@@ -113,7 +114,7 @@ export function timeline(result, seek) {
     frame.style.width = `${100 / view.zoom}%`;
     frame.hidden = view.zoom < 1.001;
     drawBars(wave, peaks, most, part(view.from), part(view.to), view.share(now), colours.wave);
-    lanes.forEach(({ id, canvas, box }, i) => { if (!box.hidden && frame_scores[id]) drawScores(canvas, frame_scores[id], part(view.from), part(view.to), colours.lanes[i]); });
+    lanes.forEach(({ canvas, box, scores }, i) => { if (!box.hidden && scores) drawScores(canvas, scores, part(view.from), part(view.to), colours.lanes[i]); });
     drawAxis();
     place();
   }

@@ -57,3 +57,14 @@ export function largest(values, from, to, columns) {
   }
   return found;
 }
+
+/** Values and coarser and coarser outlines of them: each has the largest of four of the one before. @param {Uint8Array} values */
+export function pyramid(values) {
+  const levels = [values];
+  for (let last = values; last.length > 4096; last = /** @type {Uint8Array} */ (levels.at(-1))) levels.push(largest(last, 0, 1, Math.ceil(last.length / 4)));
+  return levels;
+}
+
+/** As `largest`, of the coarsest level that has four values or more for a column: two hours cost no more than a minute. */
+export const outlined = (levels, from, to, columns) =>
+  largest(levels.findLast((values) => (to - from) * values.length >= 4 * columns) ?? levels[0], from, to, columns);
