@@ -36,6 +36,7 @@ function add(files) {
   const found = files.map(({ name, file }, i) => {
     const key = keyOf(name, file);
     const known = items.find((item) => item.key === key && item.result);
+    known?.sound?.pause();
     if (known) Object.assign(known, { file, sound: null }); // analysed before: now with its sound
     return known ?? { name, file, key, added: Date.now() - i / 1e4, state: "waiting", sent: 0, analysed: 0, duration: null };
   });
