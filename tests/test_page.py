@@ -591,7 +591,8 @@ def test_a_removal_is_undone_after_an_earlier_one_was_forgotten(open_page: Open,
     page.locator(".result .file-name", has_text="two.flac").wait_for()
     page.locator(".timeline").wait_for()  # with its pictures
     page.get_by_role("button", name="Clear all").click()
-    page.get_by_role("button", name="Undo").click()  # all at once
+    page.get_by_role("button", name="Undo").click()  # all at once, and reloaded at once
+    page.reload()
     expect(page.locator(".item.done")).to_have_count(2)
     assert sorted(page.evaluate(kept)) == [["three.flac", True], ["two.flac", True]]
 

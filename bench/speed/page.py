@@ -79,8 +79,10 @@ def server() -> Iterator[str]:
         found = re.search(r"http://\S+", process.stderr.readline())
         if not found:
             raise RuntimeError("the server did not start")
-        yield found[0]
-        process.terminate()
+        try:
+            yield found[0]
+        finally:
+            process.terminate()
 
 
 def sound(number: int, seconds: float) -> Any:

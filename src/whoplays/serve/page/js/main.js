@@ -111,7 +111,7 @@ function remove(gone) {
   $("undo").hidden = false;
   $("undo-do").onclick = () => {
     items.splice(0, items.length, ...before, ...items.filter((item) => !before.includes(item)));
-    unhide(gone.filter((item) => item.kept));
+    unhide();
     clearTimeout(undoing);
     undone = null;
     $("undo").hidden = true;
