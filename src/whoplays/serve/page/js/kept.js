@@ -39,7 +39,7 @@ export const keep = ({ key, name, added, result: { details, ...result } }) =>
 
 /** All kept results, without what only pictures need, the newest first. */
 export async function recall() {
-  const gone = await use("readonly", (results, pictures, hidden) => hidden.getAllKeys());
+  const gone = await use("readonly", (_results, _pictures, hidden) => hidden.getAllKeys());
   if (gone?.length) await forget(gone); // removed, and never brought back before the page was closed
   const found = await use("readonly", (results) => results.getAll());
   return Array.isArray(found) ? found.sort((a, b) => b.added - a.added) : [];
@@ -49,7 +49,7 @@ export const detailsOf = (key) => use("readonly", (_, pictures) => pictures.get(
 export const forget = (keys) => use("readwrite", (...stores) => { for (const key of keys) for (const store of stores) store.delete(key); });
 
 /** Take results away, in a way that can be undone until `forget`. */
-export const hide = (keys) => use("readwrite", (results, pictures, hidden) => { for (const key of keys) hidden.put(true, key); });
+export const hide = (keys) => use("readwrite", (_results, _pictures, hidden) => { for (const key of keys) hidden.put(true, key); });
 
 /** Undo `hide`: one small change, which even a reload at once cannot cut short. */
-export const unhide = () => use("readwrite", (results, pictures, hidden) => hidden.clear());
+export const unhide = () => use("readwrite", (_results, _pictures, hidden) => hidden.clear());

@@ -259,7 +259,7 @@ async function begin() {
 /** Bring back what was kept of this model's results. @param {string} model */
 async function restore(model) {
   const found = await recall();
-  const mine = found.filter((one) => one.result.model === model);
+  const mine = found.filter((one) => one.result.model === model && !items.some((item) => item.key === one.key)); // chosen meanwhile
   forget(found.filter((one) => one.result.model !== model).map((one) => one.key));
   items.push(...mine.map((one) => ({ ...one, file: null, state: "done", kept: true, result: { ...one.result, details: null } })));
   if (items.length) table.choose(items[0]);
