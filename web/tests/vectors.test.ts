@@ -56,6 +56,7 @@ function tones(seconds: number, rate: number): Float32Array {
 // one that lies between two integers of the INT8 network may fall to the other side, and moves single moments by this much.
 const ROUNDED = 3e-3;
 const ROUNDED_MOMENT = 2e-2;
+const STEP_S = 0.32;
 
 function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>, tolerance = 1e-3) {
   expect(found.length).toBe(wanted.length);
@@ -185,7 +186,9 @@ describe("predictions of the model that ships", () => {
     expect({ ...found, scores: 0, segments: 0 }).toEqual({ ...prediction, scores: 0, segments: 0 });
     const mine = recogniser.segments(frames, times, recogniser.config.labels.map(({ id }) => id));
     expect(mine.map((s) => s.label)).toEqual(segments.map((s: { label: string }) => s.label));
-    expectClose(mine.flatMap((s) => [s.start, s.end, s.score]), segments.flatMap((s: Record<string, number>) => [s.start, s.end, s.score]), ROUNDED_MOMENT);
+    // A score that is all but at its threshold may cross it a step sooner or later.
+    expectClose(mine.flatMap((s) => [s.start, s.end]), segments.flatMap((s: Record<string, number>) => [s.start, s.end]), STEP_S + ROUNDED_MOMENT);
+    expectClose(mine.map((s) => s.score), segments.map((s: { score: number }) => s.score), ROUNDED_MOMENT);
     expectClose(Object.values(await recogniser.latestScores(samples, 0.5)), Object.values(latest), ROUNDED_MOMENT);
   });
 
