@@ -157,7 +157,10 @@ def _cell(value: Any) -> str:
 def write_all() -> None:
     """Write bench/RESULTS.md from what every benchmark last kept."""
     found = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
-    text = "# What was measured\n\nRatios are peer / ours in the same run: above 1 we are faster. Rows that we lose stay.\n\n"
+    text = (
+        "# Measurements\n\nFor: everyone who wants a figure with its command and machine. Ratios are peer / ours, from the same "
+        "run: above 1 whoplays is faster. Rows that whoplays loses are kept.\n\n"
+    )
     (FOLDER.parent / "RESULTS.md").write_text(
         text + "\n".join(section(result) for result in found if "rows" in result and "title" in result)
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
@@ -33,6 +35,13 @@ def tree(root: int) -> list[Process]:
 def children(pid: int) -> list[int]:
     """Return the ids of the living processes that a process started."""
     return [process.pid for process in tree(pid) if process.parent == pid]
+
+
+def name_of(work: Any) -> str:
+    """Return the name of what a build has an engine do: of the function on each file, where it is that."""
+    if isinstance(work, partial):
+        work = next(filter(callable, work.args), work.func)
+    return str(work.__name__)
 
 
 def _read(path: Path) -> Process | None:

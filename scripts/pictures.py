@@ -1,4 +1,4 @@
-"""The pictures of the README, made from this version: docs/pictures/page.png and terminal.png. Needs Chromium.
+"""The pictures of the README and of the start pages, docs/pictures/*.png, made from this version. Needs Chromium.
 
 python scripts/pictures.py
 """
@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 from whoplays.cli import demo
 from whoplays.inference.recogniser import Recogniser
 from whoplays.results.html import write as write_report
@@ -25,7 +27,7 @@ _COLOUR = re.compile(r"\x1b\[([\d;]*)m")
 
 
 def main() -> None:
-    """Make both."""
+    """Make them."""
     browser = shutil.which("chromium") or sys.exit("Chromium is not installed")
     recogniser = Recogniser()
     with tempfile.TemporaryDirectory() as folder:
@@ -34,18 +36,24 @@ def main() -> None:
         band = recogniser.predict("band.ogg")
         report = Path(folder) / "report.html"
         write_report(report, [band], recogniser)
-        lines = ["$ whoplays predict band.ogg", "band.ogg  0:18", *strip(band, recogniser.labels, Look(COLUMNS, True))]
-        terminal = Path(folder) / "terminal.html"
-        terminal.write_text(_terminal(lines), encoding="utf-8")
         PICTURES.mkdir(exist_ok=True)
         _shot(browser, report, PICTURES / "page.png", (1100, 1010))
-        _shot(browser, terminal, PICTURES / "terminal.png", (820, 20 * len(lines) + 44))
+        for name, lang in (("terminal", "en"), ("terminal-pl", "pl")):
+            command = "$ whoplays predict band.ogg" + " --lang pl" * (lang == "pl")
+            lines = [command, "band.ogg  0:18", *strip(band, recogniser.labels, Look(COLUMNS, True), lang)]
+            terminal = Path(folder) / f"{name}.html"
+            terminal.write_text(_terminal(lines), encoding="utf-8")
+            _shot(browser, terminal, PICTURES / f"{name}.png", (820, 20 * len(lines) + 44))
 
 
 def _shot(browser: str, page: Path, picture: Path, size: tuple[int, int]) -> None:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
+    flags += ["--force-device-scale-factor=2"]  # sharp on every screen
     where = [f"--window-size={size[0]},{size[1]}", f"--screenshot={picture}", page.resolve().as_uri()]
     subprocess.run([browser, *flags, *where], check=True, capture_output=True, timeout=120)
+    with Image.open(picture) as full:
+        small = full.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small.save(picture, optimize=True)
 
 
 def _terminal(lines: list[str]) -> str:

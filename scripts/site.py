@@ -30,7 +30,9 @@ OUTSIDE = {
 }
 _SHIM = "https://unpkg.com/iframe-worker/shim"
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-_SHORT_CODE = re.compile(r"<code>([^<]{1,24})</code>")
+_CODE = re.compile(r"<code>([^<]+)</code>")
+_OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
+_SHORT = 24  # letters of code that a line has room for
 _INTERVAL = re.compile(r"(-?\d[\d.]*(?: %)?) (\(-?\d[\d.]*(?:-| to )-?\d[\d.]*\)|± \d[\d.]*)")
 _CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 
@@ -81,7 +83,9 @@ def notebook_page(text: str) -> str:
             if "image/png" in data:
                 parts.append(f'<p><img alt="what the cell shows" src="data:image/png;base64,{data["image/png"]}"></p>')
             else:
-                table = data.get("text/html", "").replace(' class="dataframe"', "")  # so that it looks as all tables do
+                table = data.get("text/html", "").replace(
+                    ' border="1" class="dataframe"', ""
+                )  # so that it looks as all tables do
                 text = "\n".join(
                     textwrap.fill(line, 88) if len(line) > 88 else line for line in data["text/plain"].splitlines()
                 )
@@ -139,12 +143,18 @@ def _cell(described: dict[str, Any]) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
-    """Keep in one piece what no line should be broken in: short code, and in tables a figure and its interval."""
+    """Keep in one piece what no line should be broken in: short code, options, and in tables a figure and its interval."""
 
-    def whole(cell: re.Match[str]) -> str:
+    def code(found: re.Match[str]) -> str:
+        if len(found[1]) <= _SHORT:
+            return f'<code class="whole">{found[1]}</code>'
+        text = _OPTION.sub(r'<span class="whole">\g<0></span>', found[1])
+        return f"<code>{text}</code>"
+
+    def figures(cell: re.Match[str]) -> str:
         return _INTERVAL.sub(r'<span class="whole">\1</span> <span class="whole interval">\2</span>', cell[0])
 
-    return _CELL.sub(whole, _SHORT_CODE.sub(r'<code class="whole">\1</code>', html))
+    return _CELL.sub(figures, _CODE.sub(code, html))
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:

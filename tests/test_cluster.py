@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bench.processes import name_of
 from conftest import command_without
 from whoplays import dataset
 from whoplays.dataset import BuildSettings
@@ -57,7 +58,7 @@ class Disturbed(Cluster):
 
     def map(self, work: Callable[[Any], Any], items: Any) -> Iterator[tuple[int, Any]]:
         traced = [(str(self.traces), work, item) for item in items]
-        if work.__name__ != "make":
+        if name_of(work) != "make":
             yield from super().map(work, items)
             return
         for number, value in super().map(slowly, traced):
@@ -75,7 +76,7 @@ def workers_of(traces: Path) -> list[int]:
 def slowly(traced: tuple[str, Callable[[Any], Any], Any]) -> Any:
     """Do the work, leave a trace of it, and take some time, so that a kill finds work under way."""
     folder, work, item = traced
-    Path(folder, f"{os.getpid()}-{item.shard.name}").touch()
+    Path(folder, f"{os.getpid()}-{item.name}").touch()
     time.sleep(0.3)
     return work(item)
 

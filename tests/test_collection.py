@@ -21,7 +21,7 @@ from test_formats import FAILURE, LABELS, PREDICTION
 from conftest import RATE, tone
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.inference.prediction import Failure
-from whoplays.results import resumable_table, table
+from whoplays.results import resumable_table, table, watch
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_killed_at_any_moment_no_result_is_lost_or_doubled(
 def test_a_line_that_was_cut_off_is_no_line(cut: int, tmp_path: Path) -> None:
     out = tmp_path / "r.jsonl"
     with resumable_table.Collection(out, resume=False) as kept:
-        kept.add(PREDICTION, "1")
-        kept.add(FAILURE, "2")
+        kept.add(PREDICTION.to_dict(), "1")
+        kept.add(FAILURE.to_dict(), "2")
     journal = tmp_path / "r.jsonl.journal"
     journal.write_bytes(journal.read_bytes() + journal.read_bytes()[:cut])
     with pytest.raises(UsageError, match="--resume"):
@@ -115,7 +115,7 @@ def test_a_line_that_was_cut_off_is_no_line(cut: int, tmp_path: Path) -> None:
         assert len(kept) == 2
         assert kept.is_done(PREDICTION.path, "1") and not kept.is_done(PREDICTION.path, "9")
         assert kept.is_done("bad.wav", "2") and not kept.is_done("bad.wav", "2", retry=True)
-        kept.add(Failure("third.wav", "x"), "3")
+        kept.add(Failure("third.wav", "x").to_dict(), "3")
         kept.merge(LABELS)
     assert [row["seen"] for row in table.read(out)] == ["1", "2", "3"]
 
@@ -126,10 +126,10 @@ def test_results_are_held_on_disk_not_in_memory(tmp_path: Path) -> None:
     with resumable_table.Collection(tmp_path / "r.jsonl", resume=False) as kept:
         before = tracemalloc.get_traced_memory()[0]
         for i in range(500):
-            kept.add(Failure(f"{i}.wav", "x" * 10_000), "mark")
+            kept.add(Failure(f"{i}.wav", "x" * 10_000).to_dict(), "mark")
         assert tracemalloc.get_traced_memory()[0] - before < 500 * 1000
         tracemalloc.stop()
-        kept.add(Failure("7.wav", "heard again"), "mark")
+        kept.add(Failure("7.wav", "heard again").to_dict(), "mark")
         told = [row["error"] for row in kept.rows()]
         assert len(kept) == len(told) == 500 and told[7] == "heard again" and len(told[8]) == 10_000
         assert [result.path for result in kept.results(["8.wav", "no.wav"])] == ["8.wav"]
@@ -140,7 +140,7 @@ def test_results_are_held_on_disk_not_in_memory(tmp_path: Path) -> None:
 def test_killed_between_table_and_journal_nothing_is_doubled(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
     with resumable_table.Collection(out, resume=False) as kept:
-        kept.add(FAILURE, "2")
+        kept.add(FAILURE.to_dict(), "2")
     left = (tmp_path / "r.csv.journal").read_bytes()
     with resumable_table.Collection(out, resume=True) as kept:
         kept.merge(LABELS)
@@ -161,7 +161,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_the_table_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "r.jsonl"
     with resumable_table.Collection(out, resume=False) as kept:
-        kept.add(FAILURE, "1")
+        kept.add(FAILURE.to_dict(), "1")
         kept.merge(LABELS)
     before = out.read_bytes()
     with resumable_table.Collection(out, resume=True) as kept:
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_line_and_the_table_stays(tmp_path: Path, monkeypatch
 
         real, kept._file = kept._file, Full()  # type: ignore[assignment]
         with pytest.raises(WhoplaysError, match="No space left"):
-            kept.add(PREDICTION, "2")
+            kept.add(PREDICTION.to_dict(), "2")
         kept._file = real
     assert out.read_bytes() == before
 
@@ -216,13 +216,12 @@ def test_a_watched_folder(table_out: bool, tiny_model: Path, folder: Path, tmp_p
     assert len({line["path"] for line in lines}) == 14
 
 
-def test_a_file_that_grows_is_left_alone_until_it_stands() -> None:
-    watch = resumable_table.Watch({"a": "1"})
-    assert watch.settled({"a": "1", "b": "1"}) == []
-    assert watch.settled({"a": "1", "b": "2"}) == []
-    assert watch.settled({"a": "1", "b": "2"}) == ["b"]
-    watch.finish("b", "2")
-    assert watch.settled({"a": "1", "b": "2"}) == []
+def test_a_file_that_grows_is_left_alone_until_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([{"b": "1"}, {"b": "2"}, {"b": "2"}, {"b": "2"}, {"b": "2"}, {"b": "3"}, {"b": "3"}, {"b": "3"}])
+    monkeypatch.setattr(watch, "marks", lambda given, how: {"a": "1", **next(looks)})
+    found = watch.watch(["folder"], {"a": "1"}, every_s=0.0)
+    assert next(found) == ["b"]  # at the third look; the fourth is its mark once it is predicted
+    assert next(found) == ["b"] and not list(looks)[1:]  # it has changed, and stands again
 
 
 def test_names_that_are_no_utf8(tiny_model: Path, tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conftest import command_without
+from whoplays.cli.cluster import lines_of
 from whoplays.cluster import estimate as estimates
 from whoplays.cluster.estimate import Asked, Sample, build_sample, estimate, predict_sample
-from whoplays.cluster.estimate_text import text
 from whoplays.dataset import BuildSettings
 from whoplays.errors import DatasetError, UsageError
 
@@ -72,7 +72,7 @@ def test_an_interval_holds_what_is_expected_and_all_is_a_number(sample: Sample, 
     for one in spreads(found):
         assert 0 < one["low"] <= one["expected"] <= one["high"] < math.inf
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert all(line.isprintable() for line in text(found))
+    assert all(line.isprintable() for line in lines_of(found))
 
 
 @given(samples, some_asked, st.integers(2, 50))
@@ -115,7 +115,7 @@ def test_fewer_shards_than_cores_cannot_be_faster_than_a_shard() -> None:
     asked = Asked(clips=2096, nodes=20, cores=8, efficiency=0.9)
     found = estimate(SAMPLE, asked)
     assert found["wall_hours"]["low"] * 3600 >= 1048 * 0.02 / 0.9 * (1 - estimates.DOUBT)
-    assert any("2 pieces of work cannot keep 160 cores busy" in line for line in text(found))
+    assert any("2 pieces of work cannot keep 160 cores busy" in line for line in lines_of(found))
 
 
 def test_long_recordings_are_fetched_for_each_of_their_clips() -> None:

@@ -27,8 +27,16 @@ def texts(svg: str) -> list[str]:
     ]
 
 
+def outline(samples: np.ndarray) -> Envelope:
+    envelope = Envelope(len(samples), RATE)
+    envelope.add(samples)
+    return envelope
+
+
 def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:
-    figure = recording_figure(tone(440.0, 2.0), RATE, SCORES, start=3.0, title="a.wav", segments=[("guitar", 3.0, 4.5)])
+    figure = recording_figure(
+        outline(tone(440.0, 2.0)), SCORES, start=3.0, title="a.wav", segments=[("guitar", 3.0, 4.5)]
+    )
     wave, lanes, pie = figure.axes
     assert wave.get_xlim() == pytest.approx((3.0, 5.0), abs=0.01)
     assert lanes.patches[0].get_x() == 3.0 and lanes.patches[0].get_width() == pytest.approx(1.5)
@@ -39,7 +47,7 @@ def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:
 
 
 def test_independent_scores_are_bars_with_their_thresholds() -> None:
-    figure = recording_figure(tone(440.0), RATE, SCORES, exclusive=False, thresholds=dict.fromkeys(SCORES, 0.4))
+    figure = recording_figure(outline(tone(440.0)), SCORES, exclusive=False, thresholds=dict.fromkeys(SCORES, 0.4))
     assert [bar.get_width() for bar in figure.axes[2].patches] == pytest.approx(list(SCORES.values()))
     assert [line.get_xdata()[0] for line in figure.axes[2].lines] == pytest.approx([0.4] * 5)
 
@@ -47,13 +55,12 @@ def test_independent_scores_are_bars_with_their_thresholds() -> None:
 def test_an_envelope_keeps_peaks_whatever_the_blocks() -> None:
     samples = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     samples[54_321] = 9.0
-    whole, pieces = Envelope(len(samples)), Envelope(len(samples))
-    whole.add(samples)
+    whole, pieces = outline(samples), Envelope(len(samples), RATE)
     for part in np.split(samples, [10, 11, 5000, 77_777]):
         pieces.add(part)
     np.testing.assert_array_equal(whole.bounds(), pieces.bounds())
     assert whole.bounds().max() == 9.0 and whole.bounds().shape[1] <= 1601
-    assert Envelope(0).bounds().shape == (2, 0)
+    assert Envelope(0, RATE).bounds().shape == (2, 0)
 
 
 def test_the_confusion_matrix_holds_its_counts() -> None:
@@ -91,7 +98,7 @@ def test_a_recording_is_drawn_as_its_name_ends(ending: str, trained_model: Path,
     recogniser = whoplays.load(trained_model)
     prediction = recogniser.predict(duet, start=2.0, duration=6.0)
     target = tmp_path / f"out.{ending}"
-    draw_recording(prediction, recogniser.config, duet, target, start=2.0, duration=6.0, lang="pl")
+    draw_recording(prediction, recogniser.config, target, lang="pl")
     content = target.read_bytes()
     if ending == "png":
         assert content.startswith(b"\x89PNG") and struct.unpack(">II", content[16:24])[0] >= 1200
@@ -106,7 +113,7 @@ def test_names_that_look_like_mathematics_or_markup_are_drawn_as_they_are(traine
     path = tmp_path / "$a_1$ <b>&.wav"
     soundfile.write(path, tone(440.0), RATE)
     recogniser = whoplays.load(trained_model)
-    draw_recording(recogniser.predict(path), recogniser.config, path, tmp_path / "out.svg")
+    draw_recording(recogniser.predict(path), recogniser.config, tmp_path / "out.svg")
     content = (tmp_path / "out.svg").read_text(encoding="utf-8")
     assert "<b>" not in content and "$a_1$ <b>&.wav" in texts(content)
 

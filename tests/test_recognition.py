@@ -277,3 +277,22 @@ def test_the_page_on_the_model_shows_what_was_measured() -> None:
         assert f"<!-- measured: {name} -->\n{page_table(result['rows'])}\n\n{result['remarks']}\n" in page
         measured |= {row["measure"] for row in result["rows"]}
     assert set(ON_PAGE) <= measured
+
+
+def test_the_table_of_the_readme_shows_what_was_measured() -> None:
+    shown = {
+        "13 whole songs: set of families exactly right": ("songs", "songs: exactly right"),
+        "253 real clips, held out: exactly right": ("test", "clips: exactly right"),
+        "the same: mean average precision, five families": ("test", "mAP"),
+        "the same, brass alone": ("test", "AP brass"),
+        "150 duets: exactly right": ("test", "duets: exactly right"),
+    }
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for name, (part, key) in shown.items():
+        rows = json.loads((measure.FOLDER / f"recognition-{part}.json").read_text())["rows"]
+        row = next(row for row in rows if row["measure"] == key)
+        cells = re.search(rf"^\| {re.escape(name)} \| (.*) \|$", readme, re.MULTILINE)
+        assert cells, name
+        ours, *peers = cells[1].replace("*", "").split(" | ")
+        assert row["default@6"].startswith(ours), name
+        assert peers == [row[peer].partition(" (")[0] for peer in ("YAMNet", "mn04")], name

@@ -18,7 +18,7 @@ from conftest import RATE, invoke
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.examples import synth
 from whoplays.results import embedding_table, schemas, similar
-from whoplays.results.embedding_table import Embedded, Embeddings
+from whoplays.results.embedding_table import Embeddings
 
 KINDS = [".npz", ".parquet"]
 
@@ -265,4 +265,3 @@ def test_a_row_of_another_form_is_no_row() -> None:
     ):
         with pytest.raises(ValueError):
             embedding_table.check_row(wrong)
-    assert Embedded(fine).to_dict() == fine

@@ -20,12 +20,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import EXPLANATION, command
 from bench.measure import FOLDER, keep
-from bench.processes import memory_mb, tree
+from bench.processes import memory_mb, name_of, tree
 from whoplays import dataset
 from whoplays.cluster import Cluster
 from whoplays.errors import UsageError
@@ -49,29 +50,30 @@ def write_manifest(path: Path, rows: int) -> None:
             file.write(f"{found[0]}/{video}_{draw.randrange(0, 600, 10) * 1000}.flac,{';'.join(found)},{video}\n")
 
 
-def stub_sizes(paths: list[Path]) -> list[int]:
-    return [320_000] * len(paths)
+def stub_file(answer: Any, paths: list[Path]) -> list[Any]:
+    return [answer] * len(paths)
 
 
-def stub_durations(paths: list[Path]) -> list[tuple[float | None, str | None]]:
-    return [(10.0, None)] * len(paths)
-
-
-def stub_make(job: Any) -> dict[str, Any]:
+def stub_make(shard: Any) -> dict[str, Any]:
     """The record of a shard of which nothing was made."""
-    clips = job.shard.clips
+    clips = shard.clips
     time.sleep(len(clips) * CLIP_S * SCALE)
     return {
-        "file": f"{job.shard.name}.arrow",
-        "split": job.shard.split,
+        "file": f"{shard.name}.arrow",
+        "split": shard.split,
         "used": list(range(len(clips))),
         "skipped": [],
-        "rows": len(clips) * len(job.shard.pitch),
+        "rows": len(clips) * len(shard.pitch),
         "sha256": "0" * 64,
     }
 
 
-STUBS = {"sizes": stub_sizes, "durations": stub_durations, "make": stub_make}
+STUBS: dict[str, Callable[[Any], Any]] = {
+    "size": partial(stub_file, 320_000),
+    "print_of": partial(stub_file, 0),  # no file is a copy of another
+    "duration": partial(stub_file, (10.0, None)),
+    "make": stub_make,
+}
 
 
 class Stubbed(Cluster):
@@ -103,13 +105,14 @@ class Stubbed(Cluster):
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         begun, processor = time.monotonic(), time.process_time()
         count = 0
-        for result in super().map(STUBS[work.__name__], items):
+        name = name_of(work)
+        for result in super().map(STUBS[name], items):
             count += 1
             yield result
         self.tasks += sum(1 for _ in self._tasks(items))
         self.handing_out += time.process_time() - processor
-        self.took[work.__name__] = self.took.get(work.__name__, 0.0) + time.monotonic() - begun
-        self.pieces[work.__name__] = count
+        self.took[name] = self.took.get(name, 0.0) + time.monotonic() - begun
+        self.pieces[name] = count
 
 
 def memory_of_servers() -> float:

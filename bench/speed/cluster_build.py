@@ -28,7 +28,7 @@ import soundfile
 
 from bench import command
 from bench.measure import keep, row
-from bench.processes import used_s
+from bench.processes import name_of, used_s
 from whoplays import dataset
 from whoplays.cluster import Cluster
 from whoplays.cluster import estimate as estimates
@@ -65,7 +65,7 @@ class Watched:
 
     def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         for result in super().map(work, items):  # type: ignore[misc]
-            if work.__name__ == "durations" and not self.first:
+            if name_of(work) == "duration" and not self.first:
                 self.first, self.used_at_first = time.monotonic(), self.used()
             yield result
 

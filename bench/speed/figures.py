@@ -45,7 +45,7 @@ def growth() -> Any:
     """What should stay flat: memory over a recording's length, cost and memory over the number of clips or rows."""
     plan = [row for row in rows("audioset_plan") if str(row["clips a class"]) == "3962"]
     panels = (
-        ("Hearing: memory, MB", "hours of the recording", 300),
+        ("Predicting: memory, MB", "hours of the recording", 300),
         ("Building: processor ms a clip", "clips", 0),
         ("Building: memory, MB", "clips", 0),
         ("AudioSet plan: microseconds a row", "rows of the list", 0),
@@ -72,13 +72,13 @@ def growth() -> Any:
 
 
 def shares() -> Any:
-    """Where the time of hearing and of building goes."""
+    """Where the time of predicting and of building goes."""
     with matplotlib.rc_context(STYLE):
         figure = blank(9.2, 3.8)
         for axes, name, title in zip(
             figure.subplots(1, 2),
             ("profile_predict", "profile_build"),
-            ("Hearing 10 s, ms", "Building from 10 s, ms"),
+            ("Predicting 10 s, ms", "Building from 10 s, ms"),
             strict=True,
         ):
             parts = [row for row in rows(name) if row["ms a recording"] >= 0.1][::-1]

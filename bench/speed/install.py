@@ -2,7 +2,8 @@
 
     python -m bench install [--runs 3]
 
-Each installation makes an environment of its own and installs into it: once with an empty cache, and so over the network, then from the cache.
+Each installation makes an environment of its own and installs into it: once with an empty cache, and so over the network, then
+from the cache.
 Processor time is what a busy machine hardly changes; the network's pace is this machine's. The peer is librosa, the package
 that most people who work with music in Python have: it brings no model.
 """

@@ -10,20 +10,8 @@ from collections.abc import Iterable, Mapping
 
 
 def printable(text: str) -> str:
-    r"""Return text without what would break a line or move a terminal's cursor.
+    r"""Return text with ? for each character that would break a line or move a terminal's cursor.
 
-    Parameters
-    ----------
-    text : str
-        Such as a file's name.
-
-    Returns
-    -------
-    str
-        With ? for each such character.
-
-    Examples
-    --------
     >>> printable("a\nb")
     'a?b'
     """
@@ -31,22 +19,8 @@ def printable(text: str) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """Return a number with what is counted, in words.
+    """Return a number with what is counted; an s makes more of the noun.
 
-    Parameters
-    ----------
-    n : int
-        How many there are.
-    noun : str
-        What one of them is called; an s makes more of it.
-
-    Returns
-    -------
-    str
-        Such as "1 recording".
-
-    Examples
-    --------
     >>> counted(1, "file"), counted(1200, "clip")
     ('1 file', '1,200 clips')
     """
@@ -137,14 +111,7 @@ class DownloadError(WhoplaysError):
 def require(checks: Iterable[tuple[bool, str]], kind: type[WhoplaysError], form: str = "{}") -> None:
     """Raise an error for the first check that fails. Settings check themselves with this before anything is read.
 
-    Parameters
-    ----------
-    checks : iterable of (bool, str)
-        Whether it is fine, and what is wrong otherwise.
-    kind : type
-        Of the error.
-    form : str
-        The error's text, with {} for what is wrong.
+    checks: whether it is fine, and what is wrong otherwise. form: the error's text, with {} for what is wrong.
     """
     for fine, problem in checks:
         if not fine:
@@ -152,21 +119,9 @@ def require(checks: Iterable[tuple[bool, str]], kind: type[WhoplaysError], form:
 
 
 def did_you_mean(word: str, known: Iterable[str], renamed: Mapping[str, str] | None = None) -> str:
-    """Return a suggestion to end an error message with.
+    """Return "; did you mean NAME?" to end an error message with, or "" when no known name is close to the word.
 
-    Parameters
-    ----------
-    word : str
-        What was given and is not known.
-    known : iterable of str
-        The names that are.
-    renamed : mapping of str to str, optional
-        Former or common names, with the name that stands for each.
-
-    Returns
-    -------
-    str
-        "; did you mean NAME?", or "" when nothing is close.
+    renamed: former or common names, with the name that stands for each.
     """
     from difflib import get_close_matches
 

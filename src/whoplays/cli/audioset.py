@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from argparse import Namespace, _ArgumentGroup
+from argparse import Namespace
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
 from ..errors import DownloadError, counted, printable
 from ..runtime.packages import needed
+from .options import settings_of
 from .output import INTERRUPTED, Progress, say, warn
-from .parser import Parser, number, whole
+from .parser import Option, Parser, number, whole
 
 
 def _add_lists(parser: Parser) -> None:
-    group = parser.add_argument_group("AudioSet's files")
-    group.add_argument(
-        "--segments", type=Path, action="append", required=True, metavar="LIST.csv", help="Segment list; repeatable"
-    )
-    group.add_argument("--ontology", type=Path, required=True, metavar="ontology.json", help="Ontology of the labels")
+    option = parser.group("AudioSet's files")
+    option("--segments", type=Path, action="append", required=True, metavar="LIST.csv", help="Segment list; repeatable")
+    option("--ontology", type=Path, required=True, metavar="ontology.json", help="Ontology of the labels")
 
 
-def _add_family(group: _ArgumentGroup) -> None:
-    group.add_argument(
+def _add_family(option: Option) -> None:
+    option(
         "--family",
         action="append",
         default=[],
@@ -30,8 +29,8 @@ def _add_family(group: _ArgumentGroup) -> None:
     )
 
 
-def _add_descendants(group: _ArgumentGroup) -> None:
-    group.add_argument(
+def _add_descendants(option: Option) -> None:
+    option(
         "--no-descendants",
         dest="descendants",
         action="store_false",
@@ -46,30 +45,25 @@ def add_plan(parser: Parser) -> None:
         "whoplays audioset plan --segments balanced_train_segments.csv --ontology ontology.json"
         " --per-class 100 -o plan.csv"
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="PLAN.csv", help="Plan to write")
+    option = parser.add_argument
+    option("-o", "--out", type=Path, required=True, metavar="PLAN.csv", help="Plan to write")
     _add_lists(parser)
-    labels = parser.add_argument_group("Labels")
-    _add_family(labels)
-    labels.add_argument(
+    option = parser.group("Labels")
+    _add_family(option)
+    option(
         "--include", action="append", default=[], metavar="LABEL", help="A class from an AudioSet label, or CLASS=LABEL"
     )
-    labels.add_argument(
+    option(
         "--exclude", action="append", default=[], metavar="LABEL", help="Label that no clip may carry, or CLASS=LABEL"
     )
-    _add_descendants(labels)
-    labels.add_argument(
-        "--no-exclusions", dest="exclusions", action="store_false", help="Do not apply the families' own exclusions"
-    )
-    sampling = parser.add_argument_group("Sampling")
-    sampling.add_argument("--solo", action="store_true", help="Only clips with exactly one of the chosen classes")
-    sampling.add_argument("--per-class", type=whole(), metavar="N", help="Clips of each class; all without it")
-    sampling.add_argument(
-        "--reserve", type=number(), default=1.0, metavar="N", help="Replacements for each clip, in PLAN.reserve.csv"
-    )
-    sampling.add_argument(
-        "--clips-per-video", type=whole(), default=1, metavar="N", help="Clips of one video: 1, or 0 for all"
-    )
-    sampling.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling")
+    _add_descendants(option)
+    option("--no-exclusions", dest="exclusions", action="store_false", help="Do not apply the families' own exclusions")
+    option = parser.group("Sampling")
+    option("--solo", action="store_true", help="Only clips with exactly one of the chosen classes")
+    option("--per-class", type=whole(), metavar="N", help="Clips of each class; all without it")
+    option("--reserve", type=number(), default=1.0, metavar="N", help="Replacements for each clip, in PLAN.reserve.csv")
+    option("--clips-per-video", type=whole(), default=1, metavar="N", help="Clips of one video: 1, or 0 for all")
+    option("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling")
 
 
 def _plan(args: Namespace) -> None:
@@ -107,17 +101,16 @@ def add_inspect(parser: Parser) -> None:
     """Add the arguments of `audioset inspect`."""
     parser.set_defaults(run=_inspect)
     parser.example = "whoplays audioset inspect --segments eval_segments.csv --ontology ontology.json -o labels"
-    parser.add_argument(
+    option = parser.add_argument
+    option(
         "-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for tables (CSV) and figure (PNG, SVG)"
     )
     _add_lists(parser)
-    labels = parser.add_argument_group("Labels")
-    _add_family(labels)
-    labels.add_argument("--label", action="append", default=[], help="Any AudioSet label to examine too; repeatable")
-    _add_descendants(labels)
-    labels.add_argument(
-        "--companions", type=whole(0, 50), default=8, metavar="N", help="Most frequent other labels of each class"
-    )
+    option = parser.group("Labels")
+    _add_family(option)
+    option("--label", action="append", default=[], help="Any AudioSet label to examine too; repeatable")
+    _add_descendants(option)
+    option("--companions", type=whole(0, 50), default=8, metavar="N", help="Most frequent other labels of each class")
 
 
 def _inspect(args: Namespace) -> None:
@@ -149,43 +142,40 @@ def add_download(parser: Parser) -> None:
     parser.set_defaults(run=_download)
     parser.example = "whoplays audioset download plan.csv -o clips"
     parser.more = "NAME.reserve.csv beside the plan holds replacements for clips that are gone."
-    parser.add_argument("plan", type=Path, metavar="PLAN.csv", help="Plan that `audioset plan` wrote")
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for clips, ledger and manifest.csv"
-    )
-    parser.add_argument("--per-class", type=whole(), metavar="N", help="First N of each class; the others replace them")
-    parser.add_argument("--dry-run", action="store_true", help="Print what would be done; write and download nothing")
-    audio = parser.add_argument_group("Audio")
-    audio.add_argument("-f", "--format", choices=("flac", "ogg", "wav"), default="flac", help="File format")
-    audio.add_argument("--rate", type=whole(), default=44100, metavar="HZ", help="Sample rate in Hz")
-    audio.add_argument("--channels", type=whole(), default=1, metavar="N", help="Channels: 1 or 2")
-    audio.add_argument("--ffmpeg", metavar="PROGRAM", help="Program to use instead of the installed ffmpeg")
-    access = parser.add_argument_group("Access")
-    access.add_argument("--source", metavar="URL", help="URL with {video_id}: a mirror instead of the site")
-    access.add_argument("--cookies", type=Path, metavar="cookies.txt", help="Cookies of a browser that is logged in")
-    access.add_argument(
+    option = parser.add_argument
+    option("plan", type=Path, metavar="PLAN.csv", help="Plan that `audioset plan` wrote")
+    option("-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for clips, ledger and manifest.csv")
+    option("--per-class", type=whole(), metavar="N", help="First N of each class; the others replace them")
+    option("--dry-run", action="store_true", help="Print what would be done; write and download nothing")
+    option = parser.group("Audio")
+    option("-f", "--format", dest="ending", choices=("flac", "ogg", "wav"), default="flac", help="File format")
+    option("--rate", type=whole(), default=44100, metavar="HZ", help="Sample rate in Hz")
+    option("--channels", type=whole(), default=1, metavar="N", help="Channels: 1 or 2")
+    option("--ffmpeg", metavar="PROGRAM", help="Program to use instead of the installed ffmpeg")
+    option = parser.group("Access")
+    option("--source", metavar="URL", help="URL with {video_id}: a mirror instead of the site")
+    option("--cookies", type=Path, metavar="cookies.txt", help="Cookies of a browser that is logged in")
+    option(
         "--cookies-from-browser",
         metavar="NAME",
         help="Browser to take cookies from: firefox, chrome, ...; or BROWSER:PROFILE",
     )
-    access.add_argument("--proxy", metavar="URL", help="Proxy: http://HOST:PORT")
-    pace = parser.add_argument_group("Pace and retries")
-    pace.add_argument("-j", "--jobs", type=whole(), default=4, metavar="N", help="Downloads in parallel")
-    pace.add_argument(
-        "--per-host", type=whole(), metavar="N", help="Requests to one host in parallel; as --jobs without it"
+    option("--proxy", metavar="URL", help="Proxy: http://HOST:PORT")
+    option = parser.group("Pace and retries")
+    option("-j", "--jobs", type=whole(), default=4, metavar="N", help="Downloads in parallel")
+    option("--per-host", type=whole(), metavar="N", help="Requests to one host in parallel; as --jobs without it")
+    option(
+        "--pace",
+        dest="pace_s",
+        type=number(),
+        metavar="S",
+        help="Seconds between requests: 12, with cookies 2, a mirror 0.5",
     )
-    pace.add_argument(
-        "--pace", type=number(), metavar="S", help="Seconds between requests: 12, with cookies 2, a mirror 0.5"
-    )
-    pace.add_argument("--attempts", type=whole(), default=3, metavar="N", help="Attempts for each clip in one run")
-    pace.add_argument("--timeout", type=number(), default=60.0, metavar="S", help="Seconds for one transfer")
-    pace.add_argument(
-        "--retry", default="", metavar="CAUSES", help="Causes to retry, such as throttled,network; or all"
-    )
-    pace.add_argument(
-        "--stop-after", type=whole(), default=30, metavar="N", help="Stop when this many clips in a row are refused"
-    )
-    pace.add_argument(
+    option("--attempts", type=whole(), default=3, metavar="N", help="Attempts for each clip in one run")
+    option("--timeout", dest="timeout_s", type=number(), default=60.0, metavar="S", help="Seconds for one transfer")
+    option("--retry", default="", metavar="CAUSES", help="Causes to retry, such as throttled,network; or all")
+    option("--stop-after", type=whole(), default=30, metavar="N", help="Stop when this many clips in a row are refused")
+    option(
         "--cluster", default="", metavar="ADDRESS|local", help="Download on a Ray cluster, at one pace for all workers"
     )
 
@@ -196,26 +186,16 @@ def _download(args: Namespace) -> int:
     from ..sources.audioset.download.display import status_note, summary
     from ..sources.audioset.summary import describe_rows
 
-    settings = work.Settings(
-        template=work.Template(args.source) if args.source is not None else work.Template(),
-        access=work.Access(
-            cookies=work.read_cookies(args.cookies) if args.cookies else None,
-            cookies_from_browser=_browser(args.cookies_from_browser),
-            proxy=args.proxy,
-        ),
-        jobs=args.jobs,
-        per_host=args.per_host,
-        pace_s=args.pace,
-        attempts=args.attempts,
-        timeout_s=args.timeout,
-        stop_after=args.stop_after,
-        retry=_causes(args.retry),
-        per_class=args.per_class,
-        ending=args.format,
-        rate=args.rate,
-        channels=args.channels,
-        ffmpeg=args.ffmpeg,
+    browser, _, profile = (args.cookies_from_browser or "").partition(":")
+    access = work.Access(
+        cookies=work.read_cookies(args.cookies) if args.cookies else None,
+        cookies_from_browser=(browser.lower(), profile or None) if browser else None,
+        proxy=args.proxy,
     )
+    causes = tuple(name.strip().lower() for name in args.retry.split(",") if name.strip())
+    retry = tuple(work.MAY_RECOVER) if causes == ("all",) else causes
+    template = work.Template(args.source) if args.source is not None else work.Template()
+    settings = settings_of(work.Settings, args, template=template, access=access, retry=retry)
     clips, malformed = read_plan(args.plan)
     reserve = reserve_path(args.plan)
     stand_ins, more = read_plan(reserve) if reserve.exists() else ([], [])
@@ -252,7 +232,8 @@ def add_verify(parser: Parser) -> None:
     """Add the arguments of `audioset verify`."""
     parser.set_defaults(run=_verify)
     parser.example = "whoplays audioset verify clips"
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="Folder that `audioset download` filled")
+    option = parser.add_argument
+    option("folder", type=Path, metavar="FOLDER", help="Folder that `audioset download` filled")
 
 
 def _verify(args: Namespace) -> int:
@@ -274,19 +255,3 @@ def _verify(args: Namespace) -> int:
 def _say_all(lines: Iterable[str]) -> None:
     for line in lines:
         say(line)
-
-
-def _causes(text: str) -> tuple[str, ...]:
-    """Return the causes of "throttled,network"; "all" stands for those that may recover."""
-    from ..sources.audioset.download import MAY_RECOVER
-
-    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
-    return tuple(MAY_RECOVER) if names == ("all",) else names
-
-
-def _browser(text: str | None) -> tuple[str | None, ...] | None:
-    """Return what yt-dlp wants of "firefox" or "firefox:profile": browser, profile, keyring, container."""
-    if not text:
-        return None
-    name, _, profile = text.partition(":")
-    return name.lower(), profile or None, None, None

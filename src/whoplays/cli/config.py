@@ -22,12 +22,11 @@ def add(parser: Parser) -> None:
         "A value is the first there is of: command line, WHOPLAYS_COMMAND_OPTION, WHOPLAYS_OPTION, [command] of the file,"
         " top of the file, built in."
     )
-    parser.add_argument("command", nargs="*", default=[], metavar="COMMAND", help="Command to show; all without it")
-    parser.add_argument("--changed", action="store_true", help="Show only what is not built in")
-    parser.add_argument("--path", action="store_true", help="Print where the configuration file is, and exit")
-    parser.add_argument(
-        "-f", "--format", choices=("text", "json", "toml"), default="text", metavar="FORMAT", help="Output format"
-    )
+    option = parser.add_argument
+    option("command", nargs="*", default=[], metavar="COMMAND", help="Command to show; all without it")
+    option("--changed", action="store_true", help="Show only what is not built in")
+    option("--path", action="store_true", help="Print where the configuration file is, and exit")
+    option("-f", "--format", choices=("text", "json", "toml"), default="text", metavar="FORMAT", help="Output format")
 
 
 def _config(args: Namespace) -> int:

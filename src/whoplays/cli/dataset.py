@@ -6,6 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections import Counter
 from typing import Any
 
+from .options import settings_of
 from .output import Progress, say
 from .parser import Parser, number, numbers, whole
 
@@ -26,86 +27,71 @@ def add(parser: Parser) -> None:
     parser.more = (
         "Recordings are split before they are augmented. An interrupted build continues; the bytes are the same."
     )
-    parser.add_argument(
-        "source", metavar="SOURCE", help="Folder with one sub-folder per class, or CSV manifest; or s3://"
-    )
-    parser.add_argument("-o", "--out", required=True, metavar="FOLDER", help="Folder (or s3:// address) to build in")
-    choice = parser.add_argument_group("Clips")
-    choice.add_argument(
+    option = parser.add_argument
+    option("source", metavar="SOURCE", help="Folder with one sub-folder per class, or CSV manifest; or s3://")
+    option("-o", "--out", required=True, metavar="FOLDER", help="Folder (or s3:// address) to build in")
+    option = parser.group("Clips")
+    option(
         "--per-class",
         type=_count,
         metavar="N|all",
         help="Clips of each class, sampled; as many as the smallest has without it",
     )
-    choice.add_argument("--labels", default="", metavar="A,B,...", help="Labels to use, in this order")
-    choice.add_argument(
+    option("--labels", default="", metavar="A,B,...", help="Labels to use, in this order")
+    option(
         "--parent",
         action="append",
         default=[],
         metavar="LABEL=FAMILY",
         help="Family that a label of your own belongs to; repeatable",
     )
-    choice.add_argument(
+    option(
         "--where",
         action="append",
         default=[],
         metavar="COLUMN=VALUE,...",
         help="Rows of a manifest to use; also !=; repeatable",
     )
-    choice.add_argument("--with-none", action="store_true", help="Keep recordings that have none of the labels")
-    choice.add_argument(
-        "--clip", type=number(), default=10.0, metavar="S", help="Seconds of a clip; longer files are cut"
+    option("--with-none", action="store_true", help="Keep recordings that have none of the labels")
+    option(
+        "--clip",
+        dest="clip_s",
+        type=number(),
+        default=10.0,
+        metavar="S",
+        help="Seconds of a clip; longer files are cut",
     )
-    choice.add_argument(
+    option(
         "--strict", action="store_true", help="Leave out clips that are damaged instead of using what can be decoded"
     )
-    split = parser.add_argument_group("Split")
-    split.add_argument("--test", type=number(), default=0.2, metavar="RATIO", help="Share of the clips for testing")
-    split.add_argument(
-        "--validation", type=number(), default=0.1, metavar="RATIO", help="Share of the clips for validation"
-    )
-    split.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling and splitting")
-    features = parser.add_argument_group("Features")
-    features.add_argument("--features", choices=("mfcc", "logmel"), default="mfcc", metavar="TYPE", help="Feature type")
-    features.add_argument(
+    option = parser.group("Split")
+    option("--test", type=number(), default=0.2, metavar="RATIO", help="Share of the clips for testing")
+    option("--validation", type=number(), default=0.1, metavar="RATIO", help="Share of the clips for validation")
+    option("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling and splitting")
+    option = parser.group("Features")
+    option("--features", choices=("mfcc", "logmel"), default="mfcc", metavar="TYPE", help="Feature type")
+    option(
         "--pitch", type=numbers, default=(0.0,), metavar="A,B,...", help="Semitones of each variant of a training clip"
     )
-    features.add_argument(
-        "--pitch-method", choices=("spectrum", "vocoder"), default="spectrum", metavar="NAME", help="Pitch shifting"
-    )
-    work = parser.add_argument_group("Processing")
-    work.add_argument("-j", "--workers", type=whole(), default=0, metavar="N", help="Processes; 0 for one per core")
-    work.add_argument(
+    option("--pitch-method", choices=("spectrum", "vocoder"), default="spectrum", metavar="NAME", help="Pitch shifting")
+    option = parser.group("Processing")
+    option("-j", "--workers", type=whole(), default=0, metavar="N", help="Processes; 0 for one per core")
+    option(
         "--shard-mb",
         type=whole(0, 1024),
         default=0,
         metavar="MB",
         help="Size of Arrow shards (64 to 256 for clusters); 0 for .npy",
     )
-    work.add_argument(
-        "--cluster", default="", metavar="ADDRESS|local", help="Build on a Ray cluster; local: on this machine"
-    )
+    option("--cluster", default="", metavar="ADDRESS|local", help="Build on a Ray cluster; local: on this machine")
 
 
 def _build(args: Namespace) -> None:
     from .. import dataset
 
-    settings = dataset.BuildSettings(
-        features=args.features,
-        clip_s=args.clip,
-        per_class=args.per_class,
-        pitch=args.pitch,
-        pitch_method=args.pitch_method,
-        strict=args.strict,
-        test=args.test,
-        validation=args.validation,
-        seed=args.seed,
-        labels=tuple(part.strip() for part in args.labels.split(",") if part.strip()),
-        parents=tuple(args.parent),
-        where=tuple(args.where),
-        with_none=args.with_none,
-        shard_mb=args.shard_mb,
-    )
+    labels = tuple(part.strip() for part in args.labels.split(",") if part.strip())
+    parents, where = tuple(args.parent), tuple(args.where)
+    settings = settings_of(dataset.BuildSettings, args, labels=labels, parents=parents, where=where)
     engine = None
     if args.cluster:
         from ..cluster import Cluster

@@ -36,12 +36,13 @@ def add(parser: Parser) -> None:
         "With --train, goes the whole way of the student report instead: makes recordings, builds a data set, trains, "
         "evaluates and predicts, in about a minute (extra: train)."
     )
-    parser.add_argument(
+    option = parser.add_argument
+    option(
         "-o", "--out", type=Path, default=Path("whoplays-demo"), metavar="FOLDER", help="Folder to make everything in"
     )
-    parser.add_argument("--open", action="store_true", help="Open the page in the browser")
-    parser.add_argument("--train", action="store_true", help="Train a model on synthetic recordings, and evaluate it")
-    parser.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed of --train")
+    option("--open", action="store_true", help="Open the page in the browser")
+    option("--train", action="store_true", help="Train a model on synthetic recordings, and evaluate it")
+    option("--seed", type=whole(), default=0, metavar="N", help="Random seed of --train")
 
 
 def _demo(args: Namespace) -> None:
@@ -116,7 +117,7 @@ def train(folder: Path, seed: int) -> Path:
     _write(folder / "duet.flac", synth.recording(DUET, duration_s=10.0, seed=[seed, 1000], sample_rate=RATE))
     recogniser = Recogniser(folder / "model")
     duet = recogniser.predict(folder / "duet.flac")
-    draw_recording(duet, recogniser.config, folder / "duet.flac", folder / "duet.png")
+    draw_recording(duet, recogniser.config, folder / "duet.png")
     low, high = facts["intervals"]["accuracy"]
     accuracy = f"accuracy {facts['metrics']['accuracy']:.2f}"
     say("")

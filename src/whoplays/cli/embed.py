@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, UsageError, WhoplaysError, printable
 from ..taxonomy.messages import speaker
-from .options import add_device, add_language, add_model
+from .options import add_device, add_jobs, add_language, add_model
 from .output import Progress, say, warn
 from .parser import Parser, whole
-from .predict import listed, report_searches, undisturbed
+from .recordings import add_continuing, add_list, check_continuing, found_in, given, undisturbed
 
 if TYPE_CHECKING:
-    from ..audio.search import Search
     from ..inference.recogniser import Recogniser
-    from ..results.embedding_table import Embedded, Embeddings
+    from ..results.embedding_table import Embeddings
     from ..results.similar import Match
 
     Words = Callable[..., str]
@@ -29,25 +28,16 @@ def add_embed(parser: Parser) -> None:
     parser.set_defaults(run=_embed)
     parser.example = "whoplays embed folder/with/recordings -o embeddings.npz"
     parser.more = "Then: whoplays similar embeddings.npz song.mp3"
-    parser.add_argument("paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders")
-    parser.add_argument(
-        "--list", dest="list_from", metavar="FILE", help="File of paths, one a line; - is standard input"
-    )
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FILE", help="Table to write: .npz or .parquet"
-    )
-    parser.add_argument(
-        "--over-time", action="store_true", help="Also keep an embedding for each step, about three a second"
-    )
-    parser.add_argument("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
-    parser.add_argument("--overwrite", action="store_true", help="Replace the table once the new one is complete")
-    parser.add_argument("--retry", action="store_true", help="With --resume: retry recordings that failed")
-    add_model(parser)
-    add_device(parser)
-    parser.add_argument(
-        "-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core"
-    )
-    add_language(parser)
+    option = parser.add_argument
+    option("paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders")
+    add_list(option)
+    option("-o", "--out", type=Path, required=True, metavar="FILE", help="Table to write: .npz or .parquet")
+    option("--over-time", action="store_true", help="Also keep an embedding for each step, about three a second")
+    add_continuing(option, "the table")
+    add_model(option)
+    add_device(option)
+    add_jobs(option)
+    add_language(option)
 
 
 def add_similar(parser: Parser) -> None:
@@ -55,21 +45,20 @@ def add_similar(parser: Parser) -> None:
     parser.set_defaults(run=_similar)
     parser.example = "whoplays similar embeddings.npz song.mp3 --count 20"
     parser.more = "What is silent is similar to nothing. Embeddings of different networks cannot be compared."
-    parser.add_argument("table", type=Path, metavar="TABLE", help="Table of whoplays embed: .npz or .parquet")
-    parser.add_argument("path", nargs="?", metavar="PATH", help="Recording to compare with, in the table or not")
-    parser.add_argument(
+    option = parser.add_argument
+    option("table", type=Path, metavar="TABLE", help="Table of whoplays embed: .npz or .parquet")
+    option("path", nargs="?", metavar="PATH", help="Recording to compare with, in the table or not")
+    option(
         "--by", choices=("sound", "players"), default="sound", metavar="WHAT", help="Compare the sound, or who plays"
     )
-    parser.add_argument("-n", "--count", type=whole(1), default=10, metavar="N", help="Maximum number of recordings")
-    parser.add_argument(
-        "--duplicates", action="store_true", help="Find files that hold one recording, in other encodings too"
-    )
+    option("-n", "--count", type=whole(1), default=10, metavar="N", help="Maximum number of recordings")
+    option("--duplicates", action="store_true", help="Find files that hold one recording, in other encodings too")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--paths", action="store_true", help="Print paths only, one a line")
     shown.add_argument("--json", action="store_true", help="Print a JSON object a line")
-    add_model(parser)
-    add_device(parser)
-    add_language(parser)
+    add_model(option)
+    add_device(option)
+    add_language(option)
 
 
 def _embed(args: Namespace) -> int:
@@ -81,23 +70,11 @@ def _embed(args: Namespace) -> int:
     from ..results.table_output import Table
     from ..storage.files import check_output
 
-    if args.resume and args.overwrite:
-        raise UsageError("--resume keeps what is in the table, and --overwrite does not; give one of them")
-    if args.retry and not args.resume:
-        raise UsageError("--retry goes with --resume")
+    check_continuing(args)
     embedding_table.check(args.out)
-    given = [*args.paths, *(listed(args.list_from) if args.list_from else [])]
-    if not given:
-        raise UsageError(
-            "no recording is given: name recordings or folders, or --list FILE (see whoplays embed --help)"
-        )
-    searches: list[tuple[str, Search]] = []
-    names = list(batch.recordings(given, lambda path, found: searches.append((path, found))))
-    problems = report_searches(searches, watch=False)
+    names, problems = found_in(given(args, "embed"))
     if "-" in names:
         raise UsageError("standard input (-) has no name that a table could know it by; name a file")
-    if not names:
-        raise WhoplaysError("there is no recording to read")
     check_output(args.out, overwrite=args.overwrite or args.resume, instead="--resume adds to it")
     recogniser = _recogniser(args)
     if args.resume and args.out.exists() and args.out.stat().st_size:
@@ -111,7 +88,7 @@ def _embed(args: Namespace) -> int:
     with Table(args.out, mark, labels, **options, tell=say, kind=embedding_table.EMBEDDINGS) as output:
         todo = output.todo(names)
 
-        def results() -> Iterator[Embedded | Failure]:
+        def rows() -> Iterator[dict[str, Any]]:
             nonlocal failed
             with Progress("Embedding", "recordings") as bar:
                 found = batch.predict_files(recogniser, todo, jobs=args.jobs, embed=True)
@@ -119,12 +96,12 @@ def _embed(args: Namespace) -> int:
                     if isinstance(result, Failure):
                         failed += 1
                         warn(f"{result.path}: {result.error}")
-                        yield result
+                        yield result.to_dict()
                     else:
-                        yield embedding_table.Embedded.of(result, recogniser.network_checksum, over_time=args.over_time)
+                        yield embedding_table.row_of(result, recogniser.network_checksum, over_time=args.over_time)
                     bar(done, len(todo))
 
-        output.write(results())
+        output.keep(rows())
     if failed and len(todo) > 1:
         warn(speaker("embed", args.lang)("failed", failed=failed, all=len(todo)))
     return 1 if failed or problems else 0

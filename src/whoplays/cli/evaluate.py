@@ -24,28 +24,25 @@ def add(parser: Parser) -> None:
         "With --benchmark, a public benchmark's folder in place of the data set, as it is published: whoplays evaluate default "
         "--benchmark openmic FOLDER."
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
-    parser.add_argument(
-        "dataset",
-        metavar="DATASET",
-        help="Data set with the model's features (also s3://), or a benchmark's folder",
+    option = parser.add_argument
+    option("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
+    option(
+        "dataset", metavar="DATASET", help="Data set with the model's features (also s3://), or a benchmark's folder"
     )
-    parser.add_argument(
+    option(
         "-o", "--out", type=Path, metavar="FOLDER", help="Folder for metrics.json and report.html, or benchmark.json"
     )
-    parser.add_argument("--benchmark", choices=BENCHMARKS, metavar="NAME", help="Public benchmark")
-    parser.add_argument(
+    option("--benchmark", choices=BENCHMARKS, metavar="NAME", help="Public benchmark")
+    option(
         "--split",
         choices=("test", "validation", "training"),
         default="test",
         metavar="NAME",
         help="Rows to evaluate on",
     )
-    parser.add_argument(
-        "--draws", type=whole(), default=1000, metavar="N", help="Bootstrap samples for the intervals; 0 for none"
-    )
-    parser.add_argument("--seed", type=whole(), default=0, metavar="N", help="Random seed for the bootstrap")
-    parser.add_argument(
+    option("--draws", type=whole(), default=1000, metavar="N", help="Bootstrap samples for the intervals; 0 for none")
+    option("--seed", type=whole(), default=0, metavar="N", help="Random seed for the bootstrap")
+    option(
         "-j",
         "--jobs",
         type=whole(),
@@ -53,8 +50,8 @@ def add(parser: Parser) -> None:
         metavar="N",
         help="With --benchmark: recordings in parallel; 0 for one per core",
     )
-    add_language(parser)
-    add_device(parser)
+    add_language(option)
+    add_device(option)
 
 
 def _evaluate(args: Namespace) -> int:

@@ -16,8 +16,9 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_export)
     parser.example = "whoplays export model -o model.onnx"
     parser.more = "The ONNX file ends in probabilities, and is compared with the model before it is kept."
-    parser.add_argument("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
-    parser.add_argument(
+    option = parser.add_argument
+    option("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
+    option(
         "-o",
         "--out",
         type=Path,
@@ -25,17 +26,19 @@ def add(parser: Parser) -> None:
         metavar="FILE.onnx",
         help="File to write; with --int8, the model folder",
     )
-    parser.add_argument(
-        "--int8", action="store_true", help="Write a model folder in 8-bit integers (INT8): a quarter of the size"
-    )
-    parser.add_argument("--like", type=Path, metavar="FOLDER", help="With --int8: recordings like those it is for")
+    option("--int8", action="store_true", help="Write a model folder in 8-bit integers (INT8): a quarter of the size")
+    option("--like", type=Path, metavar="FOLDER", help="With --int8: recordings like those it is for")
 
 
 def _export(args: Namespace) -> None:
     from ..training import export
 
     if args.int8:
-        _quantise(model_of(args.model), args.out, args.like)
+        from ..training.quantise import quantise
+
+        facts = quantise(model_of(args.model), args.out, args.like)
+        say(f"{facts['model']}: {facts['bytes']:,} bytes in {args.out} ({facts['bytes_before']:,} before)")
+        say(f"Its scores differ by at most {facts['difference']:.2f} on the windows that the ranges were taken from.")
         return
     if args.like is not None:
         raise UsageError("--like is for --int8: its recordings set the ranges of the integers")
@@ -44,11 +47,3 @@ def _export(args: Namespace) -> None:
     say(f"{facts['model']}: {facts['bytes']:,} bytes in {args.out}")
     say(f"Reads features (batch, {frames} frames, values), gives probabilities (batch, labels).")
     say(f"Checked at batch sizes 1 and 5: differs from the model folder by at most {facts['difference']:.1e}.")
-
-
-def _quantise(model: Path | None, out: Path, recordings: Path | None) -> None:
-    from ..training.quantise import quantise
-
-    facts = quantise(model, out, recordings)
-    say(f"{facts['model']}: {facts['bytes']:,} bytes in {out} ({facts['bytes_before']:,} before)")
-    say(f"Its scores differ by at most {facts['difference']:.2f} on the windows that the ranges were taken from.")

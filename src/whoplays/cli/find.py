@@ -31,28 +31,19 @@ def add(parser: Parser) -> None:
         '"guitar alone >= 10" and "guitar and drums together >= 20" (seconds); "maybe(brass)"; \'path "live*"\'.'
         " The best match comes first."
     )
-    parser.add_argument(
-        "results", type=Path, metavar="RESULTS", help="Table of predict --out: .parquet, .csv or .jsonl"
-    )
-    parser.add_argument("expression", metavar="EXPRESSION", help="What to search for")
-    parser.add_argument("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="Replace the playlist even if nothing is found, and files in --cut"
-    )
+    option = parser.add_argument
+    option("results", type=Path, metavar="RESULTS", help="Table of predict --out: .parquet, .csv or .jsonl")
+    option("expression", metavar="EXPRESSION", help="What to search for")
+    option("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
+    option("--overwrite", action="store_true", help="Replace the playlist even if nothing is found, and files in --cut")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--paths", action="store_true", help="Print paths only, one a line")
     shown.add_argument("--json", action="store_true", help="Print a JSON object a line, with times")
-    parser.add_argument(
-        "--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone"
-    )
-    parser.add_argument(
-        "--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample"
-    )
-    parser.add_argument(
-        "--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut"
-    )
-    parser.add_argument("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
-    add_language(parser)
+    option("--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone")
+    option("--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample")
+    option("--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut")
+    option("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
+    add_language(option)
 
 
 def _find(args: Namespace) -> int:
@@ -60,6 +51,7 @@ def _find(args: Namespace) -> int:
     from ..inference.prediction import Prediction
     from ..results import query, table
     from ..results.expressions import never
+    from ..storage.files import write_atomically
     from ..storage.streams import standard_output
     from ..taxonomy.catalogue import catalogue
     from ..taxonomy.messages import speaker, translated
@@ -91,9 +83,12 @@ def _find(args: Namespace) -> int:
     for rank, prediction in shown:
         _print(rank, prediction, wanted.spans(prediction) if args.times or args.json else [], args, words)
     if playlist:
-        _write_playlist(
-            playlist, query.playlist(shown, playlist.parent, wanted.spans if args.times else None), args, words
-        )
+        content = query.playlist(shown, playlist.parent, wanted.spans if args.times else None)
+        if content.count("\n") == 1 and playlist.exists() and not args.overwrite:  # it would be empty
+            say(words("playlist_kept", path=playlist))
+        else:
+            write_atomically(playlist, content.encode("utf-8", "surrogateescape"))
+            say(words("written", path=playlist))
     say(words("count", found=len(found), all=len(predictions)))
     return _cut(planned, args, words) if args.cut else 0
 
@@ -115,16 +110,6 @@ def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, w
         print(f"{rank:.2f}  {printable(prediction.path)}  {who or words('nothing_plays')}")
     if args.times:
         print(f"      {', '.join(span(start, end) for start, end in spans) or words('never_together')}")
-
-
-def _write_playlist(path: Path, content: str, args: Namespace, words: Words) -> None:
-    from ..storage.files import write_atomically
-
-    if content.count("\n") == 1 and path.exists() and not args.overwrite:
-        say(words("playlist_kept", path=path))
-        return
-    write_atomically(path, content.encode("utf-8", "surrogateescape"))
-    say(words("written", path=path))
 
 
 def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace, words: Words) -> int:

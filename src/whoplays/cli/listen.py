@@ -22,18 +22,15 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_listen)
     parser.example = "whoplays listen --seconds 30 -f jsonl"
     parser.more = "Shows live scores, and at the end (Ctrl-C) the result for the whole, as for a file (extra: listen)."
-    parser.add_argument("--input", metavar="INPUT", help="Microphone or other input: its number, or part of its name")
-    parser.add_argument("--inputs", action="store_true", help="List the inputs and exit")
-    parser.add_argument(
-        "--seconds", type=number(0.1), metavar="S", help="Seconds after which to stop; Ctrl-C without it"
-    )
-    add_model(parser)
-    add_threshold(parser)
-    add_device(parser)
-    parser.add_argument(
-        "-f", "--format", choices=("text", "jsonl"), default="text", metavar="FORMAT", help="Format of the result"
-    )
-    add_language(parser)
+    option = parser.add_argument
+    option("--input", metavar="INPUT", help="Microphone or other input: its number, or part of its name")
+    option("--inputs", action="store_true", help="List the inputs and exit")
+    option("--seconds", type=number(0.1), metavar="S", help="Seconds after which to stop; Ctrl-C without it")
+    add_model(option)
+    add_threshold(option)
+    add_device(option)
+    option("-f", "--format", choices=("text", "jsonl"), default="text", metavar="FORMAT", help="Format of the result")
+    add_language(option)
 
 
 def _listen(args: Namespace) -> None:

@@ -15,7 +15,8 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_check)
     parser.example = "whoplays models check my-model"
     parser.more = "Checks checksums, format and operators, then runs the network once in a sandbox."
-    parser.add_argument(
+    option = parser.add_argument
+    option(
         "folders",
         type=Path,
         nargs="*",

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from argparse import Action, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import UsageError
 from ..taxonomy.messages import LANGUAGES
+from .parser import Option, whole
 from .settings import Configured, variable_of
+
+Settings = TypeVar("Settings")
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "migraphx", "coreml", "directml", "openvino")
 
 
-def add_model(group: Any) -> Any:
+def settings_of(kind: Callable[..., Settings], args: Namespace, **others: Any) -> Settings:
+    """Return a dataclass whose fields are the arguments of the same names, where given, and `others`."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # its constructor, to the checker
+    given = {name: value for name, value in vars(args).items() if name in names and value is not None}
+    return kind(**(given | others))
+
+
+def add_model(option: Option) -> Action:
     """Add --model."""
-    return group.add_argument(
+    return option(
         "-m", "--model", type=Path, metavar="FOLDER", help="Model folder; the model inside the package without it"
     )
 
@@ -25,9 +37,14 @@ def model_of(given: Path) -> Path | None:
     return None if str(given) == "default" and not given.exists() else given
 
 
-def add_threshold(group: Any) -> Any:
+def add_jobs(option: Option) -> None:
+    """Add --jobs."""
+    option("-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core")
+
+
+def add_threshold(option: Option) -> None:
     """Add --threshold."""
-    action = group.add_argument(
+    action = option(
         "--threshold",
         type=_threshold,
         action="append",
@@ -36,12 +53,12 @@ def add_threshold(group: Any) -> Any:
         help="Score from which labels play, 0 to 1; repeatable",
     )
     show_variable(action)
-    return action
 
 
-def show_variable(action: Any) -> None:
+def show_variable(action: Action) -> Action:
     """Name the option's environment variable in its help."""
-    action.variable = variable_of(action.option_strings[-1].lstrip("-"))
+    action.variable = variable_of(action.option_strings[-1].lstrip("-"))  # type: ignore[attr-defined]
+    return action
 
 
 def threshold_of(values: list[tuple[str, float]]) -> dict[str, float] | None:
@@ -65,14 +82,12 @@ def _threshold(text: str) -> tuple[str, float]:
         raise ArgumentTypeError(str(error).removeprefix("threshold ")) from None
 
 
-def add_device(group: Any) -> Any:
+def add_device(option: Option) -> Action:
     """Add --device."""
     text = "Inference device; falls back to CPU"
-    return group.add_argument("--device", choices=DEVICES, default="cpu", metavar="NAME", help=text)
+    return option("--device", choices=DEVICES, default="cpu", metavar="NAME", help=text)
 
 
-def add_language(group: Any) -> Any:
+def add_language(option: Option) -> None:
     """Add --lang."""
-    return group.add_argument(
-        "--lang", choices=LANGUAGES, default="en", metavar="LANG", help="Language of what is printed for people"
-    )
+    option("--lang", choices=LANGUAGES, default="en", metavar="LANG", help="Language of what is printed for people")

@@ -85,7 +85,8 @@ class Progress:
         rate = (done - self._begun[1]) / max(now - self._begun[0], 1e-9)
         parts = [f"{done:,} of {total:,} {self._unit}"]
         if rate > 0 and now - self._begun[0] > 1:
-            parts += [_rate(rate), f"{duration_words(max(0, total - done) / rate)} left"]
+            told = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
+            parts += [told, f"{duration_words(max(0, total - done) / rate)} left"]
         return "  ".join([*parts, note] if note else parts)
 
     def clear(self) -> None:
@@ -94,10 +95,6 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._drawn = 0.0
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:.1f}/s" if per_second >= 1 else f"{60 * per_second:.1f}/min"
 
 
 def duration_words(seconds: float) -> str:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from ..errors import UsageError, did_you_mean
 
+Option = Callable[..., Action]  # `add_argument` of a parser or of a group
+
 MAX_WIDTH = 120  # columns of help
 SHOWN_CHOICES = 7
 _HELP_COLUMN = 36
@@ -29,17 +31,21 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = _NUMBERS
         self._positionals.title, self._optionals.title = "Arguments", "Options"
 
+    def group(self, title: str) -> Option:
+        """Begin a group of options under a title of the help; return what adds one to it, as `add_argument` does."""
+        return self.add_argument_group(title).add_argument
+
     def general(self) -> None:
         """Add the options that every command has."""
-        group = self.add_argument_group("General options")
-        group.add_argument("-q", "--quiet", action="store_true", help="Print results and errors only")
-        group.add_argument(
+        option = self.group("General options")
+        option("-q", "--quiet", action="store_true", help="Print results and errors only")
+        option(
             "-v",
             "--verbose",
             action="store_true",
             help="Print the time taken, and the traceback of an unexpected error",
         )
-        group.add_argument("-h", "--help", action="help", help="Print this help and exit")
+        option("-h", "--help", action="help", help="Print this help and exit")
 
     def format_help(self) -> str:
         """Return usage, description, options by group, and an example."""
@@ -189,17 +195,16 @@ def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:
     return read
 
 
-def number(low: float = 0.0, high: float = float("inf")) -> Callable[[str], float]:
-    """Return what reads a number from `low` to `high`."""
+def number(low: float = 0.0) -> Callable[[str], float]:
+    """Return what reads a number from `low` on."""
 
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if not (low <= value <= high and value < float("inf")):
-            upper = "" if high == float("inf") else f" to {high:g}"
-            raise ArgumentTypeError(f"{text}: must be a number from {low:g}{upper}")
+        if not low <= value < float("inf"):
+            raise ArgumentTypeError(f"{text}: must be a number from {low:g}")
         return value
 
     return read

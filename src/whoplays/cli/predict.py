@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError, WhoplaysError, counted
+from ..errors import UsageError, counted
 from ..results.formats import FORMATS
 from ..runtime import sandbox
 from ..runtime.packages import needed
-from .options import add_device, add_language, add_model, add_threshold, threshold_of
+from .options import add_device, add_jobs, add_language, add_model, add_threshold, threshold_of
 from .output import say, warn
 from .parser import Parser, number, time, whole
 from .predict_run import Run
+from .recordings import add_continuing, add_list, check_continuing, found_in, given, undisturbed
 
 if TYPE_CHECKING:
-    from ..audio.search import Search
     from ..results.formats.base import Writer
     from ..results.output import Output
 
@@ -31,86 +28,50 @@ def add(parser: Parser) -> None:
     """Add the arguments of `predict`."""
     parser.set_defaults(run=_predict)
     parser.example = "whoplays predict song.mp3 folder/with/recordings -f jsonl -o results.jsonl"
-    parser.add_argument(
-        "paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders; - is standard input"
-    )
-    source = parser.add_argument_group("Input")
-    source.add_argument(
-        "--list", dest="list_from", metavar="FILE", help="File of paths, one a line; - is standard input"
-    )
-    source.add_argument(
+    option = parser.add_argument
+    option("paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders; - is standard input")
+    option = parser.group("Input")
+    add_list(option)
+    option(
         "--start", type=time, default=0.0, metavar="TIME", help="Time in each recording to start at: seconds or m:ss"
     )
-    source.add_argument("--end", type=time, metavar="TIME", help="Time in each recording to stop at: seconds or m:ss")
-    source.add_argument(
-        "--track", type=whole(1), metavar="N", help="Track to use of files with several, from 1 [default: theirs]"
-    )
-    source.add_argument(
-        "--strict", action="store_true", help="Refuse damaged recordings instead of using what can be decoded"
-    )
-    source.add_argument(
-        "--watch", action="store_true", help="Stay, and predict what is added to the folders (Ctrl-C stops)"
-    )
-    source.add_argument(
-        "--every", type=number(0.05), default=5.0, metavar="S", help="Seconds between two looks of --watch"
-    )
-    model = parser.add_argument_group("Model")
-    add_model(model)
-    add_threshold(model)
-    add_device(model)
-    output = parser.add_argument_group("Output")
-    output.add_argument("-f", "--format", choices=tuple(FORMATS), metavar="FORMAT", help="Output format")
-    output.add_argument(
+    option("--end", type=time, metavar="TIME", help="Time in each recording to stop at: seconds or m:ss")
+    option("--track", type=whole(1), metavar="N", help="Track to use of files with several, from 1 [default: theirs]")
+    option("--strict", action="store_true", help="Refuse damaged recordings instead of using what can be decoded")
+    option("--watch", action="store_true", help="Stay, and predict what is added to the folders (Ctrl-C stops)")
+    option("--every", type=number(0.05), default=5.0, metavar="S", help="Seconds between two looks of --watch")
+    option = parser.group("Model")
+    add_model(option)
+    add_threshold(option)
+    add_device(option)
+    option = parser.group("Output")
+    option("-f", "--format", choices=tuple(FORMATS), metavar="FORMAT", help="Output format")
+    option(
         "-o",
         "--out",
         type=Path,
         metavar="FILE",
         help="File to write, in the format that its ending names, such as .jsonl, .csv or .parquet",
     )
-    output.add_argument(
-        "--out-dir", type=Path, metavar="FOLDER", help="Folder for one file per recording, json without --format"
-    )
-    output.add_argument("--frames", action="store_true", help="Add the scores of each frame (json, jsonl, csv)")
-    output.add_argument("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
-    output.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="Replace what exists in --out or --out-dir, once its new file is complete",
-    )
-    output.add_argument("--retry", action="store_true", help="With --resume: retry recordings that failed")
-    output.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="Page with player, plots and times, for offline use"
-    )
-    output.add_argument("--why", action="store_true", help="With --report: explain each score (some seconds each)")
-    output.add_argument("--plot", type=Path, metavar="FILE", help="Plot of one recording: .png or .svg")
-    output.add_argument("--write-tags", action="store_true", help="Write the labels into each recording's tag WHOPLAYS")
-    add_language(output)
-    processing = parser.add_argument_group("Processing")
-    processing.add_argument(
-        "-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core"
-    )
-    processing.add_argument(
-        "--cluster", default="", metavar="ADDRESS|local", help="Predict on a Ray cluster; local: on this machine"
-    )
+    option("--out-dir", type=Path, metavar="FOLDER", help="Folder for one file per recording, json without --format")
+    option("--frames", action="store_true", help="Add the scores of each frame (json, jsonl, csv)")
+    add_continuing(option, "what exists in --out or --out-dir")
+    option("--report", type=Path, metavar="FILE.html", help="Page with player, plots and times, for offline use")
+    option("--why", action="store_true", help="With --report: explain each score (some seconds each)")
+    option("--plot", type=Path, metavar="FILE", help="Plot of one recording: .png or .svg")
+    option("--write-tags", action="store_true", help="Write the labels into each recording's tag WHOPLAYS")
+    add_language(option)
+    option = parser.group("Processing")
+    add_jobs(option)
+    option("--cluster", default="", metavar="ADDRESS|local", help="Predict on a Ray cluster; local: on this machine")
 
 
 def _predict(args: Namespace) -> int:
     """Return the exit status: 1 when a recording could not be used."""
-    with undisturbed():
-        from ..inference import batch
-
     _check_flags(args)
-    given = [*args.paths, *(listed(args.list_from) if args.list_from else [])]
-    if not given:
-        raise UsageError(
-            "no recording is given: name recordings or folders, or --list FILE (see whoplays predict --help)"
-        )
+    paths = given(args, "predict")
     kind = _kind(args)
-    searches: list[tuple[str, Search]] = []
-    names = list(batch.recordings(given, lambda path, found: searches.append((path, found))))
-    problems = report_searches(searches, args.watch)
-    if not names and not args.watch:
-        raise WhoplaysError("there is no recording to read")
+    names, problems = found_in(paths, watch=args.watch)
     _check_names(names, kind, args)
     _check_outputs(kind, args)
     with undisturbed():
@@ -122,7 +83,7 @@ def _predict(args: Namespace) -> int:
     if args.verbose and (told := sandbox.unlimited()):
         say(f"note: {told}")
     run = Run(recogniser, args)
-    with _output(kind, run, given) as output:
+    with _output(kind, run, paths) as output:
         todo = output.todo(names)
         if args.write_tags:
             waiting = set(todo)
@@ -131,36 +92,10 @@ def _predict(args: Namespace) -> int:
                 say(f"{counted(tagged, 'recording')} tagged from the table")
         output.write(run.results(todo, shown=bool(args.out or args.out_dir or not sys.stdout.isatty())))
         if args.watch:
-            run.watch(output, given, names)
+            run.watch(output, paths, names)
         reported = output.reported(names, run.kept)
     run.finish(len(names), reported)
     return 1 if run.failed or problems else 0
-
-
-def report_searches(searches: list[tuple[str, Search]], watch: bool) -> int:
-    """Report what folders hold beside recordings; return the number of problems. watch: an empty folder is none."""
-    problems = 0
-    for folder, found in searches:
-        lines = [f"{path}: {why}" for path, why in found.problems]
-        if not found.recordings and not found.problems and not watch:
-            lines.append(f"{folder}: the folder holds no recordings")
-        for line in [*lines, *(f"{path}: {why}" for path, why in found.links)]:
-            warn(line)
-        if found.ignored:
-            say(f"{folder}: {counted(found.ignored, 'file')} ignored (no recording)")
-        problems += len(lines)
-    return problems
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Load modules and models without the garbage collector going through them, now or later: they stay to the end."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _check_flags(args: Namespace) -> None:
@@ -171,8 +106,7 @@ def _check_flags(args: Namespace) -> None:
         raise UsageError("--why shows its pictures in the report: add --report FILE.html")
     if args.report and args.report.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--report {args.report}: the page is named *.html")
-    if args.resume and args.overwrite:
-        raise UsageError("--resume keeps what is in the table, and --overwrite does not; give one of them")
+    check_continuing(args)
     if args.overwrite and not (args.out or args.out_dir):
         raise UsageError("--overwrite goes with --out FILE or --out-dir FOLDER")
     if args.out and args.out_dir:
@@ -209,21 +143,6 @@ def _check_outputs(kind: type[Writer] | None, args: Namespace) -> None:
         check_output(path, overwrite=True)
 
 
-def listed(source: str) -> list[str]:
-    """Return the paths of --list. Raises `UsageError` when it cannot be read."""
-    from ..inference.batch import read_list
-
-    if source == "-":
-        if sys.stdin is None:
-            raise UsageError("--list -: standard input is closed")
-        return read_list(sys.stdin.buffer, "-")
-    try:
-        with open(source, "rb") as file:  # noqa: PTH123 - a name, not a path of ours
-            return read_list(file, source)
-    except OSError as error:
-        raise UsageError(f"--list {source}: cannot be read ({error.strerror or error})") from None
-
-
 def _kind(args: Namespace) -> type[Writer] | None:
     """Return the writer of the output, or None for a table on disk."""
     from ..results import formats
@@ -237,8 +156,6 @@ def _kind(args: Namespace) -> type[Writer] | None:
         raise UsageError(f"--out {args.out}: name it {', '.join(f'*{one}' for one in by_suffix)}, or give --format")
     if (args.resume or args.retry) and not as_table:
         raise UsageError("--resume and --retry go with --out FILE.jsonl, .csv or .parquet, without --frames")
-    if args.retry and not args.resume:
-        raise UsageError("--retry goes with --resume")
     if as_table:
         from ..results import table
 
@@ -273,7 +190,7 @@ def _check_names(names: list[str], kind: type[Writer] | None, args: Namespace) -
         raise UsageError("--out-dir names results after files; standard input (-) has no name")
 
 
-def _output(kind: type[Writer] | None, run: Run, given: list[str]) -> Output:
+def _output(kind: type[Writer] | None, run: Run, paths: list[str]) -> Output:
     from ..results.output import Folder, Stream
 
     args, labels = run.args, run.recogniser.labels
@@ -294,5 +211,5 @@ def _output(kind: type[Writer] | None, run: Run, given: list[str]) -> Output:
         return made
 
     if args.out_dir:
-        return Folder(args.out_dir, writer, given, overwrite=args.overwrite, tell=say)
+        return Folder(args.out_dir, writer, paths, overwrite=args.overwrite, tell=say)
     return Stream(writer(), args.out, tell=say)

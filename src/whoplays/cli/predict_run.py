@@ -96,8 +96,7 @@ class Run:
         if args.plot:
             from ..results.plot import draw_recording
 
-            config = self.recogniser.config
-            draw_recording(result, config, Path(result.path), args.plot, lang=args.lang, **self.part)
+            draw_recording(result, self.recogniser.config, args.plot, track=args.track, lang=args.lang)
             say(f"Plot in {args.plot}")
         if args.write_tags and result.path != "-":
             self._tag(result)

@@ -33,25 +33,9 @@ GENERAL = {
 }
 
 #: What one call reads, writes, continues or asks: not a default.
-ONE_CALL = frozenset(
-    (
-        *("help", "list", "start", "end", "track", "watch", "resume", "overwrite", "retry", "why", "changed", "path"),
-        *(
-            "out",
-            "out-dir",
-            "report",
-            "plot",
-            "playlist",
-            "paths",
-            "inputs",
-            "dry-run",
-            "from",
-            "like",
-            "name",
-            "labels",
-        ),
-    )
-)
+_READS = ("help", "list", "start", "end", "track", "watch", "from", "like", "labels", "name", "path", "paths", "inputs")
+_WRITES = ("resume", "overwrite", "retry", "out", "out-dir", "report", "why", "plot", "playlist", "dry-run", "changed")
+ONE_CALL = frozenset((*_READS, *_WRITES))
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 SECRET = ("token",)
 
@@ -203,10 +187,7 @@ class Configured(list[Any]):
 def apply(parser: Parser, command: str, parsers: Parsers) -> None:
     """Make what is configured the defaults of a command's options. parsers: every command's name, and what makes its parser.
 
-    Raises
-    ------
-    UsageError
-        For a file that cannot be read, a key that no command knows, or a value that the option cannot have.
+    Raises `UsageError` for a file that cannot be read, a key that no command knows, or a value that the option cannot have.
     """
     held = read_file()
     if held:

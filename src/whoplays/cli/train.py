@@ -19,49 +19,42 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_train)
     parser.example = "whoplays train dataset --recipe mfcc-cnn -o model"
     parser.more = "Ctrl-C keeps the best epoch; --resume continues to the same result. Defaults below are of mfcc-cnn."
-    parser.add_argument(
-        "dataset", metavar="DATASET", help="Data set, also s3://; with --from, class folders or a manifest"
-    )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="Model folder to write")
-    recipe = parser.add_argument(
+    option = parser.add_argument
+    option("dataset", metavar="DATASET", help="Data set, also s3://; with --from, class folders or a manifest")
+    option("-o", "--out", type=Path, required=True, metavar="FOLDER", help="Model folder to write")
+    recipe = option(
         "--recipe", choices=("mfcc-cnn", "default"), metavar="NAME", help="Network and training [default: mfcc-cnn]"
     )
     recipe.renamed = {"report": "mfcc-cnn"}  # type: ignore[attr-defined]
-    parser.add_argument("--name", metavar="NAME", help="Name of the model [default: the recipe's]")
-    parser.add_argument("--resume", action="store_true", help="Continue the interrupted run in --out")
-    settings = parser.add_argument_group("Training")
-    settings.add_argument("--epochs", type=whole(), metavar="N", help="Maximum number of epochs [default: 50]")
-    settings.add_argument("--batch-size", type=whole(), metavar="N", help="Rows in a batch [default: 2]")
-    settings.add_argument(
-        "--learning-rate", type=number(), metavar="X", help="Learning rate of Adam [default: 0.00001]"
-    )
-    settings.add_argument(
+    option("--name", metavar="NAME", help="Name of the model [default: the recipe's]")
+    option("--resume", action="store_true", help="Continue the interrupted run in --out")
+    option = parser.group("Training")
+    option("--epochs", type=whole(), metavar="N", help="Maximum number of epochs [default: 50]")
+    option("--batch-size", type=whole(), metavar="N", help="Rows in a batch [default: 2]")
+    option("--learning-rate", type=number(), metavar="X", help="Learning rate of Adam [default: 0.00001]")
+    option(
         "--patience",
         type=whole(),
         metavar="N",
         help="Epochs without a better validation loss before stopping [default: 10]",
     )
-    settings.add_argument("--dropout", type=number(), metavar="RATIO", help="Dropout rate [default: 0.5]")
-    settings.add_argument("--l2", type=number(), metavar="X", help="L2 penalty on the dense layers [default: 0.001]")
-    settings.add_argument(
-        "--loss", choices=("softmax", "sigmoid"), metavar="NAME", help="One label a row, or any number of them"
-    )
-    settings.add_argument(
+    option("--dropout", type=number(), metavar="RATIO", help="Dropout rate [default: 0.5]")
+    option("--l2", type=number(), metavar="X", help="L2 penalty on the dense layers [default: 0.001]")
+    option("--loss", choices=("softmax", "sigmoid"), metavar="NAME", help="One label a row, or any number of them")
+    option(
         "--seed", type=whole(), metavar="N", help="Random seed for weights, dropout and the order of rows [default: 0]"
     )
-    adapting = parser.add_argument_group("Adapting a model")
-    adapting.add_argument(
+    option = parser.group("Adapting a model")
+    option(
         "--from",
         dest="base",
         metavar="default|MODEL",
         help="Teach this model the labels of your recordings (10 of each)",
     )
-    adapting.add_argument("--only-mine", action="store_true", help="With --from: leave out labels that are not yours")
-    cluster = parser.add_argument_group("Cluster")
-    cluster.add_argument(
-        "--cluster", default="", metavar="ADDRESS|local", help="Train on a Ray cluster; local: on this machine"
-    )
-    cluster.add_argument(
+    option("--only-mine", action="store_true", help="With --from: leave out labels that are not yours")
+    option = parser.group("Cluster")
+    option("--cluster", default="", metavar="ADDRESS|local", help="Train on a Ray cluster; local: on this machine")
+    option(
         "--workers", type=whole(), default=0, metavar="N", help="Processes that share each batch; 0 for one per node"
     )
 

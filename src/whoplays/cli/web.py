@@ -15,11 +15,10 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_build)
     parser.example = "whoplays web build --out site"
     parser.more = "Any host of static files can serve the folder; recordings do not leave the reader's browser."
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced"
-    )
-    add_model(parser)
-    parser.add_argument(
+    option = parser.add_argument
+    option("--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced")
+    add_model(option)
+    option(
         "--runtime",
         type=Path,
         metavar="FOLDER",

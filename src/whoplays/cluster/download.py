@@ -21,7 +21,7 @@ from ..errors import DownloadError, UsageError, WhoplaysError
 from ..sources.audioset import PlannedClip
 from ..sources.audioset.download.causes import Cause, ClipUnavailable
 from ..sources.audioset.download.executor import fetcher, pacer
-from ..sources.audioset.download.fetch import DiskError, Fetched, Fetcher
+from ..sources.audioset.download.fetch import Fetched, Fetcher
 from ..sources.audioset.download.ledger import NAME as LEDGER
 from ..sources.audioset.download.pacing import Stopped
 from ..sources.audioset.download.settings import Settings
@@ -151,18 +151,12 @@ class Worker:
                 self._made = fetcher(self._folder, self._settings, _RemotePacer(self._pace, self._name))
             return self._made
 
-    def fetch(self, clip: PlannedClip) -> Fetched | tuple[Any, ...]:
-        """Return what `Fetcher.fetch` returns, or, as a tuple, what it raises."""
+    def fetch(self, clip: PlannedClip) -> Fetched | Exception:
+        """Return what `Fetcher.fetch` returns, or what it raises: Ray would wrap that in errors of its own."""
         try:
             return self._fetcher().fetch(clip)
-        except ClipUnavailable as lost:
-            return "lost", str(lost.cause), lost.detail, lost.retry_after_s
-        except Stopped:
-            return ("stopped",)
-        except DiskError as error:
-            return "disk", str(error)
-        except WhoplaysError as error:
-            return "error", error
+        except (ClipUnavailable, Stopped, WhoplaysError) as error:
+            return error
 
     def stop(self) -> None:
         """End every ffmpeg."""
@@ -178,18 +172,6 @@ def _appears(path: Path) -> bool:
             return False
         time.sleep(_LOOK_S)
     return True
-
-
-def _outcome(told: Fetched | tuple[Any, ...]) -> Fetched:
-    """Return what a worker told, or raise it."""
-    if isinstance(told, Fetched):
-        return told
-    kind, *words = told
-    if kind == "lost":
-        raise ClipUnavailable(Cause(words[0]), words[1], words[2])
-    if kind == "stopped":
-        raise Stopped
-    raise DiskError(words[0]) if kind == "disk" else words[0]
 
 
 @dataclass(eq=False)
@@ -339,16 +321,17 @@ class Workers:
 
     def _take(self, order: _Order, ref: Any) -> None:
         try:
-            found = _outcome(self._ray.get(ref))
+            found: Fetched | Exception = self._ray.get(ref)
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.ActorUnavailableError):
             self._replace(order)
         except self._ray.exceptions.RayError as error:
             told = f"work on the cluster failed ({short(error)}); start again: it goes on where it was"
             order.promise.set_exception(WhoplaysError(told))
-        except (ClipUnavailable, Stopped, WhoplaysError) as error:
-            order.promise.set_exception(error)
         else:
-            order.promise.set_result(found)
+            if isinstance(found, Exception):
+                order.promise.set_exception(found)
+            else:
+                order.promise.set_result(found)
 
     def _replace(self, order: _Order) -> None:
         """A worker died: another takes its place, and its clip."""

@@ -95,7 +95,11 @@ class Cluster:
         else:
             raise UsageError(why)
         try:
-            self._quiet()
+            if not os.environ.get("WHOPLAYS_DEBUG"):
+                for logger in map(logging.getLogger, ("ray.train", "ray")):
+                    logger.setLevel(logging.ERROR)
+                    for handler in logger.handlers:
+                        handler.setLevel(logging.ERROR)
             self._check_versions()
         except BaseException:
             ray.shutdown()
@@ -109,7 +113,9 @@ class Cluster:
             with inherited(ONE_THREAD):
                 self._ray.init(address=LOCAL, include_dashboard=False, **told)
         else:
-            _look_for(self.address)
+            host, _, port = self.address.rpartition("://")[2].rpartition(":")
+            if host and port.isdecimal():  # told at once when nothing listens there; Ray itself would try for minutes
+                socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
             self._ray.init(address=self.address, runtime_env={"env_vars": ONE_THREAD}, **told)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -121,13 +127,6 @@ class Cluster:
         """Cores of the cluster, as Ray counts them, or the workers asked for, whichever is less."""
         found = int(self._ray.cluster_resources().get("CPU", 1)) or 1
         return min(self.workers or found, found)
-
-    def _quiet(self) -> None:
-        if not os.environ.get("WHOPLAYS_DEBUG"):
-            for name in ("ray.train", "ray"):
-                logging.getLogger(name).setLevel(logging.ERROR)
-                for handler in logging.getLogger(name).handlers:
-                    handler.setLevel(logging.ERROR)
 
     def _check_versions(self) -> None:
         """Refuse a cluster whose nodes would give other bytes. Raises `UsageError`."""
@@ -169,7 +168,9 @@ class Cluster:
                     running[task.remote(given, [_packed(items[number]) for number in numbers])] = numbers
                 if not running:
                     return
-                for ready in self._ready(list(running)):
+                first, others = ray.wait(list(running), num_returns=1)
+                first += ray.wait(others, num_returns=len(others), timeout=0)[0] if others else []
+                for ready in first:
                     numbers = running.pop(ready)
                     for number, result in zip(numbers, ray.get(ready), strict=True):
                         failed, value = pickle.loads(zlib.decompress(result))
@@ -193,12 +194,6 @@ class Cluster:
         if time.monotonic() - self._asked > _CORES_ASKED_S:  # it may have grown
             self._asked, self._found = time.monotonic(), self.cores
         return UNDER_WAY_PER_CORE * self._found
-
-    def _ready(self, running: list[Any]) -> list[Any]:
-        """Return the tasks that are done; wait for one."""
-        first: list[Any]
-        first, others = self._ray.wait(running, num_returns=1)
-        return first + (self._ray.wait(others, num_returns=len(others), timeout=0)[0] if others else [])
 
 
 def _worked(work: Callable[[Any], Any], items: Sequence[bytes]) -> list[bytes]:
@@ -236,13 +231,6 @@ def versions_of(packages: Sequence[str]) -> dict[str, str]:
 def differing(there: dict[str, str], here: dict[str, str]) -> str:
     """Return in words what of the versions on a node is other than here; nothing when they are the same."""
     return "; ".join(f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name])
-
-
-def _look_for(address: str) -> None:
-    """Raise `OSError` at once when nothing listens at host:port; Ray itself would try for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 def short(error: BaseException) -> str:

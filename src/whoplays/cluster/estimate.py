@@ -128,8 +128,8 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
 
     def one(number: int, clip: Clip) -> None:
         with _Timed() as looking:
-            [size] = make.sizes([clip.path])
-            [(seconds, cause)] = make.durations([clip.path])
+            size = make.size(clip.path)
+            seconds, cause = make.duration(clip.path)
         if cause is not None:
             raise AudioError(cause)
         parts = list(pieces(clip, seconds, settings.clip_s))
@@ -176,7 +176,7 @@ def predict_sample(source: Place | str, model: Path | None = None, *, recordings
     def one(number: int, clip: Clip) -> None:
         with _Timed() as predicting, recording(clip.path) as path:
             prediction = recogniser.predict(path)
-        [size] = make.sizes([clip.path])
+        size = make.size(clip.path)
         line = json.dumps(prediction.to_dict(), ensure_ascii=False)
         found.append((*predicting.spent, float(size), prediction.duration, len(line.encode()) + 1))
 
@@ -315,11 +315,7 @@ def _interval(seconds: Sequence[float], seed: int = 0) -> dict[str, float]:
     means = np.random.default_rng(seed).choice(values, (BOOTSTRAPS, len(values))).mean(axis=1)
     low, high = np.quantile(means, [0.05, 0.95])
     mean = float(values.mean())
-    return {
-        "expected": mean,
-        "low": min(mean, float(low)) * (1 - DOUBT),
-        "high": max(mean, float(high)) * (1 + DOUBT),
-    }
+    return {"expected": mean, "low": min(mean, float(low)) * (1 - DOUBT), "high": max(mean, float(high)) * (1 + DOUBT)}
 
 
 def _requests(sample: Sample, clips: int, recordings: int, pieces_of_work: int) -> tuple[int, int, float]:

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import DatasetError, WhoplaysError
@@ -20,8 +21,7 @@ from ..storage.address import Address, Place, place
 from ..storage.files import only_writer, write_csv, write_json
 from ..taxonomy.tree import Label
 from . import content, make, shards, store
-from .content import Files
-from .make import Job, Shard
+from .make import Shard
 from .settings import BuildSettings
 from .sources import SPLITS, Clip, Skipped, causes, read_source
 from .split import divide, pick, random_key
@@ -53,7 +53,7 @@ def build(
     *,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = lambda done, total: None,
 ) -> BuildSummary:
     """Build a data set from `source` into the folder `out`, or finish one that was interrupted.
 
@@ -67,18 +67,14 @@ def build(
     if settings.pitch_method == "vocoder":
         check_installed("--pitch-method vocoder", "train", "librosa")
     labels, clips, skipped = read_source(
-        source,
-        labels=settings.labels,
-        parents=settings.parents,
-        where=settings.where,
-        with_none=settings.with_none,
+        source, labels=settings.labels, parents=settings.parents, where=settings.where, with_none=settings.with_none
     )
     with only_writer(out):
         given: Engine = engine or Processes(workers)
         with given as at_work:
             identity = _identity(labels, clips, settings, engine)
-            if done := _finished(out, identity, engine):
-                return done
+            if finished := _finished(out, identity, engine):
+                return finished
             _claim(out, identity)
 
             def check() -> None:
@@ -94,17 +90,29 @@ def build(
             check()  # before anything is made by a plan without them
             skipped += unreadable
             try:
-                planned, more = _plan(cut, labels, settings)
+                picked = pick(cut, labels, per_class=settings.per_class, seed=settings.seed)
+                shares = {"test": settings.test, "validation": settings.validation}
+                divided, more = divide(picked, labels, **shares, seed=settings.seed)
+                planned = list(_shards(divided, settings))
             except DatasetError as error:
                 _remove(out / JOURNAL)  # nothing was made, so a corrected source may be built here
                 raise _with_causes(out, error, skipped) from None
             remarks += more
-            del cut  # of millions of clips every generation counts
-            made = _make_all(out, planned, settings, labels, at_work, on_progress)
+            del cut, picked, divided  # of millions of clips every generation counts
+            work = partial(make.make, out, settings, [label.id for label in labels])
+            made: dict[str, dict[str, Any]] = {}  # the record of each shard
+            done, total = 0, sum(len(shard.clips) for shard in planned)
+            on_progress(done, total)
+            for number, record in at_work.map(work, planned):
+                made[planned[number].name] = record
+                done += len(planned[number].clips)
+                on_progress(done, total)
             try:
                 check()
             except DatasetError:
-                _forget_skipped(out, made)
+                for name, record in made.items():
+                    if record["skipped"]:  # made anew: what it lacks may have been there before
+                        _remove(out / f"{name}.json")
                 raise
         return _finish(out, identity, settings, labels, planned, made, skipped, remarks)
 
@@ -127,9 +135,7 @@ def _identity(
     """Return what makes two builds the same: the settings, and the clips with their files' sizes."""
     digest = hashlib.sha256()
     ordered = sorted(clips, key=lambda c: (c.name, c.start))
-    groups = Files(ordered)
-    found = engine.map(make.sizes, groups) if engine else enumerate(map(make.sizes, groups))
-    sizes = [size for _, group in sorted(found, key=_first) for size in group]
+    sizes = content.of_files(make.size, ordered, engine.map if engine else content.here)
     for clip, size in zip(ordered, sizes, strict=True):
         digest.update(
             repr((clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, size)).encode()
@@ -139,13 +145,6 @@ def _identity(
         "labels": [label.id for label in labels],
         "clips": digest.hexdigest(),
     }
-
-
-def _forget_skipped(out: Place, made: dict[str, dict[str, Any]]) -> None:
-    """Remove the records of shards that left a clip out, so that they are made anew: it may have been there before."""
-    for name, record in made.items():
-        if record["skipped"]:
-            _remove(out / f"{name}.json")
 
 
 def _finished(out: Place, identity: dict[str, Any], engine: Engine | None) -> BuildSummary | None:
@@ -203,7 +202,7 @@ def _claim(out: Place, identity: dict[str, Any]) -> None:
 
 def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[Skipped]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
-    told = [one for _, group in sorted(engine.map(make.durations, Files(clips)), key=_first) for one in group]
+    told = content.of_files(make.duration, clips, engine.map)
     found: list[Clip] = []
     skipped: list[Skipped] = []
     for clip, (seconds, cause) in zip(clips, told, strict=True):
@@ -214,23 +213,12 @@ def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tupl
     return found, skipped
 
 
-def _first(numbered: tuple[int, Any]) -> int:
-    return numbered[0]
-
-
 def pieces(clip: Clip, seconds: float | None, clip_s: float) -> Iterator[Clip]:
     """Cut consecutive clips of `clip_s`; a remainder shorter than half of that is not used."""
     length = clip.duration if clip.duration is not None else (None if seconds is None else seconds - clip.start)
     count = 1 if length is None else max(1, int(length / clip_s + 0.5))
     for i in range(count):
         yield replace(clip, start=clip.start + i * clip_s, duration=min(clip_s, clip.duration or clip_s))
-
-
-def _plan(clips: Sequence[Clip], labels: Sequence[Label], settings: BuildSettings) -> tuple[list[Shard], list[str]]:
-    """Return the shards to be, and remarks for people."""
-    picked = pick(clips, labels, per_class=settings.per_class, seed=settings.seed)
-    divided, remarks = divide(picked, labels, test=settings.test, validation=settings.validation, seed=settings.seed)
-    return list(_shards(divided, settings)), remarks
 
 
 def clips_per_shard(settings: BuildSettings, pitch: Sequence[float]) -> int:
@@ -251,28 +239,6 @@ def _shards(clips: Sequence[Clip], settings: BuildSettings) -> Iterator[Shard]:
         size = clips_per_shard(settings, pitch)
         for number, first in enumerate(range(0, len(mine), size)):
             yield Shard(f"{split}-{number:05d}", split, tuple(mine[first : first + size]), pitch)
-
-
-def _make_all(
-    out: Place,
-    planned: Sequence[Shard],
-    settings: BuildSettings,
-    labels: Sequence[Label],
-    engine: Engine,
-    on_progress: Progress | None,
-) -> dict[str, dict[str, Any]]:
-    """Return each shard's record."""
-    report = on_progress or (lambda done, total: None)
-    total = sum(len(shard.clips) for shard in planned)
-    ids = tuple(label.id for label in labels)
-    made: dict[str, dict[str, Any]] = {}
-    done = 0
-    report(done, total)
-    for number, record in engine.map(make.make, [Job(out, shard, settings, ids) for shard in planned]):
-        made[planned[number].name] = record
-        done += len(planned[number].clips)
-        report(done, total)
-    return made
 
 
 def _finish(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -43,22 +44,11 @@ def here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int
 
 
 def grouped(clips: Sequence[Clip], labels: Sequence[Label], each: Map = here) -> tuple[list[Clip], list[str]]:
-    """Return the clips, with a group for recordings that have a file in common, and remarks for people.
+    """Return the clips, with one group for recordings that have a file in common, and remarks for people.
 
-    Parameters
-    ----------
-    clips
-        Before long files are cut.
-    labels
-        In the order of the clips' targets.
-    each
-        Where files are read.
-
-    Returns
-    -------
-    clips, remarks
-        Remarks tell of copies, and of the same content under labels that contradict each other or on two sides of a
-        split that the source gives; these are left as they are.
+    clips: before long files are cut. labels: in the order of the clips' targets. each: where files are read. Remarks tell of
+    copies, and of the same content under labels that contradict each other or on two sides of a split that the source gives;
+    these are left as they are.
     """
     copies = _copies(clips, each)
     sides: dict[str, set[str]] = defaultdict(set)
@@ -96,7 +86,7 @@ def grouped(clips: Sequence[Clip], labels: Sequence[Label], each: Map = here) ->
 
 def _copies(clips: Sequence[Clip], each: Map) -> list[list[list[Clip]]]:
     """Return groups of files with the same content, each file as the list of its clips."""
-    found = np.array(_of_each(make.prints, clips, each), dtype=np.uint64)
+    found = np.array(of_files(make.print_of, clips, each), dtype=np.uint64)
     values, place, counts = np.unique(found, return_inverse=True, return_counts=True)
     alike = np.flatnonzero((counts[place] > 1) & (values[place] > 0)).tolist() if len(found) else []
     by_name: dict[str, list[Clip]] = defaultdict(list)
@@ -105,16 +95,17 @@ def _copies(clips: Sequence[Clip], each: Map) -> list[list[list[Clip]]]:
     if len(by_name) < 2:
         return []
     groups: dict[str, list[list[Clip]]] = defaultdict(list)
-    for file, digest in zip(
-        by_name.values(), _of_each(make.digests, [file[0] for file in by_name.values()], each), strict=True
-    ):
+    digests = of_files(make.digest, [file[0] for file in by_name.values()], each)
+    for file, digest in zip(by_name.values(), digests, strict=True):
         if digest:
             groups[digest].append(file)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _of_each(work: Callable[[Sequence[Place]], list[Any]], clips: Sequence[Clip], each: Map) -> list[Any]:
-    return [one for _, results in sorted(each(work, Files(clips)), key=lambda pair: pair[0]) for one in results]
+def of_files(work: Callable[[Place], Any], clips: Sequence[Clip], each: Map = here) -> list[Any]:
+    """Return what the work on each clip's file gives, in the clips' order."""
+    found = each(partial(make.each, work), Files(clips))
+    return [one for _, results in sorted(found, key=lambda pair: pair[0]) for one in results]
 
 
 def _conflicts(group: Sequence[Sequence[Clip]], labels: Sequence[Label]) -> Iterator[str]:

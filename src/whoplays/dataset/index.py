@@ -26,9 +26,10 @@ def check(index: Any) -> None:
     shards = index.get("shards")
     _need(isinstance(shards, list) and all(map(_is_shard, shards)), "shards are no files of a data set")
     for name in ("rows", "recordings"):
-        _need(_counts(index.get(name)), f"{name} is no number for each of {', '.join(SPLITS)}")
+        fine = _are_counts(index.get(name)) and set(SPLITS) <= set(index[name])
+        _need(fine, f"{name} is no number for each of {', '.join(SPLITS)}")
     clips = index.get("clips")
-    _need(isinstance(clips, Mapping) and all(map(_is_count_by_name, clips.values())), "clips are no numbers")
+    _need(isinstance(clips, Mapping) and all(map(_are_counts, clips.values())), "clips are no numbers")
     remarks = index.get("remarks", [])
     _need(isinstance(remarks, list) and all(isinstance(remark, str) for remark in remarks), "remarks are no lines")
 
@@ -53,9 +54,5 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 48
 
 
-def _counts(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(_is_count(value.get(split)) for split in SPLITS)
-
-
-def _is_count_by_name(value: Any) -> bool:
+def _are_counts(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_is_count, value.values()))

@@ -31,7 +31,7 @@ from . import shards
 from .settings import BuildSettings
 from .sources import Clip
 
-Read = TypeVar("Read")
+Found = TypeVar("Found")
 
 ASKED_AT_ONCE = 16
 PRINTED = 16 << 10  # bytes of a file's beginning and end by which files that may be copies are found
@@ -48,69 +48,48 @@ class Shard:
     pitch: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Job:
-    """A shard, and what is needed to make it. label_ids: in the order of the clips' targets."""
-
-    out: Place
-    shard: Shard
-    settings: BuildSettings
-    label_ids: tuple[str, ...]
+def each(work: Callable[[Place], Found], paths: Sequence[Place]) -> list[Found]:
+    """Return what the work on each file gives. A store takes its time to answer, but answers many questions at a time."""
+    if work is duration or not any(isinstance(path, Address) for path in paths):
+        return list(map(work, paths))
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return list(pool.map(work, paths))
 
 
-def sizes(paths: Sequence[Place]) -> list[int]:
-    """Return each file's bytes, -1 for what is no file."""
-    if not any(isinstance(path, Address) for path in paths):
-        return [_size(path) for path in paths]
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:  # a store takes its time to answer, but answers many at a time
-        return list(pool.map(_size, paths))
-
-
-def _size(path: Place) -> int:
+def size(path: Place) -> int:
+    """Return a file's bytes, -1 for what is no file."""
     if isinstance(path, Address):
         return path.size()
     return path.stat().st_size if path.is_file() else -1
 
 
-def prints(paths: Sequence[Place]) -> list[int]:
-    """Return, for each file, a number that equal files share: of its size, beginning and end. 0 for what cannot be read."""
-    return [_print(path) for path in paths]
-
-
-def _print(path: Place) -> int:
+def print_of(path: Place) -> int:
+    """Return a number that equal files share: of a file's size, beginning and end. 0 for what cannot be read."""
     try:
         if isinstance(path, Address):  # a transfer would be needed: what the store says of the content is taken
             seen = [path.mark().encode()]
         else:
             with path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - PRINTED))
+                length = file.seek(0, os.SEEK_END)
+                file.seek(max(0, length - PRINTED))
                 end = file.read(PRINTED)
                 file.seek(0)
-                seen = [str(size).encode(), file.read(PRINTED), end]
+                seen = [str(length).encode(), file.read(PRINTED), end]
     except OSError:
         return 0
     return int.from_bytes(hashlib.blake2b(b"\0".join(seen), digest_size=8).digest())
 
 
-def digests(paths: Sequence[Place]) -> list[str]:
-    """Return the checksum of each file's content, "" for what cannot be read."""
-    return [_digest(path) for path in paths]
-
-
-def _digest(path: Place) -> str:
+def digest(path: Place) -> str:
+    """Return the checksum of a file's content, "" for what cannot be read."""
     try:
         return path.mark() if isinstance(path, Address) else sha256_of(path)
     except OSError:
         return ""
 
 
-def durations(paths: Sequence[Place]) -> list[tuple[float | None, str | None]]:
-    """Return, for each file, its seconds (None where the header does not tell), and why it cannot be read, if so."""
-    return [_duration(path) for path in paths]
-
-
-def _duration(path: Place) -> tuple[float | None, str | None]:
+def duration(path: Place) -> tuple[float | None, str | None]:
+    """Return a file's seconds (None where the header does not tell), and why it cannot be read, if so."""
     try:
         with recording(path) as here:
             return _patiently(lambda: decoder.duration_of(here)), None
@@ -118,7 +97,7 @@ def _duration(path: Place) -> tuple[float | None, str | None]:
         return None, str(error)
 
 
-def _patiently(read: Callable[[], Read]) -> Read:
+def _patiently(read: Callable[[], Found]) -> Found:
     """Return what reading gives, tried again where the disk or the connection failed: a clip is not lost for a moment's."""
     for pause in READ_AGAIN_S:
         try:
@@ -128,27 +107,15 @@ def _patiently(read: Callable[[], Read]) -> Read:
     return read()
 
 
-def make(job: Job) -> dict[str, Any]:
+def make(out: Place, settings: BuildSettings, label_ids: Sequence[str], shard: Shard) -> dict[str, Any]:
     """Return the record of a shard: the one that is there, if the shard is as it says, else that of the shard made now.
 
-    The record, written last, tells which clips the shard holds, and why others were skipped.
+    The record, written last, tells which clips the shard holds, and why others were skipped. label_ids: in the order of the
+    clips' targets.
     """
-    return kept(job.out, job.shard.name) or _made(job)
-
-
-def kept(out: Place, name: str) -> dict[str, Any] | None:
-    """Return the record of a finished shard whose checksum is right, else None."""
-    try:
-        record: dict[str, Any] = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
-        if record["sha256"] is None or record["sha256"] == sha256_of(out / record["file"]):
-            return record
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
-
-
-def _made(job: Job) -> dict[str, Any]:
-    shard, kind = job.shard, shards.kind(job.settings)
+    if there := _kept(out, shard.name):
+        return there
+    kind = shards.kind(settings)
     used: list[int] = []
     skipped: list[tuple[int, str]] = []
     damaged: list[tuple[int, str]] = []
@@ -158,7 +125,7 @@ def _made(job: Job) -> dict[str, Any]:
             for i, clip in enumerate(shard.clips):
                 damage: list[QualityWarning] = []
                 try:
-                    found = variants(clip, shard.pitch, job.settings, path=here(clip.path), damage=damage)
+                    found = variants(clip, shard.pitch, settings, path=here(clip.path), damage=damage)
                 except AudioError as error:
                     skipped.append((i, str(error)))
                     continue
@@ -167,7 +134,7 @@ def _made(job: Job) -> dict[str, Any]:
                 yield shards.Rows(clip, shard.pitch, found)
 
     file = f"{shard.name}{kind.suffix}"
-    written = kind.write(job.out / file, rows(), job.label_ids)
+    written = kind.write(out / file, rows(), label_ids)
     record = {
         "file": file,
         "split": shard.split,
@@ -177,8 +144,19 @@ def _made(job: Job) -> dict[str, Any]:
         "rows": len(used) * len(shard.pitch),
         "sha256": written,
     }
-    write_json(job.out / f"{shard.name}.json", record)
+    write_json(out / f"{shard.name}.json", record)
     return record
+
+
+def _kept(out: Place, name: str) -> dict[str, Any] | None:
+    """Return the record of a finished shard whose checksum is right, else None."""
+    try:
+        record: dict[str, Any] = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        if record["sha256"] is None or record["sha256"] == sha256_of(out / record["file"]):
+            return record
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
 
 
 def variants(

@@ -8,8 +8,9 @@ reads some shards needs to know nothing of the others. Written batch by batch: a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -112,11 +113,15 @@ class Arrow:
             return None
         size = first.features[0].size
         per_batch = max(1, BATCH_BYTES // (4 * size * len(first.pitch)))  # clips
-        schema = _schema(pa, first.features.shape[1:])
+        text, number = pa.string(), pa.float64()
+        columns = [*zip(COLUMNS, (text, number, number, text, text, pa.float32()), strict=True)]
+        columns += [("features", pa.list_(pa.float32(), size))]
+        schema = pa.schema(columns, metadata={"shape": _shape_text(first.features.shape[1:])})
 
         def content(file: Any) -> None:
             with pa.ipc.new_file(file, schema) as writer:
-                for group in _grouped(first, rows, per_batch):
+                left = chain([first], rows)
+                while group := list(islice(left, per_batch)):
                     writer.write_batch(_batch(pa, schema, group, label_ids))
 
         return _write_hashed(path, content)
@@ -163,23 +168,6 @@ def _shape_text(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def _schema(pa: Any, shape: tuple[int, ...]) -> Any:
-    text, number = pa.string(), pa.float64()
-    kinds = (text, number, number, text, text, pa.float32())
-    columns = [*zip(COLUMNS, kinds, strict=True), ("features", pa.list_(pa.float32(), int(np.prod(shape))))]
-    return pa.schema(columns, metadata={"shape": _shape_text(shape)})
-
-
-def _grouped(first: Rows, rest: Iterable[Rows], size: int) -> Iterator[list[Rows]]:
-    group = [first]
-    for rows in rest:
-        if len(group) == size:
-            yield group
-            group = []
-        group.append(rows)
-    yield group
-
-
 def _batch(pa: Any, schema: Any, group: Sequence[Rows], label_ids: Sequence[str]) -> Any:
     told = [
         (clip.name, clip.start, clip.duration, clip.recording, labels_text(clip.targets, label_ids), shift)
@@ -192,37 +180,15 @@ def _batch(pa: Any, schema: Any, group: Sequence[Rows], label_ids: Sequence[str]
     return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(pa.array(values), width)], schema=schema)
 
 
-class _Hashing:
-    """A file that is written once, front to back, and knows the SHA-256 of what was written."""
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._digest, self._at = file, hashlib.sha256(), 0
-
-    def write(self, data: Any) -> int:
-        self._digest.update(data)
-        self._file.write(data)
-        self._at += memoryview(data).nbytes
-        return memoryview(data).nbytes
-
-    def tell(self) -> int:
-        return self._at
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
-
-
-def _write_hashed(path: Place, content: Any) -> str:
-    """Write a file whole or not at all; return the SHA-256 of what was written, without reading it again."""
-    hashing: list[_Hashing] = []
+def _write_hashed(path: Place, content: Callable[[IO[bytes]], None]) -> str:
+    """Write a file whole or not at all; return its SHA-256."""
+    digest = ""
 
     def write(file: IO[bytes]) -> None:
-        hashing.append(_Hashing(file))
-        content(hashing[0])
+        nonlocal digest
+        content(file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it asks for a buffered one
 
     write_atomically(path, write)
-    return hashing[0].hexdigest()
+    return digest

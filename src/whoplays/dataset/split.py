@@ -22,11 +22,6 @@ def random_key(seed: int, *names: str) -> bytes:
     return hashlib.blake2b("\0".join([str(seed), *names]).encode(), digest_size=16).digest()
 
 
-def _class_of(clip: Clip, sizes: Sequence[int]) -> int:
-    """Return the class a clip counts for: its rarest label, or -1 when it has none."""
-    return min(clip.labels, key=lambda i: (sizes[i], i), default=-1)
-
-
 def pick(clips: Sequence[Clip], labels: Sequence[Label], *, per_class: int | None, seed: int) -> list[Clip]:
     """Return `per_class` clips of each class at random (None: as many as the smallest class has; 0: all).
 
@@ -39,8 +34,8 @@ def pick(clips: Sequence[Clip], labels: Sequence[Label], *, per_class: int | Non
     if per_class == 0:
         return sorted(clips, key=_order)
     classes: dict[int, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        classes[_class_of(clip, sizes)].append(clip)
+    for clip in clips:  # each counts for its rarest label, or for -1 when it has none
+        classes[min(clip.labels, key=lambda i: (sizes[i], i), default=-1)].append(clip)
     count = per_class or min(len(found) for i, found in classes.items() if i >= 0)
     picked = []
     for found in classes.values():
@@ -68,22 +63,15 @@ def divide(
             f"--test {test:g} and --validation {validation:g} do not fit into a whole; each 0 to 1, sum at most 1"
         )
     wanted = [name for name in SPLITS if shares[name] > 1e-9]
-    dealt = _dealt(clips, labels, shares, wanted, seed)
-    divided = [replace(clip, split=dealt[clip.together]) for clip in clips]
-    return divided, _remarks(divided, labels, wanted)
-
-
-def _dealt(
-    clips: Sequence[Clip], labels: Sequence[Label], shares: dict[str, float], wanted: Sequence[str], seed: int
-) -> dict[str, str]:
-    """Return the split of each recording."""
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         groups[clip.together].append(clip)
     fixed = {name: split for name, group in groups.items() if (split := _fixed_split(name, group))}
     if not fixed:
         _check_recordings(groups, labels, wanted)
-    return _deal(groups, fixed, len(labels), shares, wanted, seed)
+    dealt = _deal(groups, fixed, len(labels), shares, wanted, seed)
+    divided = [replace(clip, split=dealt[clip.together]) for clip in clips]
+    return divided, _remarks(divided, labels, wanted)
 
 
 def _fixed_split(name: str, group: Sequence[Clip]) -> str | None:

@@ -92,10 +92,20 @@ def predict_many(
         Recordings in parallel; 0 for one per core.
     progress
         Called with (done, total) after each recording.
-    device, threshold
-        As of `load`; with a `Recogniser` its own device is used.
-    start, end, duration, track, strict
-        As of `Recogniser.predict`, for every recording.
+    device
+        As for `load`; a `Recogniser` keeps its own.
+    threshold
+        As for `load`.
+    start
+        As for `Recogniser.predict`, for every recording.
+    end
+        As for `Recogniser.predict`.
+    duration
+        As for `Recogniser.predict`.
+    track
+        As for `Recogniser.predict`.
+    strict
+        As for `Recogniser.predict`.
 
     Yields
     ------

@@ -184,8 +184,10 @@ class Recogniser:
             A path, a binary file that can seek, or samples (n,) or (n, channels) from -1 to 1 with their `sample_rate`.
         sample_rate
             Of samples, in Hz.
-        start, end
-            The part: seconds from the beginning of the recording, or text such as "1:15.5"; `end` None: to its end.
+        start
+            Where the part begins: seconds from the beginning of the recording, or text such as "1:15.5".
+        end
+            Where it ends, in the same way. None: at the end of the recording.
         duration
             Seconds of the part, in place of `end`.
         threshold
@@ -236,8 +238,16 @@ class Recogniser:
 
         Parameters
         ----------
-        source, sample_rate, start, end, duration
-            As of `predict`.
+        source
+            As for `predict`.
+        sample_rate
+            As for `predict`.
+        start
+            As for `predict`.
+        end
+            As for `predict`.
+        duration
+            As for `predict`.
         over_time
             Return a vector for each step (about 0.32 s) instead of one for the whole.
 

@@ -61,7 +61,9 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        recordings, y
+        recordings
+            Not used.
+        y
             Not used.
 
         Returns

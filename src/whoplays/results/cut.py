@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,23 +45,10 @@ def plan(folder: Path, wanted: Iterable[tuple[str, Spans]], *, overwrite: bool) 
 def write(recording: str, start: float, end: float, file: Path, *, fade_s: float = 0.0) -> None:
     """Write a span of a recording as FLAC of 24 bits, which hold samples of up to 24 bits exactly.
 
-    Parameters
-    ----------
-    recording
-        Its path.
-    start, end
-        Seconds; the first sample is the one nearest to `start`.
-    file
-        To write, whole or not at all; its folder is made.
-    fade_s
-        Seconds of a fade in and out (raised cosine); 0 leaves the samples as they are.
-
-    Raises
-    ------
-    AudioError
-        The recording cannot be read, has nothing there, or has more channels, or another rate, than FLAC can hold.
-    WhoplaysError
-        The file cannot be written.
+    start, end: seconds; the first sample is the one nearest to `start`. file: written whole or not at all; its folder is made.
+    fade_s: seconds of a fade in and out (raised cosine); 0 leaves the samples as they are. Raises `AudioError` for a recording
+    that cannot be read, has nothing there, or has more channels, or another rate, than FLAC can hold, and `WhoplaysError` when
+    the file cannot be written.
     """
     import soundfile
 
@@ -68,16 +56,16 @@ def write(recording: str, start: float, end: float, file: Path, *, fade_s: float
         rate, channels = reader.info.sample_rate, reader.info.channels
         if channels > MAX_CHANNELS or rate > MAX_RATE:
             raise AudioError(f"has {channels} channels at {rate} Hz; FLAC holds {MAX_CHANNELS} at {MAX_RATE} Hz")
-        blocks = _span(reader, start, round(end * rate) - round(start * rate), rate, channels)
+        total, fade = round(end * rate) - round(start * rate), round(fade_s * rate)
+        blocks = _span(reader, start, total, rate, channels)
         first = next(blocks, None)
         if first is None:
             raise AudioError(f"holds no sound at {start:.2f} s")
-        total, fade = round(end * rate) - round(start * rate), round(fade_s * rate)
 
         def content(to: IO[bytes]) -> None:
             done = 0
             with soundfile.SoundFile(to, "w", rate, channels, "PCM_24", format="FLAC") as out:
-                for block in _before(first, blocks):
+                for block in chain([first], blocks):
                     out.write(_as_integers(_faded(block, done, total, fade)))
                     done += len(block)
 
@@ -93,11 +81,6 @@ def _span(reader: Reader, start: float, left: int, rate: int, channels: int) -> 
             raise AudioError(f"changes its rate or channels near {start:.2f} s, which one FLAC file cannot hold")
         yield block[:left]
         left -= len(block)
-
-
-def _before(first: NDArray[Any], rest: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    yield first
-    yield from rest
 
 
 def _faded(block: NDArray[Any], at: int, total: int, fade: int) -> NDArray[Any]:

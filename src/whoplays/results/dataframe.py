@@ -57,7 +57,10 @@ def to_dataframe(results: Iterable[Result] | Result, *, rows: str = "recordings"
     known = [one for one in given if isinstance(one, Prediction)]
     if rows == "recordings":
         return make(_recordings(given))
-    return make(_segments(known) if rows == "segments" else _joined([_frames(one, named=True) for one in known]))
+    if rows == "frames":
+        return make(_joined([_frames(one, named=True) for one in known]))
+    found = [(one.path, s.label, s.start, s.end, s.score) for one in known for s in one.segments]
+    return make({name: [row[i] for row in found] for i, name in enumerate(("path", "label", "start", "end", "score"))})
 
 
 def frames(prediction: Prediction, *, library: str | None = None) -> Any:
@@ -88,11 +91,6 @@ def _recordings(results: list[Result]) -> Columns:
         columns["error"].append(row.get("error"))
         columns["warnings"].append([warning["code"] for warning in row.get("warnings", ())])
     return columns
-
-
-def _segments(predictions: list[Prediction]) -> Columns:
-    rows = [(one.path, s.label, s.start, s.end, s.score) for one in predictions for s in one.segments]
-    return {name: [row[i] for row in rows] for i, name in enumerate(("path", "label", "start", "end", "score"))}
 
 
 def _frames(prediction: Prediction, *, named: bool = False) -> Columns:

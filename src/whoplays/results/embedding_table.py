@@ -18,6 +18,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,31 +40,23 @@ _METADATA = "whoplays.embedding"
 _BATCH = 2_000  # rows of Parquet held at a time
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A recording's row."""
+def row_of(prediction: Prediction, network: str, *, over_time: bool) -> Row:
+    """Return the row of a prediction with embeddings, as JSON can hold it: arrays as base64 of little-endian float32.
 
-    row: Row
-
-    @property
-    def path(self) -> str:
-        """The recording."""
-        return str(self.row["path"])
-
-    @classmethod
-    def of(cls, prediction: Prediction, network: str, *, over_time: bool) -> Embedded:
-        """Return the row of a prediction that has embeddings. network: the checksum of what made them."""
-        assert prediction.embedding is not None and prediction.frame_embeddings is not None
-        steps = prediction.frame_embeddings if over_time else prediction.frame_embeddings[:0]
-        values = {"path": prediction.path, "duration": prediction.duration, "model": prediction.model}
-        scores = {label: float(score) for label, score in prediction.scores.items()}
-        arrays = {"embedding": prediction.embedding, "steps": steps}
-        arrays["step_start"] = prediction.frame_times[: len(steps)].astype(np.float32)
-        return cls({**values, "network": network, "scores": scores, **{k: _text(v) for k, v in arrays.items()}})
-
-    def to_dict(self) -> Row:
-        """Return the row as JSON can hold it: arrays as base64 of little-endian float32."""
-        return dict(self.row)
+    network: the checksum of what made them.
+    """
+    assert prediction.embedding is not None and prediction.frame_embeddings is not None
+    steps = prediction.frame_embeddings if over_time else prediction.frame_embeddings[:0]
+    starts = prediction.frame_times[: len(steps)].astype(np.float32)
+    arrays = {"embedding": prediction.embedding, "steps": steps, "step_start": starts}
+    return {
+        "path": prediction.path,
+        "duration": prediction.duration,
+        "model": prediction.model,
+        "network": network,
+        "scores": {label: float(score) for label, score in prediction.scores.items()},
+        **{name: _text(values) for name, values in arrays.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -89,19 +82,9 @@ class Embeddings:
         return int(self.embedding.shape[1])
 
     def require(self, model: str, network: str, width: int, name: Path | str) -> None:
-        """Refuse to compare with embeddings of another network.
+        """Refuse to compare with embeddings of another network. Raises `UsageError`.
 
-        Parameters
-        ----------
-        model, network, width : str, str, int
-            Name, checksum and width of what the embeddings are compared with.
-        name : path or str
-            Of this table.
-
-        Raises
-        ------
-        UsageError
-            Unless both were made by the same network.
+        model, network, width: name, checksum and width of what the embeddings are compared with. name: of this table.
         """
         if (self.network, self.width) == (network, width):
             return
@@ -116,9 +99,8 @@ def _text(values: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode()
 
 
-def _values(text: str, width: int = 1) -> Array:
-    found = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
-    return found.reshape(-1, width) if width > 1 else found
+def _values(text: str) -> Array:
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
 
 
 def check(path: Path) -> None:
@@ -147,21 +129,9 @@ def check_row(row: Any) -> None:
 
 
 def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) -> None:
-    """Write a table as its name ends, whole or not at all.
+    """Write a table as its name ends, whole or not at all. Raises `UsageError` when rows are of different networks.
 
-    Parameters
-    ----------
-    path : Path
-        Its name ends in one of `SUFFIXES`.
-    rows : callable
-        Called for an iterable, twice.
-    labels : sequence of str
-        The model's.
-
-    Raises
-    ------
-    UsageError
-        When rows are of different networks.
+    path: its name ends in one of `SUFFIXES`. rows: called for an iterable, twice. labels: the model's.
     """
     made = {(row["model"], row["network"], len(_values(row["embedding"]))) for row in rows() if "error" not in row}
     if len(made) > 1:
@@ -215,41 +185,21 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], about: Row) -> None:
     def cells(row: Row) -> Row:
         scores = {f"score={label}": row.get("scores", {}).get(label) for label in labels}
         found = {name: row.get(name) for name in ("duration", "error", "seen")}
-        found |= {"embedding": _values(row["embedding"]) if "embedding" in row else np.zeros(width, np.float32)}
-        found |= {"step_start": _values(row.get("step_start", "")), "steps": list(_wide(row.get("steps", ""), width))}
+        found["embedding"] = _values(row["embedding"]) if "embedding" in row else np.zeros(width, np.float32)
+        found |= {
+            "step_start": _values(row.get("step_start", "")),
+            "steps": list(_values(row.get("steps", "")).reshape(-1, width)),
+        }
         return {"path": storable(row["path"]), **scores, **found}
 
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        batch: list[Row] = []
-        for row in rows:
-            batch.append(cells(row))
-            if len(batch) == _BATCH:
-                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-                batch = []
-        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-
-
-def _wide(text: str, width: int) -> Array:
-    return _values(text).reshape(-1, width)
+        left = map(cells, rows)
+        while batch := list(islice(left, _BATCH)):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
 
 
 def load(path: Path) -> Embeddings:
-    """Open a table.
-
-    Parameters
-    ----------
-    path : Path
-        What `whoplays embed --out` wrote.
-
-    Returns
-    -------
-    Embeddings
-
-    Raises
-    ------
-    WhoplaysError
-        For a file that is no such table, or of a later version.
-    """
+    """Open a table that `whoplays embed --out` wrote. Raises `WhoplaysError` for another file, and for a later version."""
     check(path)
     try:
         found = _load_parquet(path) if path.suffix.lower() == ".parquet" else _load_npz(path)
@@ -349,7 +299,7 @@ def _check_shapes(found: Embeddings) -> None:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """Yield a table's rows in order, as `Embedded.to_dict` gives them, with what they were made from."""
+    """Yield a table's rows in order, as `row_of` gives them, with what they were made from."""
     found = load(path)
     borders = np.searchsorted(found.step_of, np.arange(len(found.path) + 1))
     for i, name in enumerate(found.path.tolist()):

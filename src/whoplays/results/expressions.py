@@ -42,22 +42,26 @@ class Expression(ABC):
 
     #: whether it asks for times, which a table in CSV does not have
     timed = False
+    #: the expressions that it is made of
+    parts: tuple[Expression, ...] = ()
 
     @abstractmethod
     def matches(self, prediction: Prediction) -> bool:
         """Tell whether it is true of the recording."""
 
-    @abstractmethod
     def rank(self, prediction: Prediction) -> float:
-        """Return how well it fits, 0 to 1."""
+        """Return how well it fits, 0 to 1; 1 or 0 where nothing is between."""
+        return float(self.matches(prediction))
 
-    @abstractmethod
     def spans(self, prediction: Prediction) -> Spans:
         """Return when in the recording it is true; what is true of the recording as a whole is true all the time."""
+        return _whole(prediction) if self.matches(prediction) else []
 
     def parts_within(self) -> Iterator[Expression]:
         """Yield the expression and all below it."""
         yield self
+        for part in self.parts:
+            yield from part.parts_within()
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Plays(Expression):
 
 @dataclass(frozen=True)
 class Maybe(Expression):
-    """The label misses its threshold, but not by much."""
+    """The label misses its threshold, but not by much. What may play has no segments: it is true of the whole."""
 
     label: str
 
@@ -101,10 +105,6 @@ class Maybe(Expression):
     def rank(self, prediction: Prediction) -> float:
         """Return the score."""
         return prediction.scores.get(self.label, 0.0)
-
-    def spans(self, prediction: Prediction) -> Spans:
-        """Return the whole: what may play has no segments."""
-        return _whole(prediction) if self.matches(prediction) else []
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,6 @@ class Path(Expression):
         """See above."""
         pattern = self.pattern.lower()
         return fnmatch(prediction.path.lower(), pattern if any(c in pattern for c in "*?[") else f"*{pattern}*")
-
-    def rank(self, prediction: Prediction) -> float:
-        """Return 1 or 0."""
-        return float(self.matches(prediction))
-
-    def spans(self, prediction: Prediction) -> Spans:
-        """Return the whole or nothing."""
-        return _whole(prediction) if self.matches(prediction) else []
 
 
 @dataclass(frozen=True)
@@ -165,16 +157,10 @@ class Compare(Expression):
         """See above."""
         return COMPARE[self.sign](self.value(prediction), self.limit)
 
-    def rank(self, prediction: Prediction) -> float:
-        """Return 1 or 0."""
-        return float(self.matches(prediction))
-
     def spans(self, prediction: Prediction) -> Spans:
         """Return the label's segments where much of it is asked for (of `longest`, those that are so long), else the whole."""
-        if not self.matches(prediction):
-            return []
-        if self.number == "duration" or not self.is_least:
-            return _whole(prediction)
+        if self.number == "duration" or not self.is_least or not self.matches(prediction):
+            return super().spans(prediction)
         played = _of(prediction, [self.what])
         return [s for s in played if self.number != "longest" or COMPARE[self.sign](s[1] - s[0], self.limit)]
 
@@ -194,7 +180,7 @@ class Together(Expression):
     timed = True
 
     def _played(self, prediction: Prediction) -> Spans:
-        played = common(*([span for span in _of(prediction, [label])] for label in self.labels))
+        played = common(*(_of(prediction, [label]) for label in self.labels))
         if not self.alone:
             return played
         others = {segment.label for segment in prediction.segments} - self.related - set(self.labels)
@@ -203,10 +189,6 @@ class Together(Expression):
     def matches(self, prediction: Prediction) -> bool:
         """See above."""
         return COMPARE[self.sign](seconds(self._played(prediction)), self.limit)
-
-    def rank(self, prediction: Prediction) -> float:
-        """Return 1 or 0."""
-        return float(self.matches(prediction))
 
     def spans(self, prediction: Prediction) -> Spans:
         """Return that time."""
@@ -218,6 +200,11 @@ class Not(Expression):
     """The opposite."""
 
     part: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:  # type: ignore[override]
+        """The one part."""
+        return (self.part,)
 
     def matches(self, prediction: Prediction) -> bool:
         """See above."""
@@ -231,26 +218,12 @@ class Not(Expression):
         """Return the rest of the time."""
         return without(_whole(prediction), self.part.spans(prediction))
 
-    def parts_within(self) -> Iterator[Expression]:
-        """Yield the expression and all below it."""
-        yield self
-        yield from self.part.parts_within()
-
 
 @dataclass(frozen=True)
-class _Several(Expression):
-    parts: tuple[Expression, ...]
-
-    def parts_within(self) -> Iterator[Expression]:
-        """Yield the expression and all below it."""
-        yield self
-        for part in self.parts:
-            yield from part.parts_within()
-
-
-@dataclass(frozen=True)
-class Both(_Several):
+class Both(Expression):
     """All parts."""
+
+    parts: tuple[Expression, ...]
 
     def matches(self, prediction: Prediction) -> bool:
         """See above."""
@@ -266,8 +239,10 @@ class Both(_Several):
 
 
 @dataclass(frozen=True)
-class Either(_Several):
+class Either(Expression):
     """Any part."""
+
+    parts: tuple[Expression, ...]
 
     def matches(self, prediction: Prediction) -> bool:
         """See above."""
@@ -341,8 +316,6 @@ def _needed(part: Expression) -> tuple[str, ...]:
     """Return the labels that have to play."""
     if isinstance(part, Plays):
         return (part.label,)
-    if isinstance(part, Together):
-        return part.labels if part.sign == ">" or (part.sign == ">=" and part.limit > 0) else ()
-    if isinstance(part, Compare) and part.timed:
-        return (part.what,) if part.sign == ">" or (part.sign == ">=" and part.limit > 0) else ()
+    if isinstance(part, (Together, Compare)) and part.timed and not COMPARE[part.sign](0.0, part.limit):
+        return part.labels if isinstance(part, Together) else (part.what,)
     return ()

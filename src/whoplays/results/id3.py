@@ -31,17 +31,8 @@ def new(description: str, text: str) -> bytes:
 def with_field(tag: bytes, description: str, text: str) -> bytes:
     """Return a whole tag with its user-defined text field of that description set, all other bytes as they were.
 
-    Parameters
-    ----------
-    tag
-        Header, frames, padding and footer.
-    description, text
-        Of the field (TXXX; in version 2.2 TXX).
-
-    Raises
-    ------
-    ValueError
-        The tag is damaged, or of a kind that cannot be changed without touching other fields.
+    tag: header, frames, padding and footer. description, text: of the field (TXXX; in version 2.2 TXX). Raises `ValueError` for
+    a tag that is damaged, or of a kind that cannot be changed without touching other fields.
     """
     version, flags = tag[3], tag[5]
     if version not in (2, 3, 4) or (version == 2 and flags & 0x40):

@@ -28,22 +28,11 @@ class Overview:
 
     @classmethod
     def of(cls, recogniser: Recogniser, prediction: Prediction, *, most_steps: int, start: float = 0.0) -> Overview:
-        """Return the overview of a prediction that `recogniser` made.
+        """Return the overview of a prediction of the recogniser, with all labels' segments that lower thresholds could show.
 
-        Parameters
-        ----------
-        recogniser : Recogniser
-        prediction : Prediction
-            Without scores over time (a result that was read back) they are empty, and the segments are its own.
-        most_steps : int
-            Of the scores over time.
-        start : float
-            Seconds at which prediction began, where scores over time do not tell.
-
-        Returns
-        -------
-        Overview
-            Its segments are those of all labels that score `LEAST_SCORE` or more, as if they played.
+        Those are of labels that score `LEAST_SCORE` or more, as if they played. most_steps: of the scores over time. A
+        result that was read back has none of these; its own segments are taken, and `start`, in seconds, is when prediction
+        began.
         """
         scores, times = prediction.frame_scores, prediction.frame_times
         if not len(scores):

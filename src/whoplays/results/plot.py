@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     from ..model.config import ModelConfig
 
 _COLUMNS = 1600  # of a waveform
-_PLOT_RATE = 22_050  # Hz, of a waveform that is drawn for a prediction alone
+RATE = 22_050  # Hz, of a waveform
 
 
 class Envelope:
     """The lowest and highest sample of each of some 1600 equal stretches of a recording, filled block by block."""
 
-    def __init__(self, n_samples: int) -> None:
+    def __init__(self, n_samples: int, sample_rate: int) -> None:
         """Prepare for n samples; a few more or less do no harm."""
-        self.hop = max(1, -(-n_samples // _COLUMNS))
+        hop = max(1, -(-n_samples // _COLUMNS))
+        self.hop, self.hop_s = hop, hop / sample_rate
         self._rest = np.zeros(0, dtype=np.float32)
         self._parts: list[NDArray[np.float32]] = []
 
@@ -60,8 +61,7 @@ class Curves(NamedTuple):
 
 
 def recording_figure(
-    samples: NDArray[np.float32] | Envelope | Curves,
-    sample_rate: int,
+    sound: Envelope | Curves,
     scores: Mapping[str, float],
     *,
     exclusive: bool = True,
@@ -75,10 +75,9 @@ def recording_figure(
 ) -> Figure:
     """Return a recording's waveform, with who plays when under it, and beside it a pie (or bars) of its scores.
 
-    samples: (n,) at sample_rate Hz, their `Envelope`, or `Curves` to draw in place of a waveform. scores: label id ->
-    probability. exclusive: the scores share one unit (softmax) and make a pie; otherwise each has a bar of its own, with its
-    threshold. start: seconds at which
-    the samples begin. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
+    sound: its waveform, or what is drawn in place of one. scores: label id -> probability. exclusive: the scores share one
+    unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. start: seconds at which the
+    waveform begins. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
     """
     names, segments, say = names or {}, list(segments), speaker("plot", lang)
     labels = list(scores)
@@ -86,15 +85,12 @@ def recording_figure(
     with matplotlib.rc_context(STYLE):
         figure = blank(11, 3.9)
         grid = figure.add_gridspec(2, 2, width_ratios=(2.4, 1), height_ratios=(3, 1.15))
-        wave, lanes, beside = (
-            figure.add_subplot(grid[0, 0]),
-            figure.add_subplot(grid[1, 0]),
-            figure.add_subplot(grid[:, 1]),
+        wave, lanes, beside = (figure.add_subplot(grid[place]) for place in ((0, 0), (1, 0), (slice(None), 1)))
+        end = (
+            _draw_curves(wave, sound, colours, say)
+            if isinstance(sound, Curves)
+            else _draw_wave(wave, sound, start, say)
         )
-        if isinstance(samples, Curves):
-            end = _draw_curves(wave, samples, colours, say)
-        else:
-            end = _draw_wave(wave, samples, sample_rate, start, say)
         _draw_lanes(lanes, labels, names, colours, segments, (start, end), say)
         lanes.sharex(wave)
         wave.tick_params(labelbottom=False)
@@ -106,19 +102,13 @@ def recording_figure(
     return figure
 
 
-def _draw_wave(
-    axes: Any, samples: NDArray[np.float32] | Envelope, sample_rate: int, start: float, say: Callable[..., str]
-) -> float:
+def _draw_wave(axes: Any, envelope: Envelope, start: float, say: Callable[..., str]) -> float:
     """Draw the waveform; return the second at which it ends."""
-    if not isinstance(samples, Envelope):
-        envelope = Envelope(len(samples))
-        envelope.add(np.asarray(samples, dtype=np.float32))
-        samples = envelope
-    low, high = samples.bounds()
-    times = start + np.arange(len(low)) * samples.hop / sample_rate
+    low, high = envelope.bounds()
+    times = start + np.arange(len(low)) * envelope.hop_s
     axes.fill_between(times, low, high, color=WAVE, linewidth=0.4, edgecolor=WAVE)
     top = float(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0))) or 1.0
-    end = float(times[-1] + samples.hop / sample_rate) if len(times) else start + 1.0
+    end = float(times[-1] + envelope.hop_s) if len(times) else start + 1.0
     axes.set(ylim=(-1.05 * top, 1.05 * top), xlim=(start, end), ylabel=say("amplitude"))
     axes.axhline(0, color=MUTED, linewidth=0.5)
     return end
@@ -200,15 +190,26 @@ def _draw_bars(
     axes.tick_params(axis="y", length=0)
 
 
-def prediction_figure(prediction: Prediction, *, frames: bool = False, lang: str = "en") -> Figure:
-    """Return what `Prediction.plot` returns: of what plays or may, the scores alone where the sound is not at hand."""
+def prediction_figure(
+    prediction: Prediction,
+    *,
+    frames: bool = False,
+    config: ModelConfig | None = None,
+    track: int | None = None,
+    lang: str = "en",
+) -> Figure:
+    """Return what `Prediction.plot` returns: every family and the instruments that play or may, with the recording's sound.
+
+    Where that is not at hand, or with `frames`, scores over time are drawn in its place. config: of the model that made the
+    prediction, whose thresholds are drawn, or a pie where its scores share one unit.
+    """
     start, duration = float(prediction.frame_times[0]), prediction.duration
     shown = [label.id for label in Tree(prediction.labels).outline([*prediction.playing, *prediction.maybe])]
     sound: Envelope | Curves | None = None
     if not frames and prediction.path not in ("", "-") and not is_address(prediction.path):
         try:
-            sound = Envelope(round(duration * _PLOT_RATE))
-            for block in reading.stream(prediction.path, sample_rate=_PLOT_RATE, start=start, duration=duration):
+            sound = Envelope(round(duration * RATE), RATE)
+            for block in reading.stream(prediction.path, sample_rate=RATE, start=start, duration=duration, track=track):
                 sound.add(block)
         except AudioError:
             sound = None  # it is not there any more
@@ -216,54 +217,24 @@ def prediction_figure(prediction: Prediction, *, frames: bool = False, lang: str
         columns = {label: prediction.frame_scores[:, i] for i, label in enumerate(prediction.scores) if label in shown}
         borders = prediction.frame_times if len(prediction.frame_scores) else np.array([start, start + duration])
         sound = Curves(borders, columns if len(prediction.frame_scores) else {})
+    limits = dict(zip(prediction.scores, config.thresholds, strict=True)) if config else {}
     return recording_figure(
         sound,
-        _PLOT_RATE,
         {label: prediction.scores[label] for label in shown},
-        exclusive=False,
+        exclusive=config is not None and config.activation == "softmax",
         start=start,
         title=shortened(Path(prediction.path).name),
         names={label.id: label.name(lang) for label in prediction.labels},
         colours={label.id: label.colour for label in prediction.labels},
         segments=[(segment.label, segment.start, segment.end) for segment in prediction.segments],
+        thresholds={label: limits[label] for label in shown if label in limits},
         lang=lang,
     )
 
 
 def draw_recording(
-    prediction: Prediction,
-    config: ModelConfig,
-    source: Path | str,
-    target: Path | str,
-    *,
-    start: float = 0.0,
-    duration: float | None = None,
-    track: int | None = None,
-    lang: str = "en",
+    prediction: Prediction, config: ModelConfig, target: Path | str, *, track: int | None = None, lang: str = "en"
 ) -> None:
-    """Draw what was detected in a recording, or the part of it from `start` for `duration` seconds, as PNG or SVG.
-
-    target: its ending says which. Raises `UsageError` for another one, `AudioError` when the recording cannot be read.
-    """
+    """Draw a prediction of the model as PNG or SVG, as the name ends. Raises `UsageError` for another ending."""
     kind_of(target)  # before the recording is read
-    rate = config.features.sample_rate
-    envelope = Envelope(round(prediction.duration * rate))
-    for block in reading.stream(source, sample_rate=rate, start=start, duration=duration, track=track):
-        envelope.add(block)
-    names = {label.id: label.name(lang) for label in config.labels}
-    limits = dict(zip(prediction.scores, config.thresholds, strict=True))
-    shown = [label.id for label in config.tree.outline(prediction.playing)]
-    figure = recording_figure(
-        envelope,
-        rate,
-        {label: prediction.scores[label] for label in shown},
-        exclusive=config.activation == "softmax",
-        start=start,
-        title=shortened(Path(source).name),
-        names=names,
-        colours={label.id: label.colour for label in config.labels},
-        segments=[(segment.label, segment.start, segment.end) for segment in prediction.segments],
-        thresholds={label: limits[label] for label in shown},
-        lang=lang,
-    )
-    write_figure(figure, target)
+    write_figure(prediction_figure(prediction, config=config, track=track, lang=lang), target)

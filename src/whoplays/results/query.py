@@ -260,16 +260,10 @@ def _entry(name: str, path: str) -> str:
 def playlist(
     found: Sequence[tuple[float, Prediction]], folder: Path, spans: Callable[[Prediction], Spans] | None = None
 ) -> str:
-    """Return an extended M3U playlist (UTF-8).
+    """Return an extended M3U playlist (UTF-8) of ranks and recordings.
 
-    Parameters
-    ----------
-    found
-        Ranks and recordings.
-    folder
-        Where it will lie; recordings below it are named relative to it.
-    spans
-        When to play each recording: an entry for each span, with its start and stop as VLC reads them. None: as a whole.
+    folder: where it will lie; recordings below it are named relative to it. spans: when to play each recording: an entry for
+    each span, with its start and stop as VLC reads them; None: as a whole.
     """
     lines = ["#EXTM3U"]
     for rank, prediction in found:

@@ -19,14 +19,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, Self
+from typing import IO, Any, NamedTuple, Self
 
-from ..errors import UsageError, WhoplaysError
+from ..errors import UsageError
 from ..inference.prediction import Failure, Prediction, Result
 from ..storage.address import Address, is_address
-from ..storage.files import check_output, hold, remove_leftovers
+from ..storage.files import check_output, explained, hold, remove_leftovers
 from . import table
-from .table_row import check as check_row
 
 SYNC_EVERY_S = 0.5
 NEVER = ""  # of what cannot be known again, like standard input
@@ -60,7 +59,7 @@ class Kind(NamedTuple):
     check_row: Callable[[Any], None]
 
 
-RESULTS = Kind(table.check, table.write, table.read, check_row)
+RESULTS = Kind(table.check, table.write, table.read, table.check_row)
 
 
 class _Kept(NamedTuple):
@@ -71,42 +70,16 @@ class _Kept(NamedTuple):
     failed: bool
 
 
-class Row(Protocol):
-    """What can be kept: its JSON object, with `path` and, where it failed, `error`."""
-
-    @property
-    def path(self) -> str:
-        """The recording."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object."""
-        ...
-
-
 class Collection:
     """An open table of results; to be used in a `with` statement. One process at a time has it open."""
 
     def __init__(self, table_path: Path, *, resume: bool, overwrite: bool = False, kind: Kind = RESULTS) -> None:
-        """Open the table and its journal.
+        """Open the table, of the kind that its name ends in, and its journal.
 
-        Parameters
-        ----------
-        table_path
-            The table, of the kind that its name ends in.
-        resume
-            Keep what is there.
-        overwrite
-            Begin anew, and replace what is there with `merge`; until then the table stays as it is.
-        kind
-            Of predictions, or of what else has a path and, where it failed, an error.
-
-        Raises
-        ------
-        UsageError
-            A table or a journal is there, and neither `resume` nor `overwrite` says what to do with it.
-        WhoplaysError
-            Another process writes the table, or a file cannot be read.
+        resume: keep what is there. overwrite: begin anew, and replace what is there with `merge`; until then the table stays
+        as it is. kind: of predictions, or of what else has a path and, where it failed, an error. Raises `UsageError` when a
+        table or a journal is there and neither says what to do with it, `WhoplaysError` when another process writes the
+        table or a file cannot be read.
         """
         self._kind = kind
         kind.check(table_path)
@@ -120,26 +93,18 @@ class Collection:
         self._synced = time.monotonic()
         remove_leftovers(table_path)
         try:
-            with self._disk_errors_explained():
+            with explained(self.journal, "written"):
                 self._rows = tempfile.TemporaryFile(dir=table_path.parent)  # noqa: SIM115 - open as long as this is
             if resume and table_path.exists() and table_path.stat().st_size:
                 for row in kind.read(table_path):
                     self._keep(row)
-            with self._disk_errors_explained():
+            with explained(self.journal, "written"):
                 for row in _read_journal(self._file, kind.check_row):
                     self._keep(row)
         except BaseException:
             with contextlib.suppress(OSError):
                 self._file.close()
             raise
-
-    @contextlib.contextmanager
-    def _disk_errors_explained(self) -> Iterator[None]:
-        """Tell in our words when the disk does not take what is done to the journal."""
-        try:
-            yield
-        except OSError as error:
-            raise WhoplaysError(f"{self.journal}: cannot be written ({error.strerror or error})") from None
 
     def _open_journal(self, resume: bool, overwrite: bool) -> IO[bytes]:
         file = hold(self.journal, taken=f"{self.path}: another whoplays is writing it; wait, or name another")
@@ -154,13 +119,13 @@ class Collection:
         return file
 
     def _keep(self, row: dict[str, Any]) -> None:
-        with self._disk_errors_explained():
+        with explained(self.journal, "written"):
             place = self._rows.seek(0, os.SEEK_END)
             self._rows.write(json.dumps(row).encode() + b"\n")
         self._kept[_key(row["path"])] = _Kept(place, row.get("seen", NEVER), "error" in row)
 
     def _row(self, kept: _Kept) -> dict[str, Any]:
-        with self._disk_errors_explained():
+        with explained(self.journal, "written"):
             self._rows.seek(kept.place)
             found: dict[str, Any] = json.loads(self._rows.readline())
         return found
@@ -173,7 +138,7 @@ class Collection:
         """Force what was added to the disk, and close. The journal stays until `merge`."""
         self._sync()
         # A disk that fails has been told of when it did, if what ends the statement is an error.
-        with self._disk_errors_explained() if kind is None else contextlib.suppress(OSError):
+        with explained(self.journal, "written") if kind is None else contextlib.suppress(OSError):
             if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
                 with contextlib.suppress(OSError):
                     self.journal.unlink()
@@ -190,10 +155,10 @@ class Collection:
         kept = self._kept.get(_key(path))
         return kept is not None and kept.seen == seen != NEVER and not (retry and kept.failed)
 
-    def add(self, result: Row, seen: str) -> None:
-        """Keep a result, on disk as well. Raises `WhoplaysError` when the disk is full."""
-        row = {**result.to_dict(), "seen": seen}
-        with self._disk_errors_explained():
+    def add(self, row: dict[str, Any], seen: str) -> None:
+        """Keep a row, on disk as well: its `path`, and where it failed `error`. Raises `WhoplaysError` when the disk is full."""
+        row = {**row, "seen": seen}
+        with explained(self.journal, "written"):
             self._file.write(json.dumps(row).encode() + b"\n")
             self._file.flush()
             if time.monotonic() - self._synced >= SYNC_EVERY_S:
@@ -212,7 +177,7 @@ class Collection:
         more = [label for row in self.rows() for label in row.get("scores", {})]
         self._kind.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
         self.replaces = False
-        with self._disk_errors_explained():
+        with explained(self.journal, "written"):
             self._file.truncate(0)
         self._sync()
 
@@ -247,24 +212,3 @@ def _read_journal(file: IO[bytes], check_row: Callable[[Any], None]) -> Iterator
             row = json.loads(line)
             check_row(row)
             yield row
-
-
-class Watch:
-    """Tells which recordings of folders are new or changed, once they have stopped changing."""
-
-    def __init__(self, done: dict[str, str] | None = None) -> None:
-        """done: path -> mark of what is done already."""
-        self._done = dict(done or {})
-        self._before: dict[str, str] = {}
-
-    def settled(self, marks: dict[str, str]) -> list[str]:
-        """Return, of path -> mark now, those that are not done and were the same at the last call."""
-        ready = [
-            path for path, seen in marks.items() if self._done.get(path) != seen and self._before.get(path) == seen
-        ]
-        self._before = dict(marks)
-        return ready
-
-    def finish(self, path: str, seen: str) -> None:
-        """Take a recording as done with that mark."""
-        self._done[path] = seen

@@ -43,23 +43,10 @@ class Match:
 
 
 def by_sound(table: Embeddings, query: Array, count: int, *, leave_out: int | None = None) -> list[Match]:
-    """Return the rows nearest to an embedding, the nearest first.
+    """Return at most `count` rows nearest to an embedding, the nearest first, with a similarity above 0.
 
-    Parameters
-    ----------
-    table : Embeddings
-        With embeddings over time the best moment of each recording counts.
-    query : ndarray, shape (width,)
-        Of unit length.
-    count : int
-        Maximum number of rows.
-    leave_out : int, optional
-        A row, such as that of the query itself.
-
-    Returns
-    -------
-    list of Match
-        Those with a similarity above 0.
+    query: (width,), of unit length. leave_out: a row, such as that of the query itself. Of a table with embeddings over time
+    the best moment of each recording counts.
     """
     if len(table.step_of):
         similarity = _products(table.step_embedding, query)
@@ -116,19 +103,10 @@ class Copy:
 
 
 def duplicates(table: Embeddings, on_problem: Callable[[str, str], object]) -> Iterator[list[Copy]]:
-    """Yield groups of files that hold the same recording, each with its longest first.
+    """Yield groups of two or more files that hold the same recording, each with its longest first.
 
-    Parameters
-    ----------
-    table : Embeddings
-        Its recordings are read again, those alone whose embeddings are almost alike.
-    on_problem : callable
-        Called with the path of a recording that cannot be read now, and why.
-
-    Yields
-    ------
-    list of Copy
-        Two or more.
+    Recordings whose embeddings are almost alike are read again. on_problem: called with the path of one that cannot be read
+    now, and why.
     """
     order = np.argsort(-table.duration, kind="stable")
     vectors = np.asarray(table.embedding[order])
@@ -164,21 +142,9 @@ def duplicates(table: Embeddings, on_problem: Callable[[str, str], object]) -> I
 
 
 def changes(path: Path | str) -> Array:
-    """Return how the spectrum of a recording changes over time: (frames, bands), each band of mean 0 and of length 1 in all.
+    """Return how the spectrum of a recording changes over its first `COMPARED_S`: (frames, bands), each band of mean 0.
 
-    Parameters
-    ----------
-    path : path or str
-        Of the recording; its first `COMPARED_S` are used.
-
-    Returns
-    -------
-    ndarray, shape (frames, bands)
-
-    Raises
-    ------
-    AudioError
-        When it cannot be read.
+    Raises `AudioError` when it cannot be read.
     """
     samples = reading.load(path, sample_rate=LOGMEL.sample_rate, duration=COMPARED_S)
     if not len(samples):
@@ -192,18 +158,10 @@ def changes(path: Path | str) -> Array:
 
 
 def correlated(a: Array, b: Array) -> tuple[float, float]:
-    """Return the greatest correlation of two recordings' `changes` over all shifts, and when the first one starts in the second.
+    """Return the greatest correlation (-1 to 1) of two recordings' `changes` over all shifts, and when one starts in the other.
 
-    Parameters
-    ----------
-    a, b : ndarray, shape (frames, bands)
-
-    Returns
-    -------
-    correlation : float
-        -1 to 1; 0 when either is silent.
-    offset_s : float
-        Seconds; negative when the second starts within the first.
+    a, b: (frames, bands). The second number is when `a` starts in `b`, in seconds; negative when `b` starts within `a`. Both are
+    0 when either is silent.
     """
     if not len(a) or not len(b):
         return 0.0, 0.0

@@ -1,7 +1,8 @@
 """Whole tables of results on disk: JSON lines, CSV, Parquet. Written whole, read back row by row.
 
 A row is a recording's JSON object, and under "seen" what file it was made from (see resumable_table.py). CSV has no room for
-segments; the other two hold everything. The only user of pyarrow.
+segments; the other two hold everything. Anybody may have written a table, or edited it, so each row is looked at. The only
+user of pyarrow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,13 +21,14 @@ from ..inference.prediction import SCHEMA
 from ..runtime.packages import needed
 from ..storage.files import csv_line, write_atomically
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of, csv_cells, label_of, to_json
-from .table_row import OtherTableError
-from .table_row import check as check_row
 
 Row = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 _BATCH = 5_000  # rows of Parquet held at a time
+_SEGMENT = {"label", "start", "end", "score"}
+_CAUTION = {"code", "message", "advice"}
+_LISTS = ("playing", "maybe", "warnings")  # in CSV joined by ;
 
 
 def check(path: Path) -> None:
@@ -45,6 +49,10 @@ def write(path: Path, rows: Callable[[], Iterable[Row]], labels: Sequence[str]) 
 def read(path: Path) -> Iterator[Row]:
     """Yield a table's rows in order. Raises `WhoplaysError` for a file that is no table of results."""
     check(path)
+    damaged: tuple[type[Exception], ...] = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+    damaged += (RecursionError, OSError, csv.Error)
+    if path.suffix.lower() == ".parquet":
+        damaged += (load_pyarrow().ArrowException,)  # its kinds share no other ancestor
     readers = {".jsonl": _read_lines, ".csv": _read_csv, ".parquet": _read_parquet}
     try:
         for row in readers[path.suffix.lower()](path):
@@ -54,16 +62,7 @@ def read(path: Path) -> Iterator[Row]:
         raise WhoplaysError(f"{path}: no such file") from None
     except OtherTableError as error:
         raise WhoplaysError(f"{path}: {error}") from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        OSError,
-        csv.Error,
-    ) as error:
+    except damaged as error:
         told = " ".join(str(error).split())[:120]
         raise WhoplaysError(f"{path}: is not a table that whoplays predict --out wrote ({told})") from None
 
@@ -93,39 +92,21 @@ def _read_csv(path: Path) -> Iterator[Row]:
             raise ValueError(f"no column {', '.join(sorted(missing))}")
         columns = {name: label for name in reader.fieldnames or () if (label := label_of(name)) is not None}
         for cells in reader:
-            yield _row(
-                {label: cells[name] or None for name, label in columns.items()},
-                path=cells["path"],
-                error=cells.get("error"),
-                duration=float(cells["duration"] or 0),
-                sample_rate=int(cells["sample_rate"] or 0),
-                model=cells["model"],
-                playing=[name for name in cells["playing"].split(";") if name],
-                maybe=[name for name in cells["maybe"].split(";") if name],
-                segments=[],
-                warnings=[
-                    {"code": code, "message": "", "advice": ""}
-                    for code in (cells.get("warnings") or "").split(";")
-                    if code
-                ],
-                seen=cells.get("seen"),
-            )
+            lists = {name: list(filter(None, (cells.get(name) or "").split(";"))) for name in _LISTS}
+            known = {"error": "", "seen": "", **cells, **lists, "segments": []}
+            known["warnings"] = [{"code": code, "message": "", "advice": ""} for code in lists["warnings"]]
+            known["duration"], known["sample_rate"] = float(cells["duration"] or 0), int(cells["sample_rate"] or 0)
+            yield _row(known, {label: cells[name] or None for name, label in columns.items()})
 
 
-def _row(scores: dict[str, Any], *, path: str, error: str | None, seen: str | None, **facts: Any) -> Row:
-    """Return the JSON object of one row, with its keys in their order."""
-    if error:
-        return {"path": path, "error": error, "schema": SCHEMA, "seen": seen or ""}
-    known = {label: float(score) for label, score in scores.items() if score is not None}
-    order = ("duration", "sample_rate", "model")
-    return {
-        "path": path,
-        **{name: facts[name] for name in order},
-        "scores": known,
-        **{name: facts[name] for name in ("playing", "maybe", "segments", "warnings")},
-        "schema": SCHEMA,
-        "seen": seen or "",
-    }
+def _row(cells: Row, scores: Row) -> Row:
+    """Return the JSON object of a row, with its keys in their order."""
+    last = {"schema": SCHEMA, "seen": cells["seen"] or ""}
+    if cells["error"]:
+        return {"path": cells["path"], "error": cells["error"], **last}
+    facts = {name: cells[name] for name in ("path", "duration", "sample_rate", "model")}
+    facts["scores"] = {label: float(score) for label, score in scores.items() if score is not None}
+    return facts | {name: cells[name] or [] for name in ("playing", "maybe", "segments", "warnings")} | last
 
 
 def load_pyarrow() -> Any:
@@ -162,19 +143,11 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) 
     pa = load_pyarrow()
     schema = _schema(labels)
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in _batched(rows):
-            flat = [{**_columns(row), **row, "path": storable(row["path"])} for row in batch]
+        left = iter(rows)
+        while batch := list(itertools.islice(left, _BATCH)):
+            scores = ({column_of(label): score for label, score in row.get("scores", {}).items()} for row in batch)
+            flat = [{**own, **row, "path": storable(row["path"])} for own, row in zip(scores, batch, strict=True)]
             writer.write_table(pa.Table.from_pylist(flat, schema=schema))
-
-
-def _columns(row: Row) -> Row:
-    return {column_of(label): score for label, score in row.get("scores", {}).items()}
-
-
-def _batched(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
-    rows = iter(rows)
-    while batch := tuple(itertools.islice(rows, _BATCH)):
-        yield batch
 
 
 def storable(path: str) -> str:
@@ -183,13 +156,6 @@ def storable(path: str) -> str:
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
-    try:
-        yield from _parquet_rows(path)
-    except load_pyarrow().ArrowException as error:  # its kinds share no other ancestor
-        raise ValueError(str(error)) from None
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
     pa = load_pyarrow()
     with path.open("rb") as raw, pa.parquet.ParquetFile(raw) as file:
         stored = (file.schema_arrow.metadata or {}).get(b"whoplays.labels")
@@ -197,7 +163,80 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         labels = json.loads(stored) if stored else list(filter(None, map(label_of, names)))
         for batch in file.iter_batches(batch_size=_BATCH):
             for cells in batch.to_pylist():
-                facts = {name: cells[name] for name in ("duration", "sample_rate", "model")}
-                lists = {name: cells[name] or [] for name in ("playing", "maybe", "segments", "warnings")}
-                scores = {label: cells[column_of(label)] for label in labels}
-                yield _row(scores, path=cells["path"], error=cells["error"], seen=cells["seen"], **facts, **lists)
+                yield _row(cells, {label: cells[column_of(label)] for label in labels})
+
+
+class OtherTableError(ValueError):
+    """A row is of a form that is no longer read, or not yet."""
+
+
+def check_row(row: Any) -> None:
+    """Raise `ValueError`, saying what is wrong, for what is no recording's JSON object (see `Prediction.to_dict`)."""
+    if not isinstance(row, Mapping):
+        raise ValueError(f"a row is {_shown(row)}, no object")
+    path = row.get("path")
+    if not isinstance(path, str) or "\0" in path or not ("scores" in row or "error" in row):
+        raise ValueError("a row has no path, or neither scores nor an error")
+    os.fsencode(path)  # what no file name can be is a UnicodeEncodeError, and so a ValueError
+    _need(isinstance(row.get("seen", ""), str), "seen", row)
+    version = row.get("schema", SCHEMA)
+    _need(type(version) is int and version >= 1, "schema", row)
+    if version > SCHEMA:
+        raise OtherTableError(
+            f"its rows have schema {version}; this whoplays reads up to {SCHEMA}: pip install -U whoplays"
+        )
+    if "error" in row:
+        _need(isinstance(row["error"], str), "error", row)
+        return
+    _need(isinstance(row.get("model"), str), "model", row)
+    _need(_is_number(row.get("duration")), "duration", row)
+    _need(type(row.get("sample_rate")) is int and 0 <= row["sample_rate"] < 1 << 40, "sample_rate", row)
+    scores = row["scores"]
+    _need(
+        isinstance(scores, Mapping) and bool(scores) and all(_is_score(score) for score in scores.values()),
+        "scores",
+        row,
+    )
+    for name in ("playing", "maybe"):
+        named = row.get(name, None if name == "playing" else [])
+        _need(isinstance(named, list) and all(isinstance(p, str) and p in scores for p in named), name, row)
+    segments = row.get("segments")
+    _need(isinstance(segments, list) and all(_is_segment(s, scores) for s in segments), "segments", row)
+    warnings = row.get("warnings", [])
+    _need(isinstance(warnings, list) and all(map(_is_warning, warnings)), "warnings", row)
+
+
+def _need(fine: bool, name: str, row: Mapping[str, Any]) -> None:
+    if not fine:
+        raise ValueError(f"{name} of {_shown(row['path'])} is {_shown(row.get(name))}")
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]
+
+
+def _is_number(value: Any) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return 0 <= value < 1e12 and math.isfinite(value)
+
+
+def _is_score(value: Any) -> bool:
+    return _is_number(value) and value <= 1
+
+
+def _is_segment(value: Any, scores: Mapping[str, Any]) -> bool:
+    if isinstance(value, Mapping) and "family" in value:
+        raise OtherTableError(
+            'its segments have "family" in place of "label"; make the table anew: whoplays predict --out'
+        )
+    if not isinstance(value, Mapping) or set(value) != _SEGMENT:
+        return False
+    named = isinstance(value["label"], str) and value["label"] in scores
+    return named and all(_is_number(value[name]) for name in ("start", "end")) and _is_score(value["score"])
+
+
+def _is_warning(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping) and set(value) == _CAUTION and all(isinstance(text, str) for text in value.values())
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ..errors import counted
-from ..inference.prediction import Failure, Result
+from ..inference.prediction import Result
 from . import resumable_table
 from .output import Output
 
@@ -77,20 +77,24 @@ class Table(Output):
         for result in self.kept.results(names):
             if change(result):
                 changed += 1
-                self.kept.add(result, resumable_table.mark(result.path, self._how))
+                self.kept.add(result.to_dict(), resumable_table.mark(result.path, self._how))
         return changed
 
-    def write(self, results: Iterable[resumable_table.Row]) -> None:
+    def write(self, results: Iterable[Result]) -> None:
         """Keep each result on disk as it comes."""
-        for result in results:
-            self._any_used |= not isinstance(result, Failure)
-            self.kept.add(result, resumable_table.mark(result.path, self._how))
+        self.keep(result.to_dict() for result in results)
+
+    def keep(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Keep each row, of the kind that the table holds, on disk as it comes."""
+        for row in rows:
+            self._any_used |= "error" not in row
+            self.kept.add(row, resumable_table.mark(row["path"], self._how))
 
     def save(self) -> None:
         """Write the table."""
         self.kept.merge(self._labels)
 
-    def add(self, results: Iterable[resumable_table.Row]) -> None:
+    def add(self, results: Iterable[Result]) -> None:
         """Keep further results, and write the table."""
         self.write(results)
         self.save()

@@ -29,7 +29,7 @@ from ..audio import opening
 from ..errors import WhoplaysError
 from ..inference.prediction import Prediction
 from ..runtime.packages import needed
-from ..storage.files import put_in_place
+from ..storage.files import explained, put_in_place
 from . import id3, tagedits
 
 FIELD = "WHOPLAYS"
@@ -49,31 +49,15 @@ def check() -> None:
 
 
 def write(path: Path, prediction: Prediction) -> str:
-    """Write the field into a recording.
+    """Write the field into a recording; a symbolic link is followed.
 
-    Parameters
-    ----------
-    path
-        The recording; a symbolic link is followed.
-    prediction
-        What was detected in it.
-
-    Returns
-    -------
-    str
-        What the file system could not keep, for people: other hard links, the owner. Mostly empty.
-
-    Raises
-    ------
-    WhoplaysError
-        It cannot be tagged; the recording is as it was then.
+    Return what the file system could not keep, for people: other hard links, the owner; mostly "". Raises `WhoplaysError` when
+    it cannot be tagged; the recording is as it was then.
     """
     mutagen = _mutagen()
     path = Path(path).resolve()
-    try:
+    with explained(path, "tagged"):
         descriptor, name = tempfile.mkstemp(prefix=".whoplays-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise WhoplaysError(f"{path}: cannot be tagged ({error.strerror or error})") from None
     copy = Path(name)
     try:
         with path.open("rb") as source, os.fdopen(descriptor, "r+b") as target:

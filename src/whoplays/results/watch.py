@@ -17,22 +17,15 @@ def marks(given: Iterable[str], how: str = "") -> dict[str, str]:
 def watch(given: Sequence[str], done: Mapping[str, str], *, every_s: float, how: str = "") -> Iterator[list[str]]:
     """Yield the recordings that are added to folders or change, once they have stopped changing.
 
-    Parameters
-    ----------
-    given : sequence of str
-        Recordings and folders.
-    done : mapping of str to str
-        The marks of recordings that need no result.
-    every_s : float
-        Seconds between two looks.
-    how : str
-        What marks are made with.
+    given: recordings and folders. done: the marks of recordings that need no result. every_s: seconds between two looks. how:
+    what marks are made with.
     """
-    watched = resumable_table.Watch(dict(done))
+    known, before = dict(done), dict[str, str]()
     while True:
         time.sleep(every_s)
-        ready = watched.settled(marks(given, how))
+        now = marks(given, how)
+        ready = [name for name, seen in now.items() if known.get(name) != seen and before.get(name) == seen]
+        before = now
         if ready:
             yield ready
-        for name in ready:
-            watched.finish(name, marks([name], how).get(name, ""))
+        known.update({name: marks([name], how).get(name, "") for name in ready})

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import FastAPI, File, Header, Query, Request, Response, UploadFile
+from fastapi import Depends, FastAPI, File, Header, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.exceptions import HTTPException
@@ -130,15 +130,17 @@ def _handle_problems(app: FastAPI) -> None:
         return answer(Problem("internal", f"unexpected {type(error).__name__}; please report it"))
 
 
-def _part(
-    config: ModelConfig,
-    start: float,
-    end: float | None,
-    details: bool | str,
-    track: int | None,
-    strict: bool,
-    threshold: list[str] | None,
+async def _job(
+    request: Request,
+    start: Start = 0.0,
+    end: End = None,
+    details: Detailed = False,
+    track: Track = None,
+    strict: Strict = False,
+    threshold: Thresholds = None,
 ) -> Job:
+    """Return what the query asks for."""
+    config: ModelConfig = request.app.state.config
     if end is not None and end <= start:
         raise Problem("invalid", f"end: {end:g} is not after start {start:g}")
     try:
@@ -174,18 +176,12 @@ def _add_predict(app: FastAPI) -> None:
         file: Annotated[
             UploadFile, File(description="A recording: WAV, FLAC, Ogg, MP3, M4A, the sound of a video ...")
         ],
-        start: Start = 0.0,
-        end: End = None,
-        details: Detailed = False,
-        track: Track = None,
-        strict: Strict = False,
-        threshold: Thresholds = None,
+        job: Annotated[Job, Depends(_job)],
         format: Format = "json",
         lang: Lang = "en",
         accept: Annotated[str, Header(description="text/event-stream: progress, then the result.")] = "*/*",
     ) -> Response:
         """Predict one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
-        job = _part(app.state.config, start, end, details, track, strict, threshold)
         await _check_form(request, "file", most=1)
         upload = Upload.of(file)
         if "text/event-stream" in accept:
@@ -201,15 +197,9 @@ def _add_predict(app: FastAPI) -> None:
     async def predict_batch(
         request: Request,
         files: Annotated[list[UploadFile], File(description="Several recordings.")],
-        start: Start = 0.0,
-        end: End = None,
-        details: Detailed = False,
-        track: Track = None,
-        strict: Strict = False,
-        threshold: Thresholds = None,
+        job: Annotated[Job, Depends(_job)],
     ) -> Response:
         """Predict several recordings: one entry each, in the order given; one that cannot be used says why."""
-        job = _part(app.state.config, start, end, details, track, strict, threshold)
         await _check_form(request, "files")
         if len(files) > settings.max_files:
             raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
@@ -268,7 +258,7 @@ def _event(name: str, data: dict[str, Any]) -> str:
 
 def _add_facts(app: FastAPI) -> None:
     config, pool, metrics = app.state.config, app.state.pool, app.state.metrics
-    begun = time.time()
+    begun, open_files = time.time(), Path("/proc/self/fd")  # of Linux
     limits = {
         "max_upload_mb": pool.settings.max_upload_mb,
         "max_duration_s": pool.settings.max_duration_s,
@@ -308,15 +298,9 @@ def _add_facts(app: FastAPI) -> None:
             "whoplays_queue_length": ("Recordings that wait.", float(pool.waiting)),
             "whoplays_workers_ready": ("Workers that wait for a recording.", float(pool.ready)),
             "whoplays_start_time_seconds": ("When the server started, seconds since 1970.", round(begun, 1)),
-            "whoplays_open_files": ("Files this process holds open.", float(_open_files())),
+            "whoplays_open_files": ("Files this process holds open.", float(len(list(open_files.glob("*"))))),
         }
         return PlainTextResponse(metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _open_files() -> int:
-    with contextlib.suppress(OSError):
-        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone are needed
-    return 0
 
 
 def _add_page(app: FastAPI) -> None:

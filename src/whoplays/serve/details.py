@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
@@ -31,41 +30,24 @@ class Peaks:
 
     def columns(self) -> Array:
         """Return at most `MOST_PEAKS` levels (0 and up) for the whole."""
-        return _reduced(np.concatenate(self._found)) if self._found else np.zeros(0, np.float32)
+        levels = np.concatenate(self._found) if self._found else np.zeros(0, np.float32)
+        if len(levels) > MOST_PEAKS:  # the largest of each even part
+            levels = np.maximum.reduceat(levels, np.linspace(0, len(levels), MOST_PEAKS, endpoint=False).astype(int))
+        return levels
 
 
-def _reduced(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the largest of each of at most `MOST_PEAKS` even parts of values (n, ...)."""
-    if len(values) <= MOST_PEAKS:
-        return values
-    starts = np.linspace(0, len(values), MOST_PEAKS, endpoint=False).astype(int)
-    return np.maximum.reduceat(values, starts, axis=0)
-
-
-def _numbers(values: NDArray[Any]) -> list[float]:
+def _numbers(values: Array) -> list[float]:
     """Return values (n,) to three places, of 64 bits: JSON writes 0.123 of 32 bits with seventeen digits."""
     rounded: list[float] = np.round(values.astype(np.float64), 3).tolist()
     return rounded
 
 
 def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks, *, short: bool = False) -> dict[str, Any]:
-    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold.
+    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold. peaks: its outline.
 
-    Parameters
-    ----------
-    recogniser : Recogniser
-        What made the prediction.
-    prediction : Prediction
-    peaks : Peaks
-        Its outline.
-    short : bool
-        Give numbers as `packed` does.
-
-    Returns
-    -------
-    dict
-        "start", "end" in seconds; "peaks": levels (n,) of even parts; "frame_scores": for each label its scores over time
-        (steps,) on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`.
+    "start", "end" in seconds; "peaks": levels (n,) of even parts; "frame_scores": for each label its scores over time (steps,)
+    on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`. short: give numbers
+    as `packed` does.
     """
     view = Overview.of(recogniser, prediction, most_steps=MOST_STEPS)
     write = packed if short else _numbers

@@ -23,20 +23,13 @@ def written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[La
     kind = writer(form)
     if len(results) > 1 and not kind.many:
         raise Problem("invalid", f"format: {form} holds one recording, and there are {len(results)}")
-    for result in results:
-        _check(result, {label.id for label in labels})
+    known = {label.id for label in labels}
+    for result in (one for one in results if "error" not in one):
+        named = {*result["playing"], *(segment["label"] for segment in result["segments"])}
+        if set(result["scores"]) != known or not named <= known:
+            told = f"results: this model scores {', '.join(sorted(known))}, neither more nor fewer"
+            raise Problem("invalid", told[:300])
     chosen = kind(labels, lang)
     text = chosen.head() + "".join(chosen.item(result_of(result)) for result in results) + chosen.tail()
-    headers = {
-        "Content-Disposition": f'attachment; filename="whoplays{kind.suffix}"',
-        "Cache-Control": "no-store",
-    }
+    headers = {"Content-Disposition": f'attachment; filename="whoplays{kind.suffix}"', "Cache-Control": "no-store"}
     return Response(text.encode(), media_type=FORMATS[form][2], headers=headers)
-
-
-def _check(result: Mapping[str, Any], known: set[str]) -> None:
-    if "error" in result:
-        return
-    named = {*result["playing"], *(segment["label"] for segment in result["segments"])}
-    if set(result["scores"]) != known or not named <= known:
-        raise Problem("invalid", f"results: this model scores {', '.join(sorted(known))}, neither more nor fewer"[:300])

@@ -104,7 +104,9 @@ class Guard:
         if scope["type"] == "http" and scope["method"] != "OPTIONS" and (path.startswith("/v1/") or path == "/metrics"):
             self._check_token(headers.get("authorization", ""))
         if scope["type"] == "http" and scope["method"] == "POST":
-            self._check_size(headers.get("content-length"))
+            length = headers.get("content-length", "")
+            if length.isdecimal() and int(length[:18]) > self.settings.max_upload_bytes:
+                raise _too_large(self.settings)
         if uploads:
             client = (scope.get("client") or ("",))[0]
             if wait := self.rate.wait(client, time.monotonic()):
@@ -120,7 +122,10 @@ class Guard:
         # A page of another site may bend its own name to this machine (DNS rebinding); it cannot bend the Host header.
         if not self.settings.loopback:
             return
-        name = _name_of(host) if host.isprintable() and "/" not in host else None
+        try:
+            name = urlsplit(f"//{host}").hostname if host.isprintable() and "/" not in host else None
+        except ValueError:  # no address at all
+            name = None
         if name not in {"localhost", "127.0.0.1", "::1", self.settings.host, *self.settings.hosts}:
             raise Problem("wrong-host", f"{host[:100]!r} is not this server's name; name it with --host-name")
 
@@ -145,10 +150,6 @@ class Guard:
         """Whether this is the token (compared in a time that tells nothing)."""
         known = self.settings.token
         return known is None or hmac.compare_digest(token.encode(), known.encode())
-
-    def _check_size(self, length: str | None) -> None:
-        if length is not None and length.isdecimal() and int(length[:18]) > self.settings.max_upload_bytes:
-            raise _too_large(self.settings)
 
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         self.metrics.count("whoplays_requests_total", route="refused", status=str(problem.status))
@@ -181,13 +182,6 @@ class Guard:
             await send(message)
 
         return dressed
-
-
-def _name_of(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:  # no address at all
-        return None
 
 
 def _too_large(settings: Settings) -> Problem:

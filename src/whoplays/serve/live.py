@@ -24,7 +24,6 @@ from ..audio.opening import MAX_RATE, MIN_RATE
 from ..audio.reading import mono
 from ..errors import WhoplaysError
 from ..inference.live import Recent
-from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
 from .guard import IDLE_S, Guard
 from .problems import Problem
@@ -34,31 +33,19 @@ WAITING = 8  # frames between the socket and the thread
 EVERY_S = 1.0  # of sound, between two scores
 
 
-class Session:
-    """One stream of samples: blocks as they come, scores of the last window on the way, a prediction at the end."""
-
-    def __init__(self, recogniser: Recogniser, sample_rate: int, tell: Callable[[dict[str, Any]], None]) -> None:
-        """recogniser: shared; safe for several threads. sample_rate: of the samples, Hz."""
-        if not MIN_RATE <= sample_rate <= MAX_RATE:
-            raise Problem("invalid", f"sample_rate {sample_rate}: {MIN_RATE} to {MAX_RATE} Hz can be used")
-        self._recogniser, self._sample_rate, self._tell = recogniser, sample_rate, tell
-        self._recent = Recent(recogniser, sample_rate)
-
-    def predict(self, pieces: Iterator[Array]) -> Prediction:
-        """Hear pieces (n,) at the session's sample rate until they end. Raises `AudioError`."""
-        return self._recogniser.predict_stream(self._shown(pieces), sample_rate=self._sample_rate)
-
-    def _shown(self, pieces: Iterator[Array]) -> Iterator[Array]:
-        received, shown = 0, 0.0
-        for piece in pieces:
-            self._recent.add(mono(piece))
-            received += len(piece)
-            at = received / self._sample_rate
-            if at - shown >= EVERY_S:
-                scores = self._recent.scores(at - shown)
-                shown = at
-                self._tell({"type": "scores", "at": round(at, 2), "scores": scores})
-            yield piece
+def shown(
+    recogniser: Recogniser, pieces: Iterator[Array], rate: int, tell: Callable[[dict[str, Any]], None]
+) -> Iterator[Array]:
+    """Yield the pieces (n,) of a stream at `rate` Hz; about once a second, tell the scores of the time since the last ones."""
+    recent, received, told = Recent(recogniser, rate), 0, 0.0
+    for piece in pieces:
+        recent.add(mono(piece))
+        received += len(piece)
+        at = received / rate
+        if at - told >= EVERY_S:
+            tell({"type": "scores", "at": round(at, 2), "scores": recent.scores(at - told)})
+            told = at
+        yield piece
 
 
 def samples_of(frame: bytes) -> Array:
@@ -105,21 +92,18 @@ def add_live(app: FastAPI) -> None:
             finally:
                 door.open -= 1
         except Problem as problem:
-            await _say_goodbye(socket, {"type": "problem", **_message_of(problem)}, 1008)
+            await _refuse(socket, problem)
         except WhoplaysError as error:
-            await _say_goodbye(socket, {"type": "problem", **_message_of(Problem("not-a-recording", str(error)))}, 1008)
+            await _refuse(socket, Problem("not-a-recording", str(error)))
         except (WebSocketDisconnect, RuntimeError):
             return
 
 
-def _message_of(problem: Problem) -> dict[str, Any]:
-    return {"problem": f"urn:whoplays:{problem.kind}", "title": problem.title, "detail": problem.detail}
-
-
-async def _say_goodbye(socket: WebSocket, message: dict[str, Any], code: int) -> None:
+async def _refuse(socket: WebSocket, problem: Problem) -> None:
+    told = {"problem": f"urn:whoplays:{problem.kind}", "title": problem.title, "detail": problem.detail}
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-        await socket.send_json(message)
-        await socket.close(code)
+        await socket.send_json({"type": "problem", **told})
+        await socket.close(1008)
 
 
 async def _converse(app: FastAPI, door: _Door, socket: WebSocket) -> None:
@@ -131,6 +115,8 @@ async def _converse(app: FastAPI, door: _Door, socket: WebSocket) -> None:
     rate = hello.get("sample_rate")
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < 1e9 or rate != int(rate):
         raise Problem("invalid", "sample_rate: a whole number of Hz is needed")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise Problem("invalid", f"sample_rate {int(rate)}: {MIN_RATE} to {MAX_RATE} Hz can be used")
     loop = asyncio.get_running_loop()
     out: asyncio.Queue[dict[str, Any]] = asyncio.Queue(64)
     pieces: asyncio.Queue[Array | None] = asyncio.Queue(WAITING)
@@ -138,14 +124,15 @@ async def _converse(app: FastAPI, door: _Door, socket: WebSocket) -> None:
     def tell(message: dict[str, Any]) -> None:
         asyncio.run_coroutine_threadsafe(out.put(message), loop).result()
 
-    session = Session(await door.recogniser(), int(rate), tell)
+    recogniser = await door.recogniser()
 
     def arriving() -> Iterator[Array]:
         while (piece := asyncio.run_coroutine_threadsafe(pieces.get(), loop).result()) is not None:
             yield piece
 
     await socket.send_json({"type": "ready", "model": app.state.config.id})
-    predicting = asyncio.create_task(asyncio.to_thread(session.predict, arriving()))
+    heard = shown(recogniser, arriving(), int(rate), tell)
+    predicting = asyncio.create_task(asyncio.to_thread(recogniser.predict_stream, heard, sample_rate=int(rate)))
     sending = asyncio.create_task(_send_all(socket, out))
     reading = asyncio.create_task(_read_all(socket, pieces, int(rate), settings.max_duration_s))
     try:

@@ -185,7 +185,9 @@ class Pool:
                     message = await worker.receive()
                 if message["type"] == "ready":
                     worker.ready, self.unusable = True, None
-                    self._take_notice(str(message.get("notice", "")))
+                    if not self.notice and (notice := str(message.get("notice", ""))):
+                        self.notice = notice
+                        self._tell(notice)
                     self._free.put_nowait(worker)
                     return
                 self._cannot(str(message.get("detail")))
@@ -205,11 +207,6 @@ class Pool:
         self._told = why
         if not any(worker.ready for worker in self._all):
             self.unusable = why
-
-    def _take_notice(self, notice: str) -> None:
-        if notice and not self.notice:
-            self.notice = notice
-            self._tell(notice)
 
     def _drop(self, worker: Worker) -> None:
         worker.kill()

@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "internal": (500, "Something is wrong with the server"),
     "busy": (503, "All places are taken"),
     "unavailable": (503, "Not ready"),
-    "too-slow": (504, "Hearing took too long"),
+    "too-slow": (504, "The analysis took too long"),
 }
 _BY_STATUS = {status: kind for kind, (status, _) in reversed(KINDS.items())}
 
@@ -72,15 +72,12 @@ def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
     found: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         status, title = KINDS[kind]
-        entry = found.setdefault(status, {"description": title, "content": {MEDIA_TYPE: _content()}})
+        told = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        entry = found.setdefault(status, {"description": title, "content": {MEDIA_TYPE: told}})
         entry["content"][MEDIA_TYPE]["examples"][kind] = {"value": Problem(kind, _EXAMPLES.get(kind, title)).to_dict()}
         if status in (429, 503):
             entry["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     return found
-
-
-def _content() -> dict[str, Any]:
-    return {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
 
 
 _EXAMPLES: Mapping[str, str] = {

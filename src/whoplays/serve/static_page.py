@@ -37,15 +37,8 @@ _CHARSET = '<meta charset="utf-8">\n'
 def find_runtime(given: Path | None = None) -> Path:
     """Return the folder of the npm package's built files.
 
-    Parameters
-    ----------
-    given
-        The npm package, or its folder `dist`. None: looked for in `node_modules` here, then in a checkout's `web`.
-
-    Raises
-    ------
-    UsageError
-        There is none, or it belongs to another version; the text says what to do.
+    given: the npm package, or its folder `dist`; None: looked for in `node_modules` here, then in a checkout's `web`. Raises
+    `UsageError`, which says what to do, where there is none, or one of another version.
     """
     packages = [given] if given else [Path("node_modules/whoplays"), Path(__file__).parents[3] / "web"]
     for package in packages:
@@ -68,28 +61,11 @@ def _check_version(built: Path) -> None:
 
 
 def build(out: Path, runtime: Path, model: Path | None = None) -> dict[str, int]:
-    """Write the page into a folder.
+    """Write the page into a folder; return the bytes of each file by name.
 
-    Parameters
-    ----------
-    out
-        The folder: new, empty, or of an earlier build, which is replaced.
-    runtime
-        What `find_runtime` returns.
-    model
-        A model folder; None: the model inside the package.
-
-    Returns
-    -------
-    dict
-        Name of each file written -> bytes.
-
-    Raises
-    ------
-    UsageError
-        The folder holds something else.
-    ModelError
-        The model cannot be read, or not be run in a browser.
+    out: new, empty, or of an earlier build, which is replaced. runtime: what `find_runtime` returns. model: a model folder;
+    None: the model inside the package. Raises `UsageError` where the folder holds something else, `ModelError` for a model that
+    cannot be read, or not be run in a browser.
     """
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / FILES).is_file())):
         raise UsageError(f"{out}: holds other files; name a new folder, or one of an earlier build")

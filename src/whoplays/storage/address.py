@@ -236,7 +236,7 @@ class Address:
         with tempfile.TemporaryDirectory(prefix="whoplays-") as folder:
             path = Path(folder, "object")
             try:
-                with path.open("wb") as file:
+                with path.open("w+b") as file:
                     content(file)
             except OSError as error:
                 raise StorageError(f"{self}: cannot be written ({error.strerror or error}: {folder})") from error
@@ -288,7 +288,11 @@ class Address:
                 if _is_final(error):
                     raise self._refusal(error) from None
                 if (left := until - time.monotonic()) <= 0:
-                    raise self._failure(error) from None
+                    raise StorageError(
+                        f"{self}: the store failed for {patience_s():g} s ({_short(error)}); see that it is up, and that "
+                        "AWS_ENDPOINT_URL names it if it is not Amazon's; then run the same command again: what is done is "
+                        "kept"
+                    ) from None
             time.sleep(min(left, pause * (0.5 + random.random())))
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
@@ -301,12 +305,6 @@ class Address:
         return StorageError(
             f"{self}: the store refuses ({_short(error)}); see that the credentials (AWS_ACCESS_KEY_ID, "
             "AWS_PROFILE, a role), the region and the bucket are right"
-        )
-
-    def _failure(self, error: Exception) -> StorageError:
-        return StorageError(
-            f"{self}: the store failed for {patience_s():g} s ({_short(error)}); see that it is up, and that "
-            "AWS_ENDPOINT_URL names it if it is not Amazon's; then run the same command again: what is done is kept"
         )
 
 

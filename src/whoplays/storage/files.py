@@ -30,10 +30,19 @@ _LOCKED_BYTE = 1 << 40  # beyond any content
 _pending: ContextVar[list[tuple[str, Path]] | None] = ContextVar("pending", default=None)
 
 
+@contextlib.contextmanager
+def explained(what: object, done: str, kind: type[WhoplaysError] = WhoplaysError) -> Iterator[None]:
+    """Raise in our words what the system says of a file: that `what` cannot be read, written ..., and why."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: cannot be {done} ({error.strerror or error})") from error
+
+
 def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], None], *, durable: bool = True) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part.
 
-    content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given.
+    content: the bytes, the text (UTF-8), or a function that writes into the binary file it is given, and may read it.
     durable: flush to the disk before the rename, which within `together` comes at its end. Raises `WhoplaysError` with
     the system's reason (no space, no permission); the temporary file is removed then.
     """
@@ -41,12 +50,10 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
         path.write(content)
         return
     path = Path(path)
-    try:
+    with explained(path, "written"):
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             if callable(content):
                 content(file)
             else:
@@ -54,7 +61,9 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        mask = os.umask(0)  # which cannot be asked for otherwise
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
         if (pending := _pending.get()) is None:
             put_in_place(temporary, path)
         else:
@@ -95,10 +104,8 @@ def together() -> Iterator[None]:
     try:
         yield
         for temporary, path in pending:
-            try:
+            with explained(path, "written"):
                 put_in_place(temporary, path)
-            except OSError as error:
-                raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         _pending.reset(token)
         for temporary, _ in pending:
@@ -138,23 +145,11 @@ def own_name(taken: dict[str, str], owner: str, path: Path, suffix: str) -> Path
 
 
 def check_output(path: Path | None, *, overwrite: bool, instead: str = "") -> None:
-    """Check, before the work begins, that a file can be written at its end without losing what is there.
+    """Check, before the work begins, that a file (None: none) can be written at its end without losing what is there.
 
-    Parameters
-    ----------
-    path
-        The file to write; with None, nothing is checked.
-    overwrite
-        Whether what is there may be replaced. An empty file always may.
-    instead
-        What the user can do other than overwrite, such as "--resume adds to it".
-
-    Raises
-    ------
-    UsageError
-        A file of that name exists, or the name is a folder's.
-    WhoplaysError
-        The folder that it belongs in does not exist or cannot be written in.
+    overwrite: whether what is there may be replaced; an empty file always may. instead: what the user can do other than
+    overwrite, such as "--resume adds to it". Raises `UsageError` when a file of that name exists or the name is a folder's,
+    `WhoplaysError` when the folder that it belongs in does not exist or cannot be written in.
     """
     if path is None:
         return
@@ -186,12 +181,6 @@ def _reason(error: OSError, path: Path) -> str:
         return error.strerror
     free = shutil.disk_usage(path.parent).free
     return f"No space left on device: {free:,} bytes are free" if free < 1 << 20 else str(error)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_json(path: Place, value: Any) -> None:
@@ -261,10 +250,8 @@ def hold(path: Path, *, taken: str) -> IO[bytes]:
     `taken` when another process holds it, with the system's word when it cannot be written.
     """
     while True:
-        try:
+        with explained(path, "written"):
             file = path.open("a+b")
-        except OSError as error:
-            raise WhoplaysError(f"{path}: cannot be written ({error.strerror or error})") from error
         try:
             _lock(file)
         except OSError:

@@ -36,21 +36,18 @@ class Text(PredictionWriter):
     def prediction(self, result: Prediction) -> str:
         """Return the recording's lines; without a `look`, plain ASCII but for names."""
         title = f"{printable(result.path) or '(samples)'}  {clock(result.duration)}"
-        shown = self._strip(result, self.look) if self.look else self._plain(result)
+        if self.look:
+            from ..terminal import strip
+
+            shown = strip(result, self.labels, self.look, self.lang)
+        else:
+            shown = self._plain(result)
         told = [f"  {self._say('note', warning=warning.within(self.lang))}" for warning in result.warnings]
-        return "\n".join([title, *self._nothing(result), *shown, *self._missing(result), *told]) + "\n"
-
-    def _strip(self, result: Prediction, look: Look) -> list[str]:
-        from ..terminal import strip
-
-        return strip(result, self.labels, look, self.lang)
-
-    def _nothing(self, result: Prediction) -> list[str]:
-        if result.playing:
-            return []
-        best = max(result.scores, key=lambda label: result.scores[label])
-        name, score = self._tree[best].name(self.lang), f"{result.scores[best]:.2f}"
-        return [f"  {self._say('none', name=name, score=score)}"]
+        if not result.playing:
+            best = max(result.scores, key=lambda label: result.scores[label])
+            name, score = self._tree[best].name(self.lang), f"{result.scores[best]:.2f}"
+            shown = [f"  {self._say('none', name=name, score=score)}", *shown]
+        return "\n".join([title, *shown, *self._missing(result), *told]) + "\n"
 
     def _plain(self, result: Prediction) -> list[str]:
         shown, _ = self._tree.divide(result.playing)

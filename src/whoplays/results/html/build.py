@@ -27,30 +27,16 @@ def write(
     start: float = 0.0,
     why: bool = False,
 ) -> None:
-    """Write the report, whole or not at all.
+    """Write the report, whole or not at all. A recording that cannot be read again says so on the page.
 
-    Parameters
-    ----------
-    path : Path
-        Of the page.
-    results : sequence of Prediction or Failure
-        What the run gave.
-    recogniser : Recogniser
-        What made the predictions.
-    lang : str
-        Language in which the page begins.
-    start : float
-        Seconds into each recording at which prediction began.
-    why : bool
-        Whether to add what each score hangs on (occlusion), which takes seconds a recording.
-
-    Raises
-    ------
-    WhoplaysError
-        When it cannot be written. A recording that cannot be read again says so on the page.
+    results: what the run gave. recogniser: what made the predictions. lang: in which the page begins. start: seconds into each
+    recording at which prediction began. why: add what each score hangs on (occlusion), which takes seconds a recording.
+    Raises `WhoplaysError` when it cannot be written.
     """
     n = sum(isinstance(result, Prediction) for result in results)
-    before, after = filled(_title(results, lang), [_line(result, recogniser, lang) for result in results], lang)
+    alone = Path(results[0].path).name or "whoplays" if len(results) == 1 else ""
+    title = alone or speaker("report", lang)("title", count=len(results))
+    before, after = filled(title, [_line(result, recogniser, lang) for result in results], lang)
 
     def content(file: IO[bytes]) -> None:
         def put(text: str) -> None:
@@ -72,12 +58,6 @@ def write(
         put("]}" + after)
 
     write_atomically(path, content)
-
-
-def _title(results: Sequence[Result], lang: str) -> str:
-    if len(results) == 1:
-        return Path(results[0].path).name or "whoplays"
-    return speaker("report", lang)("title", count=len(results))
 
 
 def _line(result: Result, recogniser: Recogniser, lang: str) -> str:

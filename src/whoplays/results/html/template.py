@@ -27,28 +27,11 @@ def _read(name: str) -> str:
     return (resources.files("whoplays") / "serve" / "page" / name).read_text(encoding="utf-8")
 
 
-def _inside(name: str, kind: str) -> str:
-    content = (resources.files("whoplays") / "serve" / "page" / name).read_bytes()
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def linked(entry: str) -> str:
-    """Return one script of a module and all that it imports: each a function that gives what it exports.
+    """Return one script of a module of the page and all that it imports: each a function that gives what it exports.
 
-    Parameters
-    ----------
-    entry : str
-        Name of a module of the page, without ".js".
-
-    Returns
-    -------
-    str
-        A module without imports, each part after those that it needs.
-
-    Raises
-    ------
-    RuntimeError
-        Where modules import each other in a circle.
+    entry: the module's name, without ".js". Parts stand after those that they need. Raises `RuntimeError` where modules import
+    each other in a circle.
     """
     parts: dict[str, str] = {}
 
@@ -76,7 +59,12 @@ def _variable(name: str) -> str:
 
 def style() -> str:
     """Return the page's style sheet with its fonts inside."""
-    return re.sub(r'url\("(fonts/[^"]+)"\)', lambda m: f"url({_inside(m[1], 'font/woff2')})", _read("page.css"))
+
+    def inside(font: re.Match[str]) -> str:
+        content = (resources.files("whoplays") / "serve" / "page" / font[1]).read_bytes()
+        return f"url(data:font/woff2;base64,{base64.b64encode(content).decode()})"
+
+    return re.sub(r'url\("(fonts/[^"]+)"\)', inside, _read("page.css"))
 
 
 def mark() -> str:

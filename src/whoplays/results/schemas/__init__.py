@@ -28,20 +28,8 @@ def text(name: str) -> str:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return a schema.
+    """Return one of the schemas. Raises `UsageError` for a name that none has.
 
-    Parameters
-    ----------
-    name : str
-        One of `names`.
-
-    Raises
-    ------
-    UsageError
-        For another name.
-
-    Examples
-    --------
     >>> read("result")["title"]
     'Result of a recording'
     """

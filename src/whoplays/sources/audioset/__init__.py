@@ -10,22 +10,17 @@ write_plan(Path("plan.csv"), plan)
 
 from __future__ import annotations
 
-from .classes import ClipClass, choose_classes
+from .classes import choose_classes
 from .dependencies import Dependencies, find_dependencies
-from .lists import Malformed, Segment, SegmentList
+from .lists import Segment, SegmentList
 from .ontology import Ontology
-from .plan import DEFAULT_RESERVE, ClassTally, Draw, Plan, PlannedClip, make_plan, plan_from_lists
+from .plan import Draw, PlannedClip, make_plan, plan_from_lists
 from .planfile import read_plan, reserve_path, write_plan
 
 __all__ = [
-    "DEFAULT_RESERVE",
-    "ClassTally",
-    "ClipClass",
     "Dependencies",
     "Draw",
-    "Malformed",
     "Ontology",
-    "Plan",
     "PlannedClip",
     "Segment",
     "SegmentList",

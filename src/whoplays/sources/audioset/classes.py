@@ -49,7 +49,7 @@ def choose_classes(
     classes = {name: _known(name, ontology, spread, exclusions) for name in names}
     for text in include:
         name, label = _assignment(text, ontology)
-        name = name or _slug(ontology.name(label))
+        name = name or re.sub(r"[^a-z0-9]+", "_", ontology.name(label).lower()).strip("_")[:60] or "class"
         if "=" in text and name not in classes and name in catalogue() and catalogue().audioset(name):
             raise UsageError(f"--include {text!r} adds to {name!r}: ask for it too, with --family {name}")
         held = classes.get(name, ClipClass(name, frozenset()))
@@ -60,7 +60,8 @@ def choose_classes(
         if name and name not in classes:
             raise UsageError(f"--exclude {text!r}: no class {name!r} is asked for; there are {', '.join(classes)}")
         for key in [name] if name else list(classes):
-            classes[key] = _keep_out(classes[key], spread([label]))
+            held, out = classes[key], spread([label])
+            classes[key] = ClipClass(key, held.include - out, held.exclude | out, held.ambiguous - out)
     for held in classes.values():
         if not held.include:
             raise UsageError(f"class {held.id!r}: everything that it takes in is excluded as well")
@@ -87,12 +88,6 @@ def _known(name: str, ontology: Ontology, spread: Spread, exclusions: bool) -> C
     return ClipClass(name, taken, excluded if exclusions else frozenset(), (ambiguous | frozenset(rule.broad)) - taken)
 
 
-def _keep_out(held: ClipClass, labels: frozenset[str]) -> ClipClass:
-    return replace(
-        held, include=held.include - labels, exclude=held.exclude | labels, ambiguous=held.ambiguous - labels
-    )
-
-
 def _assignment(text: str, ontology: Ontology) -> tuple[str, str]:
     """Split "CLASS=LABEL" or "LABEL" into the class (or "") and the label's id."""
     name, equals, label = text.partition("=")
@@ -102,10 +97,6 @@ def _assignment(text: str, ontology: Ontology) -> tuple[str, str]:
     if not CLASS_ID.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a class: use lower-case letters, digits, - and _ (it names a folder)")
     return name, ontology.resolve(label)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:60] or "class"
 
 
 def apart(a: str, b: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from ...storage.files import write_csv
@@ -46,6 +47,11 @@ class Exclusion:
     kept_out: int
     with_another: int
     either: int
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """The three."""
+        return self.kept_out, self.with_another, self.either
 
     def share(self, count: int) -> float:
         """Return `count` as a share of the class's clips."""
@@ -85,7 +91,10 @@ class Dependencies:
                 "share_with_another",
                 "share_either",
             ),
-            map(_exclusion_row, self.exclusions),
+            (
+                (one.id, one.clips, *one.counts, *(f"{one.share(count):.5f}" for count in one.counts))
+                for one in self.exclusions
+            ),
         )
 
 
@@ -119,45 +128,28 @@ def find_dependencies(
             another = any(apart(held.id, other.id) for other in carried)
             for column, count in enumerate((out, another, out or another)):
                 excluded[held.id][column] += count
+
+    def pair(a: str, b: str, name_b: str, clips_b: int, together: int) -> Pair:
+        lift = together * rows / (clips[a] * clips_b) if clips[a] and clips_b else 0.0
+        return Pair(a, b, a, name_b, clips[a], clips_b, together, lift)
+
+    found_beside = {}
+    for held in classes:
+        own = held.include | ontology.ancestors(held.include)
+        most = sorted((-n, label) for label, n in beside[held.id].items() if label not in own)[:companions]
+        pairs = (pair(held.id, label, ontology.name(label), labels[label], -negated) for negated, label in most)
+        found_beside[held.id] = tuple(pairs)
+    two = [(a.id, b.id) for a, b in combinations(classes, 2) if apart(a.id, b.id)]
     return Dependencies(
         rows,
         tuple(held.id for held in classes),
         {held.id: clips[held.id] for held in classes},
-        tuple(
-            _pair(a.id, b.id, (a.id, b.id), clips[a.id], clips[b.id], both[a.id, b.id], rows)
-            for place, a in enumerate(classes)
-            for b in classes[place + 1 :]
-            if apart(a.id, b.id)
-        ),
-        {
-            held.id: _companions(held, clips[held.id], beside[held.id], labels, rows, ontology, companions)
-            for held in classes
-        },
+        tuple(pair(a, b, b, clips[b], both[a, b]) for a, b in two),
+        found_beside,
         tuple(Exclusion(held.id, clips[held.id], *excluded[held.id]) for held in classes),
     )
-
-
-def _companions(
-    held: ClipClass, clips: int, beside: Counter[str], labels: Counter[str], rows: int, ontology: Ontology, count: int
-) -> tuple[Pair, ...]:
-    own = held.include | ontology.ancestors(held.include)
-    others = sorted((-both, label) for label, both in beside.items() if label not in own)[:count]
-    return tuple(
-        _pair(held.id, label, (held.id, ontology.name(label)), clips, labels[label], -negated, rows)
-        for negated, label in others
-    )
-
-
-def _pair(a: str, b: str, names: tuple[str, str], clips_a: int, clips_b: int, both: int, rows: int) -> Pair:
-    lift = both * rows / (clips_a * clips_b) if clips_a and clips_b else 0.0
-    return Pair(a, b, *names, clips_a, clips_b, both, lift)
 
 
 def _pair_row(pair: Pair) -> tuple[object, ...]:
     share, lift = f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}"
     return pair.a, pair.b, pair.name_a, pair.name_b, pair.clips_a, pair.clips_b, pair.both, share, lift
-
-
-def _exclusion_row(found: Exclusion) -> tuple[object, ...]:
-    counts = (found.kept_out, found.with_another, found.either)
-    return found.id, found.clips, *counts, *(f"{found.share(count):.5f}" for count in counts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...errors import counted
 from .classes import ClipClass
-from .dependencies import Dependencies, Exclusion
+from .dependencies import Dependencies
 from .lists import Malformed, SegmentList
 from .ontology import Ontology
 from .plan import Plan
@@ -80,13 +80,11 @@ def describe_dependencies(found: Dependencies) -> Iterator[str]:
     yield from table(("class", "label", "both", "of the class", "lift"), companions)
     yield ""
     yield "What exclusion would change"
-    excluded = [(held.id, held.clips, *_shares(held)) for held in found.exclusions]
+    excluded = [
+        (held.id, held.clips, *(f"{count:,} ({100 * held.share(count):.1f} %)" for count in held.counts))
+        for held in found.exclusions
+    ]
     yield from table(("class", "clips", "what it keeps out", "another class", "either"), excluded)
-
-
-def _shares(held: Exclusion) -> Iterator[str]:
-    for count in (held.kept_out, held.with_another, held.either):
-        yield f"{count:,} ({100 * held.share(count):.1f} %)"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:

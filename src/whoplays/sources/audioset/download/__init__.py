@@ -10,27 +10,22 @@ listed, differences = verify(Path("clips"))
 
 from __future__ import annotations
 
-from .causes import MAY_RECOVER, MEANING, Cause, ClipUnavailable
-from .manifest import Difference, copies, verify
-from .run import Outcome, Progress, download, dry_run, may_recover
+from .causes import MAY_RECOVER, Cause
+from .manifest import copies, verify
+from .run import Progress, download, dry_run
 from .settings import Settings
 from .source import Access, Template, read_cookies
 
 __all__ = [
     "MAY_RECOVER",
-    "MEANING",
     "Access",
     "Cause",
-    "Difference",
-    "ClipUnavailable",
-    "Outcome",
     "Progress",
     "Settings",
     "Template",
     "copies",
     "download",
     "dry_run",
-    "may_recover",
     "read_cookies",
     "verify",
 ]

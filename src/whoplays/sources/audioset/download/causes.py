@@ -56,10 +56,13 @@ class ClipUnavailable(Exception):
 
     def __init__(self, cause: Cause, detail: str, retry_after_s: float | None = None) -> None:
         """Keep the cause, and the detail as one line."""
-        super().__init__(f"{cause}: {detail}")
+        super().__init__(cause, detail, retry_after_s)  # what another process makes it of again
         self.cause = cause
         self.detail = " ".join(detail.split())[:300]
         self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.cause}: {self.detail}"
 
 
 # In this order: a page that tells of a rate limit also says that the video is not available.

@@ -95,7 +95,7 @@ class Cutter:
         jump = start_s > 0 and (media.size is None or media.size > _SMALL_BYTES)
         found, log = self._run(media, start_s, length_s, jump=jump)
         astray = "could not seek" in log or (jump and "Invalid data found" in log)  # what came was not from there
-        if _too_short(found, length_s, self.rate) and astray:
+        if len(found.samples) < round(length_s * self.rate) and astray:
             found, log = self._run(media, start_s, length_s, jump=False, seekable=False)
         if not len(found.samples):
             _explain(log, found)
@@ -187,10 +187,6 @@ def _authorities() -> str | None:
     except ImportError:
         found = ssl.get_default_verify_paths().cafile
         return found if found and Path(found).exists() else None
-
-
-def _too_short(found: Cut, length_s: float, rate: int) -> bool:
-    return len(found.samples) < round(length_s * rate)
 
 
 def _duration(log: str) -> float | None:

@@ -28,16 +28,9 @@ class Stopped(Exception):
 class Pacer:
     """Lets calls through, one host at a time, for many threads."""
 
-    def __init__(
-        self,
-        *,
-        per_host: int,
-        pause_s: Callable[[str], float],
-        stopped: threading.Event,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, *, per_host: int, pause_s: Callable[[str], float], stopped: threading.Event) -> None:
         """Take the limit of calls at once to a host, and the usual pause between the starts of two calls to it."""
-        self.per_host, self._pause_s, self._stopped, self._clock = per_host, pause_s, stopped, clock
+        self.per_host, self._pause_s, self._stopped = per_host, pause_s, stopped
         self._busy: Counter[str] = Counter()
         self._next: dict[str, float] = {}
         self._held: dict[str, float] = {}
@@ -61,7 +54,7 @@ class Pacer:
             while True:
                 if self._stopped.is_set():
                     raise Stopped
-                now = self._clock()
+                now = time.monotonic()
                 wait = max(self._next.get(host, 0.0), self._held.get(host, 0.0)) - now
                 if wait <= 0 and self._busy[host] < self.per_host:
                     self._busy[host] += 1
@@ -72,7 +65,7 @@ class Pacer:
     def hold(self, host: str, seconds: float) -> None:
         """Leave `host` alone for so long: it asked for that."""
         with self._change:
-            self._held[host] = max(self._held.get(host, 0.0), self._clock() + seconds)
+            self._held[host] = max(self._held.get(host, 0.0), time.monotonic() + seconds)
 
     def answered(self, refusal: bool) -> None:
         """Note how the site answered: with more and more refusals go slower everywhere, with welcomes faster again."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from .. import PlannedClip
@@ -63,21 +65,13 @@ def look_ahead(
     clips: Sequence[PlannedClip], stand_ins: Sequence[PlannedClip], folder: Path, retry: Collection[str]
 ) -> dict[str, Counter[str]]:
     """Return what a run would begin with: class -> state or cause -> clips. Nothing is written, and nobody is asked."""
-    known = _known(folder) if (folder / NAME).exists() else {}
+    known: dict[tuple[str, int], str] = {}
+    if (folder / NAME).exists():
+        with closing(Ledger(folder, writable=False)) as ledger:
+            for row in chain(ledger.rows("done"), ledger.rows("lost")):
+                known[row["video_id"], row["start_ms"]] = row["cause"] if row["state"] == "lost" else row["state"]
     states: dict[str, Counter[str]] = {}
     for clip in [*clips, *stand_ins]:
         state = known.get((clip.video_id, clip.start_ms), "waiting")
         states.setdefault(clip.family, Counter())["waiting" if state in retry else state] += 1
     return states
-
-
-def _known(folder: Path) -> dict[tuple[str, int], str]:
-    ledger = Ledger(folder, writable=False)
-    try:
-        return {
-            (row["video_id"], row["start_ms"]): row["cause"] if state == "lost" else state
-            for state in ("done", "lost")
-            for row in ledger.rows(state)
-        }
-    finally:
-        ledger.close()

@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,15 +84,12 @@ def download(
     make_folder(folder)
     with only_writer(folder):
         remove_parts(folder)
-        ledger = Ledger(folder)
-        try:
+        with closing(Ledger(folder)) as ledger:
             ledger.agree({"format": settings.ending, "rate": settings.rate, "channels": settings.channels})
             ledger.plan(clips, stand_ins)
             ledger.retry(settings.retry)
             adopted = reconcile(ledger, folder, settings.ending)
             return _Run(ledger, folder, settings, executor, show).run(adopted)
-        finally:
-            ledger.close()
 
 
 class _Run:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import string
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from html import unescape
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ....errors import DownloadError, UsageError
 from ....runtime.packages import needed
+from ....storage.files import explained
 from .. import PlannedClip
 from .causes import Cause, ClipUnavailable, cause_of_status, cause_of_words, parse_retry_after
 from .ffmpeg import Media
@@ -87,13 +88,15 @@ class Source:
         """Make yt-dlp ready. Raises `DownloadError` when the cookies cannot be read."""
         self.template = template
         self.is_site = template.text == SITE
-        self._notes = _Notes()
-        yt_dlp = _yt_dlp()
+        with needed("downloading", "audioset"):
+            import yt_dlp
         options: dict[str, Any] = {
             "quiet": True,
             "no_warnings": True,
             "noprogress": True,
-            "logger": self._notes,
+            "logger": logging.Logger(
+                "yt-dlp", logging.CRITICAL + 1
+            ),  # says nothing: what matters comes as an exception
             "format": "bestaudio/best",
             "skip_download": True,
             "noplaylist": True,
@@ -121,11 +124,14 @@ class Source:
     def find(self, clip: PlannedClip) -> Media:
         """Return where the clip's recording is. Raises `ClipUnavailable` with the cause otherwise."""
         url = self.template.url(clip)
-        with self._causes():
+        try:
             if self.is_site:
                 return self._ask_extractor(url, "Youtube")
-            direct = self._open(url)
-            return direct or self._ask_extractor(url, "Generic")
+            return self._open(url) or self._ask_extractor(url, "Generic")
+        except ClipUnavailable:
+            raise
+        except Exception as error:  # whatever yt-dlp raises
+            raise _lost(error) from error
 
     def _open(self, url: str) -> Media | None:
         """Ask for the URL itself; return None for a page that may have a recording in it."""
@@ -168,31 +174,6 @@ class Source:
             for cookie in self._ydl.cookiejar.get_cookies_for_url(url)
         )
         return Media(url, {name: value for name, value in headers.items() if "\n" not in value}, cookies, size)
-
-    @contextmanager
-    def _causes(self) -> Iterator[None]:
-        """Turn whatever yt-dlp raises into `ClipUnavailable`."""
-        try:
-            yield
-        except ClipUnavailable:
-            raise
-        except Exception as error:
-            raise _lost(error) from error
-
-
-class _Notes:
-    """Takes yt-dlp's messages: what matters comes as an exception."""
-
-    def debug(self, message: str) -> None:
-        """Drop it."""
-
-    warning = error = debug
-
-
-def _yt_dlp() -> Any:
-    with needed("downloading", "audioset"):
-        import yt_dlp
-    return yt_dlp
 
 
 def _lost(error: BaseException) -> ClipUnavailable:
@@ -284,10 +265,8 @@ def _plain(error: BaseException) -> str:
 
 def read_cookies(path: Path) -> str:
     """Return the text of a cookies file in Netscape's format. Raises `UsageError` when it is something else."""
-    try:
+    with explained(f"--cookies {path}", "read", UsageError):
         text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UsageError(f"--cookies {path}: cannot be read ({error.strerror or error})") from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
     if not any(line.count("\t") >= 6 for line in lines):
         raise UsageError(f"--cookies {path}: is no cookies.txt in Netscape's format (seven columns, tabs between)")

@@ -1,0 +1,95 @@
+"""Recordings that a command is given, as paths, folders and lists of them, and the table that its results go into."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError, WhoplaysError, counted
+from ..storage.files import explained
+from .output import say, warn
+from .parser import Option
+
+if TYPE_CHECKING:
+    from ..audio.search import Search
+
+
+def add_list(option: Option) -> None:
+    """Add --list."""
+    option("--list", dest="list_from", metavar="FILE", help="File of paths, one a line; - is standard input")
+
+
+def add_continuing(option: Option, existing: str) -> None:
+    """Add --resume, --overwrite and --retry. existing: what is replaced."""
+    option("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
+    option("--overwrite", action="store_true", help=f"Replace {existing}, once its new file is complete")
+    option("--retry", action="store_true", help="With --resume: retry recordings that failed")
+
+
+def check_continuing(args: Namespace) -> None:
+    """Refuse options for the table that do not go together."""
+    if args.resume and args.overwrite:
+        raise UsageError("--resume keeps what is in the table, and --overwrite does not; give one of them")
+    if args.retry and not args.resume:
+        raise UsageError("--retry goes with --resume")
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Load modules and models without the garbage collector going through them, now or later: they stay to the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def given(args: Namespace, command: str) -> list[str]:
+    """Return the recordings and folders that the call names. Raises `UsageError` where there are none."""
+    found = [*args.paths, *(_listed(args.list_from) if args.list_from else [])]
+    if not found:
+        raise UsageError(
+            f"no recording is given: name recordings or folders, or --list FILE (see whoplays {command} --help)"
+        )
+    return found
+
+
+def _listed(source: str) -> list[str]:
+    from ..inference.batch import read_list
+
+    if source == "-":
+        if sys.stdin is None:
+            raise UsageError("--list -: standard input is closed")
+        return read_list(sys.stdin.buffer, "-")
+    with explained(f"--list {source}", "read", UsageError), open(source, "rb") as file:  # noqa: PTH123 - no path of ours
+        return read_list(file, source)
+
+
+def found_in(paths: list[str], *, watch: bool = False) -> tuple[list[str], int]:
+    """Return the recordings of `paths` and their folders, and the number of problems on the way, which are told.
+
+    watch: none is no error, and an empty folder no problem, because there may be some later.
+    """
+    with undisturbed():
+        from ..inference import batch
+
+    searches: list[tuple[str, Search]] = []
+    names = list(batch.recordings(paths, lambda path, found: searches.append((path, found))))
+    problems = 0
+    for folder, found in searches:
+        lines = [f"{path}: {why}" for path, why in found.problems]
+        if not found.recordings and not found.problems and not watch:
+            lines.append(f"{folder}: the folder holds no recordings")
+        for line in [*lines, *(f"{path}: {why}" for path, why in found.links)]:
+            warn(line)
+        if found.ignored:
+            say(f"{folder}: {counted(found.ignored, 'file')} ignored (no recording)")
+        problems += len(lines)
+    if not names and not watch:
+        raise WhoplaysError("there is no recording to read")
+    return names, problems
