@@ -146,9 +146,10 @@ def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
     """Keep in one piece what no line should be broken in: short code, options, and in tables a figure and its interval."""
 
     def code(found: re.Match[str]) -> str:
-        if len(found[1]) <= _SHORT:
-            return f'<code class="whole">{found[1]}</code>'
-        text = _OPTION.sub(r'<span class="whole">\g<0></span>', found[1])
+        text = found[1].replace("\\|", "|")  # as GitHub needs it in tables
+        if len(text) <= _SHORT:
+            return f'<code class="whole">{text}</code>'
+        text = _OPTION.sub(r'<span class="whole">\g<0></span>', text)
         return f"<code>{text}</code>"
 
     def figures(cell: re.Match[str]) -> str:
