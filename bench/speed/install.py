@@ -2,10 +2,8 @@
 
     python -m bench install [--runs 3]
 
-Each installation makes an environment of its own and installs into it: once with an empty cache, and so over the network, then
-from the cache.
-Processor time is what a busy machine hardly changes; the network's pace is this machine's. The peer is librosa, the package
-that most people who work with music in Python have: it brings no model.
+Each installation makes an environment of its own, by pip and by uv, and takes what is fetched from where it lies already: a
+cache, or a folder that pip is told of. Processor time is what a busy machine hardly changes.
 """
 
 from __future__ import annotations
@@ -45,63 +43,57 @@ def size(folder: Path, *, without: str = "") -> float:
     return sum(path.stat().st_size for path in files if not without or without not in path.parts) / 1e6
 
 
-def install(what: str, *, uv: Path | None, runs: int, folder: Path) -> tuple[dict[str, Any], Path]:
-    """Install with pip, or uv; return the row, and the last environment."""
-    cache, environment = folder / "cache", folder / "environment"
+def install(folder: Path, *, uv: Path | None, runs: int) -> dict[str, Any]:
+    """Install the checkout into `folder`/environment, with pip or uv; return the row."""
+    environment = folder / "environment"
     steps: list[list[str | Path]] = [
         [sys.executable, "-m", "venv", environment],
-        [environment / "bin" / "pip", "install", "-q", "--cache-dir", cache, what],
+        [environment / "bin" / "pip", "install", "-q", ROOT],
     ]
     if uv:
         steps = [
             [uv, "venv", "-q", "--python", sys.executable, environment],
-            [uv, "pip", "install", "-q", "--python", environment, "--cache-dir", cache, what],
+            [uv, "pip", "install", "-q", "--python", environment, ROOT],
         ]
     found = []
-    for _ in range(1 + runs):
+    for _ in range(runs):
         shutil.rmtree(environment, ignore_errors=True)
         empty = timed(*steps[0], folder=folder)
         before = size(environment, without="__pycache__")
         full = timed(*steps[1], folder=folder)
         found.append((empty[0] + full[0], empty[1] + full[1]))
-    row = {
-        "what": f"{'uv' if uv else 'pip'} install {'.' if what == str(ROOT) else what}",
-        "fetched, MB": "" if uv else size(cache),
+    return {
+        "what": "uv venv, uv pip install ." if uv else "python -m venv, pip install .",
         "on the disk, MB": size(environment, without="__pycache__") - before,
-        "from the network, s": found[0][0],
-        "from the cache, s": statistics.median(wall for wall, _ in found[1:]),
-        "processor time of that, s": statistics.median(processor for _, processor in found[1:]),
+        "by the clock, s": statistics.median(wall for wall, _ in found),
+        "processor time, s": statistics.median(processor for _, processor in found),
     }
-    return row, environment
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3, help="installations from the cache, of each kind")
+    parser.add_argument("--runs", type=int, default=3, help="installations of each kind")
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "tools").mkdir()
-        subprocess.run([sys.executable, "-m", "venv", folder / "tools"], check=True)
-        subprocess.run([folder / "tools" / "bin" / "pip", "install", "-q", "uv"], check=True)
-        uv = folder / "tools" / "bin" / "uv"
-        for what, tool in ((str(ROOT), uv), ("librosa", None), (str(ROOT), None)):
-            made = Path(tempfile.mkdtemp(dir=folder))
-            row, environment = install(what, uv=tool, runs=options.runs, folder=made)
-            rows.append(row)
-        demos = [timed(environment / "bin" / "whoplays", "demo", folder=made) for _ in range(1 + 2 * options.runs)]
+        folder, tools = Path(name), Path(name, "tools")
+        subprocess.run([sys.executable, "-m", "venv", tools], check=True)
+        subprocess.run([tools / "bin" / "pip", "install", "-q", "uv"], check=True)
+        timed(tools / "bin" / "pip", "download", "-q", "-d", folder / "fetched", ROOT, folder=folder)
+        fetched = size(folder / "fetched")
+        rows = [install(folder, uv=uv, runs=options.runs) for uv in (tools / "bin" / "uv", None)]
+        program = folder / "environment" / "bin" / "whoplays"
+        demos = [timed(program, "demo", folder=folder) for _ in range(1 + 2 * options.runs)]
+    wall, processor = (statistics.median(one[i] for one in demos[1:]) for i in (0, 1))
     keep(
         "install",
         "The first command: installing, and predicting the examples",
         rows,
-        peer="librosa, which brings no model",
+        peer="none",
         packages=(),
         remarks=(
-            f"whoplays demo, three recordings and a page: {statistics.median(w for w, _ in demos[1:]):.2g} s by the clock, "
-            f"{statistics.median(p for _, p in demos[1:]):.2g} s of the processor. Without compiled files (__pycache__). "
-            "What uv keeps is unpacked, so its size says nothing of what was fetched. "
-            "The machine had other work: seconds of the clock are upper bounds."
+            f"{fetched:.0f} MB are fetched for it. whoplays demo, three recordings and a page: {processor:.2g} s of the "
+            f"processor, {wall:.2g} s by the clock. On the disk: without compiled files (__pycache__). The machine had much "
+            "other work: seconds by the clock are upper bounds."
         ),
     )
 
