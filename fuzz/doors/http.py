@@ -30,7 +30,7 @@ class _StandIn:
     ready = 1
 
     async def predict(self, descriptor: int, job: Any, progress: Any) -> dict[str, Any]:
-        progress({"heard": 1.0, "duration": None})
+        progress({"analysed": 1.0, "duration": None})
         with open(descriptor, "rb", closefd=False) as file:
             file.read()
         return heard()[0].to_dict()
