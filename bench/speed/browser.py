@@ -227,6 +227,6 @@ def main() -> None:
         rows,
         peer="this package in Python, one thread",
         packages=("onnxruntime", "playwright"),
-        remarks=f"Chromium {release}, one thread, over loopback. The machine was shared with other work, several times as "
-        "much as it has cores: the processor time, which others lengthen little, is the best guide. Downloads as gzip -9.",
+        remarks=f"Chromium {release}, one thread, over loopback. Processor time is told too: "
+        "other work on the machine lengthens it little. Downloads as gzip -9.",
     )
