@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def widened(base: Base, filters: Sequence[int], blocks: Sequence[int], hidden: i
     rng = np.random.default_rng(seed)
     convolutions: list[tuple[Array, Array]] = []
     given = np.arange(1)  # which old channel each of the channels that come in is a copy of
-    for first, end, old, new in zip(firsts, firsts[1:], now, filters, strict=False):
+    for (first, end), old, new in zip(pairwise(firsts), now, filters, strict=True):
         copies = _copies(rng, old, new)
         for i in range(first, end):
             kernel, bias = base.convolutions[i]
