@@ -59,4 +59,4 @@ unset OMP_NUM_THREADS
 python -m recipe.decide "$material/small" "$data" "$material" --keep --alike "$material/model"
 python -m recipe.background "$material/small" "$material"
 [ "$small" = small ] || python -m bench recognition "$data" "$material/small"
-echo "The model is in $material/small ($material/model in floating point); swap it in when its table is better, with a card that lists $material/clips/credits.md."
+echo "The model is in $material/small ($material/model in floating point); swap it in (the latter by python -m recipe.half) when its table is better, with a card that lists $material/clips/credits.md."

@@ -13,9 +13,12 @@ import soundfile
 
 import whoplays
 from conftest import RATE, write_tiny_model
+from recipe.half import halved
 from whoplays.errors import ModelError, UsageError
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
+from whoplays.training import warmstart
+from whoplays.training.heads import opened
 from whoplays.training.quantise import quantise
 
 #: The model in the package before it was made small.
@@ -55,6 +58,23 @@ def test_the_model_in_the_package_is_the_one_in_floating_point_made_small() -> N
         one, other = (m.predict(x, sample_rate=RATE) for m in (small, plain))
         assert one.scores == pytest.approx(other.scores, abs=0.08)
         assert one.playing == other.playing
+
+
+def test_weights_in_16_bits_give_the_same_scores_and_come_back(tmp_path: Path) -> None:
+    found = model_folder.read(FLOAT)
+    single = opened(found.content(model_folder.NETWORK)).SerializeToString()
+    half = halved(single)
+    assert len(half) < 0.55 * len(single)
+    for name, network in (("single", single), ("half", half)):
+        model_folder.write(tmp_path / name, found.config, network, "# a card")
+    single_model, half_model = (whoplays.load(tmp_path / name) for name in ("single", "half"))
+    x = synth.recording(["drums", "strings"], duration_s=10, seed=1, sample_rate=RATE)
+    one, other = (m.predict(x, sample_rate=RATE).scores for m in (single_model, half_model))
+    assert one == pytest.approx(other, abs=1e-4)
+    before, after = warmstart.read(tmp_path / "single"), warmstart.read(tmp_path / "half")
+    assert np.abs(before.dense - after.dense).max() < np.abs(before.dense).max() / 30_000
+    for (kernel, bias), (again, same) in zip(before.convolutions, after.convolutions, strict=True):
+        assert np.abs(kernel - again).max() < np.abs(kernel).max() / 30_000 and np.array_equal(bias, same)
 
 
 def test_what_cannot_be_made_smaller_is_said(small: Path, tmp_path: Path) -> None:

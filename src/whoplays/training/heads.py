@@ -23,6 +23,8 @@ from ..runtime.packages import needed
 
 Array = NDArray[np.float32]
 HIDDEN = "hidden"
+#: What the name of a tensor ends with that scales another one's 16-bit integers to weights (`recipe.half`).
+SCALE = "_scale_of_16_bits"
 _DIRECTION = "embedding_direction"
 
 
@@ -75,8 +77,7 @@ class Body:
 
 def split_head(network: bytes) -> tuple[bytes, Head]:
     """Return the body, features -> `hidden`, as ONNX, and the head. Raises `ModelError` for a network of another make."""
-    onnx = _onnx()
-    model = onnx.load_model_from_string(network)
+    onnx, model = _onnx(), opened(network)
     makers = {output: node for node in model.graph.node for output in node.output}
     numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     try:
@@ -230,9 +231,25 @@ def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:
 
 def initializers(network: bytes) -> tuple[list[Any], dict[str, Array]]:
     """Return the nodes of an ONNX network in order, and its constants by name."""
-    onnx = _onnx()
-    graph = onnx.load_model_from_string(network).graph
+    onnx, graph = _onnx(), opened(network).graph
     return list(graph.node), {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def opened(network: bytes) -> Any:
+    """Return a network as `onnx.ModelProto`, its weights in single precision where they are kept as 16-bit integers."""
+    onnx = _onnx()
+    model = onnx.load_model_from_string(network)
+    graph, makers = model.graph, {node.output[0]: node for node in model.graph.node}
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name.endswith(SCALE)]:
+        made = makers[tensor.name.removesuffix(SCALE)]
+        cast = makers[made.input[0]]
+        integers, scale = tensors[cast.input[0]], onnx.numpy_helper.to_array(tensor)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(integers) * scale, made.output[0]))
+        graph.initializer.remove(integers)
+        graph.node.remove(cast)
+        graph.node.remove(made)
+    return model
 
 
 def _onnx() -> Any:

@@ -29,6 +29,7 @@ from ..model.config import ModelConfig
 from ..model.folder import EMBEDDING
 from ..runtime.packages import needed
 from .export import quiet
+from .heads import opened
 
 Array = NDArray[np.float32]
 
@@ -106,7 +107,7 @@ def _made(config: ModelConfig) -> Iterator[Array]:
 
 def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
     with needed("Export to 8-bit integers", "adapt"):
-        import onnx
+        model = opened(network)
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
@@ -120,7 +121,6 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
             window = next(self._left, None)
             return None if window is None else {"features": window}
 
-    model = onnx.load_model_from_string(network)
     with tempfile.TemporaryDirectory() as folder, quiet():
         target = Path(folder) / model_folder.NETWORK
         first = next(node for node in model.graph.node if node.op_type == "Conv")
