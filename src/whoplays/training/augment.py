@@ -92,7 +92,7 @@ def apply(examples: Examples, parameters: Draw, *, log_offset: float) -> Example
     """Return the examples as `parameters` say. log_offset: the features' own, below which there is silence."""
     power = np.maximum(np.exp(examples.features) - np.float32(log_offset), 0)
     clip, steps = examples.clip.copy(), examples.steps.copy()
-    alone = power.copy()
+    alone = power.copy() if (parameters.partners >= 0).any() else power
     loudness = power.mean(axis=(1, 2)) + np.float32(1e-9)
     for partner, gain_db in zip(parameters.partners.T, parameters.partner_db.T, strict=True):
         mixed = np.flatnonzero(partner >= 0)
