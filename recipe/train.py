@@ -23,7 +23,7 @@ SETTINGS: dict[str, Any] = {
     "crop_steps": 16,
     "learning_rate": 1.0e-3,
     "ema": 0.998,
-    "mix": 0.55,
+    "mix": 0.65,
     "partners": (0.5, 0.35, 0.15),
     "over_time": 0.7,
     "filters": (16, 48, 96, 192),

@@ -54,6 +54,16 @@ def test_several_partners_each_add_their_power_and_labels() -> None:
     np.testing.assert_allclose(counts, [0.4, 0.3, 0.18, 0.12], atol=0.03)
 
 
+def test_soloists_are_mixed_and_chosen_more_often_than_bands() -> None:
+    playing = np.repeat([1, 4], 2000)
+    drawn = draw(np.random.default_rng(0), 4000, frames=FRAMES, bands=BANDS, mix=0.6, playing=playing)
+    partner = drawn.partners[:, 0]
+    assert not (partner == np.arange(4000)).any()
+    soloists, bands = ((partner[playing == k] >= 0).mean() for k in (1, 4))
+    np.testing.assert_allclose([soloists, bands], [0.6, 0.36], atol=0.03)
+    assert (playing[partner[partner >= 0]] == 1).mean() > 0.85
+
+
 def test_silence_mixed_in_adds_nothing() -> None:
     drawn = replace(nothing(2), partners=np.array([[1], [-1]]), partner_db=np.full((2, 1), 14, dtype=np.float32))
     made = apply(examples(0.01, 0.0), drawn, log_offset=OFFSET)

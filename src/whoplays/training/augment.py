@@ -17,6 +17,8 @@ Array = NDArray[np.float32]
 
 #: Frames of one step of the network's scores over time.
 FRAMES_PER_STEP = 16
+#: How often examples in which several labels play are mixed, beside the others.
+OF_BANDS = 0.6
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,28 @@ class Draw:
 
 
 def draw(
-    rng: np.random.Generator, n: int, *, frames: int, bands: int, mix: float = 0.5, partners: Sequence[float] = (1.0,)
+    rng: np.random.Generator,
+    n: int,
+    *,
+    frames: int,
+    bands: int,
+    mix: float = 0.5,
+    partners: Sequence[float] = (1.0,),
+    playing: NDArray[np.int64] | None = None,
 ) -> Draw:
-    """Draw parameters for n examples; a share `mix` of them gets partners: one, two, ... with the chances `partners`."""
+    """Draw parameters for n examples; a share `mix` of them gets partners: one, two, ... with the chances `partners`.
+
+    playing: (n,) how many labels play in each. What few play in is mixed more often, and chosen more often as a partner: a sum
+    of two soloists tells a network more than a sum of two bands.
+    """
     most = len(partners)
-    rows = (np.arange(n)[:, None] + rng.integers(1, max(2, n), (n, most))) % n
+    few = np.ones(n) if playing is None else np.maximum(playing, 1)
+    chance = 1 / (0.5 + few) ** 2
+    rows = rng.choice(n, (n, most), p=chance / chance.sum())
+    rows = np.where(rows == np.arange(n)[:, None], (rows + 1) % n, rows)
     wanted = 1 + rng.choice(most, size=n, p=partners)
-    rows[np.arange(most) >= np.where(rng.random(n) < mix, wanted, 0)[:, None]] = -1
+    share = np.where(few > 1, OF_BANDS * mix, mix)
+    rows[np.arange(most) >= np.where(rng.random(n) < share, wanted, 0)[:, None]] = -1
     noise = np.full((n, bands), -np.inf, dtype=np.float32)
     noisy = rng.random(n) < 0.3
     noise[noisy] = (rng.uniform(-13, -4, n)[:, None] + _curves(rng, n, bands, 1.0))[noisy]

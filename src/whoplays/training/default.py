@@ -153,6 +153,7 @@ class _Run:
             raise UsageError(
                 f"{settings.start_from}: reads other features than the material has; start from another model"
             )
+        self.families = list(Tree(training.labels).levels()["families"])
         self.history = History()
         self.stopped = "epochs"
 
@@ -316,7 +317,13 @@ class _Run:
         examples = _crops(self.training, rng, share, self.crop_steps)
         n, frames, bands = examples.features.shape
         parameters = augment.draw(
-            rng, n, frames=frames, bands=bands, mix=self.settings.mix, partners=self.settings.partners
+            rng,
+            n,
+            frames=frames,
+            bands=bands,
+            mix=self.settings.mix,
+            partners=self.settings.partners,
+            playing=(np.nan_to_num(examples.clip[:, self.families]) > 0.5).sum(axis=1),
         )
         return augment.apply(examples, parameters, log_offset=self.training.settings.log_offset)
 
