@@ -519,6 +519,8 @@ def test_settings_that_would_open_the_machine_are_refused() -> None:
         Settings(host="0.0.0.0")
     with pytest.raises(UsageError, match="16 or more"):
         Settings(host="0.0.0.0", token="short")
+    with pytest.raises(UsageError, match="--token"):  # a variable that a script forgot to set
+        Settings(token="")
     assert not Settings(host="0.0.0.0", token=TOKEN).loopback
     assert (
         Settings(host="::", force=True)

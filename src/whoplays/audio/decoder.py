@@ -223,7 +223,7 @@ def main() -> None:
             kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
             _tell(b"f", json.dumps({"error": str(error), "kind": kind}).encode())
         except MemoryError:
-            sent = f"cannot be decoded: it needs more memory than the {MEMORY >> 30} GiB it may take"
+            sent = f"cannot be decoded: it needs more memory than the {MEMORY / (1 << 30):g} GiB it may take"
             _tell(b"f", json.dumps({"error": sent, "kind": "audio"}).encode())
 
 

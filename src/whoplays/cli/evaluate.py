@@ -62,6 +62,7 @@ def _evaluate(args: Namespace) -> int:
     if args.out is None:
         raise UsageError("--out FOLDER is needed, for metrics.json and report.html (see whoplays evaluate --help)")
     from ..evaluation import evaluate as evaluation
+    from ..evaluation import metrics, sets
 
     with Progress("Evaluating", "rows") as bar:
         done = evaluation.evaluate(
@@ -81,10 +82,7 @@ def _evaluate(args: Namespace) -> int:
     words = speaker("evaluation", args.lang)
     counts = {"rows": data["rows"], "recordings": data["recordings"]}
     say(words("done", model=done.facts["model"], split=args.split, **counts))
-    for name in (
-        *("set_exact", "set_f1", "set_wrong", "set_missed"),
-        *("average_precision_macro", "f1_macro", "accuracy", "precision", "recall", "loss"),
-    ):
+    for name in (*sets.SHOWN, *metrics.SHOWN):
         say(f"{name:>24}: {_with_interval(done.facts, name, words)}")
     say(words("written", metrics=args.out / evaluation.METRICS, report=args.out / evaluation.REPORT))
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import Field
+from typing import Any
 
 from ..runtime.packages import needed
-from ..serve.settings import LIMITS, Settings, flag
+from ..serve.settings import FLAGS, Settings, flag
 from .options import add_device, add_model, add_threshold, settings_of, show_variable, threshold_of
 from .output import say, warn
 from .parser import Option, Parser, number, whole
@@ -18,31 +20,31 @@ def add(parser: Parser) -> None:
     parser.more = "A page to drop recordings on, and POST /v1/predict behind it (extra: serve)."
 
     def group(title: str) -> Option:
-        """Begin a group of options that are shown with their environment variables."""
-        option = parser.group(title)
-        return lambda *names, **settings: show_variable(option(*names, **settings))
+        """Begin a group of options, shown with their environment variables, with the flags of its settings."""
+        add_option = parser.group(title)
+        for one in FLAGS:
+            if one.metadata["group"] == title:
+                names = ("-j", flag(one)) if one.name == "workers" else (flag(one),)
+                show_variable(add_option(*names, dest=one.name, help=one.metadata["help"], **_value(one)))
+        return lambda *names, **settings: show_variable(add_option(*names, **settings))
 
-    option = group("Address")
-    option("--host", default=Settings.host, metavar="HOST", help="Address to listen at; others need --token")
-    option("--port", type=whole(), default=Settings.port, metavar="N", help="Port; 0 for a free one")
-    option("--open", action="store_true", help="Open the page in the browser")
+    group("Address")("--open", action="store_true", help="Open the page in the browser")
     option = group("Model")
     add_model(option)
     add_device(option)
     add_threshold(option)
-    option = group("Limits")
-    for one in LIMITS:
-        names = ("-j", flag(one)) if one.name == "workers" else (flag(one),)
-        kind = whole() if one.type == "int" else number()
-        told = {key: one.metadata[key] for key in ("metavar", "help")}
-        option(*names, dest=one.name, type=kind, default=one.default, **told)
-    option = group("Access")
-    many = {"action": "append", "default": []}
-    option("--token", metavar="TOKEN", help="Token that callers must send")
-    option("--cors", **many, metavar="ORIGIN", help="Another origin whose pages may call; repeatable")
-    option("--host-name", dest="hosts", **many, metavar="NAME", help="Another name of this server; repeatable")
-    option("--proxy", action="store_true", help="Trust X-Forwarded-For of a proxy in front")
-    option("--force", action="store_true", help="Listen beyond this machine without a token")
+    group("Limits")
+    group("Access")
+
+
+def _value(one: Field[Any]) -> dict[str, Any]:
+    """Return how the parser reads the value of a setting's flag."""
+    if one.type == "bool":
+        return {"action": "store_true"}
+    if one.default == ():
+        return {"action": "append", "default": [], "metavar": one.metadata["metavar"]}
+    kind = {"int": whole(), "float": number()}.get(str(one.type), str)
+    return {"type": kind, "default": one.default, "metavar": one.metadata["metavar"]}
 
 
 def _serve(args: Namespace) -> None:
@@ -51,8 +53,8 @@ def _serve(args: Namespace) -> None:
         import websockets  # noqa: F401 - so does the server
 
         from ..serve.server import run
-    checked = {"threshold": threshold_of(args.threshold), "cors": tuple(args.cors), "hosts": tuple(args.hosts)}
-    settings = settings_of(Settings, args, token=args.token or None, **checked)
+    repeated = {one.name: tuple(getattr(args, one.name)) for one in FLAGS if one.default == ()}
+    settings = settings_of(Settings, args, threshold=threshold_of(args.threshold), **repeated)
 
     def ready(address: str) -> None:
         say(f"whoplays is listening at {address} (Ctrl-C stops it)")

@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+#: Figures over all labels that the page and the command show, in this order; their words are in taxonomy/messages.json.
+SHOWN = ("average_precision_macro", "calibration_error", "f1_macro", "accuracy", "precision", "recall", "loss")
+#: Figures of each label, columns of the page.
+OF_LABEL = ("precision", "recall", "f1", "average_precision", "roc_auc")
+
 THRESHOLD = 0.5  # of the report's precision and recall: a cell counts as said when its score is over this
 _EPSILON = 1e-7  # Keras' own: scores are kept this far from 0 and 1 in a cross-entropy
 _CELLS = 2_000_000  # draws x rows held at a time
@@ -150,9 +155,9 @@ class _Parts:
             "roc_auc_macro": _mean(auc),
             "calibration_error": self._calibration_error(w),
         }
+        of_label = dict(zip(OF_LABEL, (precision, recall, f1, ap, auc), strict=True))
         for i, label in enumerate(labels):
-            each = {"precision": precision, "recall": recall, "f1": f1, "average_precision": ap, "roc_auc": auc}
-            found |= {f"{label}/{name}": values[:, i] for name, values in each.items()}
+            found |= {f"{label}/{name}": values[:, i] for name, values in of_label.items()}
         return found
 
     def _counts(self, said: NDArray[np.floating], w: Floats) -> tuple[Floats, Floats, Floats]:

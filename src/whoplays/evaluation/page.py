@@ -8,21 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..results.html.layout import figure, page, table
 from ..taxonomy.messages import speaker
+from . import metrics, sets
 
 if TYPE_CHECKING:
     from ..model.config import ModelConfig
-
-#: What a user sees comes first.
-_SET = ("set_exact", "set_f1", "set_precision", "set_recall", "set_wrong", "set_missed")
-_OVER_LABELS = (
-    "average_precision_macro",
-    "calibration_error",
-    "f1_macro",
-    "accuracy",
-    "precision",
-    "recall",
-    "loss",
-)
 
 
 def evaluation_page(facts: Mapping[str, Any], config: ModelConfig, figures: Mapping[str, str], lang: str = "en") -> str:
@@ -45,9 +34,9 @@ class _Page:
         body = [
             f"<h1>{escape(title)}</h1>",
             f'<p class="lead">{escape(say("lead", split=data["split"], rows=rows, recordings=recordings))}</p>',
-            self.cards(_SET),
+            self.cards(sets.SHOWN),
             self.heading("over_families"),
-            self.cards(_OVER_LABELS),
+            self.cards(metrics.SHOWN),
             f"<p>{escape(self.intervals())}</p>",
             self.heading("by_label"),
             figure(figures["families"], say("bars")),
@@ -55,7 +44,7 @@ class _Page:
             self.by_label(),
         ]
         if "instruments" in figures:
-            body += [self.heading("by_instrument"), self.cards((*_SET, *_OVER_LABELS), "instruments/")]
+            body += [self.heading("by_instrument"), self.cards((*sets.SHOWN, *metrics.SHOWN), "instruments/")]
             body.append(figure(figures["instruments"], say("bars_instruments")))
             body.append(figure(figures["curves/instruments"], say("curves_again")))
         body.append(self.heading("frequencies"))
@@ -109,13 +98,12 @@ class _Page:
                 f"{self.data['positives'][label.id]:,}",
                 f"{self.facts['thresholds'][label.id]:.3f}",
             ]
-            for name in ("precision", "recall", "f1", "average_precision", "roc_auc"):
+            for name in metrics.OF_LABEL:
                 key = f"{label.id}/{name}"
                 interval = escape(self.interval(key))
                 cells.append(escape(self.value(key)) + (f"<br><small>{interval}</small>" if interval else ""))
             rows.append(cells)
-        named = (say(key) for key in ("label", "rows_with", "threshold", "precision", "recall"))
-        header = [*named, "F1", say("average_precision"), "ROC AUC"]
+        header = [say(key) for key in ("label", "rows_with", "threshold", *metrics.OF_LABEL)]
         return table(header, rows, caption=say("with_intervals"))
 
     def confusion(self, name: str) -> str:

@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 
 from . import metrics
 
+#: Metrics in the order in which the page and the command show them; their words are in taxonomy/messages.json.
+SHOWN = ("set_exact", "set_f1", "set_precision", "set_recall", "set_wrong", "set_missed")
+
 
 def validate(targets: NDArray[np.floating], named: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return targets as float64, and named.

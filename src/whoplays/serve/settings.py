@@ -15,14 +15,20 @@ from ..model import device as devices
 MIB = 1 << 20
 
 
-def _limit(default: float, low: int, high: int, about: str = "", metavar: str = "N") -> Any:
-    """Return a field for a number from `low` to `high`. about: the help of its flag among the command's limits."""
-    return field(default=default, metadata={"low": low, "high": high, "help": about, "metavar": metavar})
+def _flag(group: str, default: Any, about: str, metavar: str | None = None, *, name: str = "") -> Any:
+    """Return a field that a flag of the command sets. group: its title in the help; name: of the flag, if not the field's."""
+    return field(default=default, metadata={"group": group, "help": about, "metavar": metavar, "name": name})
+
+
+def _number(group: str, default: float, low: int, high: int, about: str, metavar: str = "N") -> Any:
+    """Return a field for a number from `low` to `high`, and its flag."""
+    limits = {"group": group, "help": about, "metavar": metavar, "low": low, "high": high}
+    return field(default=default, metadata=limits)
 
 
 def flag(one: Field[Any]) -> str:
     """Return the flag that sets a field."""
-    return "--" + one.name.removesuffix("_s").replace("_", "-")
+    return "--" + (one.metadata.get("name") or one.name.removesuffix("_s").replace("_", "-"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,26 +46,26 @@ class Settings:
     machine without a token.
     """
 
-    host: str = "127.0.0.1"
-    port: int = _limit(8000, 0, 65535)
+    host: str = _flag("Address", "127.0.0.1", "Address to listen at; others need --token", "HOST")
+    port: int = _number("Address", 8000, 0, 65535, "Port; 0 for a free one")
     model: Path | None = None
     device: str = "cpu"
     threshold: Mapping[str, float] | None = None
-    workers: int = _limit(0, 1, 256, "Recordings in parallel; 0 for one per core")
-    queue: int = _limit(32, 0, 10_000, "Recordings that may wait; then 503")
-    max_upload_mb: int = _limit(200, 1, 4096, "Largest upload in MiB", "MIB")
-    max_files: int = _limit(20, 1, 1000, "Maximum number of files in a batch")
-    max_duration_s: float = _limit(3600.0, 1, 86_400, "Longest recording in seconds", "S")
-    time_limit_s: float = _limit(120.0, 1, 86_400, "Seconds of work on one recording", "S")
-    memory_mb: int = _limit(1024, 64, 65_536, "Memory for one recording in MiB", "MIB")
-    upload_time_s: float = _limit(300.0, 1, 86_400, "Seconds for one upload", "S")
-    rate: int = _limit(120, 0, 1_000_000, "Recordings a minute and address; 0: any")
-    live: int = _limit(4, 0, 256, "Live sessions in parallel")
-    token: str | None = None
-    cors: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    proxy: bool = False
-    force: bool = False
+    workers: int = _number("Limits", 0, 1, 256, "Recordings in parallel; 0 for one per core")
+    queue: int = _number("Limits", 32, 0, 10_000, "Recordings that may wait; then 503")
+    max_upload_mb: int = _number("Limits", 200, 1, 4096, "Largest upload in MiB", "MIB")
+    max_files: int = _number("Limits", 20, 1, 1000, "Maximum number of files in a batch")
+    max_duration_s: float = _number("Limits", 3600.0, 1, 86_400, "Longest recording in seconds", "S")
+    time_limit_s: float = _number("Limits", 120.0, 1, 86_400, "Seconds of work on one recording", "S")
+    memory_mb: int = _number("Limits", 1024, 64, 65_536, "Memory for one recording in MiB", "MIB")
+    upload_time_s: float = _number("Limits", 300.0, 1, 86_400, "Seconds for one upload", "S")
+    rate: int = _number("Limits", 120, 0, 1_000_000, "Recordings a minute and address; 0: any")
+    live: int = _number("Limits", 4, 0, 256, "Live sessions in parallel")
+    token: str | None = _flag("Access", None, "Token that callers must send", "TOKEN")
+    cors: tuple[str, ...] = _flag("Access", (), "Another origin whose pages may call; repeatable", "ORIGIN")
+    hosts: tuple[str, ...] = _flag("Access", (), "Another name of this server; repeatable", "NAME", name="host-name")
+    proxy: bool = _flag("Access", False, "Trust X-Forwarded-For of a proxy in front")
+    force: bool = _flag("Access", False, "Listen beyond this machine without a token")
     _cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
     def __post_init__(self) -> None:
@@ -99,5 +105,5 @@ class Settings:
         return self.max_upload_mb * MIB + 64 * 1024
 
 
-#: What the command has a flag for in its group of limits.
-LIMITS = [one for one in fields(Settings) if one.metadata.get("help")]
+#: The fields that flags of the command set, made of them; the others' flags are those of other commands too.
+FLAGS = [one for one in fields(Settings) if "group" in one.metadata]

@@ -8,7 +8,7 @@ alone and `apply` of its arguments alone: an augmentation can be logged and repl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,12 +150,14 @@ def _shifted(power: Array, bands: int) -> Array:
 
 def only_mixing(parameters: Draw) -> Draw:
     """Return the parameters with nothing left but the partners: for evaluating on mixtures."""
-    return replace(
-        parameters,
-        gain_db=np.zeros_like(parameters.gain_db),
-        tilt=np.zeros_like(parameters.tilt),
-        shift=np.zeros_like(parameters.shift),
-        noise=np.full_like(parameters.noise, -np.inf),
-        hidden_frames=np.zeros_like(parameters.hidden_frames),
-        hidden_bands=np.zeros_like(parameters.hidden_bands),
+    n, bands = parameters.tilt.shape
+    return Draw(
+        partners=parameters.partners,
+        partner_db=parameters.partner_db,
+        gain_db=np.zeros(n, dtype=np.float32),
+        tilt=np.zeros((n, bands), dtype=np.float32),
+        shift=np.zeros(n, dtype=np.int64),
+        noise=np.full((n, bands), -np.inf, dtype=np.float32),
+        hidden_frames=np.zeros((n, 2), dtype=np.int64),
+        hidden_bands=np.zeros((n, 2), dtype=np.int64),
     )
