@@ -157,7 +157,8 @@ def power_spectrum(samples: Array, *, n_fft: int, hop_length: int, win_length: i
     """Return the power spectrogram (1 + n // hop_length, 1 + n_fft // 2) of samples (n,).
 
     Frames are centred on multiples of `hop_length`, with zeros beyond the ends, under a periodic Hann window of
-    `win_length` in the middle of the frame: `abs(librosa.stft(...)) ** 2`, transposed.
+    `win_length` in the middle of the frame: `abs(librosa.stft(...)) ** 2`, transposed. The transform is in 64 bits, which takes
+    7% longer: in 32, a quiet band beside a loud one would have four digits, and differ from one machine to the next.
     """
     samples = np.asarray(samples, dtype=np.float32)
     if samples.ndim != 1:
@@ -174,8 +175,7 @@ def power_spectrum(samples: Array, *, n_fft: int, hop_length: int, win_length: i
     for start in range(0, n_frames, FRAMES_PER_BLOCK):
         block = power[start : start + FRAMES_PER_BLOCK]
         spectrum = np.fft.rfft(frames[start : start + FRAMES_PER_BLOCK] * window)
-        np.square(spectrum.real, out=block)
-        block += np.square(spectrum.imag)
+        np.add(np.square(spectrum.real), np.square(spectrum.imag), out=block, casting="same_kind")
     return power
 
 
@@ -183,8 +183,8 @@ FRAMES_PER_BLOCK = 32  # frames transformed at a time: what stays in the process
 
 
 @lru_cache(maxsize=32)
-def _hann(n_fft: int, win_length: int) -> Array:
-    window = np.zeros(n_fft, dtype=np.float32)
+def _hann(n_fft: int, win_length: int) -> NDArray[np.float64]:
+    window = np.zeros(n_fft)
     left = (n_fft - win_length) // 2
     window[left : left + win_length] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(win_length) / win_length)
     window.flags.writeable = False
