@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import invoke, write_tiny_model
+from whoplays import dataset
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.evaluation import curves, metrics
 from whoplays.evaluation.evaluate import METRICS, REPORT, evaluate
@@ -337,10 +338,33 @@ def test_a_model_and_a_data_set_that_do_not_fit_are_told_apart(
         evaluate(tiny_model, small_dataset, tmp_path / "out")
     from whoplays.features import REPORT as SETTINGS
 
-    other = write_tiny_model(tmp_path / "other", features=SETTINGS)
+    other = write_tiny_model(tmp_path / "other", features=SETTINGS, activation="softmax")
     with pytest.raises(ModelError, match="does not say where brass, piano plays"):
         evaluate(other, small_dataset, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_the_data_set_does_not_have_count_neither_way(
+    tiny_model: Path, class_folders: Path, tmp_path: Path
+) -> None:
+    features = read(tiny_model).config.features
+    settings = dataset.BuildSettings(features=features, clip_s=10.24, test=0.25, validation=0.25)
+    dataset.build(class_folders, tmp_path / "set", settings)
+    found = invoke("evaluate", str(tiny_model), str(tmp_path / "set"), "--out", str(tmp_path / "r"), "--draws", "20")
+    assert found.status == 0
+    assert "does not say where they play: brass, piano." in found.stderr
+    facts = json.loads((tmp_path / "r" / METRICS).read_text())
+    assert facts["data_set"]["labels_not_known"] == ["brass", "piano"]
+    assert facts["metrics"]["brass/average_precision"] is None
+    assert facts["metrics"]["drums/average_precision"] is not None
+    assert "Not evaluated" in html.unescape((tmp_path / "r" / REPORT).read_text("utf-8"))
+
+
+def test_a_data_set_of_other_features_is_told_what_to_build(
+    tiny_model: Path, small_dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="build the data set with --features logmel"):
+        evaluate(tiny_model, small_dataset, tmp_path / "out")
 
 
 def test_bad_calls_are_one_line(trained_model: Path, small_dataset: Path, tmp_path: Path) -> None:

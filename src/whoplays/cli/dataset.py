@@ -99,10 +99,10 @@ def _build(args: Namespace) -> None:
         engine = Cluster(args.cluster, workers=args.workers)
     with Progress("Building", "clips") as bar:
         summary = dataset.build(args.source, args.out, settings, workers=args.workers, engine=engine, on_progress=bar)
-    _print_summary(summary)
+    _print_summary(summary, recipe={"mfcc": "mfcc-cnn", "logmel": "default"}[args.features])
 
 
-def _print_summary(summary: Any) -> None:
+def _print_summary(summary: Any, *, recipe: str) -> None:
     if summary.already_there:
         say(f"{summary.folder}: was built before from the same files and settings; nothing to do.")
     for split, rows in summary.rows.items():
@@ -116,4 +116,4 @@ def _print_summary(summary: Any) -> None:
         say(f"  skipped: {len(summary.skipped)} files or rows (listed in {summary.folder / 'skipped.csv'})")
         for cause, count in Counter(item.cause for item in summary.skipped).most_common(5):
             say(f"            {count} x {cause}")
-    say(f"Data set in {summary.folder}. Next: whoplays train {summary.folder} --recipe mfcc-cnn --out MODEL")
+    say(f"Data set in {summary.folder}. Next: whoplays train {summary.folder} --recipe {recipe} --out MODEL")

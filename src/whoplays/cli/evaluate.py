@@ -82,8 +82,11 @@ def _evaluate(args: Namespace) -> int:
     words = speaker("evaluation", args.lang)
     counts = {"rows": data["rows"], "recordings": data["recordings"]}
     say(words("done", model=done.facts["model"], split=args.split, **counts))
+    if data["labels_not_known"]:
+        say(words("labels_unknown", labels=", ".join(data["labels_not_known"])))
+    level = "" if done.metrics["set_f1"] is not None else "instruments/"  # a data set may know instruments alone
     for name in (*sets.SHOWN, *metrics.SHOWN):
-        say(f"{name:>24}: {_with_interval(done.facts, name, words)}")
+        say(f"{level + name:>24}: {_with_interval(done.facts, level + name, words)}")
     say(words("written", metrics=args.out / evaluation.METRICS, report=args.out / evaluation.REPORT))
     return 0
 

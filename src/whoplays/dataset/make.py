@@ -190,10 +190,10 @@ def variants(
         )
     if reading.is_silent(samples):
         raise AudioError("is silent (nothing above -100 dBFS)")
-    if chosen.n_time_bins is None:  # every example has the same number of frames
-        filled = np.zeros(round(settings.clip_s * chosen.sample_rate), dtype=np.float32)
-        filled[: len(samples)] = samples[: len(filled)]
-        samples = filled
+    if (
+        chosen.n_time_bins is None
+    ):  # every example has the same number of frames: a short one is repeated, as in prediction
+        samples = np.resize(samples, round(settings.clip_s * chosen.sample_rate))
     if settings.pitch_method == "spectrum":
         return features.compute_variants(samples, chosen, semitones=pitch)
     return np.stack([features.compute(vocoded(samples, chosen.sample_rate, shift), chosen) for shift in pitch])

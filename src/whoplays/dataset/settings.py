@@ -18,7 +18,7 @@ class BuildSettings:
     """How a data set is built.
 
     features: "mfcc" (the report's 20 x 20), "logmel", or settings of one's own. clip_s: files longer than this are cut
-    into consecutive clips; for features that keep every frame, shorter ones are filled up with silence.
+    into consecutive clips; for features that keep every frame, shorter ones are repeated up to it.
     per_class: clips of each class (None: what the smallest class has; 0: all). pitch: semitones of each variant of a
     training clip; 0 is the clip itself. pitch_method: "spectrum" (ours) or "vocoder" (librosa's, as in the report).
     test, validation: shares of the clips. labels, parents, where, with_none: see `sources.read_source`.

@@ -64,39 +64,52 @@ def evaluate(
 
     draws: of whole recordings, with replacement, for the 95 % intervals; 0 for none. device: what the network runs on
     (model/device.py). lang: of report.html.
+    Labels of the model that the data set says nothing of count neither way (its facts list them as `labels_not_known`).
     Raises `ModelError` when model and data set do not fit each other, `DatasetError` when the split has no
     rows, `UsageError` for an unknown device.
     """
     if not 0 <= draws <= 100_000:
         raise UsageError(f"--draws {draws}: 0 to 100000 is possible")
-    with needed("Evaluation", "train"):  # known before the work: the page is drawn after it
+    with needed("Evaluation", "plot"):  # known before the work: the page is drawn after it
         from . import plots  # noqa: F401 - which imports matplotlib
     found, dataset = read_model(model_folder), Dataset.open(dataset_folder)
-    columns = _columns(found, dataset)
+    _check_fit(found, dataset)
     rows = dataset.split(split)
     if not len(rows):
         raise DatasetError(f"{dataset.folder}: has no rows in {split}; evaluate another split, or build it with some")
     network = Network(found, device=device)
     scores = predict_split(network, rows, on_progress=on_progress)
-    targets = rows.targets[:, columns]
+    targets = _targets(found, dataset, rows)
     facts = measure(found, targets, scores, rows, draws=draws, seed=seed)
     facts["data_set"] = {"folder": dataset.folder.name, "split": split, **facts["data_set"]}
     return replace(_write(Path(out), facts, found, lang), notice=network.notice)
 
 
-def _columns(found: Bundle, dataset: Dataset) -> list[int]:
-    """Return the data set's column of each of the model's labels. Raises `ModelError` when the two do not fit."""
+def _check_fit(found: Bundle, dataset: Dataset) -> None:
+    """Raise `ModelError` when the model cannot be evaluated on the data set."""
     mine, theirs = found.config.features.to_dict(), dataset.settings.to_dict()
     if differs := [
         f"{name} {theirs[name]} there, {mine[name]} in the model" for name in mine if mine[name] != theirs[name]
     ]:
-        raise ModelError(f"{dataset.folder}: its features are not those the model reads ({'; '.join(differs[:3])})")
+        kind = mine["feature_type"]
+        advice = "" if theirs["feature_type"] == kind else f"; build the data set with --features {kind}"
+        raise ModelError(
+            f"{dataset.folder}: its features are not those the model reads ({'; '.join(differs[:3])}){advice}"
+        )
     ids = [label.id for label in dataset.labels]
-    if missing := [label.id for label in found.config.labels if label.id not in ids]:
+    missing = [label.id for label in found.config.labels if label.id not in ids]
+    exclusive = missing and found.config.activation == "softmax"  # right or wrong only where all labels are known
+    if exclusive or len(missing) == len(found.config.labels):
         raise ModelError(
             f"{dataset.folder}: does not say where {', '.join(missing)} plays; its labels are {', '.join(ids)}"
         )
-    return [ids.index(label.id) for label in found.config.labels]
+
+
+def _targets(found: Bundle, dataset: Dataset, rows: Split) -> NDArray[np.float32]:
+    """Return the targets (rows, labels) in the model's order of labels, NaN for labels that the data set does not have."""
+    columns = {label.id: rows.targets[:, i] for i, label in enumerate(dataset.labels)}
+    unknown = np.full(len(rows), np.nan, dtype=np.float32)
+    return np.stack([columns.get(label.id, unknown) for label in found.config.labels], axis=1)
 
 
 def predict_split(network: Network, split: Split, *, on_progress: Progress | None = None) -> NDArray[np.float32]:
@@ -163,6 +176,7 @@ def measure(
             "semitones": sorted({float(s) for s in split.semitones}),
             "positives": {label: int(np.nansum(targets[:, i])) for i, label in enumerate(labels)},
             "cells_not_known": int(np.isnan(targets).sum()),
+            "labels_not_known": [label for i, label in enumerate(labels) if np.isnan(targets[:, i]).all()],
             "rows_without_exactly_one_family": int((~single).sum()),
         },
         "metrics": {name: _json(value) for name, value in figures.items()},

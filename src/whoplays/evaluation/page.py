@@ -119,6 +119,7 @@ class _Page:
         lines = [
             say("rows", rows=f"{data['rows']:,}", recordings=f"{data['recordings']:,}", shifts=shifts),
             say("unknown", cells=f"{data['cells_not_known']:,}"),
+            *([say("labels_unknown", labels=self.names(data["labels_not_known"]))] if data["labels_not_known"] else []),
             say(several, rows=f"{data['rows_without_exactly_one_family']:,}"),
             say("definitions"),
             say("apart"),
@@ -126,6 +127,9 @@ class _Page:
         if "loss_with_penalty" in self.facts["metrics"]:
             lines.append(say("penalty", loss=self.value("loss_with_penalty")))
         return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+    def names(self, labels: Sequence[str]) -> str:
+        return ", ".join(self.config.tree[label].name(self.lang) for label in labels)
 
     def model(self) -> str:
         say, config = self.say, self.config
