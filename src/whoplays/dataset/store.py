@@ -116,7 +116,7 @@ class Dataset:
             return cls(folder, settings, labels, index)
         except FileNotFoundError:
             raise DatasetError(
-                f"{folder}: has no finished data set ({INDEX} is missing); run: whoplays dataset build SOURCE --out {folder}"
+                f"{folder}: has no finished data set ({INDEX} is missing); run: whoplays dataset build RECORDINGS --out SET"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError) as error:
             raise DatasetError(f"{folder / INDEX}: cannot be read ({error})") from None
