@@ -166,5 +166,15 @@ def write_all() -> None:
     )
 
 
+def write_section(page: Path, name: str, text: str) -> None:
+    """Replace what stands on `page` between two markers. Raises `ValueError` where they are missing."""
+    begin, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{page.name} lacks the lines {begin} and {end}, between which the table goes")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
 if __name__ == "__main__":
     write_all()

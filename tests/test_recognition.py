@@ -15,7 +15,7 @@ import soundfile
 from bench import measure
 from bench.quality import recognition
 from bench.quality.real import FAMILY_IDS, RATE, Recording, Tasks, duets, mixes
-from bench.quality.recognition_docs import ON_PAGE, PAGE, cell, draw_worst, page_table, worst_failures, write_section
+from bench.quality.recognition_docs import ON_PAGE, PAGE, cell, draw_worst, page_table, worst_failures
 from bench.quality.songs import Song, intervals, song_lines, song_of, songs, stems
 from bench.quality.systems import Output
 
@@ -264,10 +264,10 @@ def test_cells_of_the_table(row: str, figure: tuple[float, float, float], text: 
 def test_a_table_replaces_what_stood_between_its_markers(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- measured: songs -->\nold\n<!-- end: songs -->\nb\n")
-    write_section(page, "songs", "new")
+    measure.write_section(page, "songs", "new")
     assert page.read_text() == "a\n<!-- measured: songs -->\nnew\n<!-- end: songs -->\nb\n"
     with pytest.raises(ValueError, match="lacks the lines"):
-        write_section(page, "test", "new")
+        measure.write_section(page, "test", "new")
 
 
 def test_the_page_on_the_model_shows_what_was_measured() -> None:

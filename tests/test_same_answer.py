@@ -140,3 +140,14 @@ def _wide_features() -> list[str]:
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
     return [name for name in __cpu_dispatch__ if name.startswith(("AVX512", "X86_V4")) and __cpu_features__.get(name)]
+
+
+def test_the_page_on_guarantees_shows_what_was_measured() -> None:
+    from bench import measure
+    from bench.robustness import same_answer
+
+    shown = same_answer.page_text(json.loads((measure.FOLDER / "same_answer.json").read_text()))
+    assert f"<!-- measured: same answer -->\n{shown}\n<!-- end: same answer -->" in same_answer.PAGE.read_text(
+        encoding="utf-8"
+    )
+    assert all(line.count("|") == 5 for line in shown.splitlines() if line.startswith("|"))

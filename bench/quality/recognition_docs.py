@@ -17,7 +17,6 @@ from bench.quality.songs import Song
 from bench.quality.systems import Output, named_of
 from whoplays import features, load
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
-from whoplays.storage.files import write_atomically
 from whoplays.taxonomy.catalogue import catalogue
 
 PAGE, PICTURE = EXPLANATION / "default-model.md", "default-model-{half}.png"
@@ -221,7 +220,7 @@ def keep_half(half: str, figures: Figures, outputs: Mapping[str, Outputs], tasks
 
 def _keep(name: str, title: str, rows: list[dict[str, str]], remarks: str, *below: str) -> None:
     measure.keep(f"recognition-{name}", title, rows, peer="see columns", packages=("onnxruntime",), remarks=remarks)
-    write_section(PAGE, name, "\n\n".join([page_table(rows), remarks, *below]))
+    measure.write_section(PAGE, name, "\n\n".join([page_table(rows), remarks, *below]))
 
 
 def page_table(rows: Sequence[Mapping[str, str]]) -> str:
@@ -233,13 +232,3 @@ def page_table(rows: Sequence[Mapping[str, str]]) -> str:
         if key in found:
             lines.append("| " + " | ".join([name, *(found[key][system] for system in systems)]) + " |")
     return "\n".join(lines)
-
-
-def write_section(page: Path, name: str, text: str) -> None:
-    """Replace what stands on `page` between two markers. Raises `ValueError` where they are missing."""
-    begin, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
-    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"{page.name} lacks the lines {begin} and {end}, between which the table goes")
-    write_atomically(page, f"{before}{begin}\n{text}\n{end}{after}")
