@@ -1,26 +1,53 @@
-"""Make material to train on: `python -m recipe {notes,scenes,music,label} ...`; each can be stopped and run again.
-
-python -m recipe notes  DATA MATERIAL                       pack the recorded notes once
-python -m recipe scenes DATA MATERIAL --first 0 --last 41   draw shards of made-up scenes (256 rows each)
-python -m recipe music  DATA MATERIAL --repositories CLONES fetch the music that DATA lists, and cut it into clips
-python -m recipe label  DATA MATERIAL PEERS --classes FILE  label that music softly by teachers, and by a --model
-"""
+"""The recipe of the model that ships, step by step; each can be stopped and run again: `python -m recipe STEP ...`."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 from whoplays.errors import WhoplaysError
+from whoplays.runtime.packages import needed
 from whoplays.storage.files import write_atomically
+
+#: Steps that are modules with a `main`, in the order in which they are taken; `ablation` is beside the way.
+MODULES = {
+    "train": "Train the network, beginning as the model before.",
+    "between": "Take weights between the model before and the trained one.",
+    "embedding": "Give the network its embedding.",
+    "integers": "Write it in 8-bit integers, the form that ships.",
+    "decide": "Fit how its outputs become decisions, and choose the labels that ship.",
+    "background": "Add what `whoplays train --from` needs.",
+    "half": "Keep the network in floating point in half the size.",
+    "ablation": "Measure what each part of the material is worth.",
+}
 
 
 def main() -> None:
     """Run the step that the command line names."""
-    parser = ArgumentParser(prog="python -m recipe", description="Make material for the model that ships.")
-    steps = parser.add_subparsers(required=True)
+    step = sys.argv[1] if len(sys.argv) > 1 else ""
+    try:
+        with needed(f"python -m recipe {step}", "train,render,distil"):
+            if step in MODULES:
+                sys.argv = [f"python -m recipe {step}", *sys.argv[2:]]
+                importlib.import_module(f"recipe.{step}").main()
+            else:
+                asked = _parser().parse_args()
+                asked.run(asked)
+    except (WhoplaysError, FileNotFoundError) as error:
+        sys.exit(f"python -m recipe {step}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"python -m recipe {step}: stopped; the same command goes on")
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m recipe",
+        description="Make the model that ships. recipe/rebuild.sh takes all steps; `python -m recipe STEP --help` explains one.",
+    )
+    steps = parser.add_subparsers(required=True, metavar="STEP", title="steps, in order")
 
     def step(name: str, run: Callable[[Namespace], None], text: str) -> ArgumentParser:
         found = steps.add_parser(name, help=text, description=text)
@@ -30,16 +57,16 @@ def main() -> None:
         return found
 
     step("notes", _notes, "Pack the recorded notes, noises and impulse responses of DATA.")
+    music = step("music", _music, "Fetch the music that DATA lists and that of games, and cut it into clips.")
+    music.add_argument("--repositories", type=Path, help="Folder of bare clones, OWNER/NAME in it.")
+    music.add_argument("--game", action="append", default=[], help="A Debian package of a game; repeatable.")
+    music.add_argument("--at-most", type=int, help="Maximum number of tracks of DATA/music.csv.")
     scenes = step("scenes", _scenes, "Draw shards of made-up scenes. Shards that exist are kept.")
     scenes.add_argument("--first", type=int, default=0, help="First shard.")
     scenes.add_argument("--last", type=int, default=41, help="Shard to stop before.")
     scenes.add_argument("--rows", type=int, default=256, help="Scenes in a shard.")
     scenes.add_argument("--held-out", action="store_true", help="Draw from the sources kept for validation.")
     scenes.add_argument("--solos", action="store_true", help="Draw players alone, and sums of two to four of them.")
-    music = step("music", _music, "Fetch the music that DATA lists and that of games, and cut it into clips.")
-    music.add_argument("--repositories", type=Path, help="Folder of bare clones, OWNER/NAME in it.")
-    music.add_argument("--game", action="append", default=[], help="A Debian package of a game; repeatable.")
-    music.add_argument("--at-most", type=int, help="Maximum number of tracks of DATA/music.csv.")
     label = step("label", _label, "Label the clips of music by all teachers together.")
     label.add_argument("peers", type=Path, metavar="PEERS", help="Folder with the teachers' folders.")
     label.add_argument("--classes", type=Path, required=True, help="AudioSet's class_labels_indices.csv.")
@@ -50,11 +77,9 @@ def main() -> None:
         drawing.add_argument(
             "--font", type=Path, action="append", default=[], help="A soundfont to play on; repeatable."
         )
-    args = parser.parse_args()
-    try:
-        args.run(args)
-    except (WhoplaysError, FileNotFoundError) as error:
-        sys.exit(f"python -m recipe: {error}")
+    for name, text in MODULES.items():
+        steps.add_parser(name, help=text)
+    return parser
 
 
 def _notes(args: Namespace) -> None:

@@ -1,6 +1,6 @@
 """Give a model folder its background: what its network makes of scenes of the material that it was trained on.
 
-python -m recipe.background MODEL MATERIAL [--scenes 384]
+python -m recipe background MODEL MATERIAL [--scenes 384]
 
 `whoplays train --from MODEL` needs it to tell new labels from all that is neither. Only scenes without other instruments
 and voices are taken: those may be what a user wants to teach.
@@ -29,9 +29,9 @@ def is_free(targets: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("material", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("material", type=Path, metavar="MATERIAL")
     parser.add_argument("--scenes", type=int, default=384)
     asked = parser.parse_args()
     network = model_folder.read(asked.model).content(model_folder.NETWORK)

@@ -1,10 +1,10 @@
 """Write the network between the one that training began as and the one that it ended as: what was learnt, and less forgotten.
 
-    python -m recipe.between BASE TRAINED OUT [--share 0.7]
+    python -m recipe between BASE TRAINED OUT [--share 0.7]
 
 BASE: the model folder that training began as. TRAINED: what training made of it, perhaps wider. OUT gets weights that lie a
 share of the way from BASE's, widened as training did, to TRAINED's (WiSE-FT: Wortsman, CVPR 2022). All else of it is
-TRAINED's; its decisions follow (`python -m recipe.decide`).
+TRAINED's; its decisions follow (`python -m recipe decide`).
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def between(base: Base, trained: Base, share: float) -> Base:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("base", "trained", "out"):
-        parser.add_argument(name, type=Path)
+        parser.add_argument(name, type=Path, metavar=name.upper())
     parser.add_argument("--share", type=float, default=0.7)
     asked = parser.parse_args()
     found = model_folder.read(asked.trained)

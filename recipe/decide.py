@@ -1,6 +1,6 @@
 """Fit how a network's outputs become decisions, and choose which labels are good enough to ship.
 
-    python -m recipe.decide MODEL DATA MATERIAL [--keep] [--only LABEL ...] [--alike MODEL]
+    python -m recipe decide MODEL DATA MATERIAL [--keep] [--only LABEL ...] [--alike MODEL]
 
 MODEL: a model folder whose labels and context are all outputs of the network, in the form that ships. DATA: real/ and songs/.
 MATERIAL: scenes of held-out sources (`python -m recipe scenes --held-out`). Fitted are, for each label, a logistic regression on
@@ -310,10 +310,10 @@ def _print_songs(fit: Fit) -> None:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("material", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("material", type=Path, metavar="MATERIAL")
     parser.add_argument("--keep", action="store_true", help="write the model folder anew")
     parser.add_argument("--only", nargs="+", default=(), metavar="LABEL", help="decide these alone anew")
     parser.add_argument("--alike", type=Path, help="the same network in floating point, to get the same decisions")

@@ -1,6 +1,6 @@
 """Give a model its embedding: a small network on its hidden values, by which the same instrument and recording lie close.
 
-python -m recipe.embedding MODEL MATERIAL PEERS CLASSES [--also FOLDER]... [--check] [--at-most N]
+python -m recipe embedding MODEL MATERIAL PEERS CLASSES [--also FOLDER]... [--check] [--at-most N]
 
 MODEL: the model folder in floating point, whose hidden values are learnt from. --also: folders of the same network in another
 form (INT8) that get the same layers. Scores stay as they are. MATERIAL holds notes/ and clips/ (`python -m recipe notes`,
@@ -280,14 +280,14 @@ def install(folder: Path, layers: Layers) -> None:
     card = (folder / model_folder.CARD).read_text(encoding="utf-8")
     network = heads.with_embedding(bundle.content(model_folder.NETWORK), layers)
     model_folder.write(folder, bundle.config, network, card)
-    (folder / BACKGROUND).unlink(missing_ok=True)  # it holds the former embedding: python -m recipe.background
+    (folder / BACKGROUND).unlink(missing_ok=True)  # it holds the former embedding: python -m recipe background
 
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("model", "material", "peers", "classes"):
-        parser.add_argument(name, type=Path)
+        parser.add_argument(name, type=Path, metavar=name.upper())
     parser.add_argument("--also", type=Path, action="append", default=[], help="Another form of the same network.")
     parser.add_argument(
         "--check", action="store_true", help="Write nothing; tell how good it is on what it did not see."

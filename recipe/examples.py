@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,13 @@ WEIGHTS = {
 }  # fmt: skip
 
 
+class Runs(Protocol):
+    """A network, or what stands for one."""
+
+    def run(self, features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return "frame_logits" and "attention", (batch, steps, outputs) each."""
+
+
 @dataclass(frozen=True)
 class Example:
     """A recording to fit to: what the network gives for it, and what is known of every label.
@@ -48,6 +56,8 @@ class Example:
         The recordings that it is from.
     lead_s : float
         Seconds of silence before it.
+    times : int
+        How often it is among the examples, each time with other silence before it.
     """
 
     kind: str
@@ -55,11 +65,12 @@ class Example:
     targets: NDArray[np.float32]
     sources: tuple[str, ...]
     lead_s: float = 0.0
+    times: int = 1
 
     @property
     def weight(self) -> float:
         """How much it counts in the fit."""
-        return WEIGHTS[self.kind] / (1 if self.kind in ("scenes", "solos") else len(LEADS_S))
+        return WEIGHTS[self.kind] / self.times
 
     @property
     def folds(self) -> set[int]:
@@ -99,11 +110,17 @@ def targets_of(recording: Recording, *, complete: bool = True) -> NDArray[np.flo
 
 
 def examples(model: Path, data: Path, material: Path) -> Iterator[Example]:
-    """Yield everything that is fitted to."""
-    recogniser = Recogniser(model)
-    for lead_s in LEADS_S:
-        yield from _recordings(recogniser, data, lead_s)
-    yield from _scenes(model, material)
+    """Yield everything that is fitted to, as a model folder's network hears it."""
+    return heard_by(Recogniser(model), model_folder.Network(model_folder.read(model)), data, material)
+
+
+def heard_by(
+    recogniser: Recogniser, network: Runs, data: Path, material: Path, leads_s: Sequence[float] = LEADS_S
+) -> Iterator[Example]:
+    """Yield everything that is fitted to: recordings as a recogniser hears them, scenes as its network does."""
+    for lead_s in leads_s:
+        yield from (replace(one, times=len(leads_s)) for one in _recordings(recogniser, data, lead_s))
+    yield from _scenes(network, material)
 
 
 def _recordings(recogniser: Recogniser, data: Path, lead_s: float) -> Iterator[Example]:
@@ -129,8 +146,7 @@ def _recordings(recogniser: Recogniser, data: Path, lead_s: float) -> Iterator[E
     yield from _sequences(parts)
 
 
-def _scenes(model: Path, material: Path) -> Iterator[Example]:
-    network = model_folder.Network(model_folder.read(model))
+def _scenes(network: Runs, material: Path) -> Iterator[Example]:
     for path in store.shards(material / "validation"):
         rows = store.read([path])
         for features, over_time in zip(rows.features, rows.targets, strict=True):

@@ -1,6 +1,6 @@
 """Keep a model folder's weights in 16 bits: half the size, and scores that differ by less than 0.0001.
 
-    python -m recipe.half MODEL OUT
+    python -m recipe half MODEL OUT
 
 In this form the network in floating point lies in recipe/float. ONNX Runtime reads the weights as single precision, and so does
 what trains on or writes integers (`training.heads.opened`). OUT may be MODEL.
@@ -51,9 +51,9 @@ def halved(network: bytes) -> bytes:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("out", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("out", type=Path, metavar="OUT")
     asked = parser.parse_args()
     found = model_folder.read(asked.model)
     card = (found.folder / model_folder.CARD).read_text(encoding="utf-8")

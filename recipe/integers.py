@@ -1,10 +1,10 @@
 """Write a model in 8-bit integers, under its own name: the form in which the default model ships.
 
-python -m recipe.integers FLOAT OUT MATERIAL
+python -m recipe integers FLOAT OUT MATERIAL
 
 FLOAT: the model folder in floating point. OUT: the folder to write. Ranges are taken from scenes of
 MATERIAL's training part. What follows: decisions
-(`python -m recipe.decide`), then its background (`python -m recipe.background`).
+(`python -m recipe decide`), then its background (`python -m recipe background`).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def windows(material: Path) -> list[NDArray[np.float32]]:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("material", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("material", type=Path, metavar="MATERIAL")
     asked = parser.parse_args()
     plain = model_folder.read(asked.model)
     with tempfile.TemporaryDirectory() as made:

@@ -247,8 +247,8 @@ def cut(
         Those that gave clips, also written to `material`/clips/tracks.csv. What is missing is printed, one line each.
     """
     packages, folder = material / "packages", material / "clips"
-    folder.mkdir(parents=True, exist_ok=True)
     listed = read_tracks(data / "music.csv")
+    folder.mkdir(parents=True, exist_ok=True)
     tracks = listed if at_most is None else _of_all_kinds(listed, at_most)
     used: list[Track] = []
     for package in games:

@@ -13,6 +13,13 @@
 # in seven minutes (measured on two shared cores, notes packed and packages fetched before).
 # Needs: pip install -e '.[train,render,distil]'; apt-get install fluidsynth.
 set -eu
+if [ $# -lt 6 ]; then
+    sed -n 's/^#   //p' "$0" >&2
+    exit 2
+fi
+for given in "$1" "$2" "$3" "$4" "$5"; do
+    [ -e "$given" ] || { echo "$0: $given is missing" >&2; exit 1; }
+done
 data=$(realpath "$1") peers=$(realpath "$2") classes=$(realpath "$3") clones=$(realpath "$4") base=$(realpath "$5")
 material=$(realpath -m "$6")
 small=${7:-}
@@ -51,12 +58,12 @@ python -m recipe scenes "$data" "$material" $training $fonts
 python -m recipe label "$data" "$material" "$peers" --classes "$classes" --model "$base" $held_out $label
 unset OMP_NUM_THREADS
 # shellcheck disable=SC2086
-[ -e "$material/model/config.json" ] || python -m recipe.train "$material" "$material/trained" --from "$base" $steps
-[ -e "$material/model/config.json" ] || python -m recipe.between "$base" "$material/trained" "$material/model"
+[ -e "$material/model/config.json" ] || python -m recipe train "$material" "$material/trained" --from "$base" $steps
+[ -e "$material/model/config.json" ] || python -m recipe between "$base" "$material/trained" "$material/model"
 # shellcheck disable=SC2086
-[ -e "$material/small/config.json" ] || python -m recipe.embedding "$material/model" "$material" "$peers" "$classes" $embedding
-[ -e "$material/small/config.json" ] || python -m recipe.integers "$material/model" "$material/small" "$material"
-python -m recipe.decide "$material/small" "$data" "$material" --keep --alike "$material/model"
-python -m recipe.background "$material/small" "$material"
+[ -e "$material/small/config.json" ] || python -m recipe embedding "$material/model" "$material" "$peers" "$classes" $embedding
+[ -e "$material/small/config.json" ] || python -m recipe integers "$material/model" "$material/small" "$material"
+python -m recipe decide "$material/small" "$data" "$material" --keep --alike "$material/model"
+python -m recipe background "$material/small" "$material"
 [ "$small" = small ] || python -m bench recognition "$data" "$material/small"
-echo "The model is in $material/small ($material/model in floating point); swap it in (the latter by python -m recipe.half) when its table is better, with a card that lists $material/clips/credits.md."
+echo "The model is in $material/small ($material/model in floating point); swap it in (the latter by python -m recipe half) when its table is better, with a card that lists $material/clips/credits.md."

@@ -1,6 +1,6 @@
 """Train the model that ships, on scenes and softly labelled music; run again, it goes on where it was.
 
-python -m recipe.train MATERIAL MODEL --from BASE [--epochs 33] [--steps 150]
+python -m recipe train MATERIAL MODEL --from BASE [--epochs 33] [--steps 150]
 
 BASE is the model to begin as: default@3 when default@4 was made, default@6 for default@7. Without it the network learns from
 nothing, and needs some ten times as many steps. Half of each batch is music, half scenes.
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from whoplays.errors import RenderError
 from whoplays.training.recipes import Watcher, train
 
 from .labels import TREE
@@ -43,14 +44,18 @@ class Lines(Watcher):
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("material", type=Path)
-    parser.add_argument("model", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("material", type=Path, metavar="MATERIAL")
+    parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("--from", dest="base", default="", help="folder of the model to begin as")
-    parser.add_argument("--epochs", type=int, default=33)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=33, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=150, help="of an epoch (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    if not (asked.material / "training").is_dir():
+        raise RenderError(
+            f"{asked.material} holds no scenes; draw some first: python -m recipe scenes DATA {asked.material}"
+        )
     settings = SETTINGS | {"epochs": asked.epochs, "steps_per_epoch": asked.steps, "seed": asked.seed}
     settings["restart"] = asked.epochs // 3
     train(

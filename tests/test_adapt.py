@@ -185,7 +185,7 @@ def test_what_cannot_be_taught_is_said_in_one_line(mine: Path, base: Path, adapt
 def test_the_model_in_the_package_has_a_background_of_its_own_network() -> None:
     with np.load(model_folder.DEFAULT / BACKGROUND) as kept:
         network = hashlib.sha256((model_folder.DEFAULT / model_folder.NETWORK).read_bytes()).hexdigest()
-        assert str(kept["network"]) == network, "write it anew: python -m recipe.background MODEL MATERIAL"
+        assert str(kept["network"]) == network, "write it anew: python -m recipe background MODEL MATERIAL"
         width = len(taught_body(model_folder.read().content(model_folder.NETWORK))[1].weights)
         assert len(kept["hidden"]) >= 256 and kept["hidden"].shape[1] == width
 

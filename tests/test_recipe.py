@@ -545,3 +545,48 @@ def test_labels_that_are_not_decided_anew_keep_their_scores() -> None:
     assert {label: after[label] for label in kept} == pytest.approx({label: before[label] for label in kept})
     limits = dict(zip(given.tree.ids, given.thresholds, strict=True))
     assert limits[added] == 0.5 and limits["brass"] == old.thresholds[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("scenes data material", "packed notes"),
+        ("music data material", "music.csv is missing"),
+        ("label data material peers --classes file", "peers/mn04 holds 0"),
+        ("train material model", "material holds no scenes; draw some first: python -m recipe scenes DATA material"),
+        ("integers model out material", "model: no such model folder"),
+        ("decide model data material", "model: no such model folder"),
+    ],
+)
+def test_a_step_says_in_one_line_what_is_missing(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recipe.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["recipe", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    message = str(ended.value.code)
+    assert message.startswith(f"python -m recipe {words.split()[0]}: ") and told in message and "\n" not in message
+    assert not list(tmp_path.iterdir())  # nothing is begun
+
+
+def test_the_readme_lists_every_step() -> None:
+    from recipe.__main__ import MODULES
+
+    page = (Path(__file__).parents[1] / "recipe" / "README.md").read_text(encoding="utf-8")
+    assert not [step for step in MODULES if f"python -m recipe {step}" not in page]
+
+
+def test_bands_with_voice_or_bass_are_told_by_what_scenes_say_of_themselves() -> None:
+    from recipe.ablation import with_voice_or_bass
+
+    about = [
+        "drums+bass+piano: kit,bass,piano",
+        "voice: singer",
+        "piano+guitar: a,b",
+        "voice+organ: c,d",
+        "solos bass + kit",
+    ]
+    assert with_voice_or_bass(np.array(about)).tolist() == [True, False, False, True, False]

@@ -43,7 +43,7 @@ def background_of(found: model_folder.Bundle, width: int) -> Array:
         raise ModelError(f"{path}: cannot be read ({error}); remove it, or copy the folder again") from None
     if not right:
         raise ModelError(
-            f"{path}: belongs to another network; remove it, or write it anew (in a checkout: python -m recipe.background)"
+            f"{path}: belongs to another network; remove it, or write it anew (in a checkout: python -m recipe background)"
         )
     if values.shape[1:] != (width,) or not np.isfinite(values).all():
         raise ModelError(f"{path}: holds no table of {width} columns of numbers; remove it, or copy the folder again")
