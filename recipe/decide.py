@@ -209,12 +209,13 @@ def decide(
         return rows
     kept = [label for label in config.tree.ids if only and label not in only]
     chosen = [row.label for row in rows if row.label in kept or row.ships and (not only or row.label in only)]
-    order = [outputs.index(label) for label in (*chosen, *(label for label in outputs if label not in chosen))]
-    pooling, limits, lower = _pooling(fit, chosen, [outputs[i] for i in order])
+    final = (*chosen, *(label for label in outputs if label not in chosen))
+    order = [outputs.index(label) for label in final]
+    pooling, limits, lower = _pooling(fit, chosen, final)
     decided = replace(
         config,
         labels=TREE.select(chosen).labels,
-        context=tuple(outputs[i] for i in order[len(chosen) :]),
+        context=final[len(chosen) :],
         pooling=pooling,
         thresholds=limits,
         maybe=lower,
@@ -225,11 +226,14 @@ def decide(
     decided = with_rows_of(config, decided, kept)
     for folder in (model, alike) if alike else (model,):
         bundle = model_folder.read(folder)
-        if (*bundle.config.tree.ids, *bundle.config.context) != outputs:
+        own = (*bundle.config.tree.ids, *bundle.config.context)  # in another order where only one of them was written
+        if set(own) != set(outputs):
             raise ModelError(f"{folder}: has other outputs than {model}")
         body, head = heads.split_head(bundle.content(model_folder.NETWORK))
         card = (folder / model_folder.CARD).read_text(encoding="utf-8")
-        model_folder.write(folder, decided, heads.attach_head(body, head.of(order)), card)
+        model_folder.write(
+            folder, decided, heads.attach_head(body, head.of([own.index(label) for label in final])), card
+        )
     return rows
 
 

@@ -33,10 +33,11 @@ games="0ad-data asc-music boswars-data colobot-common-sounds cube2-data drascula
   lincity-ng-data lordsawar-data lugaru-data marsshooter-data megaglest-data naev-data pushover-data scorched3d-data
   singularity-music starfighter-data supertuxkart-data torus-trooper-data tuxmath-data unknown-horizons warzone2100-music
   wesnoth-1.16-music"
-validation="--last 3" training="--last 41" music="" label="" steps="" embedding=""
+validation="--last 3" training="--last 41" solos="--last 20" music="" label="" steps="" embedding=""
 if [ "$small" = small ]; then
     games="pushover-data" guitars="fretsonfire-songs-sectoid"
-    validation="--last 1 --rows 16" training="--last 2 --rows 16" music="--at-most 3" label="--scenes 8 --recordings 20"
+    validation="--last 1 --rows 16" training="--last 2 --rows 16" solos="--last 1 --rows 16"
+    music="--at-most 3" label="--scenes 8 --recordings 20"
     steps="--epochs 2 --steps 4" embedding="--at-most 400 --epochs 1 --variants 0"
 fi
 
@@ -54,6 +55,8 @@ fonts="--font $packages/fluid-soundfont-gm/usr/share/sounds/sf2/FluidR3_GM.sf2
 python -m recipe scenes "$data" "$material" --held-out $validation $held_out
 # shellcheck disable=SC2086
 python -m recipe scenes "$data" "$material" $training $fonts
+# shellcheck disable=SC2086
+python -m recipe scenes "$data" "$material" --solos $solos $fonts
 # shellcheck disable=SC2086
 python -m recipe label "$data" "$material" "$peers" --classes "$classes" --model "$base" $held_out $label
 unset OMP_NUM_THREADS
