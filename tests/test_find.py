@@ -269,6 +269,8 @@ def test_times_as_json_and_in_playlists(tmp_path: Path) -> None:
         ("only (drums or guitar)", "and or \\)"),
         ("", "is empty; for example: brass and not drums"),
         ("flute", "one of brass, drums, guitar, piano, strings was expected"),
+        ("drum", "was expected; did you mean drums\\?"),
+        ("not smyczki and drums", "did you mean strings\\?"),  # as it is displayed in Polish
         ("drums and", "ends too early"),
         ("drums guitar", "at 'guitar' \\(character 7\\): and, or, or the end"),
         ("(drums", "\\) was expected"),
@@ -284,6 +286,11 @@ def test_times_as_json_and_in_playlists(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_pointed_at(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         query.parse(text, LABELS)
+
+
+def test_a_name_of_several_words_as_it_is_displayed_gets_its_id() -> None:
+    with pytest.raises(UsageError, match=r"at 'electric' .* did you mean electric-guitar\?"):
+        query.parse("drums and electric guitar > 0.5", [*LABELS, "electric-guitar"], {"electric-guitar": "guitar"})
 
 
 @given(st.text(alphabet="drumsguitaandornot ()<>=.0123456789&!", max_size=40))
@@ -330,7 +337,7 @@ def test_the_command(suffix: str, tmp_path: Path) -> None:
     polish = invoke("find", results, "drums and not drums", "--lang", "pl").stderr
     assert "nigdy nie pasuje: drums ma grać, a drums nie może" in polish and "nagrania: 0 z 2" in polish
     assert "b.wav" in (tmp_path / "p.m3u8").read_text()
-    assert invoke("find", results, "drums or strings", "--paths", "--limit", 1).stdout == "b.wav\n"
+    assert invoke("find", results, "drums or strings", "--paths", "--count", 1).stdout == "b.wav\n"
     if suffix == ".csv":
         assert "no times" in invoke("find", results, "drums.share > 0.1").stderr
 

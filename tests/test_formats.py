@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -134,6 +135,16 @@ def test_text_is_for_people_in_two_languages() -> None:
         "  note: 2.0% of its samples are cut off; record at a lower level",
     ]
     assert "gitara" in written("text", PREDICTION, lang="pl")
+
+
+def test_silence_is_said_to_be_silence() -> None:
+    warnings = [
+        QualityWarning("silent", "holds no sound", "check it"),
+        QualityWarning("nothing_detected", "none", "noise"),
+    ]
+    quiet = replace(PREDICTION, path="a.wav", playing=[], segments=[], warnings=warnings)
+    assert written("text", quiet) == "a.wav  1:15\n  silence\n  note: holds no sound; check it\n"
+    assert "noise" in written("text", replace(quiet, maybe=["piano"])), "but nothing that was named is hidden"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (75.4, "1:15"), (59.6, "1:00"), (4000, "1:06:40")])

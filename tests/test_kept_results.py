@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -111,6 +112,24 @@ def test_files_in_a_folder_of_results_are_kept(tiny_model: Path, recordings: Pat
     assert [path.read_text() for path in out.rglob("*.json")] == ["mine"]
     assert run(*arguments, "--overwrite").returncode == 0
     assert kept.read_text() != "mine"
+
+
+def test_a_folder_of_results_is_continued(tiny_model: Path, recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", recordings, "-m", tiny_model, "--out-dir", out, "-j", "1"]
+    assert run(*arguments).returncode == 0
+    first, second, *others = sorted(out.rglob("*.json"))
+    for path in others:
+        path.write_text("mine")
+    first.unlink()
+    os.utime(second, (0, 0))  # its recording was changed since
+    second.write_text("old")
+    os.utime(second, (0, 0))
+    resumed = run(*arguments, "--resume")
+    n = 2 + len(others)
+    assert resumed.returncode == 0 and f"{len(others)} of {n} recordings have a result already" in resumed.stderr
+    assert json.loads(first.read_text())["scores"] and json.loads(second.read_text())["scores"]
+    assert all(path.read_text() == "mine" for path in others)
 
 
 def test_a_missing_extra_is_reported_before_anything_is_written(recordings: Path, tmp_path: Path) -> None:

@@ -197,6 +197,16 @@ def test_calls_that_cannot_be_meant(recogniser, duet: Path) -> None:
         recogniser.predict(io.BytesIO(b"x" * 1000))
 
 
+def test_a_start_behind_the_end_and_a_text_with_a_sound_files_name_are_told(
+    recogniser, duet: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(AudioError, match="ends before 1000 s, the time to start at"):
+        recogniser.predict(duet, start=1000)
+    (tmp_path / "notes.flac").write_text("hello text\n")
+    with pytest.raises(AudioError, match="is not a recording that can be read"):
+        recogniser.predict(tmp_path / "notes.flac")
+
+
 def test_silence_is_an_answer(recogniser) -> None:
     result = recogniser.predict(np.zeros(3 * RATE), sample_rate=RATE)
     assert result.playing == [] and result.segments == []

@@ -102,6 +102,14 @@ def test_a_folder_that_cannot_be_entered_is_reported(tmp_path: Path, monkeypatch
     assert [path for path, _ in search(tmp_path).problems] == [str(tmp_path)]
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp3")
+    (tmp_path / "gone.mp3").symlink_to(tmp_path / "nowhere.mp3")
+    found = search(tmp_path)
+    assert [path.name for path in found.recordings] == ["gone.mp3"], "reported as missing when it is read"
+    assert found.ignored == 1
+
+
 def test_links_are_not_followed_and_that_is_said(tmp_path: Path) -> None:
     elsewhere, folder = tmp_path / "elsewhere", tmp_path / "folder"
     elsewhere.mkdir()

@@ -737,6 +737,20 @@ def test_nothing_in_a_form_is_passed_over(server: Running, duet: Path) -> None:
         assert answer.status_code == 422 and words in answer.json()["detail"], answer.text
 
 
+def test_nothing_in_the_address_is_passed_over(server: Running, duet: Path) -> None:
+    for url in ("/v1/predict", "/v1/predict/batch"):
+        field = "files" if url.endswith("batch") else "file"
+        found = server.client.post(url, files={field: duet.read_bytes()}, params={"treshold": 0.9})
+        assert found.status_code == 422
+        assert found.json()["detail"] == "there is no parameter 'treshold'; did you mean threshold?"
+    assert "; there are start, end," in server.post(duet, xyz=1).json()["detail"]
+
+
+def test_the_page_answers_head(server: Running) -> None:
+    found = server.client.head("/")
+    assert found.status_code == 200 and not found.content and int(found.headers["content-length"]) > 1000
+
+
 def test_what_the_framework_refuses_is_told_in_our_words(server: Running) -> None:
     assert "GET is not possible here; possible: POST" in server.client.get("/v1/predict").json()["detail"]
     assert "there is no /nope" in server.client.get("/nope").json()["detail"]

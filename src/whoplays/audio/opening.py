@@ -106,6 +106,8 @@ def open_audio(source: Source, *, track: int | None = None) -> Iterator[Reader]:
 
 def check_format(sample_rate: int, channels: int) -> None:
     """Raise `AudioError` for a rate or a number of channels that cannot be used."""
+    if not sample_rate:  # a guess of FFmpeg's by the name alone
+        raise AudioError("is not a recording that can be read (its sample rate is 0 Hz); is it audio, and complete?")
     if not MIN_RATE <= sample_rate <= MAX_RATE:
         raise AudioError(f"its sample rate is {sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used")
     if not 1 <= channels <= MAX_CHANNELS:

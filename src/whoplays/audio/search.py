@@ -90,9 +90,10 @@ def _files(folder: Path, top: str, found: Search) -> Iterator[Path]:
 
 def _is_recording(path: Path) -> bool:
     """Tell whether a file is a recording. Raises `OSError` for one that cannot be read."""
+    a_file = path.is_file()  # a pipe or a socket would be waited for
     if PurePath(path).suffix.lower() in ENDINGS:
-        return True
-    if not path.is_file():  # a pipe or a socket would be waited for; a link may lead nowhere
+        return a_file or not path.exists()  # a link that leads nowhere is reported
+    if not a_file:
         return False
     with path.open("rb") as file:
         start = file.read(_LOOKED_AT)

@@ -42,7 +42,7 @@ def add(parser: Parser) -> None:
     option("--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone")
     option("--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample")
     option("--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut")
-    option("--limit", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
+    option("-n", "--count", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
     add_language(option)
 
 
@@ -73,7 +73,7 @@ def _find(args: Namespace) -> int:
     if why := never(wanted, parents):
         warn(words("cannot_match", expression=repr(args.expression), why=translated(why, args.lang, "never")))
     found = query.find(predictions, wanted)
-    shown = found[: args.limit] if args.limit else found
+    shown = found[: args.count] if args.count else found
     planned = []
     if args.cut:
         from ..results import cut

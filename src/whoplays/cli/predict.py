@@ -154,8 +154,11 @@ def _kind(args: Namespace) -> type[Writer] | None:
     as_table = suffix in _TABLES and args.format in (None, suffix[1:]) and not args.frames
     if args.out and suffix not in by_suffix and not args.format:
         raise UsageError(f"--out {args.out}: name it {', '.join(f'*{one}' for one in by_suffix)}, or give --format")
-    if (args.resume or args.retry) and not as_table:
+    if args.retry and not as_table or args.resume and not (as_table or args.out_dir):
         raise UsageError("--resume and --retry go with --out FILE.jsonl, .csv or .parquet, without --frames")
+    if args.resume and args.out_dir and (args.report or args.write_tags):
+        other = "--report" if args.report else "--write-tags"
+        raise UsageError(f"{other} needs all results, which --resume has with --out FILE.jsonl, .csv or .parquet alone")
     if as_table:
         from ..results import table
 
@@ -174,6 +177,7 @@ def _kind(args: Namespace) -> type[Writer] | None:
 
 def _check_names(names: list[str], kind: type[Writer] | None, args: Namespace) -> None:
     """Refuse recordings that the flags cannot be used with."""
+    from ..results import formats
     from ..storage.address import is_address
 
     local = {"--report": args.report, "--plot": args.plot, "--write-tags": args.write_tags}
@@ -181,7 +185,8 @@ def _check_names(names: list[str], kind: type[Writer] | None, args: Namespace) -
     if flags and (far := next(filter(is_address, names), "")):
         raise UsageError(f"{flags[0]} is for recordings on this machine, not for {far}")
     if kind and len(names) > 1 and not kind.many and not args.out_dir:
-        raise UsageError(f"{kind.__name__} holds one recording, and there are {len(names)}; add --out-dir FOLDER")
+        form = next(name for name in FORMATS if formats.writer(name) is kind)
+        raise UsageError(f"--format {form} holds one recording, and there are {len(names)}; add --out-dir FOLDER")
     if args.plot and (len(names) != 1 or names[0] == "-"):
         raise UsageError(f"--plot draws one recording from a file, and there are {len(names)}")
     if names.count("-") > 1:
@@ -211,5 +216,5 @@ def _output(kind: type[Writer] | None, run: Run, paths: list[str]) -> Output:
         return made
 
     if args.out_dir:
-        return Folder(args.out_dir, writer, paths, overwrite=args.overwrite, tell=say)
+        return Folder(args.out_dir, writer, paths, resume=args.resume, overwrite=args.overwrite, tell=say)
     return Stream(writer(), args.out, tell=say)

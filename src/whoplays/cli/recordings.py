@@ -24,8 +24,8 @@ def add_list(option: Option) -> None:
 
 
 def add_continuing(option: Option, existing: str) -> None:
-    """Add --resume, --overwrite and --retry. existing: what is replaced."""
-    option("--resume", action="store_true", help="Continue the table in --out: skip what is unchanged")
+    """Add --resume, --overwrite and --retry. existing: what is continued or replaced."""
+    option("--resume", action="store_true", help=f"Continue {existing}: skip what is unchanged")
     option("--overwrite", action="store_true", help=f"Replace {existing}, once its new file is complete")
     option("--retry", action="store_true", help="With --resume: retry recordings that failed")
 

@@ -16,7 +16,9 @@ def add(parser: Parser) -> None:
     parser.example = "whoplays web build --out site"
     parser.more = "Any host of static files can serve the folder; recordings do not leave the reader's browser."
     option = parser.add_argument
-    option("--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced")
+    option(
+        "-o", "--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced"
+    )
     add_model(option)
     option(
         "--runtime",

@@ -91,6 +91,7 @@ class Folder(Output):
         writer: Callable[[], Writer],
         given: Sequence[str],
         *,
+        resume: bool = False,
         overwrite: bool = False,
         tell: Callable[[str], None],
     ) -> None:
@@ -98,19 +99,25 @@ class Folder(Output):
 
         A result is named after its recording, relative to the folder that all of `given` share. Where two recordings
         differ only in their ending, the second keeps its whole name: a.flac and a.wav become a.json and a.wav.json.
-        overwrite: replace files that are there before the run. tell: called with what was written.
+        resume: keep files that are there and no older than their recordings, and make the others. overwrite: replace files
+        that are there before the run. tell: called with what was written.
         """
-        self._folder, self._writer, self._tell, self._overwrite = folder, writer, tell, overwrite
+        self._folder, self._writer, self._tell = folder, writer, tell
+        self._resume, self._overwrite = resume, overwrite
         places = [_absolute(path) for path in given]
         self._root = common_folder(path if Path(path).is_dir() else str(Path(path).parent) for path in places)
         self._taken: dict[str, str] = {}
 
     def todo(self, names: Sequence[str]) -> list[str]:
-        """Return the recordings. Raises `UsageError` when a file of results is there that may not be replaced."""
+        """Return the recordings without a result. Raises `UsageError` when one is there that may not be replaced."""
+        if self._resume:
+            left = [name for name in names if _is_older(self.path_of(name), name)]
+            self._tell(f"{len(names) - len(left)} of {len(names)} recordings have a result already")
+            return left
         there = [] if self._overwrite else [path for path in dict.fromkeys(map(self.path_of, names)) if path.exists()]
         if there:
             more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-            raise UsageError(f"{there[0]}{more}: exists already; --overwrite replaces it, or name another --out-dir")
+            raise UsageError(f"{there[0]}{more}: exists already; --resume keeps what is there, --overwrite replaces it")
         return list(names)
 
     def path_of(self, name: str) -> Path:
@@ -137,6 +144,15 @@ def _whole(writer: Writer, results: Iterable[Result]) -> Iterator[str]:
     yield writer.head()
     yield from map(writer.item, results)
     yield writer.tail()
+
+
+def _is_older(result: Path, name: str) -> bool:
+    """Tell whether a result is missing, or older than its recording; of one in an object store, whether it is missing."""
+    try:
+        made = result.stat().st_mtime
+    except OSError:
+        return True
+    return not is_address(name) and Path(name).exists() and Path(name).stat().st_mtime > made
 
 
 def _absolute(path: str) -> str:

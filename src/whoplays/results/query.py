@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import UsageError, printable
+from ..errors import UsageError, did_you_mean, printable
 from ..inference.prediction import Prediction
+from ..taxonomy.catalogue import catalogue
 from . import expressions
 from .expressions import COMPARE, MEASURES, Both, Compare, Either, Expression, Maybe, Not, Number, Plays, Together
 from .formats.base import span
@@ -214,7 +215,18 @@ class _Parser:
         return alike[0]
 
     def _fail_for_label(self) -> NoReturn:
-        self._fail(f"one of {', '.join(map(quoted, self._labels))} was expected")
+        self._fail(f"one of {', '.join(map(quoted, self._labels))} was expected{self._hint()}")
+
+    def _hint(self) -> str:
+        """Return "; did you mean LABEL?" where what is there is a label's display name in any language, or nearly its id."""
+        words = [token.name.lower() for token in self._tokens[self._at :]]
+        displayed = {
+            name.lower(): label.id for label in catalogue().labels_for(self._labels) for name in (label.en, label.pl)
+        }
+        starts = [" ".join(words[:n]) for n in range(min(4, len(words)), 0, -1)]
+        if meant := next((displayed[start] for start in starts if start in displayed), ""):
+            return f"; did you mean {quoted(meant)}?"
+        return did_you_mean(words[0], self._labels) if words else ""
 
     def _label_or_comparison(self) -> Expression:
         token = self._tokens[self._at] if self._at < len(self._tokens) else _Token("", "", 0)

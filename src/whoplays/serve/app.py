@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..errors import UsageError, printable
+from ..errors import UsageError, did_you_mean, printable
 from ..inference.prediction import Failure
 from ..model import thresholds
 from ..model.config import ModelConfig
@@ -140,6 +140,7 @@ async def _job(
     threshold: Thresholds = None,
 ) -> Job:
     """Return what the query asks for."""
+    _check_query(request)
     config: ModelConfig = request.app.state.config
     if end is not None and end <= start:
         raise Problem("invalid", f"end: {end:g} is not after start {start:g}")
@@ -149,6 +150,15 @@ async def _job(
     except UsageError as error:
         raise Problem("invalid", str(error)) from None
     return Job(start, None if end is None else end - start, details, track, strict, given)
+
+
+def _check_query(request: Request) -> None:
+    """Raise `Problem` for a parameter of the address that would be passed over."""
+    described = request.app.openapi()["paths"][request.scope["route"].path]["post"]["parameters"]
+    known = [one["name"] for one in described if one["in"] == "query"]
+    if unknown := next((name for name in request.query_params if name not in known), ""):
+        hint = did_you_mean(unknown, known) or f"; there are {', '.join(known)}"
+        raise Problem("invalid", f"there is no parameter {printable(unknown)[:40]!r}{hint}")
 
 
 async def _check_form(request: Request, name: str, *, most: int | None = None) -> None:
@@ -315,15 +325,17 @@ def _add_page(app: FastAPI) -> None:
             return Response(status_code=304, headers=headers)
         return Response(asset.content, media_type=asset.media_type, headers=headers)
 
-    @app.get("/", include_in_schema=False)
+    shown: dict[str, Any] = {"methods": ["GET", "HEAD"], "include_in_schema": False}
+
+    @app.api_route("/", **shown)
     async def index(request: Request) -> Response:
         return give(page, "index.html", request)
 
-    @app.get("/page/{name:path}", include_in_schema=False)
+    @app.api_route("/page/{name:path}", **shown)
     async def file(name: str, request: Request) -> Response:
         return give(page, name, request)
 
-    @app.get("/examples/{name}", include_in_schema=False)
+    @app.api_route("/examples/{name}", **shown)
     async def example(name: str, request: Request) -> Response:
         return give(examples, name, request)
 

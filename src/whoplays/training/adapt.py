@@ -154,13 +154,14 @@ def _card(config: ModelConfig, base: ModelConfig, counts: dict[str, int], precis
     learnt = "\n".join(f"| {label} | {n} | {precision[label]:.2f} |" for label, n in counts.items())
     return f"""# {config.id}
 
-Hears {named}. Made from {base.id} by `whoplays train --from`: its network up to the last layer, and rows for these labels:
+Detects {named}. Made from {base.id} by `whoplays train --from`: its network, with a new row
+in the last layer for each of these labels:
 
 | label | recordings | average precision, each recording scored by a model without it |
 |---|---|---|
 {learnt}
 
 Labels that are not in the table have the scores that {base.id} gives, to the last bit.
-How it does on other recordings must be measured there. The licence of those recordings is not known to whoplays; of
-{base.id}, its own card tells.
+How good it is on other recordings has to be measured on those. The licence of the recordings it was taught with is not known to
+whoplays; what {base.id} was trained on is in its own card.
 """

@@ -1,4 +1,4 @@
-"""A model folder -> another with the same network in 8-bit whole numbers: a quarter of the size, nearly the same scores.
+"""A model folder -> another with the same network in 8-bit integers (INT8): a quarter of the size, nearly the same scores.
 
 Weights get a scale for each channel, what flows between layers one for each tensor, from the ranges seen on some
 recordings. Weights use 7 bits of the 8: processors without VNNI add two products in 16 bits, which could overflow. The
@@ -38,7 +38,7 @@ SUFFIX = "-int8"
 
 
 def quantise(model: Path | str | None, out: Path | str, recordings: Path | str | None = None) -> dict[str, Any]:
-    """Write `model` (None: the one inside the package) in whole numbers to the folder `out`, and return its facts.
+    """Write `model` (None: the one inside the package) in 8-bit integers to the folder `out`, and return its facts.
 
     recordings: a folder of recordings like those it is for; without one, sounds made from formulas are taken. The
     result is run beside the original before it is written. Raises `ModelError`, `UsageError`.
@@ -64,7 +64,9 @@ def quantise_on(found: model_folder.Bundle, out: Path, windows: Sequence[Array])
         training={"recipe": "quantised", "from": found.config.id, "base": dict(found.config.training)},
     )
     original = (found.folder / model_folder.CARD).read_text(encoding="utf-8", errors="replace")
-    card = f"# {config.id}\n\n{found.config.id} in 8-bit whole numbers (`whoplays export --int8`). Of that model:\n\n{original}"
+    card = (
+        f"# {config.id}\n\n{found.config.id} in 8-bit integers (`whoplays export --int8`). Of that model:\n\n{original}"
+    )
     model_folder.write(out, config, content, card)
     plain, whole = model_folder.Network(found), model_folder.Network(model_folder.read(out))
     gap = max(float(np.abs(plain.scores(x) - whole.scores(x)).max()) for x in windows)
@@ -76,9 +78,9 @@ def _refuse(network: bytes) -> None:
     """Raise `ModelError` for a network that would not become smaller."""
     operators = onnxfile.inspect(network).operators
     if operators["DequantizeLinear"]:
-        raise ModelError("the model is in whole numbers already")
+        raise ModelError("the model is in 8-bit integers (INT8) already")
     if not operators["Conv"]:
-        raise ModelError("the network has no convolutions; whole numbers would not make it smaller")
+        raise ModelError("the network has no convolutions; 8-bit integers would not make it smaller")
 
 
 def _recorded(folder: Path, config: ModelConfig) -> Iterator[Array]:
