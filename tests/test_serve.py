@@ -743,7 +743,7 @@ def test_nothing_in_the_address_is_passed_over(server: Running, duet: Path) -> N
         found = server.client.post(url, files={field: duet.read_bytes()}, params={"treshold": 0.9})
         assert found.status_code == 422
         assert found.json()["detail"] == "there is no parameter 'treshold'; did you mean threshold?"
-    assert "; there are start, end," in server.post(duet, xyz=1).json()["detail"]
+    assert "; there are format, lang, start, end," in server.post(duet, xyz=1).json()["detail"]
 
 
 def test_the_page_answers_head(server: Running) -> None:
