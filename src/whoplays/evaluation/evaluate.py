@@ -229,7 +229,10 @@ def _figures(facts: dict[str, Any], config: ModelConfig, lang: str) -> dict[str,
     }
     figures = {}
     for level, places in config.tree.levels().items():
-        labels = {config.labels[i].name(lang): config.labels[i].id for i in places}
+        known = (config.labels[i] for i in places if config.labels[i].id not in facts["data_set"]["labels_not_known"])
+        labels = {label.name(lang): label.id for label in known}
+        if not labels:
+            continue
         values = {
             kind: {name: _number(facts["metrics"][f"{label}/{key}"]) for name, label in labels.items()}
             for kind, key in kinds.items()

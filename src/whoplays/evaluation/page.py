@@ -39,10 +39,10 @@ class _Page:
             self.cards(metrics.SHOWN),
             f"<p>{escape(self.intervals())}</p>",
             self.heading("by_label"),
-            figure(figures["families"], say("bars")),
-            figure(figures["curves/families"], say("curves")),
-            self.by_label(),
         ]
+        if "families" in figures:
+            body += [figure(figures["families"], say("bars")), figure(figures["curves/families"], say("curves"))]
+        body.append(self.by_label())
         if "instruments" in figures:
             body += [self.heading("by_instrument"), self.cards((*sets.SHOWN, *metrics.SHOWN), "instruments/")]
             body.append(figure(figures["instruments"], say("bars_instruments")))
@@ -93,6 +93,8 @@ class _Page:
     def by_label(self) -> str:
         say, rows = self.say, []
         for label in self.config.labels:
+            if label.id in self.data["labels_not_known"]:
+                continue
             cells = [
                 escape(self.config.tree.full_name(label.id, self.lang)),
                 f"{self.data['positives'][label.id]:,}",

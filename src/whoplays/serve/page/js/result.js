@@ -2,7 +2,7 @@
 
 import { el, save, svg } from "./dom.js";
 import { audacity, csv, jsonOf } from "./exports.js";
-import { colourOf, everyLabel, families, isInstrument, mostPrecise, nameOf, outline } from "./labels.js";
+import { colourOf, everyLabel, families, isInstrument, mostPrecise, nameOf, outline, parentOf } from "./labels.js";
 import { player } from "./player.js";
 import { segmentList } from "./segments.js";
 import { thresholdsAt } from "./thresholds.js";
@@ -13,8 +13,11 @@ import { capital, clock, language, listed, number, percent, shortened, t } from 
 /** Return the labels that play, the surest first. */
 export const playing = (result) => [...result.playing].sort((a, b) => result.scores[b] - result.scores[a]);
 
-/** Return what plays, the surest first, without the families of which an instrument is named. */
-export const named = (result) => mostPrecise(playing(result));
+/** Return what plays, the surest first: in place of a family those of its instruments that play for half of its time or more. */
+export function named(result) {
+  const shares = sharesOf(result);
+  return mostPrecise(playing(result).filter((id) => !isInstrument(id) || shares[id] >= (shares[parentOf(id) ?? ""] ?? 0) / 2));
+}
 
 export function headline(result) {
   return result.playing.length ? capital(listed(named(result).map(nameOf))) : t("none", { n: families().length });
