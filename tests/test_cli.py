@@ -394,7 +394,10 @@ def test_the_whole_way_of_a_build(class_folders: Path, tmp_path: Path) -> None:
     done = run("dataset", "build", class_folders, "--out", tmp_path / "set", "--test", "0.25", "--validation", "0.25")
     assert done.returncode == 0, done.stderr
     assert "training: 12 rows from 12 recordings; clips: drums 4, guitar 4, strings 4" in done.stderr
-    assert "Next: whoplays train" in done.stderr
+    assert "Next: whoplays train" in done.stderr and "--recipe mfcc-cnn" in done.stderr
+    all_of_it = ("--test", "1", "--validation", "0", "--features", "logmel")
+    tested = invoke("dataset", "build", class_folders, "--out", tmp_path / "tested", "--workers", "1", *all_of_it)
+    assert f"Next: whoplays evaluate MODEL {tmp_path / 'tested'} --out REPORT" in tested.stderr
     assert done.stdout == ""
 
 

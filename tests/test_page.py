@@ -180,7 +180,7 @@ def test_instruments_that_play_are_shown_below_their_family(open_page: Open, tmp
         named = {name.lower() for name in page.locator(".headline .named").all_inner_texts()}
         assert "strings" not in named and named == set(answer["playing"]) - {"strings"}
         assert page.locator(".pie-number").text_content().endswith("of 3")
-        for seconds, title in ((2, ["strings"]), (6, ["violin"])):  # a violin for a moment is no title of ten seconds of strings
+        for seconds, title in ((2, ["strings"]), (6, ["violin"])):  # a moment of violin is not what ten seconds are
             segments = [{"label": "strings", "start": 0, "end": 10}, {"label": "violin", "start": 0, "end": seconds}]
             scores = {"strings": 0.9, "violin": 0.8}
             result = {"duration": 10, "playing": list(scores), "scores": scores, "segments": segments}

@@ -116,4 +116,6 @@ def _print_summary(summary: Any, *, recipe: str) -> None:
         say(f"  skipped: {len(summary.skipped)} files or rows (listed in {summary.folder / 'skipped.csv'})")
         for cause, count in Counter(item.cause for item in summary.skipped).most_common(5):
             say(f"            {count} x {cause}")
-    say(f"Data set in {summary.folder}. Next: whoplays train {summary.folder} --recipe {recipe} --out MODEL")
+    training = f"train {summary.folder} --recipe {recipe} --out MODEL"
+    then = training if summary.rows.get("training") else f"evaluate MODEL {summary.folder} --out REPORT"
+    say(f"Data set in {summary.folder}. Next: whoplays {then}")
