@@ -273,8 +273,8 @@ def test_a_folder_with_another_run_is_refused(small_dataset: Path, in_one_go: Pa
 def test_a_softmax_takes_rows_with_one_label_and_a_sigmoid_all_that_is_known() -> None:
     split = made_split(4)
     split.targets[:] = [[1, 0, 0], [1, 1, 0], [1, 0, np.nan], [np.nan] * 3]
-    assert usable(split, "softmax")[0].rows.tolist() == [0] and usable(split, "softmax")[1] == 3
-    assert usable(split, "sigmoid")[0].rows.tolist() == [0, 1, 2] and usable(split, "sigmoid")[1] == 1
+    assert usable(split, "softmax").rows.tolist() == [0]
+    assert usable(split, "sigmoid").rows.tolist() == [0, 1, 2]
 
 
 def test_a_sigmoid_gets_its_thresholds_from_validation(small_dataset: Path, tmp_path: Path) -> None:

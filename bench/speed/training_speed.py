@@ -92,7 +92,7 @@ def rows_of(name: str, steps: int, work: tuple[Callable[[], Any], ...], timed: T
 
 def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `mfcc-cnn`: batch 2, Adam."""
-    part = mfcc_cnn.usable(found.split("training"), "softmax")[0]
+    part = mfcc_cnn.usable(found.split("training"), "softmax")
     order, timed = shuffled_order(len(part.rows), seed=0, epoch=1)[: 2 * steps], Timed()
     step = make_steps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), SingleProcess())
     fitted = mfcc_cnn_network(20, 20, 3)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .output import INTERRUPTED, Progress, say
 from .parser import Parser, number, whole
+
+if TYPE_CHECKING:
+    from ..training.watch import Trained
 
 SETTINGS = ("epochs", "batch_size", "learning_rate", "patience", "dropout", "l2", "loss", "seed", "name")
 
@@ -88,7 +91,7 @@ def _train(args: Namespace) -> int:
             **settings,
         )
     _print_result(done, args.dataset, args.out)
-    return INTERRUPTED if getattr(done, "stopped", "") == "interrupted" else 0
+    return INTERRUPTED if done.stopped == "interrupted" else 0
 
 
 def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[str, Any], resume: bool) -> None:
@@ -112,18 +115,18 @@ def _adapt(source: str, out: Path, base: str, only_mine: bool, settings: dict[st
     say(f"Model in {out}. Next: whoplays predict FILE --model {out}")
 
 
-def _print_result(done: Any, dataset: str, out: Path) -> None:
-    if getattr(done, "already_there", False):
+def _print_result(done: Trained, dataset: str, out: Path) -> None:
+    if done.already_there:
         say(f"{out}: this run is finished; nothing to do.")
     reasons = {
         "interrupted": "Stopped; the best epoch was kept. The same command with --resume continues.",
         "early": "Stopped early: the validation loss no longer decreased.",
     }
-    if reason := reasons.get(getattr(done, "stopped", "")):
+    if reason := reasons.get(done.stopped):
         say(reason)
-    if epoch := getattr(done, "best_epoch", 0):
-        metrics = ", ".join(f"{name} {value:.3f}" for name, value in getattr(done, "validation", {}).items())
-        say(f"Kept: epoch {epoch}" + (f"; on validation rows: {metrics}" if metrics else ""))
+    if done.best_epoch:
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in done.validation.items())
+        say(f"Kept: epoch {done.best_epoch}" + (f"; on validation rows: {metrics}" if metrics else ""))
     say(f"Model in {out}. Next: whoplays evaluate {out} {dataset} --out REPORT, or whoplays predict FILE --model {out}")
 
 

@@ -49,19 +49,14 @@ def spread(rows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
     return out
 
 
-def steps_per_chunk(rows: int, row_bytes: int, batch_size: int) -> int:
-    """Return how many steps go into one execution."""
-    fitting = CHUNK_BYTES // max(1, row_bytes * batch_size)
-    return int(max(1, min(CHUNK_STEPS, fitting, -(-rows // batch_size))))
-
-
 def chunks(split: Split, rows: NDArray[np.int64], *, batch_size: int, filled: bool = True) -> Iterator[Chunk]:
     """Yield all of `rows` of the split, in their order, in chunks of one shape; the last is filled up with padding.
 
     A row of -1 is none: its place has weight 0. filled: False lets the last chunk have no more steps than it needs.
     """
     frames, width = split.features.shape[1:]
-    per_chunk = batch_size * steps_per_chunk(len(rows), frames * width * 4, batch_size)
+    fitting = CHUNK_BYTES // max(1, frames * width * 4 * batch_size)
+    per_chunk = batch_size * max(1, min(CHUNK_STEPS, fitting, -(-len(rows) // batch_size)))
     parts = [rows[first : first + per_chunk] for first in range(0, len(rows), per_chunk)]
     with ThreadPoolExecutor(1) as reader:
 

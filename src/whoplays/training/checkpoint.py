@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
+from ..model.folder import CONFIG
 from ..storage.files import write_atomically
 
 CHECKPOINT = "checkpoint.npz"
@@ -39,13 +40,27 @@ class Checkpoint:
         write_atomically(folder / CHECKPOINT, lambda file: np.savez(file, **arrays))
 
 
+def check_folder(folder: Path, resume: bool) -> bool:
+    """Return whether a folder holds a run to go on with. Raises `UsageError` when it does and nobody said so."""
+    begun = (folder / CHECKPOINT).exists()
+    if not begun and not resume and (folder / CONFIG).exists():
+        raise UsageError(f"{folder}: holds a finished model; name another folder")
+    if begun and not resume:
+        raise UsageError(f"{folder}: holds an unfinished run; add --resume to go on with it, or name another folder")
+    return begun
+
+
 def read(folder: Path) -> Checkpoint | None:
     """Return the checkpoint in a folder, None when there is none. Raises `ModelError` for one that cannot be read."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
     try:
-        _check_stored(path)
+        with zipfile.ZipFile(path) as archive:  # what is stored, not packed: no more comes out than its size says
+            entries = archive.infolist()
+        packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("it holds packed data, which whoplays never writes")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         told = json.loads(bytes(arrays.pop("json")).decode())
@@ -63,14 +78,6 @@ def read(folder: Path) -> Checkpoint | None:
         raise ModelError(f"{path}: cannot be read ({error}); remove it and train anew") from None
 
 
-def _check_stored(path: Path) -> None:
-    """Raise `ValueError` unless the archive holds what was stored, not packed: so no more comes out than its size says."""
-    with zipfile.ZipFile(path) as archive:
-        packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
-        if packed or sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-            raise ValueError("it holds packed data, which whoplays never writes")
-
-
 def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     """Return what differs between two runs' identities, in words: "batch_size 2 there, 32 here; seed ..."."""
     names = [name for name in {**theirs, **mine} if mine.get(name) != theirs.get(name)]
@@ -80,8 +87,3 @@ def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:12] + "..."
-
-
-def same_arrays(arrays: Arrays, shapes: Sequence[tuple[int, ...]]) -> bool:
-    """Return whether arrays fit variables of these shapes, in number and shape."""
-    return [tuple(array.shape) for array in arrays] == [tuple(shape) for shape in shapes]

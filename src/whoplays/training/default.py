@@ -7,11 +7,12 @@ pass through the rows: no two crops are alike.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from .losses import masked_crossentropy
 from .pools import MaterialPool, Pool, open_pools, training_shards
 from .steps import MeanOfSteps
 from .together import Communicator, SingleProcess, check_progress, of_first, total
-from .watch import Elsewhere, Watcher
+from .watch import Elsewhere, Trained, Watcher
 
 Array = NDArray[np.float32]
 
@@ -45,16 +46,6 @@ WINDOW_S = 10.24
 POOLED_SHARE, SPAN_S = 0.25, 10.0
 #: Seconds at the ends of a window that its neighbours answer for: two steps.
 CONTEXT_S = 0.64
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training left: the model folder, its history (one row an epoch), and why it stopped."""
-
-    folder: Path
-    history: list[Row]
-    stopped: str = "epochs"
-    already_there: bool = False
 
 
 def train_default(
@@ -78,7 +69,7 @@ def train_default(
             history = list(model_folder.read(out).config.training.get("history", []))
             return Trained(out, history, already_there=True)
         if elsewhere:
-            check_folder(out, resume)
+            checkpoint.check_folder(out, resume)
         stopped = elsewhere() if elsewhere else ""
         if elsewhere:  # of the rows of training, only one shard is looked at
             pools = open_pools(place(source), part=(0, training_shards(place(source))))
@@ -106,16 +97,6 @@ def epochs_of_default(
     run.go()
 
 
-def check_folder(folder: Path, resume: bool) -> bool:
-    """Return whether a folder holds a run to go on with. Raises `UsageError` when it does and nobody said so."""
-    begun = (folder / checkpoint.CHECKPOINT).exists()
-    if not begun and not resume and (folder / model_folder.CONFIG).exists():
-        raise UsageError(f"{folder}: holds a finished model; name another folder")
-    if begun and not resume:
-        raise UsageError(f"{folder}: holds an unfinished run; add --resume to go on with it, or name another folder")
-    return begun
-
-
 class _Run:
     """One training run: `begin`, `go`, `finish`."""
 
@@ -132,13 +113,8 @@ class _Run:
         rows = total(self.communicator, [len(training) > 0, len(training)])
         if rows[0] < self.communicator.workers:
             raise DatasetError("there is no row of training; build the data set with more recordings")
-        self.settings, self.training, self.validation, self.folder, self.watcher = (
-            settings,
-            training,
-            validation,
-            folder,
-            watcher,
-        )
+        self.settings, self.training, self.validation = settings, training, validation
+        self.folder, self.watcher = folder, watcher
         self.rows = int(rows[1])  # of all processes
         self.crop_steps = min(settings.crop_steps, training.frames // FRAMES_PER_STEP)
         if self.crop_steps < 4:
@@ -162,10 +138,9 @@ class _Run:
         if self.base is not None:
             return self.base.mean, self.base.variance
         sample = self._sample()
-        mean, variance = sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)
-        return of_first(self.communicator, mean).astype(np.float32), of_first(self.communicator, variance).astype(
-            np.float32
-        )
+        found = np.stack([sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)])
+        mean, variance = of_first(self.communicator, found).astype(np.float32)
+        return mean, variance
 
     def _sample(self) -> Array:
         """Return features (512, frames, bands) of some crops for training."""
@@ -229,7 +204,7 @@ class _Run:
 
     def begin(self, resume: bool) -> None:
         """Start, or go on from the folder's checkpoint. Raises `UsageError` when the folder holds something else."""
-        check_folder(self.folder, resume)
+        checkpoint.check_folder(self.folder, resume)
         found = checkpoint.read(self.folder)
         check_progress(self.communicator, len(found.facts["history"]) if found else 0)
         self._build(*(found.groups["bands"] if found else self._measured()), resumed=found is not None)
@@ -278,12 +253,8 @@ class _Run:
             self.watcher.step(number, done, self.steps, {})
         if not np.isfinite(sums).all():
             raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
-        row: Row = {
-            "epoch": number,
-            "steps": self.steps,
-            "seconds": 0.0,
-            **{name: float(v) for name, v in zip(sorted(found), sums, strict=True)},
-        }
+        row: Row = {"epoch": number, "steps": self.steps, "seconds": 0.0}
+        row |= {name: float(value) for name, value in zip(sorted(found), sums, strict=True)}
         self._forget()
         together.sync_stats(self.communicator, self.model)
         first = self.communicator.rank == 0
@@ -349,8 +320,16 @@ class _Run:
             name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in names
         }
 
-    def _averaged(self) -> Any:
-        return _AveragedWeights(self.model, self.optimizer)
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within it, the model has the averaged weights."""
+        kept = self.model.get_weights()
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        self.model.set_weights(self.model.get_weights())  # arrays of its own: JAX may free what it is given
+        try:
+            yield
+        finally:
+            self.model.set_weights(kept)
 
     def _keep(self) -> None:
         groups = {
@@ -415,21 +394,6 @@ class _Run:
             },
         )
         model_folder.write(folder, config, network, card(config))
-
-
-class _AveragedWeights:
-    """Within it, the model has the averaged weights."""
-
-    def __init__(self, model: Any, optimizer: Any) -> None:
-        self._model, self._optimizer = model, optimizer
-
-    def __enter__(self) -> None:
-        self._kept = self._model.get_weights()
-        self._optimizer.finalize_variable_values(self._model.trainable_variables)
-        self._model.set_weights(self._model.get_weights())  # arrays of its own: JAX may free what it is given
-
-    def __exit__(self, *error: object) -> None:
-        self._model.set_weights(self._kept)
 
 
 def _crops(pool: Pool, rng: np.random.Generator, n: int, steps: int) -> Examples:

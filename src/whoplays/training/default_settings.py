@@ -47,9 +47,7 @@ class DefaultSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be, before anything is read."""
         checks = [
-            *of_any_recipe(
-                epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=self.seed
-            ),
+            *of_any_recipe(self),
             (0 <= self.restart < self.epochs, f"restart {self.restart}: 0 to {self.epochs - 1}"),
             (0 <= self.mix <= 1, f"mix {self.mix:g}: 0 to 1"),
             (

@@ -67,7 +67,10 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
     with quiet():
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     _rename(model.graph)
-    _name_axes(model.graph)
+    for value in [*model.graph.input, *model.graph.output]:
+        for i, axis in enumerate(value.type.tensor_type.shape.dim):
+            if not axis.dim_value:
+                axis.dim_param = "batch" if i == 0 else f"{value.name}_{i}"
     model.producer_name, model.producer_version = "whoplays", ""
     model.graph.name, model.graph.doc_string = part.name, ""
     return bytes(model.SerializeToString(deterministic=True))
@@ -105,13 +108,6 @@ def _convert_for_another(folder: Path) -> None:
     with np.load(folder / "weights.npz", allow_pickle=False) as weights:
         part.set_weights([weights[name] for name in sorted(weights.files)])
     (folder / "model.onnx").write_bytes(_converted(part, order["frames"], order["width"]))
-
-
-def _name_axes(graph: Any) -> None:
-    for value in [*graph.input, *graph.output]:
-        for i, axis in enumerate(value.type.tensor_type.shape.dim):
-            if not axis.dim_value:
-                axis.dim_param = "batch" if i == 0 else f"{value.name}_{i}"
 
 
 def _rename(graph: Any) -> None:
@@ -168,23 +164,18 @@ def check(
         x = (rng.normal(size=(batch, length, width)) * 5 - 5).astype(np.float32)
         expected = reference(x)
         found = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"features": x}), strict=True))
-        worst = max(worst, _difference(found, expected))
+        if set(found) != set(expected):
+            raise ModelError(f"the exported network gives {sorted(found)}; {sorted(expected)} were expected")
+        for name, value in expected.items():
+            shape = found[name].shape
+            if shape != value.shape:
+                raise ModelError(f"the exported network's {name} has shape {shape}; {value.shape} was expected")
+            gap = np.max(np.abs(found[name] - value)) / max(1.0, float(np.max(np.abs(value))))
+            worst = max(worst, float(gap) if np.isfinite(gap) else float("inf"))
     if not worst <= TOLERANCE:
         raise ModelError(
             f"the exported network differs from the trained one by {worst:.1e} of its logits, over {TOLERANCE:.0e}"
         )
-    return worst
-
-
-def _difference(found: Outputs, expected: Outputs) -> float:
-    if set(found) != set(expected):
-        raise ModelError(f"the exported network gives {sorted(found)}; {sorted(expected)} were expected")
-    worst = 0.0
-    for name, value in expected.items():
-        if found[name].shape != value.shape:
-            raise ModelError(f"the exported network's {name} has shape {found[name].shape}; {value.shape} was expected")
-        gap = np.max(np.abs(found[name] - value)) / max(1.0, float(np.max(np.abs(value))))
-        worst = max(worst, float(gap) if np.isfinite(gap) else float("inf"))
     return worst
 
 
@@ -212,12 +203,10 @@ def export(model_folder: Path | str | None, out: Path | str) -> dict[str, Any]:
     content = model.SerializeToString()
 
     def reference(x: NDArray[np.float32]) -> Outputs:
-        found = network.run(x)
+        found = network.run(x, embed=bool(network.embedding_width))
         over_time = ("frame_logits", "attention") if network.over_time else ()
-        told = {"logits": found["logits"], "probabilities": network.probabilities(x)}
-        if network.embedding_width:
-            told[EMBEDDING] = network.embed(x)
-        return told | {name: found[name] for name in over_time if name in found}
+        given = [name for name in ("logits", *over_time, EMBEDDING) if name in found]
+        return {"probabilities": network.probabilities(x)} | {name: found[name] for name in given}
 
     settings = found.config.features
     fixed = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value  # 0: any number
@@ -236,19 +225,14 @@ def _append_probabilities(model: Any, config: ModelConfig) -> None:
     whose = np.arange(len(config.labels))  # the outputs after them are no labels
     values: dict[str, NDArray[Any]] = {"whoplays_scale": scale, "whoplays_bias": bias, "whoplays_labels": whose}
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
-    activation: dict[str, Any] = {"name": "whoplays_activation"} | (
-        {"axis": -1} if config.activation == "softmax" else {}
-    )
-    graph.node.extend(
-        [
-            helper.make_node(
-                "Gather", ["logits", "whoplays_labels"], ["whoplays_logits"], axis=1, name="whoplays_gather"
-            ),
-            helper.make_node("Mul", ["whoplays_logits", "whoplays_scale"], ["whoplays_scaled"], name="whoplays_mul"),
-            helper.make_node("Add", ["whoplays_scaled", "whoplays_bias"], ["whoplays_shifted"], name="whoplays_add"),
-            helper.make_node(config.activation.capitalize(), ["whoplays_shifted"], ["probabilities"], **activation),
-        ]
-    )
+    along: dict[str, Any] = {"axis": -1} if config.activation == "softmax" else {}
+    for kind, given, made, name, options in (
+        ("Gather", ["logits", "whoplays_labels"], "whoplays_logits", "gather", {"axis": 1}),
+        ("Mul", ["whoplays_logits", "whoplays_scale"], "whoplays_scaled", "mul", {}),
+        ("Add", ["whoplays_scaled", "whoplays_bias"], "whoplays_shifted", "add", {}),
+        (config.activation.capitalize(), ["whoplays_shifted"], "probabilities", "activation", along),
+    ):
+        graph.node.append(helper.make_node(kind, given, [made], name=f"whoplays_{name}", **options))
     shape: list[str | int | None] = ["batch", len(config.labels)]
     graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, shape))
 

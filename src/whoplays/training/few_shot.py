@@ -82,24 +82,10 @@ class Base:
 
 
 def learn(base: Base, labels: tuple[Label, ...], rows: Rows, *, only_mine: bool, name: str, seed: int) -> Learnt:
-    """Teach a model labels.
+    """Teach a model labels, one for each column of the rows' targets.
 
-    Parameters
-    ----------
-    base : Base
-    labels : tuple of Label
-        One for each column of the rows' targets.
-    rows : Rows
-    only_mine : bool
-        Leave out the base's labels that are not among `labels`.
-    name : str
-        Of the model; "": the base's with a +.
-    seed : int
-        Of the variants.
-
-    Returns
-    -------
-    Learnt
+    only_mine: leave out the base's labels that are not among `labels`. name: of the model; "": the base's with a +. seed: of the
+    variants.
     """
     named = np.full(rows.targets.shape, np.nan)
     examples = _examples(base, labels, rows, seed)
@@ -121,7 +107,10 @@ def learn(base: Base, labels: tuple[Label, ...], rows: Rows, *, only_mine: bool,
     if only_mine:
         head, config = relabel.chosen(head, config, [label.id for label in labels])
     config = replace(config, name=name or f"{base.config.name}+", version="1")
-    return Learnt(head, config, precision, _right(named, rows))
+    firsts = np.unique(rows.recordings, return_index=True)[1]
+    judged = firsts[~np.isnan(rows.targets[firsts]).any(axis=1)]  # recordings of which all labels are known
+    right = int((named[judged] == rows.targets[judged]).all(axis=1).sum())
+    return Learnt(head, config, precision, (right, len(judged)))
 
 
 @dataclass(frozen=True)
@@ -209,7 +198,9 @@ class _Row:
         scores[places] = self._left_out(added)
         judged = np.concatenate([places, np.arange(self._n, len(scores))])
         if self._place is None:
-            scale, bias = self._sure(scores[judged], judged)
+            # Scale and bias make calibrated log odds of scores of what was left out, and of the background.
+            fitted, bias = logistic.fit(scores[judged][:, None], self._y[judged], weights=self._weights[judged])
+            scale = max(float(fitted), LEAST_SURE)
             added, scores = added * scale, scores * scale
             added[-1] += bias
             scores += bias
@@ -252,11 +243,6 @@ class _Row:
         )
         return sorted(firsts, key=lambda recording: (-firsts[recording], recording))
 
-    def _sure(self, scores: Floats, judged: NDArray[np.int64]) -> tuple[float, float]:
-        """Return scale and bias that make calibrated log odds of scores of what was left out, and of the background."""
-        scale, bias = logistic.fit(scores[:, None], self._y[judged], weights=self._weights[judged])
-        return max(float(scale), LEAST_SURE), float(bias)
-
     def _row(self, added: Floats) -> Array:
         """Return the row of the head that gives these scores, before calibration."""
         slope = np.zeros(self._hidden)
@@ -279,10 +265,3 @@ def _per_recording(values: Floats, recordings: NDArray[np.int64]) -> Floats:
     """Return, for each window (n,), the mean of its recording's."""
     places = np.unique(recordings, return_inverse=True)[1]
     return np.asarray((np.bincount(places, values) / np.bincount(places))[places])
-
-
-def _right(named: Floats, rows: Rows) -> tuple[int, int]:
-    """Return of how many recordings exactly the labels are named, of those of which all are known, and how many those are."""
-    firsts = np.unique(rows.recordings, return_index=True)[1]
-    known = firsts[~np.isnan(rows.targets[firsts]).any(axis=1)]
-    return int((named[known] == rows.targets[known]).all(axis=1).sum()), len(known)

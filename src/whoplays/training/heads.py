@@ -178,18 +178,8 @@ def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> byt
 def with_direction(body: bytes, head: Head) -> tuple[bytes, Head, int]:
     """Let hidden values end with the direction of the embedding: a head then tells apart, at each step, what embeddings do.
 
-    Parameters
-    ----------
-    body, head : bytes, Head
-        Of `split_head`.
-
-    Returns
-    -------
-    body : bytes
-    head : Head
-        With weights of 0 for what is new: it gives what it gave.
-    width : int
-        Of the embedding.
+    body, head: of `split_head`. Returns both anew, the head with weights of 0 for what is new, so that it gives what it gave; and
+    the embedding's width.
     """
     onnx = _onnx()
     helper, model = onnx.helper, onnx.load_model_from_string(body)
@@ -227,12 +217,6 @@ def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:
         return {}
     bias = [tensor.dims[0] for tensor in model.graph.initializer if tensor.name in maker.input]
     return {EMBEDDING: ["batch", "steps", bias[0] if bias else hidden]}
-
-
-def initializers(network: bytes) -> tuple[list[Any], dict[str, Array]]:
-    """Return the nodes of an ONNX network in order, and its constants by name."""
-    onnx, graph = _onnx(), opened(network).graph
-    return list(graph.node), {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
 def opened(network: bytes) -> Any:

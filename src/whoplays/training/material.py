@@ -24,6 +24,7 @@ from ..storage.files import write_atomically
 Array = NDArray[np.float32]
 Half = NDArray[np.float16]
 FRAMES_PER_STEP = 16
+ARRAYS = ("features", "targets", "weight", "about")
 #: Steps whose mean says how likely a label is in a whole clip of soft targets.
 SOFT_STEPS = 4
 
@@ -58,29 +59,21 @@ def shards(folder: Path) -> list[Path]:
 def read(paths: list[Path]) -> Rows:
     """Read shards into memory, one after the other.
 
-    Raises
-    ------
-    RenderError
-        When there is none, one lacks an array, or their labels differ.
+    Raises `RenderError` when there is none, one lacks an array, or their labels differ.
     """
     if not paths:
         raise RenderError("no shard of material was found; render some first")
     parts = []
     for path in paths:
         with np.load(path, allow_pickle=False) as shard:
-            if missing := {"features", "targets", "weight", "about", "labels"} - set(shard.files):
+            if missing := {*ARRAYS, "labels"} - set(shard.files):
                 raise RenderError(f"{path}: has no {', '.join(sorted(missing))}; remove it and make it anew")
             labels = tuple(str(label) for label in shard["labels"])
-            parts.append(Rows(shard["features"], shard["targets"], shard["weight"], shard["about"], labels))
+            parts.append(Rows(**{name: shard[name] for name in ARRAYS}, labels=labels))
         if labels != parts[0].labels:
             raise RenderError(f"{path}: has other labels than {paths[0]}; remove one of them and make it anew")
-    return Rows(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.targets for part in parts]),
-        np.concatenate([part.weight for part in parts]),
-        np.concatenate([part.about for part in parts]),
-        parts[0].labels,
-    )
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+    return Rows(**arrays, labels=parts[0].labels)
 
 
 def clip_targets(steps: Array) -> Array:

@@ -25,7 +25,7 @@ from .limits import FORM, of_any_recipe
 from .run import Part, Run
 from .steps import Objective
 from .together import Communicator, SingleProcess, total
-from .watch import Elsewhere, Watcher
+from .watch import Elsewhere, Trained, Watcher
 
 HISTORY, PLOT = "history.csv", "history.png"
 
@@ -53,9 +53,7 @@ class MfccCnnSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be, before anything is read."""
         checks = [
-            *of_any_recipe(
-                epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=self.seed
-            ),
+            *of_any_recipe(self),
             (1 <= self.patience <= 100_000, f"--patience {self.patience}: 1 to 100000"),
             (0 <= self.l2 <= 1, f"--l2 {self.l2:g}: 0 to 1"),
             (0 <= self.dropout < 1, f"--dropout {self.dropout:g}: 0 up to 1, not included"),
@@ -63,18 +61,6 @@ class MfccCnnSettings:
             (self.name.replace("-", "").replace("_", "").isalnum(), f"--name {self.name!r}: letters, digits, - and _"),
         ]
         require(checks, UsageError, FORM)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training left: the model folder, history by epoch, the best one, why it stopped, figures on validation."""
-
-    folder: Path
-    history: list[dict[str, float]]
-    best_epoch: int
-    stopped: str
-    validation: dict[str, float]
-    already_there: bool = False
 
 
 def train_mfcc_cnn(
@@ -95,16 +81,17 @@ def train_mfcc_cnn(
     settings, watcher, out = settings or MfccCnnSettings(), watcher or Watcher(), Path(out)
     dataset = Dataset.open(dataset_folder)
     _check(dataset, settings)
-    identity = _identity(dataset, settings)
     with only_writer(out):
-        if done := _finished(out, identity, resume):
+        if done := _finished(out, _identity(dataset, settings), resume):
             return done
-        if elsewhere:
-            run = _ended(dataset, settings, identity, out, elsewhere())
+        if elsewhere:  # of the rows of training, only one shard is looked at
+            stopped, shards = elsewhere(), sum(entry["split"] == "training" for entry in dataset.index["shards"])
+            training, validation = dataset.split("training", part=(0, shards)), dataset.split("validation")
+            run = _run(dataset, training, validation, settings, out, Watcher())
+            run.end(stopped)
         else:
-            run = _prepare(dataset, settings, identity, out, watcher, SingleProcess())
-            resumed = resume and run.resume()
-            watcher.begin(_begin_facts(run, dataset, resumed))
+            run = _prepared(dataset, settings, out, watcher, SingleProcess())
+            watcher.begin(_begin_facts(run, dataset, resume and run.resume()))
             run.go()
         return _finish(run, dataset, settings)
 
@@ -117,29 +104,18 @@ def epochs_of_mfcc_cnn(
     The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is over.
     """
     dataset = Dataset.open(dataset_folder)
-    run = _prepare(dataset, settings, _identity(dataset, settings), out, watcher, communicator)
-    resumed = run.resume()
-    watcher.begin(_begin_facts(run, dataset, resumed))
+    run = _prepared(dataset, settings, out, watcher, communicator)
+    watcher.begin(_begin_facts(run, dataset, run.resume()))
     run.go()
 
 
-def _ended(dataset: Dataset, settings: MfccCnnSettings, identity: dict[str, Any], out: Path, stopped: str) -> Run:
-    """Return a run whose epochs were gone through elsewhere. Of the rows of training, only one shard is looked at."""
-    shards = sum(entry["split"] == "training" for entry in dataset.index["shards"])
-    training, _ = usable(dataset.split("training", part=(0, shards)), settings.loss)
-    validation, _ = usable(dataset.split("validation"), settings.loss)
-    run = _run(dataset, settings, training, validation, identity, out, Watcher(), SingleProcess())
-    run.end(stopped)
-    return run
-
-
-def usable(split: Split, loss: str) -> tuple[Part, int]:
-    """Return the rows of a split that the loss can use, and how many it cannot.
+def usable(split: Split, loss: str) -> Part:
+    """Return the rows of a split that the loss can use.
 
     softmax: rows with every label known and exactly one there. sigmoid: rows with any label known.
     """
     fine = metrics.single(split.targets) if loss == "softmax" else ~np.isnan(split.targets).all(axis=1)
-    return Part(split, np.flatnonzero(fine)), int(len(split) - fine.sum())
+    return Part(split, np.flatnonzero(fine))
 
 
 def _check(dataset: Dataset, settings: MfccCnnSettings) -> None:
@@ -168,88 +144,55 @@ def fingerprint(dataset: Dataset) -> str:
 
 def _finished(out: Path, identity: dict[str, Any], resume: bool) -> Trained | None:
     """Return the result of a run that is over, None where there is work. Raises `UsageError` for another's folder."""
-    begun = (out / checkpoint.CHECKPOINT).exists()
-    model = (out / model_folder.CONFIG).exists()
-    if not begun and not model:
-        return None
-    if not resume:
-        what = "an unfinished run; add --resume to go on with it" if begun else "a finished model"
-        raise UsageError(
-            f"{out}: holds {what}, or name another folder" if begun else f"{out}: holds {what}; name another folder"
-        )
-    if begun:
+    if checkpoint.check_folder(out, resume) or not (out / model_folder.CONFIG).exists():
         return None
     facts = dict(model_folder.read(out).config.training)
     if differs := checkpoint.difference(identity, facts.get("identity", {})):
         raise UsageError(f"{out}: holds a model of another run ({differs}); name another folder")
     return Trained(
-        out, facts["history"], facts["best_epoch"], facts["stopped"], facts["validation"], already_there=True
+        out, facts["history"], facts["stopped"], facts["best_epoch"], facts["validation"], already_there=True
     )
 
 
-def _prepare(
-    dataset: Dataset,
-    settings: MfccCnnSettings,
-    identity: dict[str, Any],
-    out: Path,
-    watcher: Watcher,
-    communicator: Communicator,
+def _prepared(
+    dataset: Dataset, settings: MfccCnnSettings, out: Path, watcher: Watcher, communicator: Communicator
 ) -> Run:
     """Return the run, with this process's part of the rows, and in `told` what there is in all."""
     part = (communicator.rank, communicator.workers)
-    training, left_training = usable(dataset.split("training", part=part), settings.loss)
-    validation, left_validation = usable(dataset.split("validation", part=part), settings.loss)
-    run = _run(dataset, settings, training, validation, identity, out, watcher, communicator)
+    names = ("training", "validation")
+    training, validation = (dataset.split(name, part=part) for name in names)
+    run = _run(dataset, training, validation, settings, out, watcher, communicator)
     if not run.rows:
         raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
-    recordings = [len(np.unique(part.split.recordings[part.rows])) for part in (training, validation)]
-    found = total(communicator, [left_training, left_validation, *recordings]).astype(int).tolist()
+    parts = (run.training, run.validation)
+    skipped = [len(one.split) - len(one) for one in parts]
+    recordings = [len(np.unique(one.split.recordings[one.rows])) for one in parts]
+    found = total(communicator, [*skipped, *recordings]).astype(int).tolist()
     there = dataset.index.get("recordings", {})  # a recording may have rows in the parts of several processes
     run.told = {
         "rows": {
             "training": run.rows,
             "validation": run.validation_rows,
-            "skipped": {"training": found[0], "validation": found[1]},
+            "skipped": dict(zip(names, found[:2], strict=True)),
         },
-        "recordings": {
-            name: min(count, there.get(name, count))
-            for name, count in zip(("training", "validation"), found[2:], strict=True)
-        },
-        "variants_semitones": sorted({float(s) for s in training.split.semitones}),
+        "recordings": {name: min(n, there.get(name, n)) for name, n in zip(names, found[2:], strict=True)},
+        "variants_semitones": sorted({float(s) for s in training.semitones}),
     }
     return run
 
 
 def _run(
     dataset: Dataset,
+    training: Split,
+    validation: Split,
     settings: MfccCnnSettings,
-    training: Part,
-    validation: Part,
-    identity: dict[str, Any],
     out: Path,
     watcher: Watcher,
-    communicator: Communicator,
+    communicator: Communicator | None = None,
 ) -> Run:
-    return Run(
-        model=_network(dataset, settings, communicator.rank),
-        optimizer=load_keras().optimizers.Adam(settings.learning_rate),
-        objective=Objective(settings.loss),
-        training=training,
-        validation=validation,
-        identity=identity,
-        folder=out,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        patience=settings.patience,
-        seed=settings.seed,
-        watcher=watcher,
-        communicator=communicator,
-    )
-
-
-def _network(dataset: Dataset, settings: MfccCnnSettings, rank: int) -> Any:
     from .networks import drop_apart, mfcc_cnn_network
 
+    communicator = communicator or SingleProcess()
     model = mfcc_cnn_network(
         dataset.frames,
         dataset.settings.n_features,
@@ -259,8 +202,22 @@ def _network(dataset: Dataset, settings: MfccCnnSettings, rank: int) -> Any:
         activation=settings.loss,
         seed=settings.seed,
     )
-    drop_apart(model, rank)
-    return model
+    drop_apart(model, communicator.rank)
+    return Run(
+        model=model,
+        optimizer=load_keras().optimizers.Adam(settings.learning_rate),
+        objective=Objective(settings.loss),
+        training=usable(training, settings.loss),
+        validation=usable(validation, settings.loss),
+        identity=_identity(dataset, settings),
+        folder=out,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        patience=settings.patience,
+        seed=settings.seed,
+        watcher=watcher,
+        communicator=communicator,
+    )
 
 
 def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
@@ -279,27 +236,11 @@ def _begin_facts(run: Run, dataset: Dataset, resumed: bool) -> dict[str, Any]:
 
 def _finish(run: Run, dataset: Dataset, settings: MfccCnnSettings) -> Trained:
     """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
-    measured = run.evaluate(run.validation) if len(run.validation) else {}
-    facts = _facts(run, settings, measured)
-    network = export.to_onnx(run.model, frames=dataset.frames, width=dataset.settings.n_features)
-    run.history.write(run.folder / HISTORY)
-    _plot(run)
-    config = _config(run, dataset, settings, facts)
-    model_folder.write(run.folder, config, network, card(config, facts))
-    if run.stopped != "interrupted":
-        (run.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
-    return Trained(run.folder, run.history.rows, run.stopping.best_epoch, run.stopped, measured)
-
-
-def _plot(run: Run) -> None:
     from ..evaluation.plots import history_figure
     from ..results.drawing import write_figure
 
-    write_figure(history_figure(run.history.rows, best_epoch=run.stopping.best_epoch), run.folder / PLOT)
-
-
-def _facts(run: Run, settings: MfccCnnSettings, measured: dict[str, float]) -> dict[str, Any]:
-    return {
+    measured = run.evaluate(run.validation) if len(run.validation) else {}
+    facts = {
         "recipe": "mfcc-cnn",
         "whoplays": __version__,
         "settings": asdict(settings),
@@ -311,15 +252,15 @@ def _facts(run: Run, settings: MfccCnnSettings, measured: dict[str, float]) -> d
         "validation": measured,
         "weight_penalty": run.penalty(),
     }
-
-
-def _config(run: Run, dataset: Dataset, settings: MfccCnnSettings, facts: dict[str, Any]) -> ModelConfig:
-    """A softmax says from 0.5 that a label plays: at most one can. A sigmoid's thresholds come from validation."""
+    network = export.to_onnx(run.model, frames=dataset.frames, width=dataset.settings.n_features)
+    run.history.write(run.folder / HISTORY)
+    write_figure(history_figure(run.history.rows, best_epoch=run.stopping.best_epoch), run.folder / PLOT)
+    # Of a softmax's labels at most one can reach 0.5. A sigmoid's thresholds come from validation.
     thresholds = (0.5,) * len(dataset.labels)
     if settings.loss == "sigmoid" and len(run.validation):
         part = run.validation
         thresholds = tuple(metrics.best_thresholds(part.split.targets[part.rows], run.scores(part)))
-    return ModelConfig(
+    config = ModelConfig(
         name=settings.name,
         version="1",
         labels=dataset.labels,
@@ -329,3 +270,7 @@ def _config(run: Run, dataset: Dataset, settings: MfccCnnSettings, facts: dict[s
         thresholds=thresholds,
         training=facts,
     )
+    model_folder.write(run.folder, config, network, card(config, facts))
+    if run.stopped != "interrupted":
+        (run.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+    return Trained(run.folder, run.history.rows, run.stopped, run.stopping.best_epoch, measured)

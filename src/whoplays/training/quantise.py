@@ -46,7 +46,11 @@ def quantise(model: Path | str | None, out: Path | str, recordings: Path | str |
     found, out = model_folder.read(model), Path(out)
     if (out / model_folder.CONFIG).exists():
         raise UsageError(f"{out}: holds a finished model; name another folder")
-    _refuse(found.content(model_folder.NETWORK))
+    operators = onnxfile.inspect(found.content(model_folder.NETWORK)).operators
+    if operators["DequantizeLinear"]:
+        raise ModelError("the model is in 8-bit integers (INT8) already")
+    if not operators["Conv"]:
+        raise ModelError("the network has no convolutions; 8-bit integers would not make it smaller")
     sounds = _recorded(Path(recordings), found.config) if recordings is not None else _made(found.config)
     windows = [features.compute(x, found.config.features)[None] for x in islice(sounds, WINDOWS)]
     if not windows:
@@ -72,15 +76,6 @@ def quantise_on(found: model_folder.Bundle, out: Path, windows: Sequence[Array])
     gap = max(float(np.abs(plain.scores(x) - whole.scores(x)).max()) for x in windows)
     sizes = (found.network.stat().st_size, len(content))
     return {"folder": str(out), "model": config.id, "bytes": sizes[1], "bytes_before": sizes[0], "difference": gap}
-
-
-def _refuse(network: bytes) -> None:
-    """Raise `ModelError` for a network that would not become smaller."""
-    operators = onnxfile.inspect(network).operators
-    if operators["DequantizeLinear"]:
-        raise ModelError("the model is in 8-bit integers (INT8) already")
-    if not operators["Conv"]:
-        raise ModelError("the network has no convolutions; 8-bit integers would not make it smaller")
 
 
 def _recorded(folder: Path, config: ModelConfig) -> Iterator[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,26 +24,36 @@ def with_label(head: heads.Head, config: ModelConfig, label: Label, limit: float
     assert config.calibration and config.frame_calibration and config.pooling
     place = len(config.tree.families) if label.parent is None else len(config.labels)
     outputs = len(config.labels) + len(config.context)
-    pooling = config.pooling
 
     def with_one(values: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
         return (*values[:place], value, *values[place:])
 
-    def calibrated(calibration: Calibration) -> Calibration:
-        return Calibration(with_one(calibration.scale, 1.0), with_one(calibration.bias, 0.0))
+    rows = tuple(with_one(row, 0.0) for row in config.pooling.correction)
+    correction = with_one(rows, (0.0,) * (outputs + 1)) if rows else ()
+    relabelled = _relabelled(config, with_one, with_one(config.labels, label), correction, limit)
+    return head.of([*range(place), outputs, *range(place, outputs)]), relabelled
 
-    rows = tuple(with_one(row, 0.0) for row in pooling.correction)
-    return head.of([*range(place), outputs, *range(place, outputs)]), replace(
+
+def _relabelled(
+    config: ModelConfig,
+    of: Callable[[tuple[Any, ...], Any], tuple[Any, ...]],
+    labels: tuple[Label, ...],
+    correction: tuple[tuple[float, ...], ...],
+    limit: float = 0.5,
+) -> ModelConfig:
+    """Return a configuration with other labels. of: a value for each old label, and a new one's -> those of the new labels."""
+    assert config.calibration and config.frame_calibration and config.pooling
+
+    def calibrated(calibration: Calibration) -> Calibration:
+        return Calibration(of(calibration.scale, 1.0), of(calibration.bias, 0.0))
+
+    scale, bias = of(config.pooling.scale, 1.0), of(config.pooling.bias, 0.0)
+    return replace(
         config,
-        labels=with_one(config.labels, label),
-        thresholds=with_one(config.thresholds, limit),
-        maybe=with_one(config.maybe, round(0.6 * limit, 2)),
-        pooling=replace(
-            pooling,
-            scale=with_one(pooling.scale, 1.0),
-            bias=with_one(pooling.bias, 0.0),
-            correction=with_one(rows, (0.0,) * (outputs + 1)) if rows else (),
-        ),
+        labels=labels,
+        thresholds=of(config.thresholds, limit),
+        maybe=of(config.maybe, round(0.6 * limit, 2)),
+        pooling=replace(config.pooling, scale=scale, bias=bias, correction=correction),
         calibration=calibrated(config.calibration),
         frame_calibration=calibrated(config.frame_calibration),
     )
@@ -78,24 +88,9 @@ def chosen(head: heads.Head, config: ModelConfig, ids: Sequence[str]) -> tuple[h
     needed = any(value for row in correction for value in row)
     order = [*places, *(i for i in range(len(outputs)) if needed and i not in places)]
 
-    def of(values: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(values[i] for i in places)
-
-    def calibrated(calibration: Calibration) -> Calibration:
-        return Calibration(of(calibration.scale), of(calibration.bias))
-
-    return head.of(order), replace(
-        config,
-        labels=labels,
-        context=tuple(outputs[i] for i in order[len(places) :]),
-        thresholds=of(config.thresholds),
-        maybe=of(config.maybe),
-        pooling=replace(
-            config.pooling,
-            scale=of(config.pooling.scale),
-            bias=of(config.pooling.bias),
-            correction=tuple(tuple(row[i] for i in order) for row in correction) if needed else (),
-        ),
-        calibration=calibrated(config.calibration),
-        frame_calibration=calibrated(config.frame_calibration),
+    kept = tuple(tuple(row[i] for i in order) for row in correction) if needed else ()
+    context = tuple(outputs[i] for i in order[len(places) :])
+    made = _relabelled(
+        replace(config, context=context), lambda values, _: tuple(values[i] for i in places), labels, kept
     )
+    return head.of(order), made

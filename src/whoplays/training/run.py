@@ -90,7 +90,7 @@ class Run:
             raise UsageError(f"{self.folder}: holds another run ({differs}); name another folder, or remove it")
         optimizer = list(found.groups.get("optimizer", []))
         weights, self.best = list(found.groups["weights"]), list(found.groups["best"])
-        if not checkpoint.same_arrays(optimizer, [v.shape for v in self.optimizer.variables]):
+        if [array.shape for array in optimizer] != [tuple(v.shape) for v in self.optimizer.variables]:
             raise ModelError(
                 f"{self.folder / checkpoint.CHECKPOINT}: does not fit this network; remove it and train anew"
             )

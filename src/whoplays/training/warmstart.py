@@ -21,7 +21,7 @@ from ..features import FeatureSettings
 from ..model import folder as model_folder
 from ..taxonomy.tree import Label
 from .framework import load_keras
-from .heads import Head, initializers, split_head
+from .heads import Head, opened, split_head
 
 Array = NDArray[np.float32]
 
@@ -68,20 +68,17 @@ class Base:
 
 
 def read(folder: Path) -> Base:
-    """Read a model folder.
-
-    Raises
-    ------
-    ModelError
-        For a network that the recipe `default` did not train, or one in 8-bit integers.
-    """
+    """Read a model folder. Raises `ModelError` for a network that the recipe `default` did not train, or one in integers."""
     model = model_folder.read(folder)
     network = model.content(model_folder.NETWORK)
     _, head = split_head(network)
-    nodes, numbers = initializers(network)
+    import onnx.numpy_helper
+
+    graph = opened(network).graph
+    numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     try:
-        constants = [[numbers[name] for name in node.input if name in numbers] for node in nodes]
-        kinds = [node.op_type for node in nodes]
+        constants = [[numbers[name] for name in node.input if name in numbers] for node in graph.node]
+        kinds = [node.op_type for node in graph.node]
         convolutions = [
             (c[0].transpose(2, 3, 1, 0), c[1]) for kind, c in zip(kinds, constants, strict=True) if kind == "Conv"
         ]
@@ -115,21 +112,8 @@ def widened(base: Base, filters: Sequence[int], blocks: Sequence[int], hidden: i
     """Return a base with more channels and hidden units that gives nearly the same (Net2WiderNet: Chen 2016).
 
     New channels are copies of old ones; what reads them shares its weights among the copies, unevenly, and the copies'
-    kernels get a little noise, so that they can learn to differ.
-
-    Parameters
-    ----------
-    base : Base
-    filters, blocks : sequence of int
-        Of the wider network, stage by stage.
-    hidden : int
-        Its hidden units.
-    seed : int
-
-    Returns
-    -------
-    Base
-        The same one when nothing is wider, or when its stages are others.
+    kernels get a little noise, so that they can learn to differ. filters, blocks: of the wider network, stage by stage. Returns
+    the same base when nothing is wider, or when its stages are others.
     """
     firsts = np.cumsum([0, *(1 + 2 * n for n in blocks)])
     if firsts[-1] != len(base.convolutions):

@@ -1,13 +1,31 @@
-"""What a training run tells while it runs. Recipes call it; the command line shows it; by default nobody listens."""
+"""What a training run tells, while it runs and at its end. Recipes call it; the command line shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 #: Goes through the epochs of a run in other processes, which leave their checkpoint in its folder; returns "interrupted"
 #: when it was stopped on the way with at least one epoch done, else "".
 Elsewhere = Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left: the model folder, a row of figures for each epoch, and why it stopped.
+
+    stopped: "epochs", "early" or "interrupted". best_epoch: whose weights were kept, 0 where they are an average over epochs.
+    validation: figures by name on the rows of validation. already_there: the run was over before.
+    """
+
+    folder: Path
+    history: list[dict[str, float]]
+    stopped: str = "epochs"
+    best_epoch: int = 0
+    validation: dict[str, float] = field(default_factory=dict)
+    already_there: bool = False
 
 
 class Watcher:
