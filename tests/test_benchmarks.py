@@ -18,6 +18,7 @@ from whoplays.cli.evaluate import BENCHMARKS as NAMES
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.evaluation import benchmarks
 from whoplays.evaluation.benchmarks import layouts
+from whoplays.inference.recogniser import Recogniser
 from whoplays.results.schemas import read
 from whoplays.taxonomy.catalogue import catalogue
 
@@ -186,7 +187,7 @@ def test_irmas_counts_classes_that_the_model_lacks_as_never_named(tiny_model: Pa
         ["pia"],
         ["pia"],
     ]
-    found = benchmarks.evaluate("irmas", tmp_path, tiny_model, draws=0)
+    found = benchmarks.evaluate("irmas", tmp_path, Recogniser(tiny_model), draws=0)
     figures = found["metrics"]
     named = [whoplays.load(tiny_model).predict(clip.path).playing for clip in suite.clips]
     right = sum("piano" in one for one in named[1:])
@@ -205,7 +206,7 @@ def test_musicnet_knows_when(tiny_model: Path, tmp_path: Path) -> None:
     assert one.intervals == {"piano": [(0.0, 2.0)], "acoustic-piano": [(0.0, 2.0)]}
     assert two.truth["violin"] == two.truth["cello"] == two.truth["strings"] == 1 and two.truth["piano"] == 0
     assert two.intervals and two.intervals["strings"] == [(0.0, 2.0), (1.0, 3.0)]
-    found = benchmarks.evaluate("musicnet", tmp_path, tiny_model, draws=0)
+    found = benchmarks.evaluate("musicnet", tmp_path, Recogniser(tiny_model), draws=0)
     assert 0 < found["metrics"]["frame_f1"] < 1
 
 
@@ -292,7 +293,7 @@ def test_what_is_no_benchmark_is_one_line(tiny_model: Path, tmp_path: Path) -> N
     assert invoke("evaluate", tiny_model, tmp_path).status == 2  # no --out
     assert invoke("evaluate", tiny_model, tmp_path, "--benchmark", "openmic", "--split", "training").status == 2
     with pytest.raises(UsageError, match="must be one of"):
-        benchmarks.evaluate("gtzan", tmp_path, tiny_model)
+        benchmarks.evaluate("gtzan", tmp_path, Recogniser(tiny_model))
 
 
 def test_a_model_without_its_classes_is_refused(tmp_path: Path) -> None:
@@ -302,4 +303,4 @@ def test_a_model_without_its_classes_is_refused(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "own", labels=labels)
     openmic(tmp_path / "set")
     with pytest.raises(ModelError, match="has none of the classes of openmic"):
-        benchmarks.evaluate("openmic", tmp_path / "set", model)
+        benchmarks.evaluate("openmic", tmp_path / "set", Recogniser(model))

@@ -25,10 +25,10 @@ from playwright.sync_api import expect
 
 import whoplays
 from bench.chromium import private_mb, renderer_of
+from bench.quality.operating_points import moved
 from conftest import write_tiny_model
 from serving import Running, serving
 from whoplays.examples import synth
-from whoplays.model import thresholds
 from whoplays.taxonomy.catalogue import catalogue
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -456,7 +456,7 @@ def test_the_controls_positions_are_those_whose_cost_was_measured(open_page: Ope
         [pairs, positions],
     )
     own, lower = zip(*pairs, strict=True)
-    np.testing.assert_allclose(found, [thresholds.moved(own, lower, at) for at in positions], atol=1e-9)
+    np.testing.assert_allclose(found, [moved(own, lower, at) for at in positions], atol=1e-9)
 
 
 def test_outlines_are_drawn_from_few_values_and_lose_no_peak(open_page: Open) -> None:

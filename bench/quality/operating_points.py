@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,29 @@ from bench.quality.real import FAMILY_IDS
 from bench.quality.songs import songs
 from bench.quality.systems import Model
 from whoplays.model import folder as model_folder
-from whoplays.model import thresholds
 
 ARGUMENTS = ("DATA",)
 SMALL = "DATA"
 POSITIONS = (-1.0, 0.0, 1.0)
 CUT_S = 30
+
+
+def moved(own: Sequence[float], maybe: Sequence[float], position: float) -> tuple[float, ...]:
+    """Return a model's thresholds as the page moves them (`thresholds.js`), from the lower ones for *maybe*.
+
+    position: -1: fewer mistakes; 0: `own`; 1: `maybe`, so that what may play plays. Between and beyond, thresholds move evenly
+    in log odds; where both are equal, by 1.
+    """
+
+    def log_odds(share: float) -> float:
+        inside = min(0.9999, max(0.0001, share))
+        return math.log(inside / (1 - inside))
+
+    found = []
+    for limit, lower in zip(own, maybe, strict=True):
+        step = log_odds(limit) - log_odds(lower) if lower < limit else 1.0
+        found.append(1 / (1 + math.exp(position * step - log_odds(limit))) if position else limit)
+    return tuple(found)
 
 
 def main() -> None:
@@ -42,7 +61,7 @@ def main() -> None:
     own, lower = ([limits[place] for place in places] for limits in (model.config.thresholds, model.config.maybe))
     rows: list[dict[str, Any]] = []
     for position in POSITIONS:
-        named = scores >= np.array(thresholds.moved(own, lower, position))
+        named = scores >= np.array(moved(own, lower, position))
         right = int((named & (targets == 1)).sum())
         wrong, missed = int((named & (targets == 0)).sum()), int((~named & (targets == 1)).sum())
         rows.append({"position": position, "precision": right / (right + wrong), "recall": right / (right + missed)})

@@ -5,9 +5,8 @@ The network runs from its ONNX file; no training framework is needed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from ..storage.address import Place
 from ..storage.files import make_folder, only_writer, together, write_atomically, write_json
 from ..taxonomy.messages import speaker
 from . import curves, metrics, sets
+from .page import evaluation_page, group_name
 
 METRICS, REPORT = "metrics.json", "report.html"
 SCHEMA = 1  # version of metrics.json: results/schemas/evaluation.json
@@ -82,7 +82,12 @@ def evaluate(
     targets = _targets(found, dataset, rows)
     facts = measure(found, targets, scores, rows, draws=draws, seed=seed)
     facts["data_set"] = {"folder": dataset.folder.name, "split": split, **facts["data_set"]}
-    return replace(_write(Path(out), facts, found, lang), notice=network.notice)
+    folder = make_folder(Path(out))
+    with only_writer(folder), together():
+        write_json(folder / METRICS, facts)
+        figures = _figures(facts, found.config, lang)
+        write_atomically(folder / REPORT, evaluation_page(facts, found.config, figures, lang))
+    return Evaluation(folder, facts, network.notice)
 
 
 def _check_fit(found: Bundle, dataset: Dataset) -> None:
@@ -162,8 +167,13 @@ def measure(
     penalty = config.training.get("weight_penalty")
     if isinstance(penalty, float) and len(tree.families) == len(labels):
         figures["loss_with_penalty"] = figures["loss"] + penalty
-    families = tree.levels()["families"]
-    single = metrics.single(targets[:, families])
+    single = metrics.single(targets[:, tree.levels()["families"]])
+    confusions = {}
+    for name, places in tree.groups().items():
+        if name == "families" or len(places) > 1:
+            matrix = metrics.confusion_matrix(targets[:, places], scores[:, places])
+            named_here = [labels[i] for i in places]
+            confusions[name] = {"labels": named_here, "rows": int(matrix.sum()), "matrix": matrix.tolist()}
     return {
         "schema": SCHEMA,
         "whoplays": __version__,
@@ -179,8 +189,8 @@ def measure(
             "labels_not_known": [label for i, label in enumerate(labels) if np.isnan(targets[:, i]).all()],
             "rows_without_exactly_one_family": int((~single).sum()),
         },
-        "metrics": {name: _json(value) for name, value in figures.items()},
-        "intervals": {name: [_json(low), _json(high)] for name, (low, high) in intervals.items()},
+        "metrics": {name: metrics.or_none(value) for name, value in figures.items()},
+        "intervals": {name: [metrics.or_none(low), metrics.or_none(high)] for name, (low, high) in intervals.items()},
         "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
         "precision_recall": {
             label: curves.precision_recall(targets[:, i], scores[:, i]) for i, label in enumerate(labels)
@@ -188,41 +198,19 @@ def measure(
         "reliability": {
             level: curves.reliability(targets[:, places], scores[:, places]) for level, places in tree.levels().items()
         },
-        "confusion": {
-            name: _confusion([labels[i] for i in places], targets[:, places], scores[:, places])
-            for name, places in tree.groups().items()
-            if name == "families" or len(places) > 1
-        },
+        "confusion": confusions,
     }
-
-
-def _confusion(labels: list[str], targets: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, Any]:
-    matrix = metrics.confusion_matrix(targets, scores)
-    return {"labels": labels, "rows": int(matrix.sum()), "matrix": matrix.tolist()}
-
-
-def _json(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _write(out: Path, facts: dict[str, Any], found: Bundle, lang: str) -> Evaluation:
-    from .page import evaluation_page
-
-    make_folder(out)
-    with only_writer(out), together():
-        write_json(out / METRICS, facts)
-        figures = _figures(facts, found.config, lang)
-        write_atomically(out / REPORT, evaluation_page(facts, found.config, figures, lang))
-    return Evaluation(out, facts)
 
 
 def _figures(facts: dict[str, Any], config: ModelConfig, lang: str) -> dict[str, str]:
     """Return the page's figures as SVG elements, by name."""
     from ..results.drawing import svg
     from . import plots
-    from .page import group_name
 
-    say = speaker("evaluation", lang)
+    def number(value: float | None) -> float:
+        return float("nan") if value is None else value
+
+    say, intervals = speaker("evaluation", lang), facts["intervals"]
     kinds = {say(key): key for key in ("precision", "recall")} | {
         "F1": "f1",
         say("average_precision"): "average_precision",
@@ -234,13 +222,13 @@ def _figures(facts: dict[str, Any], config: ModelConfig, lang: str) -> dict[str,
         if not labels:
             continue
         values = {
-            kind: {name: _number(facts["metrics"][f"{label}/{key}"]) for name, label in labels.items()}
+            kind: {name: number(facts["metrics"][f"{label}/{key}"]) for name, label in labels.items()}
             for kind, key in kinds.items()
         }
-        bounds = {
-            kind: {name: _bounds(facts, f"{label}/{key}") for name, label in labels.items()}
-            for kind, key in kinds.items()
-        }
+        bounds: dict[str, dict[str, tuple[float, float]]] = {}
+        for kind, key in kinds.items():
+            found = {name: intervals.get(f"{label}/{key}", (None, None)) for name, label in labels.items()}
+            bounds[kind] = {name: (number(low), number(high)) for name, (low, high) in found.items()}
         told = ", ".join(f"{name} F1 {values['F1'][name]:.2f}" for name in labels)
         figures[level] = svg(plots.bars_figure(values, bounds), description=say("drawn_bars", figures=told))
         tints = {name: config.tree[label].colour for name, label in labels.items()}
@@ -250,7 +238,10 @@ def _figures(facts: dict[str, Any], config: ModelConfig, lang: str) -> dict[str,
         drawn = svg(
             plots.precision_recall_figure(curves, own, tints, lang), description=say("drawn_curves", figures=told)
         )
-        figures[f"curves/{level}"] = _shaded(drawn, tints)
+        for tint in tints.values():  # as the page shows labels' colours: darker on light paper, lighter on dark
+            mixed = f"stroke: color-mix(in oklab, {tint} 82%, currentColor)"
+            drawn = drawn.replace(f"stroke: {tint.lower()}", mixed)
+        figures[f"curves/{level}"] = drawn
         bins = facts["reliability"][level]
         told = ", ".join(say("drawn_bin", score=f"{one['score']:.2f}", ratio=f"{one['plays']:.2f}") for one in bins)
         figures[f"reliability/{level}"] = svg(plots.reliability_figure(bins, lang), description=told)
@@ -265,19 +256,3 @@ def _figures(facts: dict[str, Any], config: ModelConfig, lang: str) -> dict[str,
         figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0), lang=lang)
         figures["history"] = svg(figure, description=say("drawn_history"))
     return figures
-
-
-def _shaded(picture: str, tints: dict[str, str]) -> str:
-    """Return an SVG element with labels' colours as the page shows them: darker on light paper, lighter on dark."""
-    for tint in tints.values():
-        picture = picture.replace(f"stroke: {tint.lower()}", f"stroke: color-mix(in oklab, {tint} 82%, currentColor)")
-    return picture
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _bounds(facts: dict[str, Any], name: str) -> tuple[float, float]:
-    low, high = facts["intervals"].get(name, (None, None))
-    return _number(low), _number(high)

@@ -273,6 +273,11 @@ def ratio(part: Floats, whole: Floats, *, empty: float = float("nan")) -> Floats
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), empty)
 
 
+def or_none(value: float) -> float | None:
+    """Return a number as JSON holds it: None where it cannot be had."""
+    return float(value) if np.isfinite(value) else None
+
+
 def _mean(values: Floats) -> Floats:
     """Return the mean over labels (last axis), of those that have a value."""
     known = np.isfinite(values)

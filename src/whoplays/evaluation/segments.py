@@ -52,10 +52,7 @@ _EPSILON = 1e-6  # of a frame, or seconds of a collar: what floating-point times
 def validate(timeline: Timeline) -> dict[str, Intervals]:
     """Return a timeline whose intervals are float64 (n, 2), sorted by onset.
 
-    Raises
-    ------
-    ValueError
-        For intervals of another shape, that are not finite, begin before 0, or do not end after they begin.
+    Raises `ValueError` for intervals of another shape, that are not finite, begin before 0, or do not end after they begin.
     """
     checked = {}
     for label, given in timeline.items():

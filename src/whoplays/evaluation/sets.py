@@ -30,10 +30,7 @@ SHOWN = ("set_exact", "set_f1", "set_precision", "set_recall", "set_wrong", "set
 def validate(targets: NDArray[np.floating], named: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return targets as float64, and named.
 
-    Raises
-    ------
-    ValueError
-        For shapes that differ, no rows, targets other than 1, 0 and NaN, or named that are not booleans.
+    Raises `ValueError` for shapes that differ, no rows, targets other than 1, 0 and NaN, or named that are not booleans.
     """
     targets, named = np.asarray(targets, dtype=np.float64), np.asarray(named)
     if named.dtype != np.bool_:

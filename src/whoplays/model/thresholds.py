@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
@@ -14,23 +13,7 @@ Threshold = float | Mapping[str, float]
 
 
 def parse(text: str) -> tuple[str, float]:
-    """Read "0.6" or "brass=0.7".
-
-    Parameters
-    ----------
-    text : str
-        A number from 0 to 1, with "LABEL=" before it for one label alone.
-
-    Returns
-    -------
-    tuple of str and float
-        The label, or `ALL`, and the number.
-
-    Raises
-    ------
-    UsageError
-        For anything else.
-    """
+    """Read "0.6" or "brass=0.7": return the label, or `ALL`, and the number. Raises `UsageError` for anything else."""
     label, _, value = text.rpartition("=")
     try:
         return label.strip() or ALL, _checked(float(value), text)
@@ -69,40 +52,6 @@ def resolve(threshold: Threshold | None, labels: Sequence[str], own: Iterable[fl
                 f"{did_you_mean(label, labels)}"
             )
     return tuple(float(given.get(label, given.get(ALL, limit))) for label, limit in zip(labels, own, strict=True))
-
-
-def moved(own: Sequence[float], maybe: Sequence[float], position: float) -> tuple[float, ...]:
-    """Return all thresholds moved towards fewer mistakes or towards missing nothing.
-
-    Parameters
-    ----------
-    own, maybe : sequence of float
-        The model's thresholds, and the lower ones from which labels may play.
-    position : float
-        -1: fewer mistakes; 0: `own`; 1: `maybe`, so that what may play plays. Between them, and beyond, thresholds move
-        evenly in log odds; where both are equal, by 1.
-
-    Returns
-    -------
-    tuple of float
-
-    Examples
-    --------
-    >>> [round(limit, 2) for limit in moved([0.5], [0.2], 1)], [round(limit, 2) for limit in moved([0.5], [0.2], -1)]
-    ([0.2], [0.8])
-    """
-    if not position:
-        return tuple(own)
-    found = []
-    for limit, lower in zip(own, maybe, strict=True):
-        step = _log_odds(limit) - _log_odds(lower) if lower < limit else 1.0
-        found.append(1 / (1 + math.exp(position * step - _log_odds(limit))))
-    return tuple(found)
-
-
-def _log_odds(share: float) -> float:
-    inside = min(0.9999, max(0.0001, share))
-    return math.log(inside / (1 - inside))
 
 
 _WRONG = "threshold {}: must be a number from 0 to 1, or LABEL=NUMBER"

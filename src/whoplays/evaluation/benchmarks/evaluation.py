@@ -98,13 +98,12 @@ BENCHMARKS = {
 def evaluate(
     name: str,
     folder: Path | str,
-    model: Path | str | Recogniser | None = None,
+    recogniser: Recogniser,
     *,
     out: Path | str | None = None,
     jobs: int = 0,
     draws: int = 1000,
     seed: int = 0,
-    device: str = "cpu",
     on_progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[Failure], None] = lambda failure: None,
 ) -> dict[str, Any]:
@@ -116,16 +115,15 @@ def evaluate(
         One of `BENCHMARKS`.
     folder : path
         Where the benchmark lies, as it is published.
-    model : path or Recogniser, optional
-        None or "default": the model inside the package.
+    recogniser : Recogniser
+        The model, opened.
     out : path, optional
         A folder to write benchmark.json into.
     jobs : int
         Recordings in parallel; 0 for one per core.
     draws, seed : int
         Bootstrap resamples of whole recordings for the 95 % intervals, 0 for none; their random seed.
-    device : str
-        Inference device.
+
     on_progress, on_failure : callable, optional
         Called with (done, total), and with each recording that cannot be used; the others go on.
 
@@ -144,9 +142,6 @@ def evaluate(
     if name not in BENCHMARKS:
         raise UsageError(f"--benchmark {name}: must be one of: {', '.join(BENCHMARKS)}")
     benchmark = BENCHMARKS[name]
-    recogniser = (
-        model if isinstance(model, Recogniser) else Recogniser(None if model == "default" else model, device=device)
-    )
     suite = benchmark.read(Path(folder))
     labels = [label.id for label in recogniser.labels]
     classes = [one for one, label in suite.classes.items() if label in labels]
@@ -178,8 +173,8 @@ def evaluate(
         "notes": suite.notes,
         "classes": {one: label if one in classes else None for one, label in suite.classes.items()},
         "positives": {one: sum(clip.truth[one] == 1 for clip, _ in used) for one in suite.classes},
-        "metrics": {key: _json(value) for key, value in figures.items()},
-        "intervals": {key: [_json(low), _json(high)] for key, (low, high) in bounds.items()},
+        "metrics": {key: metrics.or_none(value) for key, value in figures.items()},
+        "intervals": {key: [metrics.or_none(low), metrics.or_none(high)] for key, (low, high) in bounds.items()},
         "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
         "published": [one._asdict() for one in benchmark.published],
     }
@@ -278,7 +273,3 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 def _shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
-
-
-def _json(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
