@@ -27,7 +27,8 @@ import soundfile
 from standin import RATE, Site
 
 from conftest import command_without
-from whoplays.cluster.download import Worker, Workers, cluster_executor
+from whoplays.cluster import Cluster
+from whoplays.cluster.download import Worker, Workers
 from whoplays.errors import UsageError
 from whoplays.examples import synth
 from whoplays.sources.audioset import PlannedClip
@@ -91,7 +92,7 @@ def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: 
         download(clips(10), [], tmp_path / "here", settings(site))
         site.times.clear(), site.requests.clear()
         asked = settings(site, pace_s=0.25)
-        workers = cluster_executor(address, tmp_path / "there", asked)
+        workers = Workers(Cluster(address), tmp_path / "there", asked)
         given = fetched_by(workers)
         began = time.monotonic()
         outcome = download(clips(10), [], tmp_path / "there", asked, executor=workers)
@@ -109,7 +110,7 @@ def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: 
 def test_the_budget_is_one_for_all_workers(address: str, tmp_path: Path, pace: float, places: int | None) -> None:
     with Site(lambda _: "redirect") as site:  # the page and the recording are told apart
         asked = settings(site, pace_s=pace, per_host=places)
-        workers = cluster_executor(address, tmp_path, asked)
+        workers = Workers(Cluster(address), tmp_path, asked)
         given = fetched_by(workers)
         began = time.monotonic()
         download(clips(8), [], tmp_path, asked, executor=workers)
@@ -206,9 +207,9 @@ def test_what_a_cluster_cannot_do_is_told(tmp_path: Path) -> None:
         patch.setattr("whoplays.cluster.download.SEEN_S", 0.0)
         assert "does not see" in str(told.ready("ledger.sqlite"))
     with pytest.raises(UsageError, match="give --cookies FILE with --cluster"):
-        cluster_executor("local", tmp_path, Settings(access=Access(cookies_from_browser=("firefox", None, None, None))))
+        Workers(Cluster("local"), tmp_path, Settings(access=Access(cookies_from_browser=("firefox", None, None, None))))
     with pytest.raises(UsageError, match="there is no Ray to work with"):
-        download(clips(1), [], tmp_path, asked, executor=cluster_executor("127.0.0.1:9", tmp_path, asked))
+        download(clips(1), [], tmp_path, asked, executor=Workers(Cluster("127.0.0.1:9"), tmp_path, asked))
 
 
 def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:

@@ -279,8 +279,6 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
 def test_configuration_survives_the_way_through_json(tiny_model: Path, tmp_path: Path) -> None:
     config = model_folder.read(tiny_model).config
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    changed = model_folder.update(write_tiny_model(tmp_path / "m"), thresholds=(0.1,) * 5)
-    assert model_folder.read(changed.folder).config.thresholds == (0.1,) * 5
 
 
 def test_an_error_carries_the_path_and_a_missing_file_is_one_for_python_too(tiny_model: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -375,8 +374,9 @@ def test_many_recordings_end_with_how_many_have_what(tree_model: Path, duet: Pat
 
 
 def test_a_family_may_play_where_its_instrument_may(tree_model: Path, duet: Path, tmp_path: Path) -> None:
-    shutil.copytree(tree_model, tmp_path / "model")
-    model_folder.update(tmp_path / "model", thresholds=(1.0,) * 5, maybe=(1.0, 1.0, 0.01, 1.0, 1.0))
+    found = model_folder.read(tree_model)
+    config = replace(found.config, thresholds=(1.0,) * 5, maybe=(1.0, 1.0, 0.01, 1.0, 1.0))
+    model_folder.write(tmp_path / "model", config, found.content(model_folder.NETWORK), "# a card")
     heard = Recogniser(tmp_path / "model").predict(duet)
     assert heard.playing == [] and heard.maybe == ["strings", "violin"]
 

@@ -130,21 +130,16 @@ class FFmpegReader(Reader):
             end = self._container.duration / 1e6
         return end if end is not None and 0 <= end < 1e10 else None  # a header can say anything
 
-    def _claims(self) -> float | None:
-        """Return when the sound ends by the header, None where that cannot be held against what was decoded."""
-        if self._claimed is not None:
-            return self._claimed
-        exact = self._name in _EXACT and (
-            len(self._container.streams) == 1 or self._name == "mov" or "DURATION" in self._stream.metadata
-        )
-        return self.info.duration if exact else None
-
     def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
         """Yield blocks of about a second."""
         yield from gathered(self._timed(start))
 
     def _timed(self, start: float) -> Iterator[Block]:
-        claimed = self._claims()
+        claimed = self._claimed
+        if claimed is None and self._name in _EXACT:  # the header's end can be held against what is decoded
+            alone = len(self._container.streams) == 1
+            if alone or self._name == "mov" or "DURATION" in self._stream.metadata:
+                claimed = self.info.duration
         clock = Clock(start, self.gaps)
         for number, source in enumerate(self._sources):
             if number and not self._reopened(source, clock):
@@ -179,7 +174,11 @@ class FFmpegReader(Reader):
         computed = ComputedTimes() if self._name in _COMPUTED else None
         for packet in self._packets(clock):
             if codec == "flac" and self._name == "ogg":
-                self._number(packet)
+                # FFmpeg begins at 0 behind pages that are lost; the frame itself tells its time.
+                context = self._stream.codec_context
+                first = flac.first_sample(bytes(packet)[:16], context.extradata or b"")
+                if first is not None and context.sample_rate:
+                    packet.pts = packet.dts = round(first / context.sample_rate / packet.time_base)
             time = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
             if lost and time is not None:
                 time += lost.seconds
@@ -220,13 +219,6 @@ class FFmpegReader(Reader):
                 yield from clock.place(samples, frame.sample_rate, at)
             if lost and packet.size:
                 lost.add(packet, clock)
-
-    def _number(self, packet: Any) -> None:
-        """Give a packet of FLAC in Ogg the time that its frame tells. FFmpeg begins at 0 behind pages that are lost."""
-        context = self._stream.codec_context
-        first = flac.first_sample(bytes(packet)[:16], context.extradata or b"")
-        if first is not None and context.sample_rate:
-            packet.pts = packet.dts = round(first / context.sample_rate / packet.time_base)
 
     def _packets(self, clock: Clock) -> Iterator[Any]:
         """Yield packets; where the container is damaged, those behind."""

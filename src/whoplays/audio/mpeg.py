@@ -129,7 +129,10 @@ def _runs(content: Content, at: int) -> Iterator[_Run]:
         if not _begins(content, at):
             at, after_tag = _next(content, at + 1), after_tag or head + content.at(at + 3, 1) in _NOT_AUDIO
             continue
-        kind = _kind(content.at(at, 4))
+        first_of_run = content.at(at, 4)
+        kind = int.from_bytes(first_of_run[1:3], "big") & _FIXED | (
+            first_of_run[3] >= 0xC0
+        )  # the lowest bit: one channel
         begin, count = at, 0
         block, first = b"", at
         previous = at
@@ -152,11 +155,6 @@ def _runs(content: Content, at: int) -> Iterator[_Run]:
             at, count = previous, count - 1
         yield _Run(begin, min(at, content.size), count, kind, after_tag, content.at(begin, 256), doubtful)
         after_tag = False
-
-
-def _kind(head: bytes) -> int:
-    """Return what one stream keeps of a frame's header: version, layer and rate; the lowest bit says one channel."""
-    return int.from_bytes(head[1:3], "big") & _FIXED | (head[3] >= 0xC0)
 
 
 def _begins(content: Content, at: int) -> bool:

@@ -158,8 +158,11 @@ def _decoder(
 
     told = ""
     if part is None or part.decoder == "any":
+        given = source
+        if isinstance(source, Path) and os.name != "nt" and not os.fsencode(source).isascii():
+            given = os.fsencode(source)  # a path whose bytes are no UTF-8 libsndfile opens as those bytes
         try:
-            reader = SoundFileReader(_openable(source), watched, part)
+            reader = SoundFileReader(given, watched, part)
         except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
             told = f"libsndfile: {one_line(error)}; "
         check_disk(watched)
@@ -175,13 +178,6 @@ def _decoder(
         raise AudioError(
             f"is not a recording that can be read ({told}FFmpeg: {one_line(error)}); is it audio, and complete?"
         ) from None
-
-
-def _openable(source: Any) -> Any:
-    """Return a path whose bytes are no UTF-8 as those bytes, which libsndfile can open; anything else as it is."""
-    if isinstance(source, Path) and os.name != "nt" and not os.fsencode(source).isascii():
-        return os.fsencode(source)
-    return source
 
 
 def _check_path(path: Path) -> None:

@@ -123,23 +123,22 @@ class Meter:
 
     def warnings(self, duration: float) -> list[QualityWarning]:
         """Return what was found in `duration` seconds, the gravest first."""
-        found = [self._level(), self._clipping(), self._layout(), self._low_rate(), self._inner_cut_off()]
+        found, rate = [], self.sample_rate
+        if self._peak < SILENT_PEAK:
+            found.append(_warning("silent"))
+        elif self._peak < QUIET_PEAK:
+            found.append(_warning("quiet", level=f"{20 * np.log10(self._peak):.0f}"))
+        if (share := self._clipped / max(self._samples, 1)) >= CLIPPED_SHARE:
+            found.append(_warning("clipped", share=f"{share:.1%}"))
+        found += [warning] if (warning := self._layout()) else []
+        if rate < LOW_RATE:
+            found.append(_warning("low_rate", rate=rate, top=rate // 2, least=LOW_RATE))
+        elif rate not in USUAL_RATES:
+            found.append(_warning("sample_rate.odd", rate=rate))
+        found += [warning] if (warning := self._inner_cut_off()) else []
         if duration < SHORT_S:
             found.append(_warning("short", length=f"{duration:.2f}", least=f"{SHORT_S:g}"))
-        return [warning for warning in found if warning]
-
-    def _level(self) -> QualityWarning | None:
-        if self._peak < SILENT_PEAK:
-            return _warning("silent")
-        if self._peak < QUIET_PEAK:
-            return _warning("quiet", level=f"{20 * np.log10(self._peak):.0f}")
-        return None
-
-    def _clipping(self) -> QualityWarning | None:
-        share = self._clipped / max(self._samples, 1)
-        if share < CLIPPED_SHARE:
-            return None
-        return _warning("clipped", share=f"{share:.1%}")
+        return found
 
     def _layout(self) -> QualityWarning | None:
         if self.channels < 2 or self._peak < SILENT_PEAK:
@@ -152,14 +151,6 @@ class Meter:
             return _warning("channels.silent", silent=silent, channels=self.channels)
         if self.channels > 2:
             return _warning("channels.many", channels=self.channels)
-        return None
-
-    def _low_rate(self) -> QualityWarning | None:
-        rate = self.sample_rate
-        if rate < LOW_RATE:
-            return _warning("low_rate", rate=rate, top=rate // 2, least=LOW_RATE)
-        if rate not in USUAL_RATES:
-            return _warning("sample_rate.odd", rate=rate)
         return None
 
     def _inner_cut_off(self) -> QualityWarning | None:

@@ -53,18 +53,9 @@ class Recording:
     """A recording that is being read: mixed to one channel, brought to one rate, measured. Read `blocks` once."""
 
     def __init__(self, reader: Reader, sample_rate: int, part: Excerpt, *, measured: bool = True) -> None:
-        """Prepare to read.
+        """Prepare to read. reader: open; stays its owner's to close. sample_rate: of the blocks to give, in Hz.
 
-        Parameters
-        ----------
-        reader
-            Open; stays its owner's to close.
-        sample_rate
-            Of the blocks to give, in Hz.
-        part
-            What to read of the reader's track.
-        measured
-            Whether to measure what `warnings` tells.
+        part: what to read of the reader's track. measured: whether to measure what `warnings` tells.
         """
         self.sample_rate = reader.info.sample_rate
         self._reader, self._to_rate = reader, sample_rate
@@ -200,14 +191,11 @@ class Downmix:
         if power is not None and quality.cancels(power, samples):
             if meter:
                 meter.cancelled_s += len(block) / rate
-            return np.ascontiguousarray(block[:, self._loudest(power)])
+            kept = self._channel
+            if kept is None or kept >= len(power) or power[kept] < 0.1 * power.max():
+                self._channel = kept = int((power > 0.5 * power.max()).argmax())
+            return np.ascontiguousarray(block[:, kept])
         return samples
-
-    def _loudest(self, power: NDArray[Any]) -> int:
-        kept = self._channel
-        if kept is None or kept >= len(power) or power[kept] < 0.1 * power.max():
-            self._channel = kept = int((power > 0.5 * power.max()).argmax())
-        return kept
 
 
 def mono(block: NDArray[Any]) -> Array:

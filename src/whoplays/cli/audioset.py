@@ -209,9 +209,10 @@ def _download(args: Namespace) -> int:
         return 0
     executor = None
     if args.cluster:
-        from ..cluster.download import cluster_executor as on_cluster
+        from ..cluster import Cluster
+        from ..cluster.download import Workers
 
-        executor = on_cluster(args.cluster, args.out, settings)
+        executor = Workers(Cluster(args.cluster), args.out, settings)
     with Progress("Downloading", "clips") as bar:
 
         def show(progress: work.Progress) -> None:
@@ -232,8 +233,7 @@ def add_verify(parser: Parser) -> None:
     """Add the arguments of `audioset verify`."""
     parser.set_defaults(run=_verify)
     parser.example = "whoplays audioset verify clips"
-    option = parser.add_argument
-    option("folder", type=Path, metavar="FOLDER", help="Folder that `audioset download` filled")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="Folder that `audioset download` filled")
 
 
 def _verify(args: Namespace) -> int:

@@ -19,8 +19,7 @@ def add(parser: Parser) -> None:
     parser.more = (
         "Prints a script for the shell to load (extra: completion). Zsh: a file _whoplays in a folder of $fpath."
     )
-    option = parser.add_argument
-    option("shell", choices=SHELLS, metavar="SHELL", help="Shell")
+    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="Shell")
 
 
 def _completion(args: Namespace) -> None:

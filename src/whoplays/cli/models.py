@@ -15,8 +15,7 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_check)
     parser.example = "whoplays models check my-model"
     parser.more = "Checks checksums, format and operators, then runs the network once in a sandbox."
-    option = parser.add_argument
-    option(
+    parser.add_argument(
         "folders",
         type=Path,
         nargs="*",

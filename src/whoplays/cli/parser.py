@@ -136,7 +136,10 @@ class Help(argparse.HelpFormatter):
     def _format_usage(self, usage: Any, actions: Iterable[Action], groups: Any, prefix: Any) -> str:
         actions = list(actions)
         words = [named(action) for action in actions if action.option_strings and action.required]
-        words += [_positional(action) for action in actions if not action.option_strings]
+        for action in actions:
+            if not action.option_strings:
+                many = {"*": f"[{action.metavar}...]", "+": f"{action.metavar}...", "?": f"[{action.metavar}]"}
+                words.append(many.get(str(action.nargs), str(action.metavar)))
         return f"Usage: {' '.join([self._prog, *words, '[options]'])}\n\n"
 
     def _format_action_invocation(self, action: Action) -> str:
@@ -157,11 +160,6 @@ def value_of(action: Action) -> str:
 def named(action: Action) -> str:
     """Return an option's longest name and its value."""
     return action.option_strings[-1] + value_of(action)
-
-
-def _positional(action: Action) -> str:
-    many = {"*": f"[{action.metavar}...]", "+": f"{action.metavar}...", "?": f"[{action.metavar}]"}
-    return many.get(str(action.nargs), str(action.metavar))
 
 
 def described(action: Action) -> str:

@@ -13,8 +13,7 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_schema)
     parser.example = "whoplays schema result > result.schema.json"
     parser.more = "docs/reference/file-formats.md describes the same in words."
-    option = parser.add_argument
-    option(
+    parser.add_argument(
         "name", nargs="?", default="", metavar="NAME", help="Schema to print; without it, the names and what each is of"
     )
 

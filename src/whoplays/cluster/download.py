@@ -239,22 +239,20 @@ class Workers:
             raise WhoplaysError(f"no core of the cluster was free for {START_S:g} s; wait until it has less to do")
         for ref in done:
             try:
-                self._check(ray.get(ref))
+                told = ray.get(ref)
             except ray.exceptions.RayError as error:
                 raise UsageError(f"--cluster {self._cluster.address}: a worker cannot start ({short(error)})") from None
+            if isinstance(told, WhoplaysError):
+                raise told
+            node, there = told
+            if differs := differing(there, versions_of(DECIDING)):
+                raise UsageError(
+                    f"--cluster {self._cluster.address}: node {node} would fetch other samples ({differs}); "
+                    "install the same versions there"
+                )
         for ref in late:
             ray.kill(asked[ref].actor)
         self._hands = [asked[ref] for ref in done]
-
-    def _check(self, told: tuple[str, dict[str, str]] | WhoplaysError) -> None:
-        if isinstance(told, WhoplaysError):
-            raise told
-        node, there = told
-        if differs := differing(there, versions_of(DECIDING)):
-            raise UsageError(
-                f"--cluster {self._cluster.address}: node {node} would fetch other samples ({differs}); "
-                "install the same versions there"
-            )
 
     def _hand(self) -> _Hand:
         """Start a worker, on the node that has the fewest."""
@@ -348,8 +346,3 @@ class Workers:
             order.promise.set_exception(ClipUnavailable(Cause.OTHER, f"{DEATHS} workers died while they fetched it"))
         else:
             self._send(order.clip, order.promise, order.deaths + 1)
-
-
-def cluster_executor(address: str, folder: Path, settings: Settings) -> Workers:
-    """Return an executor on the cluster at `address` (see `Cluster`), which fetches into a folder that all nodes share."""
-    return Workers(Cluster(address), folder, settings)

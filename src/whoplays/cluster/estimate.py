@@ -113,20 +113,12 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
     Clips are made as those that train, with every pitch variant, for their share. Raises `DatasetError` when the source
     cannot be read or none of the sample can be used.
     """
-    _, clips, _ = read_source(
-        place(source),
-        labels=settings.labels,
-        parents=settings.parents,
-        where=settings.where,
-        with_none=settings.with_none,
-    )
-    chosen = _sample(clips, recordings, seed)
+    told = {name: getattr(settings, name) for name in ("labels", "parents", "where", "with_none")}
+    _, clips, _ = read_source(place(source), **told)
     shards.kind(settings)
     share = 1.0 - settings.test - settings.validation
-    found: list[tuple[float, float, float, int]] = []  # seconds, processor seconds, bytes of the file, clips in it
-    causes: list[str] = []
 
-    def one(number: int, clip: Clip) -> None:
+    def one(number: int, clip: Clip) -> tuple[float, ...]:
         with _Timed() as looking:
             size = make.size(clip.path)
             seconds, cause = make.duration(clip.path)
@@ -139,24 +131,18 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
         with _Timed() as plain:
             make.variants(part, (0.0,), settings)
         spent = looking.spent / len(parts) + share * trained.spent + (1 - share) * plain.spent
-        found.append((*spent, float(size), len(parts)))
+        return *spent, float(size), float(len(parts))
 
-    _each(chosen, one, found, causes, str(source))
+    measured, clips_of_each = _measured(source, clips, recordings, seed, one)
     rows = share * len(settings.pitch) + (1 - share)
-    times, computing, sizes, counts = (np.array(column, dtype=float) for column in zip(*found, strict=True))
     return Sample(
         work="build",
-        seconds=tuple(times.tolist()),
-        processor_s=float(computing.sum()),
         sound_s=settings.clip_s,
-        recordings=len(found),
-        skipped=len(causes),
-        clips_per_recording=float(counts.mean()),
-        recording_bytes=float(sizes.mean()),
+        clips_per_recording=float(clips_of_each.mean()),
         output_bytes=rows * settings.row_bytes,
         rows=rows,
         clips_per_piece=clips_per_shard(settings, settings.pitch),
-        in_store=isinstance(place(source), Address),
+        **measured,
     )
 
 
@@ -168,42 +154,61 @@ def predict_sample(source: Place | str, model: Path | None = None, *, recordings
     from ..inference.recogniser import Recogniser
 
     _, clips, _ = read_source(place(source), with_none=True)
-    chosen = _sample(list({clip.name: clip for clip in clips}.values()), recordings, seed)
     recogniser = Recogniser(model)
-    found: list[tuple[float, float, float, float, int]] = []
-    causes: list[str] = []
 
-    def one(number: int, clip: Clip) -> None:
+    def one(number: int, clip: Clip) -> tuple[float, ...]:
         with _Timed() as predicting, recording(clip.path) as path:
             prediction = recogniser.predict(path)
         size = make.size(clip.path)
         line = json.dumps(prediction.to_dict(), ensure_ascii=False)
-        found.append((*predicting.spent, float(size), prediction.duration, len(line.encode()) + 1))
+        return *predicting.spent, float(size), prediction.duration, float(len(line.encode()) + 1)
 
-    _each(chosen, one, found, causes, str(source))
-    times, computing, sizes, durations, lines = (np.array(column, dtype=float) for column in zip(*found, strict=True))
+    once = list({clip.name: clip for clip in clips}.values())
+    measured, durations, lines = _measured(source, once, recordings, seed, one)
     return Sample(
         work="predict",
-        seconds=tuple(times.tolist()),
-        processor_s=float(computing.sum()),
         sound_s=float(durations.mean()),
-        recordings=len(found),
-        skipped=len(causes),
         clips_per_recording=1.0,
-        recording_bytes=float(sizes.mean()),
         output_bytes=float(lines.mean()),
         rows=1.0,
         clips_per_piece=HEARD_AT_ONCE,
-        in_store=isinstance(place(source), Address),
+        **measured,
     )
 
 
-def _sample(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
+def _measured(
+    source: Place | str, clips: Sequence[Clip], count: int, seed: int, one: Callable[[int, Clip], tuple[float, ...]]
+) -> tuple[Any, ...]:
+    """Measure clips drawn at random; return what every `Sample` holds, then a column for each further number of `one`.
+
+    one: takes a clip and its number; returns seconds, processor seconds, bytes of the file, and further numbers. Clips that
+    cannot be used are counted.
+    """
     if not 2 <= count <= MOST_SAMPLED:
         raise UsageError(f"--sample {count}: 2 to {MOST_SAMPLED:,} recordings is possible")
     if not clips:
         raise DatasetError("the source names no recordings of a label; nothing can be measured")
-    return sorted(clips, key=lambda clip: random_key(seed, "estimate", clip.name, str(clip.start)))[:count]
+    chosen = sorted(clips, key=lambda clip: random_key(seed, "estimate", clip.name, str(clip.start)))[:count]
+    found, causes = [], []
+    for number, clip in enumerate([chosen[0], *chosen]):
+        try:
+            row = one(number, clip)
+        except AudioError as error:
+            causes += [f"{clip.name}: {error}"] if number else []
+        else:
+            found += [row] if number else []  # the first one is measured twice: what it loads is loaded once
+    if not found:
+        raise DatasetError(f"{source}: none of {len(causes)} recordings of the sample can be used ({causes[0]})")
+    times, computing, sizes, *others = (np.array(column, dtype=float) for column in zip(*found, strict=True))
+    shared = {
+        "seconds": tuple(times.tolist()),
+        "processor_s": float(computing.sum()),
+        "recordings": len(found),
+        "skipped": len(causes),
+        "recording_bytes": float(sizes.mean()),
+        "in_store": isinstance(place(source), Address),
+    }
+    return shared, *others
 
 
 class _Timed:
@@ -231,23 +236,6 @@ class _Timed:
         except (OSError, ValueError, IndexError):
             queued = 0.0
         return np.array([time.perf_counter(), time.process_time() + ended, queued])
-
-
-def _each(
-    chosen: Sequence[Clip], one: Callable[[int, Clip], None], found: list[Any], causes: list[str], source: str
-) -> None:
-    """Measure each clip; the first twice, since what it loads is loaded once. What cannot be used is counted."""
-    for number, clip in enumerate([chosen[0], *chosen]):
-        try:
-            one(number, clip)
-        except AudioError as error:
-            if number:
-                causes.append(f"{clip.name}: {error}")
-        else:
-            if not number:
-                found.clear()
-    if not found:
-        raise DatasetError(f"{source}: none of {len(causes)} recordings of the sample can be used ({causes[0]})")
 
 
 def estimate(sample: Sample, asked: Asked) -> dict[str, Any]:

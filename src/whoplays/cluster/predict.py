@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from ..inference import batch
-from ..inference.prediction import Failure, Prediction, Result
+from ..inference.prediction import Result, result_of
 from ..inference.recogniser import Recogniser
 from ..model import folder as model_folder
 from ..model.thresholds import Threshold
@@ -61,8 +61,7 @@ def predict_files(
         while following in waiting:
             shown = names[following * HEARD_AT_ONCE : (following + 1) * HEARD_AT_ONCE]
             for name, values in zip(shown, waiting.pop(following), strict=True):
-                failed = "error" in values
-                yield Failure(name, values["error"]) if failed else replace(Prediction.from_dict(values), path=name)
+                yield replace(result_of(values), path=name)
             following += 1
 
 

@@ -92,20 +92,10 @@ def predict_many(
         Recordings in parallel; 0 for one per core.
     progress
         Called with (done, total) after each recording.
-    device
-        As for `load`; a `Recogniser` keeps its own.
-    threshold
-        As for `load`.
-    start
+    device, threshold
+        As for `load`; a `Recogniser` keeps its own device.
+    start, end, duration, track, strict
         As for `Recogniser.predict`, for every recording.
-    end
-        As for `Recogniser.predict`.
-    duration
-        As for `Recogniser.predict`.
-    track
-        As for `Recogniser.predict`.
-    strict
-        As for `Recogniser.predict`.
 
     Yields
     ------
@@ -162,48 +152,38 @@ def predict_files(
     predict_one = partial(_predict_one, recogniser, excerpt=excerpt, embed=embed)
     workers = jobs or os.cpu_count() or 1
     if isinstance(names, Sized) and len(names) == 1:
-        for name in names:
-            yield predict_one(name)
+        yield from map(predict_one, names)
         return
-    with contextlib.ExitStack() as opened:
-        yield from _predict_many(predict_one, names, workers, opened)
-
-
-def _predict_many(
-    predict_one: Callable[..., Result],
-    names: Iterable[str],
-    workers: int,
-    opened: contextlib.ExitStack,
-) -> Iterator[Result]:
     from concurrent.futures import ThreadPoolExecutor
 
     from ..audio import decoder
 
     mine = threading.local()
+    with contextlib.ExitStack() as opened:
 
-    def one(name: str) -> Result:
-        if not decoder.POSSIBLE:
-            return predict_one(name)
-        if not hasattr(mine, "decoder"):
-            mine.decoder = decoder.Decoder()
-            opened.callback(mine.decoder.close)
-        return predict_one(name, decoder=mine.decoder)
+        def one(name: str) -> Result:
+            if not decoder.POSSIBLE:
+                return predict_one(name)
+            if not hasattr(mine, "decoder"):
+                mine.decoder = decoder.Decoder()
+                opened.callback(mine.decoder.close)
+            return predict_one(name, decoder=mine.decoder)
 
-    if workers == 1:  # threads cost more than they could give
-        yield from map(one, names)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        running: deque[Future[Result]] = deque()
-        try:
-            for name in names:
-                running.append(pool.submit(one, name))
-                if len(running) > 2 * workers:
+        if workers == 1:  # threads cost more than they could give
+            yield from map(one, names)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            running: deque[Future[Result]] = deque()
+            try:
+                for name in names:
+                    running.append(pool.submit(one, name))
+                    if len(running) > 2 * workers:
+                        yield running.popleft().result()
+                while running:
                     yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 def _predict_one(

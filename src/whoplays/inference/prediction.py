@@ -229,6 +229,11 @@ class Failure:
 Result = Prediction | Failure
 
 
+def result_of(values: Mapping[str, Any]) -> Result:
+    """Return what `to_dict` was called on."""
+    return Failure(values["path"], values["error"]) if "error" in values else Prediction.from_dict(values)
+
+
 def _results(module: str) -> Any:
     """Return a module of results/, which is built on this one and so is loaded when it is asked for."""
     return import_module(f"whoplays.results.{module}")

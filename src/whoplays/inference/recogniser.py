@@ -238,15 +238,7 @@ class Recogniser:
 
         Parameters
         ----------
-        source
-            As for `predict`.
-        sample_rate
-            As for `predict`.
-        start
-            As for `predict`.
-        end
-            As for `predict`.
-        duration
+        source, sample_rate, start, end, duration
             As for `predict`.
         over_time
             Return a vector for each step (about 0.32 s) instead of one for the whole.

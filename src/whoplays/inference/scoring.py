@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .. import features
 from ..audio.windows import Window
-from ..model.config import ModelConfig
 from ..model.folder import EMBEDDING, Network
 from ..model.pooling import attended
 from .embedding import sounding
@@ -68,8 +67,12 @@ def run(
     network: Network, window: Window, *, embed: bool = False
 ) -> tuple[dict[str, Array], NDArray[np.float64], NDArray[np.bool_]]:
     """Return what the network gives for a window, where each step starts, in samples, and which it answers for."""
-    samples = _filled(window.samples, network.config)
-    settings = network.config.features
+    samples, config = window.samples, network.config
+    missing = round(config.min_window_s * config.features.sample_rate) - len(samples)
+    if missing > 0 and len(samples):
+        repeated = config.padding == "repeat"
+        samples = np.resize(samples, len(samples) + missing) if repeated else np.pad(samples, (0, missing))
+    settings = config.features
     picture = features.compute(samples, settings)
     if settings.n_time_bins is None:  # without the frame centred on the end, so that frames fill steps evenly
         picture = picture[: max(1, len(samples) // settings.hop_length)]
@@ -83,15 +86,6 @@ def run(
         return found, np.array([float(window.first)]), np.ones(1, dtype=bool)
     starts = window.start + np.arange(steps, dtype=np.float64) * (len(samples) / steps)
     return found, starts, (starts > window.first - 1) & (starts < window.last - 1)
-
-
-def _filled(samples: Array, config: ModelConfig) -> Array:
-    shortest = round(config.min_window_s * config.features.sample_rate)
-    if not 0 < len(samples) < shortest:
-        return samples
-    if config.padding == "repeat":
-        return np.resize(samples, shortest)
-    return np.concatenate([samples, np.zeros(shortest - len(samples), dtype=np.float32)])
 
 
 def frame_scores(network: Network, outputs: NetworkOutputs) -> Array:

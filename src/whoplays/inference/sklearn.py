@@ -61,9 +61,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        recordings
-            Not used.
-        y
+        recordings, y
             Not used.
 
         Returns

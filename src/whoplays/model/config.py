@@ -91,7 +91,7 @@ class ModelConfig:
         checks = [
             (1 <= n <= 1000, f"{n} labels; 1 to 1000 are possible"),
             (
-                all(map(_is_name, (self.name, self.version))),
+                all(0 < len(text) <= MAX_NAME and text.isprintable() for text in (self.name, self.version)),
                 f"a name is empty, longer than {MAX_NAME} or not one printable line",
             ),
             (self.activation in ("sigmoid", "softmax"), f"activation is {self.activation!r}, not sigmoid or softmax"),
@@ -215,10 +215,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"text is needed, not {str(value)[:40]!r}")
     return value
-
-
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= MAX_NAME and text.isprintable()
 
 
 def _numbers(settings: FeatureSettings, window_s: float) -> float:

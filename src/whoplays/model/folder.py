@@ -17,7 +17,7 @@ import math
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,6 @@ def write(folder: Path, config: ModelConfig, network: bytes, card: str) -> Bundl
     checksums = {name: sha256_of(folder / name) for name in (NETWORK, CARD)}
     write_json(folder / CONFIG, {**config.to_dict(), "sha256": checksums})
     return Bundle(folder, config, checksums)
-
-
-def update(folder: Path, **changes: Any) -> Bundle:
-    """Write the folder anew with some of its configuration changed (thresholds, calibration ...), the network as it is."""
-    bundle = read(folder)
-    card = _content(bundle.folder, CARD).decode("utf-8", "replace")
-    return write(bundle.folder, replace(bundle.config, **changes), bundle.content(NETWORK), card)
 
 
 def read(folder: Path | str | None = None) -> Bundle:
@@ -284,30 +277,8 @@ class Network:
         found.setdefault("frame_logits", found["logits"][:, None])
         return found
 
-    def embed(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the embedding (batch, steps, width) of features (batch, frames, bands), a row for each step.
-
-        Raises
-        ------
-        ModelError
-            When the model has no embedding, or the network fails or gives what its graph did not promise.
-        """
-        self.require_embedding()
-        try:
-            found = self._session.run([EMBEDDING], {"features": np.ascontiguousarray(features, dtype=np.float32)})[0]
-        except Exception as error:
-            raise ModelError(f"the network of {self.config.id} failed ({_first_line(error)})") from None
-        self._check_embedding(found, features)
-        return np.asarray(found)
-
     def require_embedding(self) -> None:
-        """Check that the model has an embedding.
-
-        Raises
-        ------
-        ModelError
-            When it has none.
-        """
+        """Raise `ModelError` unless the model has an embedding."""
         if not self.embedding_width:
             raise ModelError(f"the model {self.config.id} has no embedding; use a model of the recipe default")
 

@@ -151,8 +151,11 @@ class _Parser:
             if not self._take(")"):
                 self._fail(") was expected")
             return found
-        if self._peek() == "path":
-            return self._path()
+        if self._take("path"):
+            if self._at >= len(self._tokens) or (token := self._tokens[self._at]).word in (*_WORDS, *COMPARE, "(", ")"):
+                self._fail('a pattern such as path "live*" was expected')
+            self._at += 1
+            return expressions.Path(token.name)
         return self._together() or self._label_or_comparison()
 
     def _only(self) -> Expression:
@@ -170,13 +173,6 @@ class _Parser:
     def _related(self, label: str) -> frozenset[str]:
         related = {self._parents.get(label), *(one for one, family in self._parents.items() if family == label)}
         return frozenset(one for one in related if one)
-
-    def _path(self) -> Expression:
-        self._at += 1
-        if self._at >= len(self._tokens) or (token := self._tokens[self._at]).word in (*_WORDS, *COMPARE, "(", ")"):
-            self._fail('a pattern such as path "live*" was expected')
-        self._at += 1
-        return expressions.Path(token.name)
 
     def _together(self) -> Expression | None:
         """Return `a and b together >= 20` or `a alone >= 10`; None where none of them begins here."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from ..errors import UsageError
-from ..inference.prediction import Failure, Prediction, Result
+from ..inference.prediction import Result, result_of
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, explained, hold, remove_leftovers
 from . import table
@@ -189,8 +189,7 @@ class Collection:
         """Yield the results of these recordings."""
         for path in paths:
             if kept := self._kept.get(_key(path)):
-                row = self._row(kept)
-                yield Failure(row["path"], row["error"]) if "error" in row else Prediction.from_dict(row)
+                yield result_of(self._row(kept))
 
 
 def _key(path: str) -> str:

@@ -54,13 +54,19 @@ def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str
     cells = look.width - wide - 17
     levels = levels_over(prediction, labels, cells)
     shares = prediction.active_ratio()
+    blocks, rest = (BLOCKS, REST) if look.unicode else (ASCII, ASCII_REST)
     rows = []
     for i, label in enumerate(shown):
         plays = label.id in prediction.playing
         share = f"{shares[label.id]:.0%}" if plays else "-"
         mark = "?" if label.id in prediction.maybe else " "
         head = f"  {names[i]:<{wide}} {mark}{prediction.scores[label.id]:.2f}  {share:>4}  "
-        rows.append(_paint(head, _row(levels[places[label.id]], look), label.colour, plays, look))
+        row = "".join(blocks[min(7, int(level * 8))] if level > 0 else rest for level in levels[places[label.id]])
+        if look.colour:
+            begin = f"{head}\x1b[38;5;{_of_256(label.colour)}m" if plays else f"\x1b[2m{head}"
+            rows.append(f"{begin}{row}\x1b[0m")
+        else:
+            rows.append(head + row)
     return [*rows, " " * (wide + 16) + _axis(prediction, cells)]
 
 
@@ -103,19 +109,6 @@ def live_line(
             block = f"\x1b[38;5;{_of_256(label.colour)}m{block}\x1b[0m"
         parts.append(f"{_cut(label.name(lang), max(2, room), look.unicode)} {block} {score:.2f}")
     return f"{clock(at):>5} {level_db:>4.0f} dB  " + "  ".join(parts)
-
-
-def _row(levels: NDArray[np.float64], look: Look) -> str:
-    blocks, rest = (BLOCKS, REST) if look.unicode else (ASCII, ASCII_REST)
-    return "".join(rest if level <= 0 else blocks[min(7, int(level * 8))] for level in levels)
-
-
-def _paint(head: str, row: str, colour: str, plays: bool, look: Look) -> str:
-    if not look.colour:
-        return head + row
-    if not plays:
-        return f"\x1b[2m{head}{row}\x1b[0m"
-    return f"{head}\x1b[38;5;{_of_256(colour)}m{row}\x1b[0m"
 
 
 def _of_256(colour: str) -> int:

@@ -59,9 +59,10 @@ def missing(error: Exception, purpose: str, extra: str = "", *, package: str = "
         command = install_command(package or (f"whoplays[{extra}]" if extra else "whoplays"))
         return MissingExtraError(f"{purpose} needs {name}, which is not installed; run: {command}")
     again = "av" if module == "av" else name
+    why = printable(" ".join(str(error).split()))[:200] or type(error).__name__
     windows = " (Windows: it may need the Microsoft Visual C++ Redistributable)" if os.name == "nt" else ""
     return MissingExtraError(
-        f"{purpose} needs {name}, which cannot be loaded ({_line(error)}); "
+        f"{purpose} needs {name}, which cannot be loaded ({why}); "
         f"run: {install_command(f'--force-reinstall {again}')}{windows}"
     )
 
@@ -79,23 +80,8 @@ def _culprit(error: Exception) -> str:
     return (error.name or "").split(".")[0] if isinstance(error, ImportError) else ""
 
 
-def _line(error: Exception) -> str:
-    return printable(" ".join(str(error).split()))[:200] or type(error).__name__
-
-
 def install_command(what: str) -> str:
-    """Return the command that adds to this installation, made by pipx, uv or pip.
-
-    Parameters
-    ----------
-    what : str
-        As pip takes it, such as "whoplays[train]".
-
-    Returns
-    -------
-    str
-        For a shell.
-    """
+    """Return the command that adds to this installation, made by pipx, uv or pip. what: as pip takes it: "whoplays[train]"."""
     import shutil
     from importlib.metadata import PackageNotFoundError, distribution
 

@@ -7,15 +7,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from ..inference.prediction import Failure, Prediction
+from ..inference.prediction import result_of
 from ..results.formats import FORMATS, writer
 from ..taxonomy.tree import Label
 from .problems import Problem
-
-
-def result_of(values: Mapping[str, Any]) -> Prediction | Failure:
-    """Return what `to_dict` was called on."""
-    return Failure(values["path"], values["error"]) if "error" in values else Prediction.from_dict(values)
 
 
 def written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[Label], lang: str) -> Response:

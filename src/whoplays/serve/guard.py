@@ -102,7 +102,9 @@ class Guard:
         self._check_origin(headers.get("origin"), headers.get("host", ""), scope["scheme"])
         uploads = scope["type"] == "websocket" or (scope["method"] == "POST" and path.startswith("/v1/predict"))
         if scope["type"] == "http" and scope["method"] != "OPTIONS" and (path.startswith("/v1/") or path == "/metrics"):
-            self._check_token(headers.get("authorization", ""))
+            kind, _, given = headers.get("authorization", "").partition(" ")
+            if self.settings.token is not None and not (kind.lower() == "bearer" and self.knows(given.strip())):
+                raise Problem("unauthorised", "give the header Authorization: Bearer TOKEN")
         if scope["type"] == "http" and scope["method"] == "POST":
             length = headers.get("content-length", "")
             if length.isdecimal() and int(length[:18]) > self.settings.max_upload_bytes:
@@ -138,13 +140,6 @@ class Guard:
             here = False
         if not here:
             raise Problem("foreign-origin", f"pages of {origin[:100]} may not call; allow them with --cors")
-
-    def _check_token(self, header: str) -> None:
-        if self.settings.token is None:
-            return
-        kind, _, given = header.partition(" ")
-        if kind.lower() != "bearer" or not self.knows(given.strip()):
-            raise Problem("unauthorised", "give the header Authorization: Bearer TOKEN")
 
     def knows(self, token: str) -> bool:
         """Whether this is the token (compared in a time that tells nothing)."""

@@ -116,7 +116,12 @@ class Worker:
         try:
             return await self._answer(progress)
         except asyncio.CancelledError:
-            await self._stop_work()
+            try:
+                self._send({"cancel": True})
+                async with asyncio.timeout(CANCEL_S):
+                    await self._answer()
+            except (Died, TimeoutError):
+                self.kill()
             raise
 
     async def _answer(self, progress: Progress | None = None) -> dict[str, Any]:
@@ -126,14 +131,6 @@ class Worker:
                 return message
             if progress:
                 progress(message)
-
-    async def _stop_work(self) -> None:
-        try:
-            self._send({"cancel": True})
-            async with asyncio.timeout(CANCEL_S):
-                await self._answer()
-        except (Died, TimeoutError):
-            self.kill()
 
     @property
     def alive(self) -> bool:
@@ -248,7 +245,12 @@ class Pool:
             if message.get("kind") == "memory":  # what is left of it is not to be relied on
                 worker.kill()
         finally:
-            self._give_back(worker)
+            if worker.alive and worker.link.fileno() >= 0:
+                self._free.put_nowait(worker)
+            else:
+                self._drop(worker)
+                if not self._closed:
+                    self._in_background()
         self.metrics.time("whoplays_working_seconds", time.monotonic() - begun)
         return self._result_of(message)
 
@@ -271,14 +273,6 @@ class Pool:
         """Return the seconds after which a place in the queue is likely free."""
         each = self.metrics.mean("whoplays_working_seconds") or 1.0
         return max(1, min(60, round(each * (self.waiting + 1) / self.settings.workers)))
-
-    def _give_back(self, worker: Worker) -> None:
-        if worker.alive and worker.link.fileno() >= 0:
-            self._free.put_nowait(worker)
-        else:
-            self._drop(worker)
-            if not self._closed:
-                self._in_background()
 
     def _result_of(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["type"] == "result":

@@ -44,20 +44,19 @@ def find_runtime(given: Path | None = None) -> Path:
     for package in packages:
         for built in (package, package / "dist"):
             if (built / "worker.js").is_file():
-                _check_version(built)
+                facts = built.parent / "package.json"
+                version = (
+                    json.loads(facts.read_text(encoding="utf-8")).get("version") if facts.is_file() else __version__
+                )
+                if version != __version__:
+                    told = f"is of whoplays {version}, and this is {__version__}; install the same version"
+                    raise UsageError(f"{built}: {told}")
                 return built
     where = f"{given} holds no built npm package" if given else "the npm package whoplays is not here"
     raise UsageError(
         f"{where}: run npm install whoplays in this folder (in a checkout: cd web && npm ci && npm run build), "
         "or name its folder with --runtime"
     )
-
-
-def _check_version(built: Path) -> None:
-    facts = built.parent / "package.json"
-    version = json.loads(facts.read_text(encoding="utf-8")).get("version") if facts.is_file() else __version__
-    if version != __version__:
-        raise UsageError(f"{built}: is of whoplays {version}, and this is {__version__}; install the same version")
 
 
 def build(out: Path, runtime: Path, model: Path | None = None) -> dict[str, int]:

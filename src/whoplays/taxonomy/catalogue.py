@@ -207,13 +207,7 @@ def check_id(label_id: str) -> None:
 
 
 def catalogue() -> Catalogue:
-    """Return the labels of labels.toml, or of the file that WHOPLAYS_LABELS names.
-
-    Raises
-    ------
-    UsageError
-        If that file cannot be read or is no such file.
-    """
+    """Return the labels of labels.toml, or of the file that WHOPLAYS_LABELS names. Raises `UsageError` where that is none."""
     return _read(os.environ.get(VARIABLE) or str(FILE))
 
 

@@ -48,15 +48,7 @@ class Label:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` returned.
-
-        Raises
-        ------
-        KeyError
-            If a field is missing.
-        TypeError
-            If a field is not text.
-        """
+        """Read what `to_dict` returned. Raises `KeyError` for a missing field, `TypeError` for one that is not text."""
         fields = {name: values[name] for name in ("id", "parent", "en", "pl", "colour")}
         for name, value in fields.items():
             if not isinstance(value, str) and not (name == "parent" and value is None):

@@ -74,13 +74,9 @@ def _decibel(power: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray
 def mel_png(mel: NDArray[np.float64]) -> bytes:
     """Return the picture of mel (columns, bands) in dB: time to the right, pitch upwards."""
     levels = np.clip(1 + mel.T[::-1] / _RANGE_DB, 0, 1)
-    return png((levels * 255).astype(np.uint8), _palette())
-
-
-def _palette() -> NDArray[np.uint8]:
-    stops = np.array(_STOPS, dtype=float)
-    where = np.linspace(0, 1, len(stops))
-    return np.stack([np.interp(np.linspace(0, 1, 256), where, c) for c in stops.T], axis=1).astype(np.uint8)
+    shades, stops = np.linspace(0, 1, 256), np.linspace(0, 1, len(_STOPS))
+    palette = np.stack([np.interp(shades, stops, channel) for channel in zip(*_STOPS, strict=True)], axis=1)
+    return png((levels * 255).astype(np.uint8), palette.astype(np.uint8))
 
 
 def png(pixels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:

@@ -79,23 +79,11 @@ class Dependencies:
         write_csv(folder / "cooccurrence.csv", header, map(_pair_row, self.pairs))
         companions = [pair for found in self.companions.values() for pair in found]
         write_csv(folder / "companions.csv", header, map(_pair_row, companions))
-        write_csv(
-            folder / "exclusion.csv",
-            (
-                "class",
-                "clips",
-                "kept_out",
-                "with_another",
-                "either",
-                "share_kept_out",
-                "share_with_another",
-                "share_either",
-            ),
-            (
-                (one.id, one.clips, *one.counts, *(f"{one.share(count):.5f}" for count in one.counts))
-                for one in self.exclusions
-            ),
-        )
+        counts = ("kept_out", "with_another", "either")
+        rows = [
+            (one.id, one.clips, *one.counts, *(f"{one.share(n):.5f}" for n in one.counts)) for one in self.exclusions
+        ]
+        write_csv(folder / "exclusion.csv", ["class", "clips", *counts, *(f"share_{name}" for name in counts)], rows)
 
 
 def find_dependencies(

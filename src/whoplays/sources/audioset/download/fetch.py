@@ -82,20 +82,17 @@ class Fetcher:
     def _cut(self, clip: PlannedClip, wanted_s: float) -> Cut:
         host, source = host_of(self.template.url(clip)), self._source()  # a turn is for asking, not for making ready
         with self.turns.visit(host):
-            media = self._find(source, clip, host)
+            try:
+                media = source.find(clip)
+            except ClipUnavailable as lost:
+                if lost.retry_after_s:
+                    self.turns.hold(host, lost.retry_after_s)
+                raise
             if host_of(media.url) == host:
                 return self._cut_out(clip, media, wanted_s, host)
         other = host_of(media.url)
         with self.turns.visit(other):
             return self._cut_out(clip, media, wanted_s, other)
-
-    def _find(self, source: Source, clip: PlannedClip, host: str) -> Media:
-        try:
-            return source.find(clip)
-        except ClipUnavailable as lost:
-            if lost.retry_after_s:
-                self.turns.hold(host, lost.retry_after_s)
-            raise
 
     def _cut_out(self, clip: PlannedClip, media: Media, wanted_s: float, host: str) -> Cut:
         begins_s = clip.start_ms / 1000

@@ -113,7 +113,9 @@ class Cutter:
     ) -> tuple[Cut, str]:
         output, log = self._call(self._words(media, start_s, length_s, jump, seekable))
         samples, note = self._samples(output, round(length_s * self.rate))
-        return Cut(samples, _duration(log), "Stream ends prematurely" in log, note), log
+        told = _DURATION.search(log)
+        duration_s = int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3]) if told else None
+        return Cut(samples, duration_s, "Stream ends prematurely" in log, note), log
 
     def _samples(self, output: bytes, limit: int) -> tuple[np.ndarray, str]:
         """Return the first samples of what ffmpeg gave (AU), in as many channels as wanted, and what is to be said of them."""
@@ -187,11 +189,6 @@ def _authorities() -> str | None:
     except ImportError:
         found = ssl.get_default_verify_paths().cafile
         return found if found and Path(found).exists() else None
-
-
-def _duration(log: str) -> float | None:
-    found = _DURATION.search(log)
-    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
 
 
 def _explain(log: str, found: Cut) -> None:

@@ -142,7 +142,8 @@ class Source:
             if not head:
                 raise ClipUnavailable(Cause.NO_AUDIO, "the answer is empty")
             if not _is_page(head):
-                return self._media({"url": response.url}, size=_length(response))
+                size = response.get_header("Content-Length") or ""
+                return self._media({"url": response.url}, size=int(size) if re.fullmatch("[0-9]+", size) else None)
             text = (head + (response.read(_PAGE_BYTES) or b"")).decode("utf-8", "replace")
         words = _visible(text)
         if cause := cause_of_words(words):
@@ -235,11 +236,6 @@ def _of_status(error: Any) -> ClipUnavailable:
         return ClipUnavailable(Cause.OTHER, "the site redirects in a circle")
     told = cause_of_words(words) if error.status in (401, 403, 451) else None
     return ClipUnavailable(told or cause_of_status(error.status), f"HTTP {error.status} {error.reason or ''}", wait)
-
-
-def _length(response: Any) -> int | None:
-    text = response.get_header("Content-Length") or ""
-    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _is_page(head: bytes) -> bool:
