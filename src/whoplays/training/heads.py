@@ -219,6 +219,12 @@ def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:
     return {EMBEDDING: ["batch", "steps", bias[0] if bias else hidden]}
 
 
+def initializers(network: bytes) -> tuple[list[Any], dict[str, Array]]:
+    """Return the nodes of an ONNX network in order, and its constants by name."""
+    onnx, graph = _onnx(), opened(network).graph
+    return list(graph.node), {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
 def opened(network: bytes) -> Any:
     """Return a network as `onnx.ModelProto`, its weights in single precision where they are kept as 16-bit integers."""
     onnx = _onnx()

@@ -21,7 +21,7 @@ from ..features import FeatureSettings
 from ..model import folder as model_folder
 from ..taxonomy.tree import Label
 from .framework import load_keras
-from .heads import Head, opened, split_head
+from .heads import Head, initializers, split_head
 
 Array = NDArray[np.float32]
 
@@ -72,13 +72,10 @@ def read(folder: Path) -> Base:
     model = model_folder.read(folder)
     network = model.content(model_folder.NETWORK)
     _, head = split_head(network)
-    import onnx.numpy_helper
-
-    graph = opened(network).graph
-    numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes, numbers = initializers(network)
     try:
-        constants = [[numbers[name] for name in node.input if name in numbers] for node in graph.node]
-        kinds = [node.op_type for node in graph.node]
+        constants = [[numbers[name] for name in node.input if name in numbers] for node in nodes]
+        kinds = [node.op_type for node in nodes]
         convolutions = [
             (c[0].transpose(2, 3, 1, 0), c[1]) for kind, c in zip(kinds, constants, strict=True) if kind == "Conv"
         ]
