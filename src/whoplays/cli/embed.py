@@ -13,7 +13,7 @@ from ..taxonomy.messages import speaker
 from .options import add_device, add_jobs, add_language, add_model
 from .output import Progress, say, warn
 from .parser import Parser, whole
-from .recordings import add_continuing, add_list, check_continuing, found_in, given, undisturbed
+from .recordings import add_continuing, add_list, check_continuing, found_in, given, recogniser_of
 
 if TYPE_CHECKING:
     from ..inference.recogniser import Recogniser
@@ -108,12 +108,7 @@ def _embed(args: Namespace) -> int:
 
 
 def _recogniser(args: Namespace) -> Recogniser:
-    with undisturbed():
-        from ..inference.recogniser import Recogniser
-
-        found = Recogniser(args.model, device=args.device)
-    if found.notice:
-        warn(found.notice)
+    found = recogniser_of(args, args.model)
     if not found.embedding_width:
         raise UsageError(f"the model {found.config.id} has no embedding; use a model of the recipe default")
     return found

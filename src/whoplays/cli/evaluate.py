@@ -12,6 +12,7 @@ from ..taxonomy.messages import speaker
 from .options import add_device, add_language, model_of
 from .output import Progress, say, warn
 from .parser import Parser, whole
+from .recordings import recogniser_of
 
 BENCHMARKS = ("openmic", "irmas", "musicnet", "medleydb", "slakh", "audioset")
 
@@ -93,13 +94,10 @@ def _evaluate(args: Namespace) -> int:
 
 def _benchmark(args: Namespace, model: Path | None) -> int:
     from ..evaluation import benchmarks
-    from ..inference.recogniser import Recogniser
 
     if args.split != "test":
         raise UsageError("--split goes with a data set; a benchmark's test side is what is evaluated")
-    recogniser = Recogniser(model, device=args.device)
-    if recogniser.notice:
-        warn(recogniser.notice)
+    recogniser = recogniser_of(args, model)
     with Progress("Predicting", "recordings") as bar:
         found = benchmarks.evaluate(
             args.benchmark,

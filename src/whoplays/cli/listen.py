@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import output
-from .options import add_device, add_language, add_model, add_threshold, threshold_of
-from .output import say, warn
+from .options import add_device, add_language, add_model, add_threshold
+from .output import say
 from .parser import Parser, number
+from .recordings import recogniser_of
 
 if TYPE_CHECKING:
     from ..inference.live import Live
@@ -35,7 +36,6 @@ def add(parser: Parser) -> None:
 
 def _listen(args: Namespace) -> None:
     from ..inference import live as listening
-    from ..inference.recogniser import Recogniser
     from ..results.formats.data import JsonLines
     from ..results.formats.text import Text
     from ..results.terminal import Look
@@ -45,9 +45,7 @@ def _listen(args: Namespace) -> None:
         found = listening.devices()
         print("\n".join(found) if found else "no inputs")
         return
-    recogniser = Recogniser(args.model, device=args.device, threshold=threshold_of(args.threshold))
-    if recogniser.notice:
-        warn(recogniser.notice)
+    recogniser = recogniser_of(args, args.model)
     microphone = listening.Microphone(int(args.input) if args.input and args.input.isdigit() else args.input)
     say(f"Listening to {microphone.name} at {microphone.sample_rate} Hz; Ctrl-C stops")
     show = _shower(recogniser.labels, args.lang)

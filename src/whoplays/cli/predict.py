@@ -11,11 +11,11 @@ from ..errors import UsageError, counted
 from ..results.formats import FORMATS
 from ..runtime import sandbox
 from ..runtime.packages import needed
-from .options import add_device, add_jobs, add_language, add_model, add_threshold, threshold_of
-from .output import say, warn
+from .options import add_device, add_jobs, add_language, add_model, add_threshold
+from .output import say
 from .parser import Parser, number, time, whole
 from .predict_run import Run
-from .recordings import add_continuing, add_list, check_continuing, found_in, given, undisturbed
+from .recordings import add_continuing, add_list, check_continuing, found_in, given, recogniser_of
 
 if TYPE_CHECKING:
     from ..results.formats.base import Writer
@@ -74,12 +74,7 @@ def _predict(args: Namespace) -> int:
     names, problems = found_in(paths, watch=args.watch)
     _check_names(names, kind, args)
     _check_outputs(kind, args)
-    with undisturbed():
-        from ..inference.recogniser import Recogniser
-
-        recogniser = Recogniser(args.model, device=args.device, threshold=threshold_of(args.threshold))
-    if recogniser.notice:
-        warn(recogniser.notice)
+    recogniser = recogniser_of(args, args.model)
     if args.verbose and (told := sandbox.unlimited()):
         say(f"note: {told}")
     run = Run(recogniser, args)

@@ -1,4 +1,4 @@
-"""Recordings that a command is given, as paths, folders and lists of them, and the table that its results go into."""
+"""What commands that read recordings share: which ones they are given, the model, and the table that results go into."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError, counted
 from ..storage.files import explained
+from .options import threshold_of
 from .output import say, warn
 from .parser import Option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..audio.search import Search
+    from ..inference.recogniser import Recogniser
 
 
 def add_list(option: Option) -> None:
@@ -47,6 +51,17 @@ def undisturbed() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def recogniser_of(args: Namespace, model: Path | None) -> Recogniser:
+    """Return the recogniser that a call asks for; say so where its device cannot be used."""
+    with undisturbed():
+        from ..inference.recogniser import Recogniser
+
+        found = Recogniser(model, device=args.device, threshold=threshold_of(getattr(args, "threshold", [])))
+    if found.notice:
+        warn(found.notice)
+    return found
 
 
 def given(args: Namespace, command: str) -> list[str]:

@@ -30,7 +30,8 @@ def with_label(head: heads.Head, config: ModelConfig, label: Label, limit: float
 
     rows = tuple(with_one(row, 0.0) for row in config.pooling.correction)
     correction = with_one(rows, (0.0,) * (outputs + 1)) if rows else ()
-    relabelled = _relabelled(config, with_one, with_one(config.labels, label), correction, limit)
+    labels = with_one(config.labels, label)
+    relabelled = _relabelled(config, with_one, labels, correction, limit=limit, context=config.context)
     return head.of([*range(place), outputs, *range(place, outputs)]), relabelled
 
 
@@ -39,7 +40,9 @@ def _relabelled(
     of: Callable[[tuple[Any, ...], Any], tuple[Any, ...]],
     labels: tuple[Label, ...],
     correction: tuple[tuple[float, ...], ...],
+    *,
     limit: float = 0.5,
+    context: tuple[str, ...],
 ) -> ModelConfig:
     """Return a configuration with other labels. of: a value for each old label, and a new one's -> those of the new labels."""
     assert config.calibration and config.frame_calibration and config.pooling
@@ -51,6 +54,7 @@ def _relabelled(
     return replace(
         config,
         labels=labels,
+        context=context,
         thresholds=of(config.thresholds, limit),
         maybe=of(config.maybe, round(0.6 * limit, 2)),
         pooling=replace(config.pooling, scale=scale, bias=bias, correction=correction),
@@ -90,7 +94,5 @@ def chosen(head: heads.Head, config: ModelConfig, ids: Sequence[str]) -> tuple[h
 
     kept = tuple(tuple(row[i] for i in order) for row in correction) if needed else ()
     context = tuple(outputs[i] for i in order[len(places) :])
-    made = _relabelled(
-        replace(config, context=context), lambda values, _: tuple(values[i] for i in places), labels, kept
-    )
+    made = _relabelled(config, lambda values, _: tuple(values[i] for i in places), labels, kept, context=context)
     return head.of(order), made
