@@ -77,6 +77,10 @@ def _synchronised(raw: bytes) -> tuple[bytes, Sequence[int]]:
     return bytes(raw[i] for i in kept), [*kept, len(raw)]
 
 
+def _as_unsynchronised(data: bytes) -> bytes:
+    return re.sub(rb"\xff(?=[\x00\xe0-\xff])|\xff\Z", b"\xff\x00", data)
+
+
 def _after_extended_header(body: bytes, version: int) -> int:
     if len(body) < 6:
         raise ValueError("its ID3 tag is damaged")
@@ -119,8 +123,7 @@ def _frame(version: int, description: str, text: str, *, unsynchronised: bool) -
     except UnicodeEncodeError:
         content = b"\1" + f"\ufeff{description}\0\ufeff{text}".encode("utf-16-le")
     frame = b"TXX" + len(content).to_bytes(3) if version == 2 else b"TXXX" + len(content).to_bytes(4) + b"\0\0"
-    whole = frame + content
-    return re.sub(rb"\xff(?=[\x00\xe0-\xff])|\xff\Z", b"\xff\x00", whole) if unsynchronised else whole
+    return _as_unsynchronised(frame + content) if unsynchronised else frame + content
 
 
 def _description(frame: bytes, version: int) -> str | None:
