@@ -1,20 +1,24 @@
-"""Give a model its embedding: a small network on its hidden values, by which the same instrument and recording lie close.
+"""Give a model its embedding: two layers on its last ones, by which the same instrument and the same recording lie close.
 
 python -m recipe embedding MODEL MATERIAL PEERS CLASSES [--also FOLDER]... [--check] [--at-most N]
 
-MODEL: the model folder in floating point, whose hidden values are learnt from. --also: folders of the same network in another
+MODEL: the model folder in floating point. What is read of it are its hidden values and what the hidden layer reads, the last
+convolution: that one still tells recordings apart whose labels are the same. --also: folders of the same network in another
 form (INT8) that get the same layers. Scores stay as they are. MATERIAL holds notes/ and clips/ (`python -m recipe notes`,
-`music`), PEERS mn04/. Features and mn04's embeddings are kept in MATERIAL/embedding.npz, so that another model takes minutes.
+`music`), PEERS mn04/ and yamnet/. Features and the teachers' embeddings are kept in MATERIAL/heard.npz, so that another model
+takes minutes.
 
 What is learnt, from recorded notes, noises and music, each as it is and in variants (other levels, equalisers, noise):
 
-- *Neighbours*: clips are as similar to each other as by mn04's embedding (relational distillation: Park et al., CVPR 2019).
+- *Neighbours*: clips are as similar to each other as by the embeddings of mn04 and of YAMNet, which together find more than
+  either (relational distillation: Park et al., CVPR 2019).
 - *Instruments*: notes of one instrument, played by other hands, are closer than notes of others (supervised contrastive
-  loss: Khosla et al., NeurIPS 2020). Notes of one hand (a library, a player) are no examples of each other.
+  loss: Khosla et al., NeurIPS 2020). Notes of one hand (a library, a player) are no examples of each other. An instrument is
+  a label of the tree, below families (a section of violins: violin); what has none goes by its name.
 - *Recordings*: two clips of one track likewise, with less weight.
 
 With --check nothing is written: it is learnt without the sources kept for validation (notes.py) and a quarter of the tracks,
-and recall@10 of those is printed beside mn04's. Nothing of DATA/real is used, ever.
+and recall@10 of those is printed beside the teachers'. Nothing of DATA/real is used, ever.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from whoplays.features import LOGMEL
@@ -37,9 +42,10 @@ from whoplays.training import augment, heads
 from whoplays.training.background import BACKGROUND
 
 from .jobs import log_mel
-from .notes import Library
+from .labels import FAMILIES, TREE
+from .notes import SAMPLE_RATE, Library
 from .scenes import N_SAMPLES
-from .teachers import Mn04
+from .teachers import Mn04, Yamnet
 
 Array = NDArray[np.float32]
 Layers = list[tuple[Array, Array]]
@@ -47,37 +53,40 @@ Layers = list[tuple[Array, Array]]
 WIDTH, BETWEEN = 128, 384
 PER_VOICE, PER_TRACK = 24, 3  # clips of one instrument of one source; of one track
 VARIANTS = 1
-STEPS_KEPT = 12  # of the 32 of a clip, spread over those that hold sound
-EPOCHS, BATCHES, RATE, DECAY = 24, 40, 1e-3, 1e-4
+FRAMES = 256  # of a clip's 512: its first 5 s
+STEPS_KEPT = 8  # of their 16, spread over those that hold sound
+EPOCHS, BATCHES, RATE, DECAY = 18, 40, 3e-3, 1e-4
 DROPOUT = (0.3, 0.3)  # of hidden values, of those between the layers
 TEMPERATURE = 0.1
+OF_MN04, OF_YAMNET = 1 / 3, 2 / 3  # shares of a similarity
 OF_INSTRUMENTS, OF_TRACKS = 3.0, 1.0  # weights beside the distillation
-LABELS, SINGLES, TRACKS, STEPS = 32, 24, 56, 8  # of a batch
+LABELS, SINGLES, TRACKS, STEPS = 40, 20, 40, 3  # of a batch
 
 
 @dataclass(frozen=True)
 class Clips:
     """What is learnt from, an array entry for each clip.
 
-    features: (n, 512, 64) log-mel. teacher: (n, 384) mn04's embedding. label: the instrument, or the track. hand: who
-    recorded it; of a track its clips. music, held_out: (n,) of bool.
+    features: (n, 512, 64) log-mel. mn04, yamnet: (n, 384), (n, 1024) embeddings. label: the instrument, or the track. hand:
+    who recorded it; of a track its clips. music, held_out: (n,) of bool.
     """
 
     features: NDArray[np.float16]
-    teacher: Array
+    mn04: Array
+    yamnet: Array
     label: NDArray[np.str_]
     hand: NDArray[np.str_]
     music: NDArray[np.bool_]
     held_out: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, material: Path, teacher: Mn04, *, at_most: int | None = None) -> Clips:
+    def of(cls, material: Path, mn04: Mn04, yamnet: Yamnet, *, at_most: int | None = None) -> Clips:
         """Return the clips of a folder of material, or some of them, computed once and kept there."""
-        kept = material / "embedding.npz"
+        kept = material / "heard.npz"
         if not kept.is_file():
-            rows = [(log_mel(x), _heard(teacher, x), *about) for x, *about in islice(_clips(material), at_most)]
+            rows = [(log_mel(x), *_heard(mn04, yamnet, x), *about) for x, *about in islice(_clips(material), at_most)]
             columns = zip(*rows, strict=True)
-            names = ("features", "teacher", "label", "hand", "music", "held_out")
+            names = ("features", "mn04", "yamnet", "label", "hand", "music", "held_out")
             fields: dict[str, Any] = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
             write_atomically(kept, lambda file: np.savez(file, **fields), durable=False)
         with np.load(kept, allow_pickle=False) as found:
@@ -86,6 +95,12 @@ class Clips:
     def chosen(self, kept: NDArray[np.bool_]) -> Clips:
         """Return some of the clips."""
         return Clips(**{name: value[kept] for name, value in vars(self).items()})
+
+    def alike(self) -> Array:
+        """Return vectors (n, width) whose scalar products are how similar the teachers find two clips."""
+        pairs = ((self.mn04, OF_MN04), (self.yamnet, OF_YAMNET))
+        parts = [embedding.unit(one - one.mean(axis=0)) * np.float32(np.sqrt(share)) for one, share in pairs]
+        return np.concatenate(parts, axis=1)
 
 
 def _clips(material: Path) -> Iterator[tuple[Any, ...]]:
@@ -105,18 +120,27 @@ def _clips(material: Path) -> Iterator[tuple[Any, ...]]:
             yield clips[row].astype(np.float32) / 32767, path.stem, str(row), True, i % 4 == 0
 
 
-def _heard(teacher: Mn04, samples: Array) -> Array:
-    return np.asarray(teacher.embed(samples[: 10 * teacher.SAMPLE_RATE]).mean(axis=0))
+def _heard(mn04: Mn04, yamnet: Yamnet, samples: Array) -> tuple[Array, Array]:
+    """Return mn04's embedding of 10 s, and YAMNet's of 5 s."""
+    half = soxr.resample(samples[: 5 * SAMPLE_RATE], SAMPLE_RATE, yamnet.SAMPLE_RATE)
+    return mn04.embed(samples[: 10 * SAMPLE_RATE]).mean(axis=0), yamnet.embed(half).mean(axis=0)
+
+
+def _instrument(name: str) -> str:
+    """Return the label of a note's instrument below families, or its name; cymbals are told apart."""
+    found = TREE.of_sample(name)
+    labels = [label for label in (found.present if found else ()) if label not in (*FAMILIES, "cymbals")]
+    return labels[0] if labels else name
 
 
 def hidden_values(model: model_folder.Bundle, clips: Clips, *, variants: int) -> NDArray[np.float16]:
-    """Return hidden values (1 + variants, n, STEPS_KEPT, width) of the clips as they are, and of variants of them."""
-    body = heads.Body(heads.split_head(model.content(model_folder.NETWORK))[0])
+    """Return what the layers read (1 + variants, n, STEPS_KEPT, width) of the clips as they are, and of variants of them."""
+    body = heads.Body(heads.with_input(heads.split_head(model.content(model_folder.NETWORK))[0]))
     offset, rng, found = LOGMEL.log_offset, np.random.default_rng(2), []
     for variant in range(1 + variants):
         parts = []
         for first in range(0, len(clips.features), 256):
-            x = clips.features[first : first + 256].astype(np.float32)
+            x = clips.features[first : first + 256, :FRAMES].astype(np.float32)
             if variant:
                 nothing = np.zeros((len(x), 0), np.float32)
                 drawn = augment.draw(rng, len(x), frames=x.shape[1], bands=x.shape[2], mix=0.0)
@@ -144,8 +168,11 @@ class _Fit:
     def __init__(self, hidden: NDArray[np.float16], clips: Clips, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         self._hidden, self._music = hidden, clips.music
-        self._teacher = embedding.unit(clips.teacher - clips.teacher.mean(axis=0))
-        self._label = np.unique(clips.label, return_inverse=True)[1]
+        self._teacher = clips.alike()
+        names = [
+            str(name) if music else _instrument(str(name)) for name, music in zip(clips.label, clips.music, strict=True)
+        ]
+        self._label = np.unique(names, return_inverse=True)[1]
         self._hand = np.unique(clips.hand, return_inverse=True)[1]
         plain = hidden[0].astype(np.float32)
         self._mean, self._deviation = plain.mean(axis=(0, 1)), plain.std(axis=(0, 1)) + 1e-2
@@ -267,7 +294,12 @@ def check(clips: Clips, hidden: NDArray[np.float16]) -> None:
     """Learn without what is held out, and print recall@10 of that beside mn04's."""
     learnt = ~clips.held_out
     layers = fit(hidden[:, learnt], clips.chosen(learnt))
-    for name, vectors in (("embedding", applied(layers, hidden[0])), ("mn04", clips.teacher)):
+    for name, vectors in (
+        ("embedding", applied(layers, hidden[0])),
+        ("mn04", clips.mn04),
+        ("YAMNet", clips.yamnet),
+        ("both teachers", clips.alike()),
+    ):
         notes = recall(
             vectors[~clips.music], clips.label[~clips.music], clips.hand[~clips.music], clips.held_out[~clips.music]
         )
@@ -296,7 +328,8 @@ def main() -> None:
     parser.add_argument("--variants", type=int, default=VARIANTS, help="Of each clip, beside it as it is.")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     asked = parser.parse_args()
-    clips = Clips.of(asked.material, Mn04(asked.peers / "mn04", asked.classes), at_most=asked.at_most)
+    teachers = Mn04(asked.peers / "mn04", asked.classes), Yamnet(asked.peers / "yamnet")
+    clips = Clips.of(asked.material, *teachers, at_most=asked.at_most)
     hidden = hidden_values(model_folder.read(asked.model), clips, variants=asked.variants)
     if asked.check:
         check(clips, hidden)

@@ -129,6 +129,36 @@ def attach_head(body: bytes, head: Head) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def with_input(body: bytes) -> bytes:
+    """Return a body (`split_head`) whose hidden values go on with what the hidden layer reads: (batch, steps, hidden + in)."""
+    onnx = _onnx()
+    model = onnx.load_model_from_string(body)
+    graph = model.graph
+    given = _input(graph)
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [f"{HIDDEN}_itself" if name == HIDDEN else name for name in names]
+    graph.node.append(onnx.helper.make_node("Concat", [f"{HIDDEN}_itself", given], [HIDDEN], axis=2))
+    _end_in(model, {HIDDEN: ["batch", "steps", "width"]})
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _input(graph: Any) -> str:
+    """Return the name of what the hidden layer reads, (batch, steps, in): before it was flattened and quantised for that."""
+    makers = {output: node for node in graph.node for output in node.output}
+    try:
+        name, flat = HIDDEN, False
+        while makers[name].op_type != "MatMul":
+            flat |= makers[name].op_type == "Reshape"
+            name = next(value for value in makers[name].input if value in makers)
+        name = makers[name].input[0]
+        while flat and makers[name].op_type != "Reshape":
+            name = makers[name].input[0]
+        return str(makers[name].input[0] if flat else name)
+    except (KeyError, StopIteration, IndexError):
+        raise ModelError("its hidden layer is not that of the recipe default") from None
+
+
 def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> bytes:
     """Return a network with the output `embedding` (batch, steps, width), made of its hidden values by dense layers.
 
@@ -137,8 +167,8 @@ def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> byt
     network : bytes
         ONNX, of the recipe default. An embedding that it has is replaced.
     layers : sequence of (weights, bias)
-        Shapes (in, out) and (out,), the first of as many values as the hidden layer has; between them only what is above
-        zero goes on. Weights are kept in half precision.
+        Shapes (in, out) and (out,), the first of as many values as the hidden layer has, or as it has and reads
+        (`with_input`); between them only what is above zero goes on. Weights are kept in half precision.
 
     Raises
     ------
@@ -155,6 +185,9 @@ def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> byt
     graph.node.extend(nodes)
     graph.initializer.extend(tensors)
     values = HIDDEN
+    if layers and len(layers[0][0]) > len(head.weights):
+        values = f"{EMBEDDING}_input"
+        graph.node.append(helper.make_node("Concat", [HIDDEN, _input(graph)], [values], axis=2))
     for i, (weights, bias) in enumerate(layers):
         name = f"{EMBEDDING}_{i}"
         for part, array in (("weights", np.asarray(weights, np.float16)), ("bias", np.asarray(bias, np.float32))):
