@@ -180,4 +180,7 @@ def test_the_live_line_fits_the_terminal() -> None:
     for width in (80, 160):
         for lang in ("en", "pl"):
             assert len(live_line(scores, FAMILIES, 4000, -100, Look(width), lang)) <= width
+    assert live_line(scores, FAMILIES, 12.4, -18.3, Look(60)) == (  # whole names of the likeliest, in their usual order
+        " 0:12  -18 dB  drums █ 0.97  guitar ▅ 0.50  strings █ 1.00"
+    )
     assert "\x1b" in live_line(scores, FAMILIES, 1, -3, Look(100, colour=True))

@@ -10,6 +10,7 @@ from string import Formatter
 
 import pytest
 
+from conftest import invoke
 from whoplays.audio import quality
 from whoplays.audio.parts import Gap
 from whoplays.serve import assets
@@ -20,6 +21,8 @@ ALL = [(group, key) for group, known in messages().items() for key in known]
 POLISH = re.compile("[ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]")
 #: Files that hold words of other languages than English: the catalogue, and names of labels.
 MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml"}
+#: Groups whose English is found in what was printed, and translated.
+MATCHED = ("error", "terminal")
 PAGE = SOURCE / "serve" / "page"
 WEB = Path(__file__).parents[1] / "web"
 #: Modules whose output people read in a language of their choice.
@@ -93,10 +96,45 @@ def test_each_message_of_the_catalogue_is_used() -> None:
         (group, key)
         for group, key in ALL
         if not key.endswith((".advice", ".meaning"))
+        and group not in MATCHED
         and key not in examples
         and not re.search(f"[\"']{re.escape(key)}[\"']", {"page": script, "browser": package}.get(group, python))
     ]
     assert unused == []
+
+
+def spoken(path: Path) -> list[str]:
+    """Return a module's texts, values in them as {}."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    filled = [
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+    ]
+    return filled + [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+@pytest.mark.parametrize("group", MATCHED)
+def test_what_is_translated_as_it_is_printed_is_printed_so(group: str) -> None:
+    texts = {text for path in SOURCE.rglob("*.py") for text in spoken(path)}
+    counted = re.compile(r"\{count\} (file|recording)s?|\b1 (file|recording)\b")  # by errors.counted
+    for key, message in messages()[group].items():
+        english = counted.sub("{}", message["en"])
+        fits = re.compile(re.sub(r"\\\{\w*\\\}", ".+?", re.escape(english)))
+        ends = [text for text in texts if fits.fullmatch(text) or fits.fullmatch(text.rpartition(": ")[2])]
+        assert ends, (group, key)
+
+
+def test_the_command_speaks_polish_of_errors_and_of_what_it_wrote(tiny_model: Path, duet: Path, tmp_path: Path) -> None:
+    (tmp_path / "a, b: c.wav").touch()
+    paths = (tmp_path / "a, b: c.wav", tmp_path / "none.wav", duet)
+    done = invoke("predict", *paths, "-m", tiny_model, "-o", tmp_path / "r.jsonl", "--lang", "pl", "-j", "1")
+    polish = messages()["error"]
+    assert f"{paths[0]}: {polish['empty']['pl']}" in done.stderr
+    assert f"none.wav: {polish['missing_file']['pl']}" in done.stderr
+    assert f"Zapisano: {tmp_path / 'r.jsonl'}; nagrania: 3" in done.stderr and "2 z 3" in done.stderr
+    assert "is empty (0 bytes)" in (tmp_path / "r.jsonl").read_text(), "results hold English, as programs read them"
+    assert "is empty" in invoke("predict", paths[0], "-m", tiny_model).stderr, "of one call alone"
 
 
 def test_the_page_asks_for_messages_that_there_are_and_shows_the_english_ones_before_its_scripts_run() -> None:

@@ -198,6 +198,8 @@ def test_dark_and_narrow_and_polish(open_page: Open, axe_folder: Path) -> None:
     assert "i " in page.locator(".headline").inner_text() and page.locator("h1").inner_text() == "Kto gra i kiedy?"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert_accessible(page, axe_folder)
+    told = page.evaluate("import('/page/js/warnings.js').then((m) => m.problemText('is empty (0 bytes)'))")
+    assert told.startswith("Jest pusty"), "what the server says in English"
     page.get_by_role("button", name="EN", exact=True).click()
     assert page.locator("h1").inner_text() == "Who plays, and when?"
     assert "Piano" in page.locator(".result").inner_text().title()

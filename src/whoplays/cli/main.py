@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
     try:
         try:
             arguments = parse(_expanded(words))
-            output.quiet = arguments.quiet
+            output.quiet, output.language = arguments.quiet, getattr(arguments, "lang", "en")
             verbose = arguments.verbose
             status = int(arguments.run(arguments) or 0)
         except SystemExit as stop:  # help, the version
@@ -92,7 +92,7 @@ def run(words: Sequence[str]) -> int:
         warn(f"unexpected {type(error).__name__}: {what} (-v prints where; please report it)")
         return 1
     finally:
-        output.quiet = False
+        output.quiet, output.language = False, "en"
 
 
 def _expanded(words: Sequence[str]) -> list[str]:

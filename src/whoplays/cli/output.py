@@ -16,18 +16,28 @@ REDRAW_EVERY_S = 0.1
 _BAR_COLUMNS = 30
 
 quiet = False  # set by -q for the rest of the process
+language = "en"  # set by --lang
 _shown: Progress | None = None
 
 
 def say(message: str) -> None:
     """Print one line on standard error, so that standard output stays data; nothing with -q."""
     if not quiet:
-        _print(message)
+        _print(_spoken(message))
 
 
 def warn(message: str) -> None:
     """Print one line about what went wrong, also with -q."""
-    _print(f"whoplays: {message}")
+    _print(f"whoplays: {_spoken(message)}")
+
+
+def _spoken(message: str) -> str:
+    """Return a message in the command's language, as far as the catalogue has it."""
+    if language == "en":
+        return message
+    from ..taxonomy.messages import translated_line
+
+    return translated_line(message, language)
 
 
 def _print(message: str) -> None:

@@ -95,19 +95,25 @@ def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> 
 def live_line(
     scores: Mapping[str, float], labels: Sequence[Label], at: float, level_db: float, look: Look, lang: str = "en"
 ) -> str:
-    """Return one line of what plays now: time, level, and a block for each family, as high as its score."""
+    """Return one line of what plays now: time, level, and the likeliest families that fit, a block each, as high as its score."""
     from .formats.base import clock
 
     blocks = BLOCKS if look.unicode else ASCII
     parts = []
     families = [label for label in labels if label.parent is None]
-    room = (look.width - 17) // max(1, len(families)) - 9
-    for label in families:
+    names = {label.id: _cut(label.name(lang), max(2, look.width - 26), look.unicode) for label in families}
+    shown, room = set[str](), look.width - 15
+    for label in sorted(families, key=lambda label: -scores[label.id]):
+        room -= len(names[label.id]) + 9
+        if room < 0:
+            break
+        shown.add(label.id)
+    for label in (label for label in families if label.id in shown):
         score = scores[label.id]
         block = blocks[min(7, int(score * 8))]
         if look.colour:
             block = f"\x1b[38;5;{_of_256(label.colour)}m{block}\x1b[0m"
-        parts.append(f"{_cut(label.name(lang), max(2, room), look.unicode)} {block} {score:.2f}")
+        parts.append(f"{names[label.id]} {block} {score:.2f}")
     return f"{clock(at):>5} {level_db:>4.0f} dB  " + "  ".join(parts)
 
 

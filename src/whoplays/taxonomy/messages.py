@@ -67,6 +67,20 @@ def translated(text: str, lang: str, group: str) -> str:
     return text
 
 
+def translated_line(text: str, lang: str) -> str:
+    """Return an English line of the command in another language: a whole message, or a problem behind what has it.
+
+    >>> translated_line("music: is a folder, not a recording", "pl")
+    'music: to folder, a nie nagranie'
+    """
+    if (whole := translated(text, lang, "terminal")) != text:
+        return whole
+    for mark in re.finditer(r"^|: ", text):
+        if (problem := translated(text[mark.end() :], lang, "error")) != text[mark.end() :]:
+            return text[: mark.end()] + problem
+    return text
+
+
 @cache
 def _patterns(group: str) -> list[tuple[re.Pattern[str], dict[str, str]]]:
     """Return each message's English template as a pattern, those with most words of their own first."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from ...taxonomy.messages import messages
 
-SPOKEN = ("page", "report", "warning", "gap")  # groups of messages that the scripts use
+SPOKEN = ("page", "report", "warning", "error", "gap")  # groups of messages that the scripts use
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?function|const|class) ([\w$]+)", re.MULTILINE)
 

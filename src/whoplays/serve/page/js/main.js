@@ -9,7 +9,8 @@ import { listen } from "./live.js";
 import { Trouble } from "./recogniser.js";
 import { reportOf } from "./report.js";
 import { named } from "./result.js";
-import { capital, clock, listed, megabytes, percent, setLanguage, t, translate } from "./words.js";
+import { problemText } from "./warnings.js";
+import { clock, listed, megabytes, percent, setLanguage, t, translate } from "./words.js";
 
 const AT_ONCE = 2;
 /** @type {import("./recogniser.js").Recogniser} */
@@ -123,7 +124,7 @@ function remove(gone) {
   draw();
 }
 
-const whyOf = (trouble) => (trouble.kind === "away" ? t("away") : trouble.kind === "stopped" ? "" : capital(trouble.message || t("failed")));
+const whyOf = (trouble) => (trouble.kind === "away" ? t("away") : trouble.kind === "stopped" ? "" : problemText(trouble.message || t("failed")));
 
 // Showing
 

@@ -5,7 +5,8 @@ import { $, el } from "./dom.js";
 import { setLabels } from "./labels.js";
 import { unpackedDetails } from "./packed.js";
 import { Trouble } from "./recogniser.js";
-import { capital, clock, filled, language, messages, setLanguage, t, translate } from "./words.js";
+import { problemText } from "./warnings.js";
+import { clock, filled, language, messages, setLanguage, t, translate } from "./words.js";
 
 const facts = JSON.parse($("facts").textContent);
 
@@ -26,7 +27,7 @@ const items = facts.recordings.map(({ result, error, name, sound, note, details:
   ? { name, short: short(name), state: "failed", trouble: new Trouble("failed", error) }
   : { name, short: short(name), state: "done", kept: true, result: { ...result, details: null }, address: sound, get note() { return noteOf(note); }, packed }));
 
-const whyOf = (trouble) => capital(trouble.message || t("failed"));
+const whyOf = (trouble) => problemText(trouble.message || t("failed"));
 
 const failed = (item) => el("article", { class: "card failure" }, el("p", { class: "facts" }, el("span", { class: "file-name" }, item.name)),
   el("h2", { class: "headline" }, t("failed")), el("p", { class: "why" }, whyOf(item.trouble)));

@@ -8,6 +8,9 @@ export function warningText(warning) {
   return `${capital(translated(warning.message, "warning"))}: ${translated(warning.advice, "warning")}.`;
 }
 
+/** Return why a recording cannot be used, in the page's language. @param {string} text */
+export const problemText = (text) => capital(translated(text, "error"));
+
 /** Return an English message of a group in the page's language, with the values it has; as it is where no message fits. */
 function translated(text, group) {
   if (language() === "en") return text;
