@@ -132,6 +132,12 @@ def test_parts_of_a_split_are_its_rows_each_once(class_folders: Path, tmp_path: 
                 if whole.paths[k] == part.paths[i] and whole.semitones[k] == part.semitones[i]
             )
             np.testing.assert_array_equal(part.features[i], whole.features[at])
+    some = whole.take(np.arange(len(whole))[::-2]).take(np.array([2, 0]))  # rows of rows
+    at = np.arange(len(whole))[::-2][[2, 0]]
+    assert len(some) == 2 and some.paths == tuple(whole.paths[i] for i in at)
+    np.testing.assert_array_equal(some.features[:], whole.features[at])
+    np.testing.assert_array_equal(some.features[-1], whole.features[at[-1]])
+    np.testing.assert_array_equal(some.targets, whole.targets[at])
 
 
 def test_killed_and_started_again_it_goes_on_to_the_same_bytes(

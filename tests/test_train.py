@@ -23,7 +23,7 @@ from whoplays.training.framework import load_keras
 from whoplays.training.history import EarlyStopping
 from whoplays.training.mfcc_cnn import HISTORY, PLOT, MfccCnnSettings, usable
 from whoplays.training.recipes import train
-from whoplays.training.run import Part, Run, deferred_interrupts
+from whoplays.training.run import Run, deferred_interrupts
 from whoplays.training.scanned import ScannedSteps
 from whoplays.training.steps import FusedSteps, Objective, PlainSteps, Tally
 from whoplays.training.watch import Watcher
@@ -273,8 +273,10 @@ def test_a_folder_with_another_run_is_refused(small_dataset: Path, in_one_go: Pa
 def test_a_softmax_takes_rows_with_one_label_and_a_sigmoid_all_that_is_known() -> None:
     split = made_split(4)
     split.targets[:] = [[1, 0, 0], [1, 1, 0], [1, 0, np.nan], [np.nan] * 3]
-    assert usable(split, "softmax").rows.tolist() == [0]
-    assert usable(split, "sigmoid").rows.tolist() == [0, 1, 2]
+    for loss, rows in (("softmax", [0]), ("sigmoid", [0, 1, 2])):
+        found = usable(split, loss)
+        assert found.recordings.tolist() == rows
+        np.testing.assert_array_equal(found.features, split.features[rows])
 
 
 def test_a_sigmoid_gets_its_thresholds_from_validation(small_dataset: Path, tmp_path: Path) -> None:
@@ -311,13 +313,12 @@ def test_an_unknown_recipe_or_setting_is_refused(tmp_path: Path) -> None:
 def test_a_loss_that_explodes_is_told(tmp_path: Path) -> None:
     split = made_split(8)
     split.features[:] = 1e38
-    part = Part(split, np.arange(8))
     run = Run(
         model=mfcc_cnn_network(20, 20, 3),
         optimizer=keras.optimizers.Adam(1.0),
         objective=Objective("softmax"),
-        training=part,
-        validation=part,
+        training=split,
+        validation=split,
         identity={},
         folder=tmp_path,
         epochs=2,

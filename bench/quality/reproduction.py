@@ -27,7 +27,7 @@ from whoplays.dataset import BuildSettings, Dataset, Split, build
 from whoplays.evaluation import metrics
 from whoplays.storage.files import write_json
 from whoplays.training.framework import load_keras
-from whoplays.training.run import Part, Run
+from whoplays.training.run import Run
 from whoplays.training.steps import Objective
 from whoplays.training.watch import Watcher
 
@@ -254,7 +254,7 @@ def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -
     if chosen["split"] == "recordings":  # nothing is raised where it is judged
         validation, test = (rows[split.semitones[rows] == 0] for rows in (validation, test))
     source, rows = (split, training) if not chosen["duets"] else _with_duets(material, split, training, seed)
-    run = _run(Part(source, rows), Part(split, validation), chosen["loss"], seed, options, factor)
+    run = _run(source.take(rows), split.take(validation), chosen["loss"], seed, options, factor)
     run.go()
     result: dict[str, Any] = {
         "arm": arm,
@@ -263,12 +263,12 @@ def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -
         "best_epoch": run.stopping.best_epoch,
         "rows": len(rows),
     }
-    result |= {"kept aside": judged(run, split, test), "real": judged(run, *_usable(material.real))}
+    result |= {"kept aside": judged(run, split.take(test)), "real": judged(run, _usable(material.real))}
     duets, names = material.duets()
-    result["duets"] = duets_judged(run.scores(Part(duets, np.arange(len(duets)))), duets.targets, names)
+    result["duets"] = duets_judged(run.scores(duets), duets.targets, names)
     if arm in DUET_ARMS:
         duets, names = material.note_duets(split, test, seed)
-        result["note duets"] = duets_judged(run.scores(Part(duets, np.arange(len(duets)))), duets.targets, names)
+        result["note duets"] = duets_judged(run.scores(duets), duets.targets, names)
     write_json(kept, result)
     print(
         f"{arm} {seed}: {result['kept aside']['accuracy']:.3f} aside, {result['real']['accuracy']:.3f} real",
@@ -297,7 +297,7 @@ def _with_duets(material: Material, split: Split, rows: np.ndarray, seed: int) -
     return _split(x, y), np.arange(len(rows))
 
 
-def _run(training: Part, validation: Part, loss: str, seed: int, options: argparse.Namespace, factor: int) -> Run:
+def _run(training: Split, validation: Split, loss: str, seed: int, options: argparse.Namespace, factor: int) -> Run:
     from whoplays.training.networks import mfcc_cnn_network
 
     return Run(
@@ -316,20 +316,20 @@ def _run(training: Part, validation: Part, loss: str, seed: int, options: argpar
     )
 
 
-def _usable(split: Split) -> tuple[Split, np.ndarray]:
+def _usable(split: Split) -> Split:
     """Real recordings with exactly one family and every cell known."""
-    return split, np.flatnonzero(metrics.single(split.targets))
+    return split.take(np.flatnonzero(metrics.single(split.targets)))
 
 
-def judged(run: Run, split: Split, rows: np.ndarray) -> dict[str, Any]:
-    """The report's figures on some rows, and what a mean over families says where families are of unequal size."""
-    scores = run.scores(Part(split, rows))
+def judged(run: Run, split: Split) -> dict[str, Any]:
+    """The report's figures, and what a mean over families says where families are of unequal size."""
+    scores = run.scores(split)
     figures, intervals = metrics.evaluate(
-        split.targets[rows], scores, FAMILIES, exclusive=True, recordings=split.recordings[rows], draws=500
+        split.targets, scores, FAMILIES, exclusive=True, recordings=split.recordings, draws=500
     )
-    matrix = metrics.confusion_matrix(split.targets[rows], scores)
+    matrix = metrics.confusion_matrix(split.targets, scores)
     names = ("accuracy", "precision", "recall", "average_precision_macro")
-    found = {name: figures[name] for name in names} | {"interval": list(intervals["accuracy"]), "rows": len(rows)}
+    found = {name: figures[name] for name in names} | {"interval": list(intervals["accuracy"]), "rows": len(split)}
     found["balanced_accuracy"] = float(np.mean(np.diag(matrix) / np.maximum(matrix.sum(axis=1), 1)))
     return found | {"confusion": matrix.tolist()}
 
@@ -391,7 +391,7 @@ def report(cells: list[dict[str, Any]], options: Any, material: Material) -> Non
     (FOLDER / "cells").mkdir(parents=True, exist_ok=True)
     name = "reproduction"
     write_json(FOLDER / "cells" / f"{name}.json", {"cells": cells})
-    real = len(_usable(material.real)[1])
+    real = len(_usable(material.real))
     notes = len(material.notes["vocoder"])
     sizes = f"{notes} rows of notes with variants, {real} rows of real recordings"
     keep(

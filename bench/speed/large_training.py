@@ -28,14 +28,14 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 from pathlib import Path
 import numpy as np
 from whoplays.dataset import Split
-from whoplays.dataset.store import Shards
+from whoplays.dataset.store import Features
 from whoplays.training.framework import load_keras
 from whoplays.training.batches import chunks, shuffled_order
 from whoplays.training.steps import FusedSteps, Objective
 
 folder, steps, frames, bands, batch = Path(sys.argv[1]), *map(int, sys.argv[2:6])
 keras = load_keras()
-features = Shards(sorted(folder.glob("*.npy")), (frames, bands))
+features = Features(sorted(folder.glob("*.npy")), (frames, bands))
 n = len(features)
 zeros = np.zeros(n, np.float32)
 split = Split("made", features, np.tile(np.eye(5, dtype=np.float32)[:1], (n, 1)), np.zeros(n, np.int64), zeros, ("",) * n, zeros)

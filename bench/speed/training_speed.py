@@ -92,16 +92,16 @@ def rows_of(name: str, steps: int, work: tuple[Callable[[], Any], ...], timed: T
 
 def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `mfcc-cnn`: batch 2, Adam."""
-    part = mfcc_cnn.usable(found.split("training"), "softmax")
-    order, timed = shuffled_order(len(part.rows), seed=0, epoch=1)[: 2 * steps], Timed()
+    split = mfcc_cnn.usable(found.split("training"), "softmax")
+    order, timed = shuffled_order(len(split), seed=0, epoch=1)[: 2 * steps], Timed()
     step = make_steps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), SingleProcess())
     fitted = mfcc_cnn_network(20, 20, 3)
     fitted.compile(keras.optimizers.Adam(1e-5), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])
-    x, y = part.split.features[part.rows[order]], part.split.targets[part.rows[order]]
-    held = list(chunks(part.split, part.rows[order], batch_size=2))
+    x, y = split.features[order], split.targets[order]
+    held = list(chunks(split, order, batch_size=2))
 
     def ours() -> None:
-        for chunk in timed(chunks(part.split, part.rows[order], batch_size=2)):
+        for chunk in timed(chunks(split, order, batch_size=2)):
             step(chunk.features, chunk.targets, chunk.weights)
 
     def again() -> None:

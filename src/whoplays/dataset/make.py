@@ -40,7 +40,7 @@ READ_AGAIN_S = (0.1, 1.0)  # after a read that failed
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard to be: its name, the side of the split it is on, its clips, and the variants of each."""
+    """Clips that go into one file: its name, the split they are in, and the semitones of each clip's variants."""
 
     name: str
     split: str
@@ -120,7 +120,7 @@ def make(out: Place, settings: BuildSettings, label_ids: Sequence[str], shard: S
     skipped: list[tuple[int, str]] = []
     damaged: list[tuple[int, str]] = []
 
-    def rows() -> Iterator[shards.Rows]:
+    def made() -> Iterator[shards.Made]:
         with one_by_one() as here:
             for i, clip in enumerate(shard.clips):
                 damage: list[QualityWarning] = []
@@ -131,10 +131,10 @@ def make(out: Place, settings: BuildSettings, label_ids: Sequence[str], shard: S
                     continue
                 used.append(i)
                 damaged.extend((i, warning.message) for warning in damage)
-                yield shards.Rows(clip, shard.pitch, found)
+                yield clip, found
 
     file = f"{shard.name}{kind.suffix}"
-    written = kind.write(out / file, rows(), label_ids)
+    written = kind.write(out / file, made(), shard.pitch, label_ids)
     record = {
         "file": file,
         "split": shard.split,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -26,17 +25,10 @@ from .sources import Clip
 
 Array = NDArray[np.float32]
 
+Made = tuple[Clip, Array]  # a clip and the features of its rows (variants, frames, width)
+
 BATCH_BYTES = 4 << 20
 COLUMNS = ("path", "start_s", "duration_s", "recording", "labels", "semitones")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one clip: features (variants, frames, width), and the semitones of each variant."""
-
-    clip: Clip
-    pitch: tuple[float, ...]
-    features: Array
 
 
 class Kind(Protocol):
@@ -44,8 +36,11 @@ class Kind(Protocol):
 
     suffix: str
 
-    def write(self, path: Place, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
-        """Write a shard whole or not at all; return its SHA-256, None when there is no row (and no file)."""
+    def write(self, path: Place, clips: Iterator[Made], pitch: Sequence[float], label_ids: Sequence[str]) -> str | None:
+        """Write a shard whole or not at all; return its SHA-256, None when there is no row (and no file).
+
+        pitch: semitones of each clip's variants. label_ids: in the order of the clips' targets.
+        """
 
     def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
         """Return the shard's features, memory-mapped, as one array or several (rows, *shape).
@@ -79,9 +74,9 @@ class Npy:
 
     suffix = ".npy"
 
-    def write(self, path: Place, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+    def write(self, path: Place, clips: Iterator[Made], pitch: Sequence[float], label_ids: Sequence[str]) -> str | None:
         """Write the features of all rows as one array."""
-        parts = [part.features for part in rows]
+        parts = [features for _, features in clips]
         if not parts:
             return None
         array = np.concatenate(parts)
@@ -105,24 +100,25 @@ class Arrow:
 
     suffix = ".arrow"
 
-    def write(self, path: Place, rows: Iterator[Rows], label_ids: Sequence[str]) -> str | None:
+    def write(self, path: Place, clips: Iterator[Made], pitch: Sequence[float], label_ids: Sequence[str]) -> str | None:
         """Write batches as they come."""
         pa = _pyarrow()
-        first = next(rows, None)
+        first = next(clips, None)
         if first is None:
             return None
-        size = first.features[0].size
-        per_batch = max(1, BATCH_BYTES // (4 * size * len(first.pitch)))  # clips
+        _, features = first
+        size = features[0].size
+        per_batch = max(1, BATCH_BYTES // features.nbytes)  # clips
         text, number = pa.string(), pa.float64()
         columns = [*zip(COLUMNS, (text, number, number, text, text, pa.float32()), strict=True)]
         columns += [("features", pa.list_(pa.float32(), size))]
-        schema = pa.schema(columns, metadata={"shape": _shape_text(first.features.shape[1:])})
+        schema = pa.schema(columns, metadata={"shape": _shape_text(features.shape[1:])})
 
         def content(file: Any) -> None:
             with pa.ipc.new_file(file, schema) as writer:
-                left = chain([first], rows)
+                left = chain([first], clips)
                 while group := list(islice(left, per_batch)):
-                    writer.write_batch(_batch(pa, schema, group, label_ids))
+                    writer.write_batch(_batch(pa, schema, group, pitch, label_ids))
 
         return _write_hashed(path, content)
 
@@ -168,13 +164,13 @@ def _shape_text(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def _batch(pa: Any, schema: Any, group: Sequence[Rows], label_ids: Sequence[str]) -> Any:
+def _batch(pa: Any, schema: Any, group: Sequence[Made], pitch: Sequence[float], label_ids: Sequence[str]) -> Any:
     told = [
         (clip.name, clip.start, clip.duration, clip.recording, labels_text(clip.targets, label_ids), shift)
-        for clip, pitch in ((rows.clip, rows.pitch) for rows in group)
+        for clip, _ in group
         for shift in pitch
     ]
-    values = np.concatenate([rows.features for rows in group]).reshape(-1)
+    values = np.concatenate([features for _, features in group]).reshape(-1)
     columns = [pa.array(column, schema.field(i).type) for i, column in enumerate(zip(*told, strict=True))]
     width = schema.field("features").type.list_size
     return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(pa.array(values), width)], schema=schema)

@@ -45,7 +45,7 @@ MAX_FIELD = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One row to be: a part of a file, what it was recorded with, and 1, 0 or None (not known) for each label.
+    """Part of a file that becomes rows of a data set, what it was recorded with, and 1, 0 or None (not known) for each label.
 
     Plans hold millions of them, so what clips have in common (root, targets, split) is one object for all.
     """

@@ -16,7 +16,8 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -41,8 +42,8 @@ INDEX, ROWS, SKIPPED, DAMAGED = "dataset.json", "rows.csv", "skipped.csv", "dama
 ROW_HEADER = ("split", "path", "start_s", "duration_s", "recording", "labels", "semitones")
 
 
-class Shards:
-    """Rows of several memory-mapped arrays (rows, frames, width) as one: `shards[indices]` -> (n, frames, width)."""
+class Features:
+    """Rows of several memory-mapped arrays (rows, frames, width) as one: `features[indices]` -> (n, frames, width)."""
 
     def __init__(self, paths: Sequence[Path], shape: tuple[int, ...]) -> None:
         """Map the files. Raises `DatasetError` when one is missing or of another shape."""
@@ -50,7 +51,8 @@ class Shards:
         for part in self._maps:
             readahead.expect_any_order(part)
         self._ends = np.cumsum([len(part) for part in self._maps], dtype=np.int64)
-        self.shape = (int(self._ends[-1]) if len(self._maps) else 0, *shape)
+        self._rows = np.arange(self._ends[-1] if len(self._maps) else 0)
+        self.shape = (len(self._rows), *shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -62,7 +64,7 @@ class Shards:
         indices = np.asarray(rows, dtype=np.int64)
         if indices.size and not (-len(self) <= indices.min() and indices.max() < len(self)):
             raise IndexError(f"row {int(indices.max())} of {len(self)}")
-        flat = np.where(indices < 0, indices + len(self), indices).reshape(-1)
+        flat = self._rows[indices].reshape(-1)
         out = np.empty((len(flat), *self.shape[1:]), dtype=np.float32)
         shard = np.searchsorted(self._ends, flat, side="right")
         for part in np.unique(shard):
@@ -71,18 +73,25 @@ class Shards:
             readahead.copy_rows(self._maps[part], flat[here] - first, out, here)
         return out.reshape(*indices.shape, *self.shape[1:])
 
+    def take(self, rows: NDArray[np.int64], axis: int = 0) -> Self:
+        """Return these rows alone, which stay where they are. axis: 0, as NumPy's arrays are asked."""
+        found = copy(self)
+        found._rows = self._rows[rows]
+        found.shape = (len(rows), *self.shape[1:])
+        return found
+
 
 @dataclass(frozen=True)
 class Split:
     """One side of the data set; row i of each attribute belongs to the same example.
 
-    features: `Shards`, (n, frames, width). targets: (n, labels), 1 there, 0 not there, NaN not known. recordings: (n,),
+    features: `Features`, (n, frames, width). targets: (n, labels), 1 there, 0 not there, NaN not known. recordings: (n,),
     a number for each recording. semitones: (n,), how far the example was raised. paths: as the source named the files.
     starts: (n,), seconds into the file.
     """
 
     name: str
-    features: Shards
+    features: Features
     targets: NDArray[np.float32]
     recordings: NDArray[np.int64]
     semitones: NDArray[np.float32]
@@ -91,6 +100,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def take(self, rows: NDArray[np.int64]) -> Split:
+        """Return the split with these rows alone; their features stay on disk."""
+        arrays = {name: getattr(self, name)[rows] for name in ("targets", "recordings", "semitones", "starts")}
+        paths = tuple(self.paths[row] for row in rows)
+        return replace(self, features=self.features.take(rows, 0), paths=paths, **arrays)
 
 
 @dataclass(frozen=True)
@@ -168,7 +183,7 @@ class Dataset:
         if name not in SPLITS:
             raise DatasetError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
         entries = self._entries(name)[part[0] :: part[1]]
-        features = Shards([self._here(entry) for entry in entries], (self.frames, self.settings.n_features))
+        features = Features([self._here(entry) for entry in entries], (self.frames, self.settings.n_features))
         rows = self._rows(name, entries)
         if len(rows) != len(features):
             raise DatasetError(

@@ -77,14 +77,16 @@ def adapt(
         body, head = heads.split_head(found.content(model_folder.NETWORK))
     except ModelError as error:
         raise ModelError(f"{found.folder}: {error}") from None
-    labels, rows, skipped, remarks = _read(source, found.config)
+    labels, windows, skipped, remarks = _read(source, found.config)
     body, head, width = heads.with_direction(body, head)
     known = background.background_of(found, len(head.weights))
     base_model = few_shot.Base(found.config, heads.Body(body), head, width, known)
     with only_writer(out):
-        learnt = few_shot.learn(base_model, labels, rows, only_mine=only_mine, name=name, seed=seed)
+        learnt = few_shot.learn(base_model, labels, windows, only_mine=only_mine, name=name, seed=seed)
         precision = learnt.average_precision
-        counts = {label.id: len(np.unique(rows.recordings[rows.targets[:, i] == 1])) for i, label in enumerate(labels)}
+        counts = {
+            label.id: len(np.unique(windows.recordings[windows.targets[:, i] == 1])) for i, label in enumerate(labels)
+        }
         network = heads.attach_head(body, learnt.head)
         facts = {
             "from": found.config.id,
@@ -101,7 +103,7 @@ def adapt(
     return Adapted(out, learnt_ids, counts, precision, learnt.right, len(known), skipped, remarks)
 
 
-def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], few_shot.Rows, list[Skipped], list[str]]:
+def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], few_shot.Windows, list[Skipped], list[str]]:
     labels, clips, skipped = read_source(source, with_none=True)
     if not clips:
         raise DatasetError(_caused(skipped, f"{source}: names no recordings of a label"))
@@ -130,7 +132,7 @@ def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], few_sh
     frames = min(len(one) for one in found) // FRAMES_PER_STEP * FRAMES_PER_STEP
     return (
         labels,
-        few_shot.Rows(np.stack([one[:frames] for one in found]), table, np.array(recordings)),
+        few_shot.Windows(np.stack([one[:frames] for one in found]), table, np.array(recordings)),
         skipped,
         remarks,
     )

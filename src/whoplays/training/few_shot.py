@@ -37,7 +37,7 @@ LIMIT = 0.5  # from which a new label plays: its row says so by itself
 
 
 @dataclass(frozen=True)
-class Rows:
+class Windows:
     """Windows of the user's recordings: log-mel (n, frames, bands), targets (n, labels; NaN unknown), recording (n,)."""
 
     features: Array
@@ -81,14 +81,14 @@ class Base:
         return np.asarray(calibration.scale[place] * logits + calibration.bias[place], dtype=np.float64)
 
 
-def learn(base: Base, labels: tuple[Label, ...], rows: Rows, *, only_mine: bool, name: str, seed: int) -> Learnt:
-    """Teach a model labels, one for each column of the rows' targets.
+def learn(base: Base, labels: tuple[Label, ...], windows: Windows, *, only_mine: bool, name: str, seed: int) -> Learnt:
+    """Teach a model labels, one for each column of the windows' targets.
 
     only_mine: leave out the base's labels that are not among `labels`. name: of the model; "": the base's with a +. seed: of the
     variants.
     """
-    named = np.full(rows.targets.shape, np.nan)
-    examples = _examples(base, labels, rows, seed)
+    named = np.full(windows.targets.shape, np.nan)
+    examples = _examples(base, labels, windows, seed)
     head, config, precision = base.head, base.config, {}
     ids = list(dict.fromkeys([*(label.id for label in config.labels), *(label.id for label in labels)]))
     known = {label.id: label for label in catalogue().labels_for(ids)}  # with families and colours beside the base's
@@ -103,13 +103,13 @@ def learn(base: Base, labels: tuple[Label, ...], rows: Rows, *, only_mine: bool,
         else:  # its calibration and threshold are of far more recordings than these
             head, config = relabel.with_row(head, config, config.tree.index(label.id), column)
             limit = base.config.thresholds[place]
-        named[:, i] = _per_recording(named[:, i], rows.recordings) >= limit
+        named[:, i] = _per_recording(named[:, i], windows.recordings) >= limit
     if only_mine:
         head, config = relabel.chosen(head, config, [label.id for label in labels])
     config = replace(config, name=name or f"{base.config.name}+", version="1")
-    firsts = np.unique(rows.recordings, return_index=True)[1]
-    judged = firsts[~np.isnan(rows.targets[firsts]).any(axis=1)]  # recordings of which all labels are known
-    right = int((named[judged] == rows.targets[judged]).all(axis=1).sum())
+    firsts = np.unique(windows.recordings, return_index=True)[1]
+    judged = firsts[~np.isnan(windows.targets[firsts]).any(axis=1)]  # recordings of which all labels are known
+    right = int((named[judged] == windows.targets[judged]).all(axis=1).sum())
     return Learnt(head, config, precision, (right, len(judged)))
 
 
@@ -127,15 +127,15 @@ class _Examples:
     plain: NDArray[np.bool_]
 
 
-def _examples(base: Base, labels: Sequence[Label], rows: Rows, seed: int) -> _Examples:
+def _examples(base: Base, labels: Sequence[Label], windows: Windows, seed: int) -> _Examples:
     """Return the windows, then `VARIANTS` of them all, half of those mixed with another recording."""
     rng = np.random.default_rng(seed)
-    n, frames, bands = rows.features.shape
-    over_time = np.zeros((n, frames // FRAMES_PER_STEP, rows.targets.shape[1]), dtype=np.float32)
-    plain = Examples(rows.features, rows.targets, over_time)
+    n, frames, bands = windows.features.shape
+    over_time = np.zeros((n, frames // FRAMES_PER_STEP, windows.targets.shape[1]), dtype=np.float32)
+    plain = Examples(windows.features, windows.targets, over_time)
     known = [place for label in labels if (place := base.place_of(label.id)) is not None]
     attention = base.head.of(known)
-    parts = [(_pooled(base.body, attention, rows.features), rows.targets, np.arange(n), np.full(n, -1))]
+    parts = [(_pooled(base.body, attention, windows.features), windows.targets, np.arange(n), np.full(n, -1))]
     for _ in range(VARIANTS):
         parameters = augment.draw(rng, n, frames=frames, bands=bands, mix=0.5 if n > 2 else 0.0)
         changed = augment.apply(plain, parameters, log_offset=base.config.features.log_offset)
@@ -143,7 +143,7 @@ def _examples(base: Base, labels: Sequence[Label], rows: Rows, seed: int) -> _Ex
             (_pooled(base.body, attention, changed.features), changed.clip, np.arange(n), parameters.partners[:, 0])
         )
     pooled, targets, own, partner = (np.concatenate(part) for part in zip(*parts, strict=True))
-    recordings = np.stack([rows.recordings[own], np.where(partner < 0, -1, rows.recordings[partner])], axis=1)
+    recordings = np.stack([windows.recordings[own], np.where(partner < 0, -1, windows.recordings[partner])], axis=1)
     pool_of = {place: 1 + i for i, place in enumerate(known)}
     return _Examples(pooled, pool_of, targets, recordings, np.arange(len(own)) < n)
 

@@ -22,7 +22,7 @@ from . import checkpoint, export
 from .card import card
 from .framework import load_keras
 from .limits import FORM, of_any_recipe
-from .run import Part, Run
+from .run import Run
 from .steps import Objective
 from .together import Communicator, SingleProcess, total
 from .watch import Elsewhere, Trained, Watcher
@@ -109,13 +109,13 @@ def epochs_of_mfcc_cnn(
     run.go()
 
 
-def usable(split: Split, loss: str) -> Part:
-    """Return the rows of a split that the loss can use.
+def usable(split: Split, loss: str) -> Split:
+    """Return the split with the rows that the loss can use.
 
     softmax: rows with every label known and exactly one there. sigmoid: rows with any label known.
     """
     fine = metrics.single(split.targets) if loss == "softmax" else ~np.isnan(split.targets).all(axis=1)
-    return Part(split, np.flatnonzero(fine))
+    return split.take(np.flatnonzero(fine))
 
 
 def _check(dataset: Dataset, settings: MfccCnnSettings) -> None:
@@ -164,9 +164,9 @@ def _prepared(
     run = _run(dataset, training, validation, settings, out, watcher, communicator)
     if not run.rows:
         raise DatasetError(f"{dataset.folder}: no row of training can be used with --loss {settings.loss}")
-    parts = (run.training, run.validation)
-    skipped = [len(one.split) - len(one) for one in parts]
-    recordings = [len(np.unique(one.split.recordings[one.rows])) for one in parts]
+    used = (run.training, run.validation)
+    skipped = [len(split) - len(left) for split, left in zip((training, validation), used, strict=True)]
+    recordings = [len(np.unique(split.recordings)) for split in used]
     found = total(communicator, [*skipped, *recordings]).astype(int).tolist()
     there = dataset.index.get("recordings", {})  # a recording may have rows in the parts of several processes
     run.told = {
@@ -258,8 +258,7 @@ def _finish(run: Run, dataset: Dataset, settings: MfccCnnSettings) -> Trained:
     # Of a softmax's labels at most one can reach 0.5. A sigmoid's thresholds come from validation.
     thresholds = (0.5,) * len(dataset.labels)
     if settings.loss == "sigmoid" and len(run.validation):
-        part = run.validation
-        thresholds = tuple(metrics.best_thresholds(part.split.targets[part.rows], run.scores(part)))
+        thresholds = tuple(metrics.best_thresholds(run.validation.targets, run.scores(run.validation)))
     config = ModelConfig(
         name=settings.name,
         version="1",

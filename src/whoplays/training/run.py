@@ -27,18 +27,6 @@ from .watch import Watcher
 JUDGED_AT_ONCE = 512  # rows in a batch when nothing is learnt
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows of a split that are used, by index."""
-
-    split: Split
-    rows: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        """Return how many."""
-        return len(self.rows)
-
-
 @dataclass
 class Run:
     """One training run. `identity` says what it is: a checkpoint of another one is refused.
@@ -50,8 +38,8 @@ class Run:
     model: Any
     optimizer: Any
     objective: Objective
-    training: Part
-    validation: Part
+    training: Split
+    validation: Split
     identity: dict[str, Any]
     folder: Path
     epochs: int
@@ -164,21 +152,20 @@ class Run:
 
     def _chunks(self, epoch: int) -> Iterator[tuple[int, Chunk]]:
         """Yield this process's chunks of an epoch, with the size of their batches."""
-        shuffled = shuffled_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.communicator.rank)
-        order, batch_size, alone = self.training.rows[shuffled], self.batch_size, self.communicator.workers == 1
+        order = shuffled_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.communicator.rank)
+        batch_size, alone = self.batch_size, self.communicator.workers == 1
         if not alone:  # as many steps as the others have, whose parts may be larger or smaller
             shared = spread(order, self.steps_per_epoch)
             order, batch_size = shared.reshape(-1), shared.shape[1]
-        for chunk in chunks(self.training.split, order, batch_size=batch_size, filled=alone):
+        for chunk in chunks(self.training, order, batch_size=batch_size, filled=alone):
             yield batch_size, chunk
 
-    def evaluate(self, part: Part) -> dict[str, float]:
-        """Return loss (with the penalty on weights, as Keras has it), accuracy, precision and recall of a part."""
+    def evaluate(self, split: Split) -> dict[str, float]:
+        """Return loss (with the penalty on weights, as Keras has it), accuracy, precision and recall."""
         ops = self.objective.keras.ops
         tally = Tally()
-        for scores, batch in self._scored(part):
-            weights = ops.convert_to_tensor(batch.weights.reshape(-1))
-            targets = ops.convert_to_tensor(batch.targets.reshape(-1, batch.targets.shape[-1]))
+        for scores, known, present in self._scored(split):
+            targets, weights = ops.convert_to_tensor(known), ops.convert_to_tensor(present)
             loss, weight = self.objective.loss(targets, scores, weights)
             counts = self.objective.counts(targets, scores, weights)
             tally.add(np.array([float(value) for value in (loss * weight, weight, *counts)]))
@@ -190,20 +177,20 @@ class Run:
         """Return what the penalties on weights add to the loss."""
         return float(sum(float(value) for value in self.model.losses))
 
-    def scores(self, part: Part) -> NDArray[np.float32]:
-        """Return the network's probabilities (rows, labels) for a part, in its order."""
+    def scores(self, split: Split) -> NDArray[np.float32]:
+        """Return the network's probabilities (rows, labels)."""
         keras = self.objective.keras
-        found = [keras.ops.convert_to_numpy(scores) for scores, _ in self._scored(part)]
-        return np.concatenate(found)[: len(part)]
+        found = [keras.ops.convert_to_numpy(scores) for scores, *_ in self._scored(split)]
+        return np.concatenate(found)[: len(split)]
 
-    def _scored(self, part: Part) -> Iterator[tuple[Any, Chunk]]:
+    def _scored(self, split: Split) -> Iterator[tuple[Any, NDArray[np.float32], NDArray[np.float32]]]:
+        """Yield scores, targets and weights of each batch."""
         keras = self.objective.keras
         self._forward_step = self._forward_step or _forward(keras, self.model)
-        for chunk in chunks(part.split, part.rows, batch_size=JUDGED_AT_ONCE):
-            for i in range(len(chunk.features)):
-                if chunk.weights[i].any():
-                    one = Chunk(chunk.features[i], chunk.targets[i], chunk.weights[i], int(chunk.weights[i].sum()))
-                    yield self._forward_step(keras.ops.convert_to_tensor(one.features)), one
+        for chunk in chunks(split, np.arange(len(split)), batch_size=JUDGED_AT_ONCE):
+            for features, targets, weights in zip(chunk.features, chunk.targets, chunk.weights, strict=True):
+                if weights.any():
+                    yield self._forward_step(keras.ops.convert_to_tensor(features)), targets, weights
 
     def _keep(self) -> None:
         facts = {"history": self.history.rows, "stopping": self.stopping.to_dict(), "told": self.told}
