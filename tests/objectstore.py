@@ -40,6 +40,7 @@ class Store:
         self.faults, self.kinds, self.down, self.refusing = faults, kinds, False, False
         self.seen: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
+        self.of_object: Counter[tuple[str, str]] = Counter()  # by method and key
         self._draw, self._lock = random.Random(seed), threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_silent())
@@ -99,6 +100,7 @@ class Store:
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
             self.requests[environ["REQUEST_METHOD"]] += 1
+            self.of_object[environ["REQUEST_METHOD"], environ["PATH_INFO"].removeprefix(f"/{BUCKET}/")] += 1
             wrong = self.down or (self.faults and self._draw.random() < self.faults)
             kinds = ("500", "503 SlowDown", "reset") if self.down else self.kinds
             kind = self._draw.choice(kinds) if wrong else ""

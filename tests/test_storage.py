@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from conftest import invoke
 from whoplays import dataset
 from whoplays.dataset import BuildSettings, Dataset
+from whoplays.dataset import content as contents_of
 from whoplays.errors import AudioError, DatasetError, UsageError
 from whoplays.storage import address, cache
 from whoplays.storage.address import Address, StorageError, place
@@ -221,6 +223,44 @@ def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
     assert contents(tmp_path / "fetched") == contents(tmp_path / "disk")
     with pytest.raises(DatasetError, match="holds a data set built from other files or settings"):
         dataset.build(source, f"s3://{BUCKET}/set", BuildSettings(test=0.25, validation=0.25), workers=1)
+
+
+def test_a_build_fetches_each_recording_once_and_asks_for_it_twice(
+    store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked when it is planned and when all is made; what is fetched for its length is kept for its sound."""
+    dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
+    source = store.put(class_folders, "classes")
+    wavs = [path.relative_to(class_folders).as_posix() for path in class_folders.rglob("*.wav")]
+
+    def asked(out: str) -> set[tuple[int, int]]:
+        store.of_object.clear()
+        dataset.build(source, tmp_path / out, SETTINGS, workers=2)
+        assert contents(tmp_path / out) == contents(tmp_path / "disk")
+        assert list((tmp_path / "cache/recordings").iterdir()) == []
+        return {(store.of_object["GET", f"classes/{w}"], store.of_object["HEAD", f"classes/{w}"]) for w in wavs}
+
+    assert asked("once") == {(1, 2)}
+    monkeypatch.setattr(cache, "KEPT_SHARE", -1.0)  # a disk that has no room for them, whatever others remove from it
+    assert asked("twice") == {(2, 3)}
+
+
+def test_a_recording_that_changes_while_a_data_set_is_built_is_told(
+    store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = store.put(class_folders, "classes")
+    known = contents_of.seen
+
+    def seen_and_changed(*words: Any) -> Any:
+        found = known(*words)
+        monkeypatch.setattr(contents_of, "seen", known)
+        at("classes/drums/take00.wav").write(b"shorter")
+        return found
+
+    monkeypatch.setattr(contents_of, "seen", seen_and_changed)
+    with pytest.raises(DatasetError, match="recordings vanished or changed"):
+        dataset.build(source, tmp_path / "out", SETTINGS, workers=1)
+    assert not (tmp_path / "out" / "dataset.json").exists()
 
 
 @pytest.mark.ray

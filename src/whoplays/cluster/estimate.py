@@ -45,9 +45,10 @@ DOUBT = 0.15
 MOST_SAMPLED = 10_000
 BOOTSTRAPS = 1000
 
-#: Requests of a build for each recording in an object store: its size is asked for three times, and it is fetched
-#: once for its length and once for its sound, which asks for the size again. For each shard: the file and its record.
-LOOKS, FETCHES, WRITES_PER_SHARD = 3, 2, 2
+#: Requests of a build for each recording in an object store: the store is asked for it before and after, and it is fetched
+#: for its length and, where another machine has it by then, once more for its sound, which asks for the size again. For each
+#: shard: the file and its record.
+LOOKS, FETCHES, WRITES_PER_SHARD = 2, 2, 2
 PART_BYTES, WHOLE_BYTES = 50 << 20, 100 << 20  # of an upload; what is sent in one
 
 
@@ -120,7 +121,7 @@ def build_sample(source: Place | str, settings: BuildSettings, *, recordings: in
 
     def one(number: int, clip: Clip) -> tuple[float, ...]:
         with _Timed() as looking:
-            size = make.size(clip.path)
+            size = make.seen(clip.path)[0]
             seconds, cause = make.duration(clip.path)
         if cause is not None:
             raise AudioError(cause)
@@ -159,7 +160,7 @@ def predict_sample(source: Place | str, model: Path | None = None, *, recordings
     def one(number: int, clip: Clip) -> tuple[float, ...]:
         with _Timed() as predicting, recording(clip.path) as path:
             prediction = recogniser.predict(path)
-        size = make.size(clip.path)
+        size = make.seen(clip.path)[0]
         line = json.dumps(prediction.to_dict(), ensure_ascii=False)
         return *predicting.spent, float(size), prediction.duration, float(len(line.encode()) + 1)
 
@@ -317,7 +318,7 @@ def _requests(sample: Sample, clips: int, recordings: int, pieces_of_work: int) 
     size = clips * sample.output_bytes / pieces_of_work
     parts = math.ceil(size / PART_BYTES) + 1 if size > WHOLE_BYTES else 0  # with its begin and end, for one request
     writes = pieces_of_work * (WRITES_PER_SHARD + parts)
-    return LOOKS * recordings + 2 * fetches, writes, fetches * sample.recording_bytes
+    return (LOOKS - 1) * recordings + 2 * fetches, writes, fetches * sample.recording_bytes
 
 
 def _money(

@@ -10,14 +10,19 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DatasetError, WhoplaysError
 from ..runtime.packages import check_installed
 from ..runtime.processes import Engine, Processes
 from ..storage.address import Address, Place, place
+from ..storage.cache import Kept, keeping
 from ..storage.files import only_writer, write_csv, write_json
 from ..taxonomy.tree import Label
 from . import content, make, shards, store
@@ -69,51 +74,56 @@ def build(
     labels, clips, skipped = read_source(
         source, labels=settings.labels, parents=settings.parents, where=settings.where, with_none=settings.with_none
     )
-    with only_writer(out):
-        given: Engine = engine or Processes(workers)
-        with given as at_work:
-            identity = _identity(labels, clips, settings, engine)
-            if finished := _finished(out, identity, engine):
-                return finished
-            _claim(out, identity)
+    with ExitStack() as held:
+        held.enter_context(only_writer(out))
+        at_work: Engine = held.enter_context(engine or Processes(workers))
+        ask = engine.map if engine else content.here
+        sizes, prints = content.seen(clips, ask)
+        identity = _identity(labels, clips, sizes, settings)
+        if finished := _finished(out, identity, engine):
+            return finished
+        _claim(out, identity)
 
-            def check() -> None:
-                if _identity(labels, clips, settings, engine) != identity:
-                    raise DatasetError(
-                        f"{source}: recordings vanished or changed while the data set was built; "
-                        "put them back and run the same command again: what is done is kept"
-                    )
+        def check(asked: Sequence[int]) -> None:
+            if (content.seen([clips[i] for i in asked], ask)[0] != sizes[asked]).any():
+                raise DatasetError(
+                    f"{source}: recordings vanished or changed while the data set was built; "
+                    "put them back and run the same command again: what is done is kept"
+                )
 
-            alone, remarks = content.grouped(clips, labels, at_work.map)
-            cut, unreadable = _cut(alone, settings, at_work)
-            del alone
-            check()  # before anything is made by a plan without them
-            skipped += unreadable
-            try:
-                picked = pick(cut, labels, per_class=settings.per_class, seed=settings.seed)
-                shares = {"test": settings.test, "validation": settings.validation}
-                divided, more = divide(picked, labels, **shares, seed=settings.seed)
-                planned = list(_shards(divided, settings))
-            except DatasetError as error:
-                _remove(out / JOURNAL)  # nothing was made, so a corrected source may be built here
-                raise _with_causes(out, error, skipped) from None
-            remarks += more
-            del cut, picked, divided  # of millions of clips every generation counts
-            work = partial(make.make, out, settings, [label.id for label in labels])
-            made: dict[str, dict[str, Any]] = {}  # the record of each shard
-            done, total = 0, sum(len(shard.clips) for shard in planned)
+        kept = held.enter_context(keeping()) if prints.any() else None  # some are in a store
+        alone, remarks = content.grouped(clips, labels, at_work.map, prints)
+        cut, unreadable = _cut(alone, sizes, settings, at_work, kept)
+        del alone
+        # Before anything is made by a plan without them. What was fetched was as it should be.
+        lost = {item.name for item in unreadable}
+        check([i for i, clip in enumerate(clips) if not prints[i] or clip.name in lost])
+        skipped += unreadable
+        try:
+            picked = pick(cut, labels, per_class=settings.per_class, seed=settings.seed)
+            shares = {"test": settings.test, "validation": settings.validation}
+            divided, more = divide(picked, labels, **shares, seed=settings.seed)
+            planned = list(_shards(divided, settings))
+        except DatasetError as error:
+            _remove(out / JOURNAL)  # nothing was made, so a corrected source may be built here
+            raise _with_causes(out, error, skipped) from None
+        remarks += more
+        del cut, picked, divided  # of millions of clips every generation counts
+        work = partial(make.make, out, settings, [label.id for label in labels], kept)
+        made: dict[str, dict[str, Any]] = {}  # the record of each shard
+        done, total = 0, sum(len(shard.clips) for shard in planned)
+        on_progress(done, total)
+        for number, record in at_work.map(work, planned):
+            made[planned[number].name] = record
+            done += len(planned[number].clips)
             on_progress(done, total)
-            for number, record in at_work.map(work, planned):
-                made[planned[number].name] = record
-                done += len(planned[number].clips)
-                on_progress(done, total)
-            try:
-                check()
-            except DatasetError:
-                for name, record in made.items():
-                    if record["skipped"]:  # made anew: what it lacks may have been there before
-                        _remove(out / f"{name}.json")
-                raise
+        try:
+            check(range(len(clips)))
+        except DatasetError:
+            for name, record in made.items():
+                if record["skipped"]:  # made anew: what it lacks may have been there before
+                    _remove(out / f"{name}.json")
+            raise
         return _finish(out, identity, settings, labels, planned, made, skipped, remarks)
 
 
@@ -130,16 +140,14 @@ def _write_skipped(out: Place, skipped: Sequence[Skipped]) -> None:
 
 
 def _identity(
-    labels: Sequence[Label], clips: Sequence[Clip], settings: BuildSettings, engine: Engine | None
+    labels: Sequence[Label], clips: Sequence[Clip], sizes: NDArray[np.int64], settings: BuildSettings
 ) -> dict[str, Any]:
     """Return what makes two builds the same: the settings, and the clips with their files' sizes."""
     digest = hashlib.sha256()
-    ordered = sorted(clips, key=lambda c: (c.name, c.start))
-    sizes = content.of_files(make.size, ordered, engine.map if engine else content.here)
-    for clip, size in zip(ordered, sizes, strict=True):
-        digest.update(
-            repr((clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, size)).encode()
-        )
+    for i in sorted(range(len(clips)), key=lambda i: (clips[i].name, clips[i].start)):
+        clip = clips[i]
+        told = (clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, int(sizes[i]))
+        digest.update(repr(told).encode())
     return {
         "settings": json.loads(json.dumps(settings.to_dict())),
         "labels": [label.id for label in labels],
@@ -200,9 +208,11 @@ def _claim(out: Place, identity: dict[str, Any]) -> None:
         _remove(leftover)
 
 
-def _cut(clips: Sequence[Clip], settings: BuildSettings, engine: Engine) -> tuple[list[Clip], list[Skipped]]:
+def _cut(
+    clips: Sequence[Clip], sizes: NDArray[np.int64], settings: BuildSettings, engine: Engine, kept: Kept | None
+) -> tuple[list[Clip], list[Skipped]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
-    told = content.of_files(make.duration, clips, engine.map)
+    told = content.of_files(partial(make.duration, kept=kept), clips, engine.map, sizes)
     found: list[Clip] = []
     skipped: list[Skipped] = []
     for clip, (seconds, cause) in zip(clips, told, strict=True):

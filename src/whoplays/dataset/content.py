@@ -10,8 +10,9 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..storage.address import Place
+from ..storage.address import Address
 from ..taxonomy.tree import Label
 from . import make
 from .sources import Clip
@@ -23,19 +24,20 @@ MOST_NAMED = 5  # conflicts that are named
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]]
 
 
-class Files(Sequence[list[Place]]):
+class Files(Sequence[list[tuple[Any, ...]]]):
     """The clips' files, some to a piece of work: one alone is too little. Paths are made when they are asked for."""
 
-    def __init__(self, clips: Sequence[Clip]) -> None:
-        """clips: whose files are wanted, in this order."""
-        self._clips = clips
+    def __init__(self, clips: Sequence[Clip], *more: Any) -> None:
+        """clips: whose files are wanted, in this order. more: sequences of what else the work on each takes."""
+        self._clips, self._more = clips, more
 
     def __len__(self) -> int:
         return -(-len(self._clips) // AT_ONCE)
 
     def __getitem__(self, number: Any) -> Any:
         first = range(len(self))[number] * AT_ONCE
-        return [clip.path for clip in self._clips[first : first + AT_ONCE]]
+        part = slice(first, first + AT_ONCE)
+        return list(zip([clip.path for clip in self._clips[part]], *(one[part] for one in self._more), strict=True))
 
 
 def here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -43,14 +45,22 @@ def here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int
     return enumerate(map(work, items))
 
 
-def grouped(clips: Sequence[Clip], labels: Sequence[Label], each: Map = here) -> tuple[list[Clip], list[str]]:
+def seen(clips: Sequence[Clip], each: Map = here) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the bytes of each clip's file, and the prints of those in a store (see `make.seen`)."""
+    sizes, prints = np.array(of_files(make.seen, clips, each), dtype=np.int64).reshape(-1, 2).T
+    return sizes, prints
+
+
+def grouped(
+    clips: Sequence[Clip], labels: Sequence[Label], each: Map = here, prints: NDArray[np.int64] | None = None
+) -> tuple[list[Clip], list[str]]:
     """Return the clips, with one group for recordings that have a file in common, and remarks for people.
 
-    clips: before long files are cut. labels: in the order of the clips' targets. each: where files are read. Remarks tell of
-    copies, and of the same content under labels that contradict each other or on two sides of a split that the source gives;
-    these are left as they are.
+    clips: before long files are cut. labels: in the order of the clips' targets. each: where files are read. prints: what
+    `seen` returned, where it was asked already. Remarks tell of copies, and of the same content under labels that contradict
+    each other or on two sides of a split that the source gives; these are left as they are.
     """
-    copies = _copies(clips, each)
+    copies = _copies(clips, seen(clips, each)[1] if prints is None else prints, each)
     sides: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
         if clip.split:
@@ -84,27 +94,29 @@ def grouped(clips: Sequence[Clip], labels: Sequence[Label], each: Map = here) ->
     return [replace(clip, group=first(clip.recording)) if clip.recording in tied else clip for clip in clips], remarks
 
 
-def _copies(clips: Sequence[Clip], each: Map) -> list[list[list[Clip]]]:
+def _copies(clips: Sequence[Clip], prints: NDArray[np.int64], each: Map) -> list[list[list[Clip]]]:
     """Return groups of files with the same content, each file as the list of its clips."""
-    found = np.array(of_files(make.print_of, clips, each), dtype=np.uint64)
+    found, files = prints.copy(), [i for i, clip in enumerate(clips) if not isinstance(clip.path, Address)]
+    found[files] = of_files(make.print_of, [clips[i] for i in files], each)
     values, place, counts = np.unique(found, return_inverse=True, return_counts=True)
-    alike = np.flatnonzero((counts[place] > 1) & (values[place] > 0)).tolist() if len(found) else []
-    by_name: dict[str, list[Clip]] = defaultdict(list)
+    alike = np.flatnonzero((counts[place] > 1) & (values[place] != 0)).tolist() if len(found) else []
+    by_name: dict[str, list[int]] = defaultdict(list)
     for i in alike:
-        by_name[clips[i].name].append(clips[i])
+        by_name[clips[i].name].append(i)
     if len(by_name) < 2:
         return []
-    groups: dict[str, list[list[Clip]]] = defaultdict(list)
-    digests = of_files(make.digest, [file[0] for file in by_name.values()], each)
-    for file, digest in zip(by_name.values(), digests, strict=True):
-        if digest:
-            groups[digest].append(file)
+    groups: dict[Any, list[list[Clip]]] = defaultdict(list)
+    read = [name for name, (i, *_) in by_name.items() if not isinstance(clips[i].path, Address)]
+    digests = dict(zip(read, of_files(make.digest, [clips[by_name[name][0]] for name in read], each), strict=True))
+    for name, members in by_name.items():
+        if digest := digests.get(name, found[members[0]]):  # in a store, the print is of what tells of the content
+            groups[digest].append([clips[i] for i in members])
     return [group for group in groups.values() if len(group) > 1]
 
 
-def of_files(work: Callable[[Place], Any], clips: Sequence[Clip], each: Map = here) -> list[Any]:
-    """Return what the work on each clip's file gives, in the clips' order."""
-    found = each(partial(make.each, work), Files(clips))
+def of_files(work: Callable[..., Any], clips: Sequence[Clip], each: Map = here, *more: Any) -> list[Any]:
+    """Return what the work on each clip's file gives, in the clips' order. more: sequences of what else it takes."""
+    found = each(partial(make.each, work), Files(clips, *more))
     return [one for _, results in sorted(found, key=lambda pair: pair[0]) for one in results]
 
 

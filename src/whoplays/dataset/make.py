@@ -25,7 +25,7 @@ from ..audio.quality import QualityWarning
 from ..errors import AudioError, ReadError
 from ..runtime.packages import needed
 from ..storage.address import Address, Place
-from ..storage.cache import one_by_one, recording
+from ..storage.cache import Kept, one_by_one, recording
 from ..storage.files import sha256_of, write_json
 from . import shards
 from .settings import BuildSettings
@@ -48,50 +48,57 @@ class Shard:
     pitch: tuple[float, ...]
 
 
-def each(work: Callable[[Place], Found], paths: Sequence[Place]) -> list[Found]:
-    """Return what the work on each file gives. A store takes its time to answer, but answers many questions at a time."""
-    if work is duration or not any(isinstance(path, Address) for path in paths):
-        return list(map(work, paths))
+def each(work: Callable[..., Found], items: Sequence[tuple[Any, ...]]) -> list[Found]:
+    """Return what the work on each file gives; items: a path, and what else the work takes.
+
+    A store takes its time to answer, but answers many questions at a time.
+    """
+    if work is not seen or not any(isinstance(path, Address) for path, *_ in items):
+        return [work(*item) for item in items]
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        return list(pool.map(work, paths))
+        return list(pool.map(lambda item: work(*item), items))
 
 
-def size(path: Place) -> int:
-    """Return a file's bytes, -1 for what is no file."""
-    if isinstance(path, Address):
-        return path.size()
-    return path.stat().st_size if path.is_file() else -1
+def seen(path: Place) -> tuple[int, int]:
+    """Return a file's bytes, -1 for what is no file, and the print of an object in a store, 0 for a file."""
+    if not isinstance(path, Address):
+        return path.stat().st_size if path.is_file() else -1, 0
+    size, mark = path.size_and_mark()  # to read it would be a transfer: what the store says of the content is taken
+    return size, _number(mark.encode()) if size >= 0 else 0
 
 
-def print_of(path: Place) -> int:
+def print_of(path: Path) -> int:
     """Return a number that equal files share: of a file's size, beginning and end. 0 for what cannot be read."""
     try:
-        if isinstance(path, Address):  # a transfer would be needed: what the store says of the content is taken
-            seen = [path.mark().encode()]
-        else:
-            with path.open("rb") as file:
-                length = file.seek(0, os.SEEK_END)
-                file.seek(max(0, length - PRINTED))
-                end = file.read(PRINTED)
-                file.seek(0)
-                seen = [str(length).encode(), file.read(PRINTED), end]
+        with path.open("rb") as file:
+            length = file.seek(0, os.SEEK_END)
+            file.seek(max(0, length - PRINTED))
+            end = file.read(PRINTED)
+            file.seek(0)
+            return _number(str(length).encode(), file.read(PRINTED), end)
     except OSError:
         return 0
-    return int.from_bytes(hashlib.blake2b(b"\0".join(seen), digest_size=8).digest())
 
 
-def digest(path: Place) -> str:
+def _number(*parts: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(b"\0".join(parts), digest_size=8).digest(), signed=True)
+
+
+def digest(path: Path) -> str:
     """Return the checksum of a file's content, "" for what cannot be read."""
     try:
-        return path.mark() if isinstance(path, Address) else sha256_of(path)
+        return sha256_of(path)
     except OSError:
         return ""
 
 
-def duration(path: Place) -> tuple[float | None, str | None]:
-    """Return a file's seconds (None where the header does not tell), and why it cannot be read, if so."""
+def duration(path: Place, size: int | None = None, kept: Kept | None = None) -> tuple[float | None, str | None]:
+    """Return a file's seconds (None where the header does not tell), and why it cannot be read, if so.
+
+    size, kept: as for `storage.cache.recording`.
+    """
     try:
-        with recording(path) as here:
+        with recording(path, size=size, kept=kept) as here:
             return _patiently(lambda: decoder.duration_of(here)), None
     except AudioError as error:
         return None, str(error)
@@ -107,11 +114,13 @@ def _patiently(read: Callable[[], Found]) -> Found:
     return read()
 
 
-def make(out: Place, settings: BuildSettings, label_ids: Sequence[str], shard: Shard) -> dict[str, Any]:
+def make(
+    out: Place, settings: BuildSettings, label_ids: Sequence[str], kept: Kept | None, shard: Shard
+) -> dict[str, Any]:
     """Return the record of a shard: the one that is there, if the shard is as it says, else that of the shard made now.
 
     The record, written last, tells which clips the shard holds, and why others were skipped. label_ids: in the order of the
-    clips' targets.
+    clips' targets. kept: as for `storage.cache.recording`.
     """
     if there := _kept(out, shard.name):
         return there
@@ -121,7 +130,7 @@ def make(out: Place, settings: BuildSettings, label_ids: Sequence[str], shard: S
     damaged: list[tuple[int, str]] = []
 
     def made() -> Iterator[shards.Made]:
-        with one_by_one() as here:
+        with one_by_one(kept) as here:
             for i, clip in enumerate(shard.clips):
                 damage: list[QualityWarning] = []
                 try:

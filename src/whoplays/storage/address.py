@@ -139,16 +139,19 @@ class Address:
 
     def size(self) -> int:
         """Return the bytes of the object, -1 when there is none."""
-        found = self._info()
-        return int(found["size"]) if found and found["type"] == "file" else -1
+        return self.size_and_mark()[0]
 
     def mark(self) -> str:
         """Return what the object is known unchanged by: its size, and what the store says of its content."""
+        return self.size_and_mark()[1]
+
+    def size_and_mark(self) -> tuple[int, str]:
+        """Return what `size` and `mark` return, by one request."""
         found = self._info()
         if not found or found["type"] != "file":
-            return "missing"
+            return -1, "missing"
         told = next((str(found[name]) for name in ("ETag", "etag", "md5Hash", "LastModified") if found.get(name)), "")
-        return f"{found['size']}-{told.strip(chr(34))}"
+        return int(found["size"]), f"{found['size']}-{told.strip(chr(34))}"
 
     def iterdir(self) -> Iterator[Address]:
         """Yield what is in the folder, sorted; nothing for one that is not there."""
@@ -212,11 +215,13 @@ class Address:
         return self._tried(read)
 
     def fetch(self, target: Path, size: int) -> None:
-        """Copy the object, which has `size` bytes, to a file on this machine. Raises `Gone`."""
+        """Copy the object, which has `size` bytes, to a file on this machine. Raises `Gone`, for other bytes too."""
 
         def fetch(store: Any) -> None:
             store.get_file(self._path, str(target))
             if target.stat().st_size != size:
+                if store.info(self._path)["size"] != size:
+                    raise FileNotFoundError(errno.ENOENT, "the object has changed", str(self))
                 raise OSError(errno.EIO, f"{target.stat().st_size} of {size} bytes came")
 
         self._tried(fetch)
