@@ -162,7 +162,7 @@ def test_numbers_may_be_negative() -> None:
         (["predict", "x.wav", "--format"], "--format: expected one argument"),
         (["predict", "x.wav", "--lang", "fr"], "--lang fr: must be one of: en, pl"),
         (["predict", "x.wav", "--jobs", "many"], "--jobs many: must be a whole number from 0"),
-        (["predict", "x.wav", "--start", "nan"], "--start nan: is no time"),
+        (["predict", "x.wav", "--start", "nan"], "--start nan: is not a time"),
         (["predict", "x.wav", "--threshold", "1.2"], "--threshold 1.2: must be a number from 0 to 1, or LABEL=NUMBER"),
         (["predict", "x.wav", "--threshold", "brass"], "--threshold brass: must be"),
         (["predict", "x.wav", "--out", "x.xyz"], "--format"),

@@ -82,7 +82,7 @@ def test_a_configured_format_is_for_what_is_printed(file: Path, tiny_model: Path
         ("[predict]\njobs = [[1]]", "must be text or a number, or a list of them"),
         ("threshold = 3", "threshold 3: must be a number from 0 to 1"),
         ('device = "gpu"', "device gpu: must be one of: auto, cpu"),
-        ("x = [", "the configuration is no TOML"),
+        ("x = [", "the configuration is not valid TOML"),
         ('[predict]\nout = "a.csv"', "unknown key [predict] out"),
     ],
 )

@@ -137,6 +137,11 @@ def test_text_is_for_people_in_two_languages() -> None:
     assert "gitara" in written("text", PREDICTION, lang="pl")
 
 
+def test_of_a_part_the_title_says_which() -> None:
+    part = replace(PREDICTION, path="a.wav", duration=3.0, frame_times=np.array([5.0, 8.0]))
+    assert written("text", part).startswith("a.wav  0:05-0:08\n")
+
+
 def test_silence_is_said_to_be_silence() -> None:
     warnings = [
         QualityWarning("silent", "holds no sound", "check it"),

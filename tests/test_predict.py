@@ -189,7 +189,7 @@ def test_calls_that_cannot_be_meant(recogniser, duet: Path) -> None:
         recogniser.predict(np.zeros(RATE))
     with pytest.raises(UsageError, match="1000 to 768000"):
         recogniser.predict(np.zeros(RATE), sample_rate=10)
-    with pytest.raises(UsageError, match="is no time"):
+    with pytest.raises(UsageError, match="is not a time"):
         recogniser.predict(duet, start=-1)
     with pytest.raises(AudioError, match="ends before 60 s"):
         recogniser.predict(duet, start=60)

@@ -209,7 +209,7 @@ def test_times_as_a_clock_shows_them(hours: int, minutes: int, whole: int, thous
     "wrong", ["", "1:", ":30", "1:60", "-1", "-1:00", "nan", "inf", "1:2:3:4", "1h", True, None, -0.1, "1:5", "１:00"]
 )
 def test_what_is_no_time(wrong: object) -> None:
-    with pytest.raises(UsageError, match="is no time"):
+    with pytest.raises(UsageError, match="is not a time"):
         seconds(wrong)  # type: ignore[arg-type]
 
 
@@ -233,7 +233,7 @@ def test_times_are_alike_in_python_and_command(tiny_model: Path, tmp_path: Path)
     command = invoke("predict", path, "--model", tiny_model, "--start", "1:01", "--end", "1:03.5", "-f", "jsonl")
     assert Prediction.from_dict(json.loads(command.stdout)) == told
     wrong = invoke("predict", path, "--model", tiny_model, "--start", "1:60")
-    assert wrong.status == 2 and "--start 1:60: is no time" in wrong.stderr
+    assert wrong.status == 2 and "--start 1:60: is not a time" in wrong.stderr
 
 
 # Errors

@@ -138,7 +138,7 @@ def test_a_data_set_reports_what_was_not_entered(
     _, clips, skipped = read_source(folders)
     assert len(clips) == 24
     assert [(Path(one.name).name, one.cause) for one in skipped] == [
-        ("drums", "1 file in it ignored (no recording)"),
+        ("drums", "1 file in it ignored (not recordings)"),
         ("shut", "cannot be entered (Transport endpoint is not connected)"),
     ]
 
@@ -153,7 +153,7 @@ def test_the_command_counts_what_it_ignores_and_fails_for_what_it_could_not_ente
     (folder / "notes.txt").write_text("x")
     done = run("predict", folder, "--model", tiny_model, "--format", "csv")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3
-    assert f"{folder}: 1 file ignored (no recording)" in done.stderr
+    assert f"{folder}: 1 file ignored (not recordings)" in done.stderr
 
 
 def test_the_command_fails_for_what_it_could_not_enter(

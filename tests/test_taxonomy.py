@@ -221,7 +221,7 @@ def test_labels_of_ones_own_are_families_unless_said_otherwise() -> None:
         ("[x]\nen = 'x'\npl = 'x'\ncolour = '#000000'\nmidi.includes = [1]", "includes"),
         ("[x]\nen = 'x'\npl = 'x'\ncolour = '#000000'\ncolor = '#000000'", "field 'color'"),
         ("[x]\nparent = 'y'\nen = 'x'\npl = 'x'\ncolour = '#000000'", "no family here"),
-        ("[x", "is no file of labels"),
+        ("[x", "is not a file of labels"),
     ],
 )
 def test_a_file_that_is_wrong_is_told_in_one_line(

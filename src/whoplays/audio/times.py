@@ -43,7 +43,7 @@ def seconds(time: Time) -> float:
         except ValueError:
             pass
     if not 0 <= found < math.inf:
-        raise UsageError(f"{time}: is no time; give seconds from 0, or m:ss, such as 75.5 or 1:15.5")
+        raise UsageError(f"{time}: is not a time; give seconds from 0, or m:ss, such as 75.5 or 1:15.5")
     return found
 
 

@@ -103,7 +103,7 @@ def found_in(paths: list[str], *, watch: bool = False) -> tuple[list[str], int]:
         for line in [*lines, *(f"{path}: {why}" for path, why in found.links)]:
             warn(line)
         if found.ignored:
-            say(f"{folder}: {counted(found.ignored, 'file')} ignored (no recording)")
+            say(f"{folder}: {counted(found.ignored, 'file')} ignored (not recordings)")
         problems += len(lines)
     if not names and not watch:
         raise WhoplaysError("there is no recording to read")

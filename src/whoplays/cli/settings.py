@@ -73,7 +73,7 @@ def read_file() -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: the configuration cannot be read ({error.strerror or error})") from None
     except ValueError as error:  # no TOML, or no UTF-8
-        raise UsageError(f"{path}: the configuration is no TOML ({error})") from None
+        raise UsageError(f"{path}: the configuration is not valid TOML ({error})") from None
 
 
 def set_general(held: Mapping[str, Any]) -> None:

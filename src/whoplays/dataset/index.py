@@ -17,21 +17,21 @@ def check(index: Any) -> None:
     _need(isinstance(index, Mapping), "it is no object")
     _need(type(index.get("format")) is int and index["format"] >= 1, "its format is no number")
     _need(type(index.get("frames")) is int and 1 <= index["frames"] <= MAX_FRAMES, "frames is no number of rows")
-    _need(isinstance(index.get("features"), Mapping), "features are no settings")
+    _need(isinstance(index.get("features"), Mapping), "features are not settings")
     labels = index.get("labels")
     _need(
         isinstance(labels, list) and bool(labels) and all(map(_is_label, labels)),
         "its labels have no id, names and colour; build the data set again",
     )
     shards = index.get("shards")
-    _need(isinstance(shards, list) and all(map(_is_shard, shards)), "shards are no files of a data set")
+    _need(isinstance(shards, list) and all(map(_is_shard, shards)), "shards are not files of a data set")
     for name in ("rows", "recordings"):
         fine = _are_counts(index.get(name)) and set(SPLITS) <= set(index[name])
         _need(fine, f"{name} is no number for each of {', '.join(SPLITS)}")
     clips = index.get("clips")
-    _need(isinstance(clips, Mapping) and all(map(_are_counts, clips.values())), "clips are no numbers")
+    _need(isinstance(clips, Mapping) and all(map(_are_counts, clips.values())), "clips are not numbers")
     remarks = index.get("remarks", [])
-    _need(isinstance(remarks, list) and all(isinstance(remark, str) for remark in remarks), "remarks are no lines")
+    _need(isinstance(remarks, list) and all(isinstance(remark, str) for remark in remarks), "remarks are not lines")
 
 
 def _need(fine: bool, problem: str) -> None:

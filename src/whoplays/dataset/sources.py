@@ -163,7 +163,7 @@ def _read_folder(
             clips.append(Clip(source, name, recording_of(name), targets))
         skipped += [Skipped(path, cause) for path, cause in (*found.problems, *found.links)]
         if found.ignored:
-            skipped.append(Skipped(folder.name, f"{counted(found.ignored, 'file')} in it ignored (no recording)"))
+            skipped.append(Skipped(folder.name, f"{counted(found.ignored, 'file')} in it ignored (not recordings)"))
         if not found.recordings:
             raise DatasetError("; ".join([*([causes(skipped)] if skipped else []), f"{folder}: has no recordings"]))
     return tree.labels, clips, skipped

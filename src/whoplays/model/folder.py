@@ -123,7 +123,7 @@ def _read(folder: Path) -> tuple[Bundle, bytes]:
         raise ModelError("no such model folder" if not folder.exists() else "is a file; name the model's folder")
     for name in (CONFIG, NETWORK):
         if not os.path.lexists(folder / name):
-            raise ModelError(f"is no model folder: {name} is missing")
+            raise ModelError(f"is not a model folder: {name} is missing")
     try:
         values = json.loads(_content(folder, CONFIG).decode(), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
@@ -303,7 +303,7 @@ class Network:
                 wanted = f"({batch}, 1 to {features.shape[1]}, {outputs})"
                 raise ModelError(f"the network of {self.config.id} gave {name} of shape {shape}, not {wanted}")
         if not all(np.isfinite(answer).all() for answer in found.values()):
-            raise ModelError(f"the network of {self.config.id} gave scores that are no numbers (NaN or infinite)")
+            raise ModelError(f"the network of {self.config.id} gave scores that are not numbers (NaN or infinite)")
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the network itself says of whole windows: calibrated probabilities (batch, labels)."""

@@ -122,7 +122,7 @@ def check_row(row: Any) -> None:
     if not all(isinstance(row.get(name), str) for name in texts) or not isinstance(scores, Mapping):
         raise ValueError("a row has neither an embedding nor an error")
     if not all(isinstance(score, (int, float)) for score in (row.get("duration"), *scores.values())):
-        raise ValueError("a row's scores are no numbers")
+        raise ValueError("a row's scores are not numbers")
     width = len(_values(row["embedding"]))
     if not width or len(_values(row["steps"])) != width * len(_values(row["step_start"])):
         raise ValueError("a row's embeddings do not fit each other")
@@ -243,7 +243,7 @@ def _in_place(path: Path, name: str) -> Array:
         inside, begin = file.tell(), archive.getinfo(f"{name}.npy").header_offset
         size = archive.getinfo(f"{name}.npy").file_size
     if dtype != np.float32 or len(shape) != 2 or fortran or size != inside + 4 * shape[0] * shape[1]:
-        raise ValueError(f"{name} is no table of numbers")
+        raise ValueError(f"{name} is not a table of numbers")
     if not size - inside:
         return np.zeros(shape, np.float32)
     with path.open("rb") as raw:

@@ -218,4 +218,4 @@ def _read(path: str) -> Catalogue:
     except OSError as error:
         raise UsageError(f"{path}: the labels cannot be read ({error.strerror or error})") from None
     except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{path}: is no file of labels ({error})") from None
+        raise UsageError(f"{path}: is not a file of labels ({error})") from None

@@ -80,7 +80,7 @@ def quantise_on(found: model_folder.Bundle, out: Path, windows: Sequence[Array])
 
 def _recorded(folder: Path, config: ModelConfig) -> Iterator[Array]:
     if not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder; name one with recordings")
+        raise UsageError(f"{folder}: is not a folder; name one with recordings")
     for path in search(folder).recordings:
         try:
             samples = reading.load(path, sample_rate=config.features.sample_rate, duration=config.window_s)

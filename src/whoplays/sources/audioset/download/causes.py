@@ -39,7 +39,7 @@ MEANING = {
     Cause.TRUNCATED: "the transfer broke off",
     Cause.SILENT: "only silence",
     Cause.WRONG_LENGTH: "the recording ends before the clip does",
-    Cause.UNDECODABLE: "what came is no recording, or a damaged one",
+    Cause.UNDECODABLE: "what came is not a recording, or is damaged",
     Cause.OTHER: "an answer that is none of these",
 }
 

@@ -265,5 +265,5 @@ def read_cookies(path: Path) -> str:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
     if not any(line.count("\t") >= 6 for line in lines):
-        raise UsageError(f"--cookies {path}: is no cookies.txt in Netscape's format (seven columns, tabs between)")
+        raise UsageError(f"--cookies {path}: is not a cookies.txt in Netscape's format (seven columns, tabs between)")
     return text
