@@ -59,7 +59,7 @@ def main() -> None:
     card = (found.folder / model_folder.CARD).read_text(encoding="utf-8")
     content = halved(found.content(model_folder.NETWORK))
     model_folder.write(asked.out, found.config, content, card)
-    print(f"{asked.out}: {found.network.stat().st_size:,} bytes")
+    print(f"{asked.out}: {(asked.out / model_folder.NETWORK).stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from bench.quality.real import Tasks
 from bench.quality.recognition import evaluate_model
 from recipe.integers import windows as of_scenes
 from whoplays.model import folder as model_folder
+from whoplays.training.heads import opened
 from whoplays.training.quantise import quantise, quantise_on
 
 ARGUMENTS = ()  # needs rendered material
@@ -36,9 +37,11 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
     tasks, rows = Tasks.of(asked.data, "development"), []
-    plain = model_folder.read(asked.model)
+    given = model_folder.read(asked.model)
     windows = of_scenes(asked.material)
     with tempfile.TemporaryDirectory() as made:
+        single = opened(given.content(model_folder.NETWORK)).SerializeToString()  # weights may be kept in 16 bits
+        plain = model_folder.write(Path(made) / "single", given.config, single, "")
         folders = {"32-bit floating point": plain.folder, "int8, ranges from scenes": Path(made) / "scenes"}
         folders["int8, ranges from formulas"] = Path(made) / "formulas"
         quantise_on(plain, folders["int8, ranges from scenes"], windows)
