@@ -50,7 +50,7 @@ from .teachers import Mn04, Yamnet
 Array = NDArray[np.float32]
 Layers = list[tuple[Array, Array]]
 
-WIDTH, BETWEEN = 128, 384
+WIDTH, BETWEEN = 128, 256
 PER_VOICE, PER_TRACK = 24, 3  # clips of one instrument of one source; of one track
 VARIANTS = 1
 FRAMES = 256  # of a clip's 512: its first 5 s
