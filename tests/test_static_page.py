@@ -109,10 +109,19 @@ def test_a_model_that_a_browser_cannot_run_is_refused(
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    server: _Host
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
 
     def log_message(self, *_: Any) -> None:
-        pass
+        self.server.asked.append(self.path)
+
+
+class _Host(http.server.ThreadingHTTPServer):
+    """A host of static files that knows nothing of the page, and keeps what it was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+        self.asked: list[str] = []
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +138,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def host(site: Path) -> Iterator[http.server.ThreadingHTTPServer]:
-    """A host of static files that knows nothing of the page."""
-    handler = functools.partial(_Quiet, directory=str(site.parents[1]))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+def host(site: Path) -> Iterator[_Host]:
+    with _Host(site.parents[1]) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
@@ -155,7 +162,7 @@ def context(tmp_path: Path) -> Iterator[Any]:
         browser.close()
 
 
-def opened(context: Any, host: http.server.ThreadingHTTPServer) -> Any:
+def opened(context: Any, host: _Host) -> Any:
     """Return the page, once its model is there; what the browser complains about is kept in `page.complaints`."""
     page = context.new_page()
     page.complaints = []
@@ -208,7 +215,7 @@ def recordings(folder: Path, names: tuple[str, ...] | None = None) -> list[Path]
         samples = np.clip(sound[:, None] * np.array(gains, np.float32), -1, 1)
         path = folder / name
         if path.suffix == ".m4a":
-            _write_aac(path, samples, rate)
+            _encode(path, "aac", "fltp", samples, rate)
         elif path.suffix == ".opus":
             soundfile.write(path, samples, rate, format="OGG", subtype="OPUS")
         else:
@@ -217,24 +224,45 @@ def recordings(folder: Path, names: tuple[str, ...] | None = None) -> list[Path]
     return found
 
 
-def _write_aac(path: Path, samples: np.ndarray, rate: int) -> None:
+def _encode(path: Path, codec: str, sample_format: str, samples: np.ndarray, rate: int) -> None:
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=rate, layout="stereo", bit_rate=160_000)
+        stream = container.add_stream(codec, rate=rate, layout="stereo", bit_rate=160_000)
+        stream.codec_context.format = sample_format
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout="stereo")
         frame.sample_rate = rate
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
 
 
+#: What no browser decodes: FFmpeg's encoder, its format of samples, Hz, file, and the file that decodes it.
+FOREIGN = [
+    ("wmav2", "fltp", 44100, "second.wma", "decode-wma.js"),
+    ("wmav1", "fltp", 22050, "first.wma", "decode-wma.js"),
+    ("wavpack", "s16p", 48000, "lossless.wv", "decode-wavpack.js"),
+    ("ac3", "fltp", 48000, "film.mp4", "decode-ac3.js"),
+    ("eac3", "fltp", 44100, "film.ts", "decode-ac3.js"),
+]
+
+
+def foreign(folder: Path) -> list[Path]:
+    """Write recordings in formats that no browser decodes."""
+    for seed, (codec, sample_format, rate, name, _) in enumerate(FOREIGN):
+        sound = synth.recording(["guitar", "drums"], duration_s=11.0, seed=seed, sample_rate=rate)
+        samples = (sound[:, None] * np.array([1.0, 0.6])).astype(np.float32)
+        _encode(folder / name, codec, sample_format, samples, rate)
+    return [folder / name for *_, name, _ in FOREIGN]
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_static_files_and_a_browser_give_the_commands_answer_without_any_network(
-    site: Path, host: http.server.ThreadingHTTPServer, context: Any, tmp_path: Path
+    site: Path, host: _Host, context: Any, tmp_path: Path
 ) -> None:
     paths = [*EXAMPLES, *recordings(tmp_path)]
     assert len(paths) == 20
+    paths += foreign(tmp_path)
     page = opened(context, host)
     page.evaluate("navigator.serviceWorker.ready.then(() => {})")
     page.wait_for_timeout(500)
@@ -263,8 +291,36 @@ def test_static_files_and_a_browser_give_the_commands_answer_without_any_network
 
 @pytest.mark.browser
 @pytest.mark.slow
+def test_a_decoder_is_fetched_when_a_file_comes_that_needs_it(host: _Host, context: Any, tmp_path: Path) -> None:
+    page = opened(context.browser.new_context(accept_downloads=True, service_workers="block"), host)
+    fetched = lambda: [path.rpartition("/")[2] for path in host.asked if "/decode-" in path]  # noqa: E731
+    assert fetched() == []
+    found = results(page, foreign(tmp_path), tmp_path)
+    assert all("playing" in found[name] for *_, name, _ in FOREIGN)
+    assert set(fetched()) == {needed for *_, needed in FOREIGN}
+    lossless, second = (tmp_path / name for name in ("lossless.wv", "second.wma"))
+    bad = {name: tmp_path / name for name in ("hit.wv", "endless.wv", "head.wma", "tape.ape")}
+    content = bytearray(lossless.read_bytes())
+    content[60_000:60_100] = bytes(100)
+    bad["hit.wv"].write_bytes(content)
+    with bad["endless.wv"].open("wb") as file:
+        file.write(lossless.read_bytes())
+        file.truncate(1 << 30)  # sparse
+    bad["head.wma"].write_bytes(second.read_bytes()[:500])
+    bad["tape.ape"].write_bytes(b"MAC " + bytes(500))
+    found = results(page, [*bad.values(), _copy(lossless, "again.wv")], tmp_path)
+    assert "playing" in found["again.wv"]
+    told = {name: found[name]["error"] for name in bad}
+    assert told["hit.wv"].startswith("Cannot be decoded (WavPack: corrupt block")
+    assert told["endless.wv"] == "Cannot be decoded (it goes on without sound); is it damaged?"
+    assert told["head.wma"] == "Cannot be decoded (its beginning is cut off); is it damaged?"
+    assert told["tape.ape"] == "Is Monkey's Audio, which browsers cannot decode; convert it to WAV or FLAC"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
 def test_what_cannot_be_used_gets_a_line_in_both_languages_and_the_others_go_on(
-    host: http.server.ThreadingHTTPServer, context: Any, tmp_path: Path
+    host: _Host, context: Any, tmp_path: Path
 ) -> None:
     import av
 
@@ -310,7 +366,7 @@ def _copy(path: Path, name: str) -> Path:
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_model_that_is_not_its_checksums_is_told_in_the_page(
-    site: Path, host: http.server.ThreadingHTTPServer, context: Any, tmp_path: Path
+    site: Path, host: _Host, context: Any, tmp_path: Path
 ) -> None:
     broken = site.parent / "broken"
     shutil.copytree(site, broken)
@@ -324,7 +380,7 @@ def test_a_model_that_is_not_its_checksums_is_told_in_the_page(
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_microphone_is_recognised_live_in_the_page(host: http.server.ThreadingHTTPServer, context: Any) -> None:
+def test_the_microphone_is_recognised_live_in_the_page(host: _Host, context: Any) -> None:
     page = opened(context, host)
     page.click("#record")
     page.wait_for_selector("#lanes .live-score", timeout=60_000)
@@ -354,7 +410,7 @@ OTHERS = [(browsers.firefox, UNCOMPRESSED + COMPRESSED), (browsers.webkit, UNCOM
 @pytest.mark.slow
 @pytest.mark.parametrize(("run", "names"), OTHERS, ids=["firefox", "webkit"])
 def test_another_browser_gives_the_commands_answer(
-    host: http.server.ThreadingHTTPServer, tmp_path: Path, run: Any, names: tuple[str, ...]
+    host: _Host, tmp_path: Path, run: Any, names: tuple[str, ...]
 ) -> None:
     sounds = tmp_path / "sounds"
     sounds.mkdir()

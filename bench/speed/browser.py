@@ -65,21 +65,36 @@ def hosted(folder: Path) -> Iterator[str]:
 
 
 def downloads(site: Path) -> list[dict[str, Any]]:
-    """What a first visit fetches, as gzip; the examples are fetched when they are chosen."""
+    """What a first visit fetches, as gzip; examples and decoders are fetched when they are needed."""
+    needless = {*site.glob("examples/*"), *site.rglob("*.txt"), *site.glob("runtime/decode-*.js")}
     parts = {
         "ONNX Runtime": "runtime/ort*",
         "model": "runtime/model/*",
         "package": "runtime/*.js",
         "resampler": "runtime/speex*",
     }
-    rows, rest = [], {p for p in site.rglob("*") if p.is_file() and "examples" not in p.parts and p.suffix != ".txt"}
+    rows, rest = [], {path for path in site.rglob("*") if path.is_file()} - needless
     for name, pattern in [*parts.items(), ("page", "**/*")]:
         files = rest & set(site.glob(pattern))
         rest -= files
         packed = sum(len(gzip.compress(path.read_bytes(), 9)) for path in files) / 1e6
         rows.append({"what": f"download: {name}", "browser": f"{packed:.2f} MB", "Python": "", "aim": ""})
     whole = sum(float(one["browser"].split()[0]) for one in rows)
-    return [*rows, {"what": "download, all of it", "browser": f"{whole:.2f} MB", "Python": "", "aim": "8 MB"}]
+    return [
+        *rows,
+        {"what": "download, all of it", "browser": f"{whole:.2f} MB", "Python": "", "aim": "8 MB"},
+        *decoders(site),
+    ]
+
+
+def decoders(site: Path) -> list[dict[str, Any]]:
+    """What a recording fetches that the browser cannot decode, as gzip."""
+    found = sorted(site.glob("runtime/decode-*.js"))
+    sizes = {path.stem: len(gzip.compress(path.read_bytes(), 9)) / 1e6 for path in found}
+    return [
+        {"what": f"download when needed: {name}", "browser": f"{size:.2f} MB", "Python": "", "aim": ""}
+        for name, size in sizes.items()
+    ]
 
 
 def first_answer(browser: Browser, address: str, file: Path, runs: int) -> list[dict[str, Any]]:

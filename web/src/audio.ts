@@ -2,8 +2,10 @@
 
 import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "mediabunny";
 
+import "./ac3.js";
 import { type Values, WhoplaysError } from "./errors.js";
 import { type Extent, extentOf } from "./extent.js";
+import { openForeign } from "./foreign.js";
 import { joined } from "./joined.js";
 import { openUncompressed } from "./pcm.js";
 import { type QualityWarning, aboutTracks } from "./quality.js";
@@ -30,8 +32,8 @@ export interface Opened {
 export async function openFile(file: Blob): Promise<Opened> {
   const refuse = (reason: string, values?: Values) => new WhoplaysError("not-a-recording", reason, values);
   if (!file.size) throw refuse("empty");
-  const uncompressed = await openUncompressed(file).catch((error) => { throw error instanceof WhoplaysError ? error : broken(error); });
-  if (uncompressed) return uncompressed;
+  const opened = (await openUncompressed(file)) ?? (await openForeign(file));
+  if (opened) return opened;
   const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
   try {
     if (!(await input.canRead())) {
@@ -54,11 +56,14 @@ export async function openFile(file: Blob): Promise<Opened> {
   }
 }
 
-const UNDECODED: [string, RegExp][] = [["WMA", /^0&\xb2u/], ["MIDI", /^MThd/], ["Monkey's Audio", /^MAC /], ["WavPack", /^wvpk/]];
+const UNDECODED: [string, RegExp][] = [
+  ["MIDI", /^MThd/], ["Monkey's Audio", /^MAC /], ["Musepack", /^MP(\+|CK)/], ["raw AC-3", /^\x0bw/], ["True Audio", /^TTA[12]/],
+  ["AMR", /^#!AMR/], ["DSD", /^(DSD |FRM8)/], ["FLAC in Ogg", /^OggS.{24}\x7fFLAC/s],
+];
 
-/** Return the name of a format that is known and that no browser decodes. */
+/** Return the name of a format that is known and that nothing here decodes. */
 async function undecoded(file: Blob): Promise<string | undefined> {
-  const start = String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));
+  const start = String.fromCharCode(...new Uint8Array(await file.slice(0, 40).arrayBuffer()));
   return UNDECODED.find(([, mark]) => mark.test(start))?.[0];
 }
 

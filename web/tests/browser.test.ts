@@ -42,9 +42,10 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
 
   it("brings the licence of each part", () => {
     const text = readFileSync(join(DIST, "LICENCES.txt"), "utf8");
-    for (const part of ["onnxruntime-web", "mediabunny", "fft.js", "@noble/hashes", "@echogarden/speex-resampler-wasm"]) expect(text).toMatch(new RegExp(`^${part} [\\d.]+ \\(`, "m"));
+    for (const part of ["onnxruntime-web", "mediabunny", "fft.js", "@noble/hashes", "@echogarden/speex-resampler-wasm", "@audio/decode-wma", "@audio/decode-wavpack", "@mediabunny/ac3"]) expect(text).toMatch(new RegExp(`^${part} [\\d.]+ \\(`, "m"));
     expect(text).toContain("Copyright (c) Microsoft Corporation");
     expect(text).toContain("protocolbuffers/protobuf"); // within its WebAssembly
+    expect(text).toContain("GNU LESSER GENERAL PUBLIC LICENSE"); // FFmpeg's
   });
 
   it("asks its own host alone", async () => {
@@ -64,11 +65,11 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
   });
 
   it("says in a line what cannot be used, and goes on", async () => {
-    const wrong = await page.evaluate<any[]>(`Promise.all([[], new Array(5000).fill(65), [0x30, 0x26, 0xb2, 0x75], [...new TextEncoder().encode("FORM....AIFF")]].map((bytes) =>
+    const wrong = await page.evaluate<any[]>(`Promise.all([[], new Array(5000).fill(65), [...new TextEncoder().encode("MThd")], [...new TextEncoder().encode("FORM....AIFF")]].map((bytes) =>
       recogniser.predict(new Blob([Uint8Array.from(bytes)])).catch((error) => [error.code, error.reason, error.message, error.text("pl")])))`);
     expect(wrong[0]).toEqual(["not-a-recording", "empty", "is empty (0 bytes)", "jest pusty (0 bajtów)"]);
     expect(wrong[1].slice(0, 2)).toEqual(["not-a-recording", "unreadable"]);
-    expect(wrong[2].slice(0, 3)).toEqual(["not-a-recording", "format", "is WMA, which browsers cannot decode; convert it to WAV or FLAC"]);
+    expect(wrong[2].slice(0, 3)).toEqual(["not-a-recording", "format", "is MIDI, which browsers cannot decode; convert it to WAV or FLAC"]);
     expect(wrong[3][2]).toBe("cannot be decoded (AIFF without samples); is it damaged?");
     const long = await page.evaluate<string[]>(`recogniser.predict(new Float32Array(44100 * 3), { sampleRate: 44100, maxDuration: 2 }).catch((error) => [error.code, error.message])`);
     expect(long[0]).toBe("too-long");

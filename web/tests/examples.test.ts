@@ -1,6 +1,6 @@
 // The examples of docs/guides/browser.md: the page without a framework as it is, the React component as Vite builds and as it serves it.
 
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,6 +82,7 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(WEB, "dist/worker.js")
 
   it("run with React as Vite builds it", async () => {
     await build({ ...settings(), base: "./" });
+    for (const part of ["decode-wma", "decode-wavpack", "decode-ac3"]) expect((await readdir(join(folder, "dist/assets"))).join(" ")).toContain(part);
     const server = await preview({ ...settings(), preview: { port: 0, host: "127.0.0.1" } });
     try {
       expect(await shown(server.resolvedUrls!.local[0], "pre", "guitar")).toMatch(/^guitar [\d.]+-[\d.]+ s$/m);

@@ -1,0 +1,149 @@
+// Formats that no browser reads -> blocks of their samples, by a decoder in WebAssembly that is fetched when such a file comes.
+
+import type { Block, Opened } from "./audio.js";
+import { WhoplaysError } from "./errors.js";
+
+interface Decoded {
+  channelData: Float32Array[];
+  sampleRate: number;
+}
+
+/** What `decoder()` of the files decode-*.js gives; it holds what is not yet whole. */
+interface Decoder {
+  decode(bytes: Uint8Array): Decoded;
+  flush(): Decoded;
+  free(): void;
+}
+
+interface Module {
+  decoder(): Promise<Decoder>;
+  demuxASF?(head: Uint8Array): { duration: number; formatTag: number };
+}
+
+/** duration: seconds, null where a file does not tell. late: samples of silence before the first that is decoded. */
+interface Told {
+  duration: number | null;
+  late: number;
+}
+
+interface Kind {
+  mark: RegExp;
+  address: () => URL;
+  /** Bytes that the decoder needs at once to begin. */
+  headSize(start: DataView): number;
+  /** What the head tells. */
+  about(head: Uint8Array<ArrayBuffer>, module: Module, sampleRate: number): Told;
+  /** How often its code came to a halt; it cannot be used again then, and is loaded anew. */
+  halted: number;
+}
+
+const READ = 1 << 18; // bytes
+const LEAST_PIECE = 1 << 12; // bytes for the decoder: of silence, these alone may hold half a minute
+const MOST_HEAD = 1 << 26; // bytes; pictures among them
+const MOST_WITHOUT_SOUND = 1 << 25; // bytes: more than any block has
+const [MOST_CHANNELS, LEAST_RATE, MOST_RATE] = [64, 1000, 768_000];
+const UNKNOWN = 0xffffffff;
+const [WMA_1, WMA_2] = [0x160, 0x161];
+const ASF_STREAM = Uint8Array.of(0x91, 0x07, 0xdc, 0xb7, 0xb7, 0xa9, 0xcf, 0x11, 0x8e, 0xe6, 0x00, 0xc0, 0x0c, 0x20, 0x53, 0x65);
+
+const WAVPACK: Kind = {
+  mark: /^wvpk/,
+  address: () => new URL("./decode-wavpack.js", import.meta.url),
+  headSize: () => 32,
+  about: (head, _, sampleRate) => {
+    const samples = new DataView(head.buffer).getUint32(12, true);
+    return { duration: samples === UNKNOWN ? null : samples / sampleRate, late: 0 };
+  },
+  halted: 0,
+};
+
+const WMA: Kind = {
+  mark: /^0&\xb2u\x8e/,
+  address: () => new URL("./decode-wma.js", import.meta.url),
+  headSize: (start) => Number(start.getBigUint64(16, true)) + 50,
+  about: (head, module, sampleRate) => {
+    const streams = text(head).split(text(ASF_STREAM)).length - 1;
+    if (streams > 1) throw new WhoplaysError("not-a-recording", "format", { format: "Windows Media (ASF) with several streams" });
+    const { duration, formatTag } = module.demuxASF!(head);
+    const frame = sampleRate <= 16000 ? 512 : sampleRate <= (formatTag === WMA_1 ? 32000 : 22050) ? 1024 : 2048;
+    const late = [WMA_1, WMA_2].includes(formatTag) ? Math.round((1000 * 2 * frame) / sampleRate) / 1000 : 0; // ASF counts milliseconds
+    return { duration: duration || null, late: Math.round(late * sampleRate) };
+  },
+  halted: 0,
+};
+
+const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
+const damaged = (why: string) => new WhoplaysError("not-a-recording", "damaged", { why });
+const read = async (file: Blob, at: number, size: number) => new Uint8Array(await file.slice(at, at + size).arrayBuffer());
+
+/** Open a recording of these formats; null for a file of another one. Throws `WhoplaysError`. */
+export async function openForeign(file: Blob): Promise<Opened | null> {
+  const start = await read(file, 0, 32);
+  const kind = [WAVPACK, WMA].find(({ mark }) => mark.test(String.fromCharCode(...start)));
+  if (!kind) return null;
+  const size = start.length < 32 ? 32 : kind.headSize(new DataView(start.buffer));
+  if (size > Math.min(file.size, MOST_HEAD)) throw damaged("its beginning is cut off");
+  const module = await fetched(kind);
+  const decoder = await module.decoder();
+  const blocks = decoded(file, size, decoder, kind);
+  const close = () => decoder.free();
+  try {
+    const head = await read(file, 0, size);
+    const first = await blocks.next();
+    if (first.done) throw damaged("it has no sound");
+    const { sampleRate, channels } = first.value;
+    const { duration, late } = kind.about(head, module, sampleRate);
+    const whole = async function* () {
+      if (late) yield { sampleRate, channels: channels.map(() => new Float32Array(late)) };
+      yield first.value;
+      yield* blocks;
+    };
+    return { sampleRate, duration, warnings: [], blocks: whole, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+async function fetched(kind: Kind): Promise<Module> {
+  const address = kind.address();
+  if (kind.halted) address.search = String(kind.halted);
+  try {
+    return await import(/* @vite-ignore */ address.href);
+  } catch {
+    throw new WhoplaysError("model", "missing", { name: address.pathname.replace(/.*\//, ""), status: "-" });
+  }
+}
+
+/** Give a file to its decoder in small pieces, in larger ones as long as it waits for the rest of a block. */
+async function* decoded(file: Blob, head: number, decoder: Decoder, kind: Kind): AsyncGenerator<Block> {
+  let [piece, without, begun] = [LEAST_PIECE, 0, false];
+  const found = (act: () => Decoded): Block[] => {
+    try {
+      const { channelData, sampleRate } = act();
+      if (!channelData[0]?.length) return [];
+      const possible = channelData.length <= MOST_CHANNELS && sampleRate >= LEAST_RATE && sampleRate <= MOST_RATE;
+      if (!possible) throw damaged(`${channelData.length} channels, ${sampleRate} Hz`);
+      begun = true;
+      return [{ channels: channelData, sampleRate }];
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) kind.halted++;
+      else if (!begun && /frame.* failed/.test(String(error))) return []; // the first one of WMA lacks what came before it
+      throw error;
+    }
+  };
+  const start = await read(file, 0, head);
+  yield* found(() => decoder.decode(start));
+  for (let at = head; at < file.size; at += READ) {
+    const bytes = await read(file, at, READ);
+    for (let from = 0; from < bytes.length; ) {
+      const given = bytes.subarray(from, from + piece);
+      const blocks = found(() => decoder.decode(given));
+      from += given.length;
+      [piece, without] = blocks.length ? [LEAST_PIECE, 0] : [2 * piece, without + given.length];
+      if (without > MOST_WITHOUT_SOUND) throw damaged("it goes on without sound");
+      yield* blocks;
+    }
+  }
+  yield* found(() => decoder.flush());
+}
