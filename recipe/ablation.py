@@ -1,6 +1,6 @@
 """What each part of the material is worth: a head fitted to all of it, and to all but one part.
 
-python -m recipe ablation DATA MATERIAL BASE OUT [--rows NAME ...] [--shards 12] [--steps 16000] [--seeds 3] [--keep]
+python -m recipe ablation DATA MATERIAL BASE OUT [--rows NAME ...] [--shards 12] [--steps 8000] [--seeds 3] [--keep]
 
 MATERIAL: as `python -m recipe label` leaves it. BASE: a model folder in floating point that has seen none of it. All but its
 last layer stays as it is; that is fitted anew, a logistic regression for each label on its hidden values, to as many steps of
@@ -24,8 +24,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from bench import measure
+from bench import EXPLANATION, measure
 from whoplays.inference.recogniser import Recogniser
 from whoplays.inference.scoring import NetworkOutputs
 from whoplays.model import folder as model_folder
@@ -55,7 +56,7 @@ Half = NDArray[np.float16]
 FAMILIES = [LABELS.index(family) for family in ALWAYS]
 OTHERS = [i for i in range(len(LABELS)) if i not in FAMILIES]
 BESIDE = ("voice", "bass")  # labels beside the families that are judged
-PENALTY, ITERATIONS = 1e-4, 100
+PENALTY, ITERATIONS = 1e-4, 60
 
 
 @dataclass(frozen=True)
@@ -144,19 +145,27 @@ class Heard:
             store.write_shard(kept, path.stem, replace(rows, features=self._hidden.of(rows.features)))
         return replace(rows, features=store.read([kept / path.name]).features)
 
+    @cached_property
+    def _drawn_scenes(self) -> list[store.Rows]:
+        return [self._shard(path, store.read([path])) for path in self._scenes]
+
     def scenes(self, row: Row) -> Part:
         """Return the row's scenes."""
-        shards = [self._shard(path, store.read([path])) for path in self._scenes]
-        return _part(row, shards, [row.bands | ~with_voice_or_bass(rows.about) for rows in shards])
+        which = [row.bands | ~with_voice_or_bass(rows.about) for rows in self._drawn_scenes]
+        return _part(row, self._drawn_scenes, which)
 
-    def music(self, row: Row) -> Part:
-        """Return the music, labelled as the row says, with isolated guitars."""
-        folder, ensemble = self._material / "music", soft_labels.fit(self._material, row.teachers)
+    @cache  # noqa: B019  # there is one of it
+    def _labelled(self, teachers: tuple[str, ...] | None) -> list[store.Rows]:
+        folder, ensemble = self._material / "music", soft_labels.fit(self._material, teachers)
         shards = [
             self._shard(folder / f"{track.name}.npz", soft_labels.labelled(self._material, track, ensemble))
             for track in soft_labels.heard_tracks(self._material)
         ]
-        shards += [self._shard(path, store.read([path])) for path in sorted(folder.glob("guitar-*.npz"))]
+        return shards + [self._shard(path, store.read([path])) for path in sorted(folder.glob("guitar-*.npz"))]
+
+    def music(self, row: Row) -> Part:
+        """Return the music, labelled as the row says, with isolated guitars."""
+        shards = self._labelled(row.teachers)
         return _part(row, shards, [np.ones(len(rows), dtype=bool) for rows in shards])
 
     def examples(self) -> list[Example]:
@@ -317,17 +326,32 @@ def _path(out: Path, row: Row, seed: int) -> Path:
 
 def table(out: Path) -> list[dict[str, object]]:
     """Return a line for each row that has figures: the mean over seeds, and the range where there are several."""
-    lines = []
-    for row in ROWS:
-        runs = [json.loads(path.read_text()) for path in sorted((out / "scores").glob(f"{row.name}-[0-9]*.json"))]
-        if runs:
-            line: dict[str, object] = {"material": row.name, "seeds": len(runs)}
-            for what in runs[0]:
-                values = [run[what] for run in runs]
-                spread = f" ({min(values):.3f}-{max(values):.3f})" if len(values) > 1 else ""
-                line[what] = f"{np.mean(values):.3f}{spread}"
-            lines.append(line)
-    return lines
+    paths = {row.name: sorted((out / "scores").glob(f"{row.name}-[0-9]*.json")) for row in ROWS}
+    found = {name: [json.loads(path.read_text()) for path in kept] for name, kept in paths.items() if kept}
+    measures = dict.fromkeys(what for runs in found.values() for what in runs[0])
+    return [
+        {
+            "material": name,
+            "seeds": len(runs),
+            **{what: _spread([run[what] for run in runs if what in run]) for what in measures},
+        }
+        for name, runs in found.items()
+    ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f}-{max(values):.3f})"
+
+
+def page_table(lines: Sequence[Mapping[str, object]]) -> str:
+    """Return the table of docs/explanation/default-model.md: a column for each row of `table`."""
+    measures = [name for name in lines[0] if name not in ("material", "seeds")]
+    head = " | ".join(str(line["material"]) for line in lines)
+    rows = [" | ".join([name, *(str(line[name]) for line in lines)]) for name in measures]
+    return "\n".join([f"| | {head} |", "|" + "---|" * (len(lines) + 1), *(f"| {row} |" for row in rows)])
 
 
 def main() -> None:
@@ -342,7 +366,7 @@ def main() -> None:
         "--rows", nargs="*", choices=trained, default=trained, help="those alone; `all` gives `alone` too"
     )
     parser.add_argument("--shards", type=int, default=12, help="shards of scenes to use (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=16000, help="steps of time to fit to (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=8000, help="steps of time to fit to (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each row (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="write bench/results/ablation.json")
     asked = parser.parse_args()
@@ -354,15 +378,21 @@ def main() -> None:
     lines = table(asked.out)
     print(json.dumps(lines, indent=1))
     if asked.keep:
+        base = model_folder.read(asked.base).config.id
+        remarks = (
+            f"Heads on the hidden values of `{base}`, fitted to {asked.steps:,} steps of time each; the mean over "
+            f"{lines[0]['seeds']} seeds and the range. Shares from 0 to 1. Development half of real/, songs and stems, each "
+            "recording decided without it."
+        )
         measure.keep(
             "ablation",
             "What each part of the material is worth",
             lines,
             peer="the row `all`",
             packages=("onnxruntime", "scipy"),
-            remarks=f"Heads on the hidden values of {asked.base.name}, {asked.steps} steps of time; mean over seeds and range; "
-            "shares from 0 to 1. Development half of real/, songs and stems, each recording decided without it.",
+            remarks=remarks,
         )
+        measure.write_section(EXPLANATION / "default-model.md", "ablation", f"{page_table(lines)}\n\n{remarks}")
 
 
 if __name__ == "__main__":

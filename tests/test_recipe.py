@@ -590,3 +590,50 @@ def test_bands_with_voice_or_bass_are_told_by_what_scenes_say_of_themselves() ->
         "solos bass + kit",
     ]
     assert with_voice_or_bass(np.array(about)).tolist() == [True, False, False, True, False]
+
+
+@pytest.mark.slow
+def test_an_ablation_fits_a_head_and_judges_it_on_what_decisions_have_not_seen(tmp_path: Path) -> None:
+    from recipe import ablation
+    from recipe.examples import Example
+    from whoplays.inference.scoring import NetworkOutputs
+
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(len(LABELS), 24)).astype(np.float32)
+
+    def heard(truth: np.ndarray) -> np.ndarray:
+        return (truth @ directions + rng.normal(0, 0.5, (*truth.shape[:-1], 24))).astype(np.float16)
+
+    truth = (rng.random((40, 32, len(LABELS))) < 0.2).astype(np.float16)
+    part = ablation.Part(heard(truth), truth, np.ones(40, np.float32))
+    head = ablation.Head.fit(*part.drawn(rng, 1000))
+    found = []
+    for i, kind in enumerate(("songs", "10 s", "clips", "mixes", "duets", "silent", "stems") * 12):
+        plays = (rng.random(len(LABELS)) < (0 if kind == "silent" else 0.3)).astype(np.float32)
+        hidden = heard(np.tile(plays, (32, 1)))
+        found.append(Example(kind, NetworkOutputs(hidden, None, np.full(32, 0.32)), plays, (f"recording {i}",)))
+    ablation._keep(tmp_path / "heard" / "examples.npz", found)
+    kept = ablation._kept(tmp_path / "heard" / "examples.npz")
+    assert [(one.kind, one.sources) for one in kept] == [(one.kind, one.sources) for one in found]
+    figures = ablation.judged(head.heard(kept), families=False)
+    assert figures["mean average precision"] > 0.9 and figures["clips exactly right"] > 0.5
+    unknown = ablation.Head.fit(
+        *ablation._part(
+            ablation.ROWS[4],
+            [store.Rows(part.heard, part.targets, part.weight, np.array([""] * 40), LABELS)],
+            [np.ones(40, bool)],
+        ).drawn(rng, 1000)
+    )
+    assert not unknown.weights[:, ablation.OTHERS].any() and unknown.weights[:, ablation.FAMILIES].any()
+    assert "average precision: voice" not in ablation.judged(unknown.heard(kept), families=True)
+
+
+def test_the_page_on_the_model_shows_the_ablation_that_was_measured() -> None:
+    import json
+
+    from bench import EXPLANATION, measure
+    from recipe.ablation import page_table
+
+    kept = json.loads((measure.FOLDER / "ablation.json").read_text())
+    shown = f"<!-- measured: ablation -->\n{page_table(kept['rows'])}\n\n{kept['remarks']}\n<!-- end: ablation -->"
+    assert shown in (EXPLANATION / "default-model.md").read_text(encoding="utf-8")
