@@ -47,6 +47,11 @@ class Recogniser:
     threshold : float or mapping of str to float, optional
         In place of the model's own: as of `with_threshold`.
 
+    Attributes
+    ----------
+    on_window : callable, optional
+        Called with each window before it is analysed, for showing progress; what it raises ends the prediction.
+
     Raises
     ------
     ModelError
@@ -55,7 +60,6 @@ class Recogniser:
         For an unknown device or a threshold outside 0 to 1.
     """
 
-    #: called with each window before it is analysed; what it raises ends the prediction
     on_window: Callable[[Window], None] | None = None
 
     def __init__(
@@ -245,7 +249,7 @@ class Recogniser:
 
         Returns
         -------
-        ndarray of float32, shape (width,) or (frames, width)
+        ndarray of float32, shape (width,) or (steps, width)
             Of unit length: the scalar product of two is their cosine similarity. Zeros for silence, and one row of
             zeros for samples that are NaN or infinite: those are similar to nothing.
 
