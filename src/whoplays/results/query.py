@@ -139,18 +139,12 @@ class _Parser:
         if self._take("not"):
             return Not(self._factor())
         if self._take("("):
-            found = self._either()
-            if not self._take(")"):
-                self._fail(") was expected")
-            return found
+            return self._closed(self._either())
         if self._take("only"):
             return self._only()
         if self._peek() == "maybe" and self._peek(1) == "(":
             self._at += 2
-            found = Maybe(self._label())
-            if not self._take(")"):
-                self._fail(") was expected")
-            return found
+            return self._closed(Maybe(self._label()))
         if self._take("path"):
             if self._at >= len(self._tokens) or (token := self._tokens[self._at]).word in (*_WORDS, *COMPARE, "(", ")"):
                 self._fail('a pattern such as path "live*" was expected')
@@ -158,13 +152,22 @@ class _Parser:
             return expressions.Path(token.name)
         return self._together() or self._label_or_comparison()
 
+    def _closed(self, found: Expression) -> Expression:
+        if not self._take(")"):
+            self._fail(") was expected")
+        return found
+
+    def _labels_joined(self) -> list[str]:
+        labels = [self._label()]
+        while self._take("and"):
+            labels.append(self._label())
+        return labels
+
     def _only(self) -> Expression:
         if not self._take("("):
             label = self._label()
             return Plays(label, only=True, related=self._related(label))
-        labels = [self._label()]
-        while self._take("and"):
-            labels.append(self._label())
+        labels = self._labels_joined()
         if not self._take(")"):
             self._fail("and or ) was expected")
         related = frozenset(labels).union(*map(self._related, labels))
@@ -182,9 +185,7 @@ class _Parser:
         word = self._word_at(last + 1)
         if word not in ("together", "alone") or (word == "together") != (last > self._at) or self._is_word(self._at):
             return None
-        labels = [self._label()]
-        while self._take("and"):
-            labels.append(self._label())
+        labels = self._labels_joined()
         self._at += 1
         sign, limit = self._limit(word) if self._peek() in COMPARE else (">", 0.0)
         related = frozenset[str]().union(*map(self._related, labels)) if word == "alone" else frozenset[str]()

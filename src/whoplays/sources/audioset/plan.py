@@ -261,14 +261,5 @@ def _planned(packed: str, family: str, classes: Sequence[ClipClass], tree: Tree,
     known = dict(zip(tree.ids, tree.targets(clear, doubtful), strict=True))
     clear = {name for name in clear if name not in known} | {name for name in known if known[name] == 1}
     doubtful = {name for name in doubtful if name not in known} | {name for name in known if known[name] is None}
-    order = [held.id for held in classes]
-    return PlannedClip(
-        video_id,
-        int(start),
-        int(end),
-        family,
-        tuple(labels),
-        tuple(name for name in order if name in clear),
-        tuple(name for name in order if name in doubtful),
-        rank,
-    )
+    families, unsure = (tuple(held.id for held in classes if held.id in names) for names in (clear, doubtful))
+    return PlannedClip(video_id, int(start), int(end), family, tuple(labels), families, unsure, rank)

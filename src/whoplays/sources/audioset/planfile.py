@@ -53,16 +53,8 @@ def _write(path: Path, clips: Iterable[PlannedClip]) -> None:
 
 
 def _row(clip: PlannedClip) -> tuple[object, ...]:
-    return (
-        clip.video_id,
-        f"{clip.start_ms / 1000:.3f}",
-        f"{clip.end_ms / 1000:.3f}",
-        clip.family,
-        ";".join(clip.labels),
-        ";".join(clip.families),
-        ";".join(clip.unsure),
-        clip.rank,
-    )
+    times = (f"{ms / 1000:.3f}" for ms in (clip.start_ms, clip.end_ms))
+    return clip.video_id, *times, clip.family, *map(";".join, (clip.labels, clip.families, clip.unsure)), clip.rank
 
 
 def read_plan(path: Path) -> tuple[list[PlannedClip], list[Malformed]]:

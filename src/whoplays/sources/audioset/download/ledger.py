@@ -147,16 +147,8 @@ class Ledger:
     def clip(self, clip_id: int) -> PlannedClip:
         """Return the clip of an id."""
         row = self._do("select * from clips where id = ?", (clip_id,)).fetchone()
-        return PlannedClip(
-            row["video_id"],
-            row["start_ms"],
-            row["end_ms"],
-            row["family"],
-            _split(row["labels"]),
-            _split(row["families"]),
-            _split(row["unsure"]),
-            row["rank"],
-        )
+        values = {name: row[name] for name in ("video_id", "start_ms", "end_ms", "family", "rank")}
+        return PlannedClip(**values | {name: _split(row[name]) for name in ("labels", "families", "unsure")})
 
     def done(self, clip_id: int, file: str, found: Measured, source: str, note: str = "") -> None:
         """Record a clip whose file is there. note: what is to be said of it."""
