@@ -5,7 +5,8 @@
 #
 # DATA: a folder of training material with manifest.csv, music.csv, midi/, real/ and songs/. PEERS: the folders of the four
 # teachers (recipe/teachers). CLASSES: AudioSet's class_labels_indices.csv. CLONES: bare clones of the repositories that
-# music.csv names, OWNER/NAME. BASE: the model folder to begin as, in floating point (recipe/float); default@3 made default@4, default@6 made default@7. MATERIAL: a folder that may grow
+# music.csv names, OWNER/NAME. BASE: the model folder to begin as, in floating point (recipe/float); default@3 made default@4,
+# default@6 made default@7 and default@8. MATERIAL: a folder that may grow
 # to 15 GB (an estimate). Every step skips what is there, so the script can be stopped and run again.
 # On two cores default@4 took an hour to render, another hour to label (both shared the machine), and 38 minutes to train at
 # 0.75 s a step (measured); memory under 6 GB is an estimate. A GPU that TensorFlow sees is used for training.
