@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,13 @@ def write_golden() -> None:
 
 if __name__ == "__main__":
     write_golden()
+
+
+@pytest.mark.slow
+def test_what_commands_print_in_the_docs_is_what_they_print() -> None:
+    script = Path(__file__).parents[1] / "scripts" / "outputs.py"
+    checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=300)
+    assert checked.returncode == 0, f"run python scripts/outputs.py: {checked.stdout} differ {checked.stderr}"
 
 
 def test_the_page_tells_what_thresholds_cost_by_measurements_of_this_model() -> None:
