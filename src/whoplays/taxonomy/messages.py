@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 LANGUAGES = ("en", "pl")
 
@@ -17,9 +17,9 @@ LANGUAGES = ("en", "pl")
 @cache
 def messages() -> dict[str, dict[str, dict[str, str]]]:
     """Return group -> key -> language -> template."""
-    found: dict[str, dict[str, dict[str, str]]] = json.loads(
-        (resources.files(__package__) / "messages.json").read_text(encoding="utf-8")
-    )
+    # importlib.resources would take longer to import than all else here
+    text = Path(__file__).with_name("messages.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, dict[str, str]]] = json.loads(text)
     return found
 
 
