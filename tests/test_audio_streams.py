@@ -25,6 +25,8 @@ from conftest import COMMAND_S
 from serving import serving
 from whoplays import dataset
 from whoplays.audio import opening, reader, reading
+from whoplays.audio.clock import Clock
+from whoplays.audio.parts import Gap
 from whoplays.errors import AudioError, UsageError
 
 RATE = 16000  # that is read at
@@ -562,3 +564,14 @@ def test_command_server_and_data_set_read_it_alike(tiny_model: Path, tmp_path: P
         assert "is damaged" in running.post(bad, strict="true").text
         assert running.post(joined).json()["duration"] == pytest.approx(6, abs=0.1)
         assert running.post(two, track="2").json()["scores"] == recogniser.predict(two, track=2).scores
+
+
+def test_a_clock_that_leaps_asks_for_an_hour_of_silence_at_most() -> None:
+    """All leaps together; a few bytes could ask for days otherwise. What comes after one too many follows at once."""
+    gaps: list[Gap] = []
+    clock, block = Clock(0.0, gaps), np.ones((10, 1), dtype=np.float32)
+    placed = [
+        sum(len(part) for part, _ in clock.place(block, 10, at)) / 10 for at in (0.0, 2001.0, 4002.0, 4003.0, 0.0)
+    ]
+    assert placed == [1.0, 2001.0, 1.0, 1.0, 1.0]
+    assert gaps == [Gap(1.0, 2001.0, "nothing is there")]

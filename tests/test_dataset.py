@@ -236,7 +236,7 @@ def test_a_disk_that_fails_for_a_moment_costs_no_recording(
         return read(path, **what)
 
     monkeypatch.setattr(reading, "load", load)
-    monkeypatch.setattr(making, "READ_AGAIN_S", (0.0, 0.0))
+    monkeypatch.setattr(making.time, "sleep", lambda seconds: None)
     built = dataset.build(class_folders, tmp_path / "again", BuildSettings(**THIRDS), engine=Here())
     assert tried[victim] == 3
     assert (contents(tmp_path / "whole") == contents(tmp_path / "again")) == heals

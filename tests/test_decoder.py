@@ -39,6 +39,7 @@ def watch(event, arguments):
     if name == "stuck": time.sleep(600)
     if name == "greedy": bytearray(8 << 30)
     if name == "shout": os.write(1, b"x" * 100)
+    if name == "writer": os.write(os.open(arguments[0].replace("writer.wav", "written"), os.O_CREAT | os.O_WRONLY), b"x")
 sys.addaudithook(watch)
 """
 
@@ -88,6 +89,15 @@ def test_a_decoder_that_is_stuck_is_ended(evil: Path, monkeypatch: pytest.Monkey
     with pytest.raises(AudioError, match="gave nothing for 1 s"):
         one.decode(str(evil / "stuck.wav"), sample_rate=22050)
     monkeypatch.undo()
+
+
+def test_a_decoder_cannot_write_files(evil: Path) -> None:
+    (evil / "a.wav").rename(evil / "writer.wav")
+    one = decoder.Decoder()
+    with pytest.raises(AudioError):
+        one.decode(str(evil / "writer.wav"), sample_rate=22050)
+    one.close()
+    assert (evil / "written").stat().st_size == 0
 
 
 def test_a_data_set_is_built_around_what_breaks_its_decoder(evil: Path, tmp_path: Path) -> None:
