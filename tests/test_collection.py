@@ -171,9 +171,15 @@ def test_a_full_disk_is_one_line_and_the_table_stays(tmp_path: Path, monkeypatch
                 raise OSError(28, "No space left on device")
 
         real, kept._file = kept._file, Full()  # type: ignore[assignment]
-        with pytest.raises(WhoplaysError, match="No space left"):
+        with pytest.raises(WhoplaysError, match=r"No space left.*; r\.jsonl\.journal holds .* --resume continues"):
             kept.add(PREDICTION.to_dict(), "2")
         kept._file = real
+    with resumable_table.Collection(out, resume=True) as kept:
+        kept.add(PREDICTION.to_dict(), "3")
+        no_room = lambda *_: (_ for _ in ()).throw(WhoplaysError("no room"))  # noqa: E731
+        monkeypatch.setattr(kept, "_kind", kept._kind._replace(write=no_room))
+        with pytest.raises(WhoplaysError, match=r"no room; r\.jsonl\.journal holds"):
+            kept.merge(LABELS)
     assert out.read_bytes() == before
 
 

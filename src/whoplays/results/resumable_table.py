@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
-from ..errors import UsageError
+from ..errors import UsageError, WhoplaysError
 from ..inference.prediction import Result, result_of
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, explained, hold, remove_leftovers
@@ -158,12 +158,21 @@ class Collection:
     def add(self, row: dict[str, Any], seen: str) -> None:
         """Keep a row, on disk as well: its `path`, and where it failed `error`. Raises `WhoplaysError` when the disk is full."""
         row = {**row, "seen": seen}
-        with explained(self.journal, "written"):
+        with self._resumable(), explained(self.journal, "written"):
             self._file.write(json.dumps(row).encode() + b"\n")
             self._file.flush()
             if time.monotonic() - self._synced >= SYNC_EVERY_S:
                 self._sync()
         self._keep(row)
+
+    @contextlib.contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """Let an error of the disk say that nothing is lost."""
+        try:
+            yield
+        except WhoplaysError as error:
+            kept = f"{self.journal.name} holds the results so far, and once that is mended --resume continues"
+            raise WhoplaysError(f"{error}; {kept}") from error
 
     def _sync(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -175,7 +184,8 @@ class Collection:
         """Write the table with everything that is known, then empty the journal. labels: the model's ids, first columns."""
         self._sync()
         more = [label for row in self.rows() for label in row.get("scores", {})]
-        self._kind.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
+        with self._resumable():
+            self._kind.write(self.path, self.rows, list(dict.fromkeys([*labels, *more])))
         self.replaces = False
         with explained(self.journal, "written"):
             self._file.truncate(0)
