@@ -12,9 +12,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import RATE, tone
+from conftest import RATE, Here, tone
 from whoplays import dataset, features
 from whoplays.audio import reading
 from whoplays.dataset import BuildSettings, Dataset, sources
@@ -206,19 +205,6 @@ def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost
     hidden.rename(gone)
     dataset.build(source, tmp_path / "again", chosen, workers=1)
     assert contents(tmp_path / "whole") == contents(tmp_path / "again")
-
-
-class Here:
-    """An engine that works in this process, where functions can be replaced."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        return enumerate(map(work, items))
 
 
 @pytest.mark.parametrize("heals", [True, False])

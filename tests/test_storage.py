@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import invoke
+from conftest import Here, invoke
 from whoplays import dataset
 from whoplays.dataset import BuildSettings, Dataset
 from whoplays.dataset import content as contents_of
@@ -211,15 +211,15 @@ def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
     store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Recordings from the store, shards into it, one request in five going wrong; and the other way round."""
-    dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
+    dataset.build(class_folders, tmp_path / "disk", SETTINGS, engine=Here())
     source = store.put(class_folders, "classes")
     store.faults = 0.2
     built = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, workers=2)
     assert not built.skipped and sum(store.seen.values()) > 20 and {*KINDS} <= {*store.seen}
     assert store.contents("set") == contents(tmp_path / "disk")
-    again = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, workers=1)
+    again = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, engine=Here())
     assert again.already_there and again.rows == built.rows
-    dataset.build(source, tmp_path / "fetched", SETTINGS, workers=1)
+    dataset.build(source, tmp_path / "fetched", SETTINGS, engine=Here())
     assert contents(tmp_path / "fetched") == contents(tmp_path / "disk")
     with pytest.raises(DatasetError, match="holds a data set built from other files or settings"):
         dataset.build(source, f"s3://{BUCKET}/set", BuildSettings(test=0.25, validation=0.25), workers=1)
@@ -229,20 +229,20 @@ def test_a_build_fetches_each_recording_once_and_asks_for_it_twice(
     store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked when it is planned and when all is made; what is fetched for its length is kept for its sound."""
-    dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
+    dataset.build(class_folders, tmp_path / "disk", SETTINGS, engine=Here())
     source = store.put(class_folders, "classes")
     wavs = [path.relative_to(class_folders).as_posix() for path in class_folders.rglob("*.wav")]
 
-    def asked(out: str) -> set[tuple[int, int]]:
+    def asked(out: str, **where: Any) -> set[tuple[int, int]]:
         store.of_object.clear()
-        dataset.build(source, tmp_path / out, SETTINGS, workers=2)
+        dataset.build(source, tmp_path / out, SETTINGS, **where)
         assert contents(tmp_path / out) == contents(tmp_path / "disk")
         assert list((tmp_path / "cache/recordings").iterdir()) == []
         return {(store.of_object["GET", f"classes/{w}"], store.of_object["HEAD", f"classes/{w}"]) for w in wavs}
 
-    assert asked("once") == {(1, 2)}
+    assert asked("once", workers=2) == {(1, 2)}
     monkeypatch.setattr(cache, "KEPT_SHARE", -1.0)  # a disk that has no room for them, whatever others remove from it
-    assert asked("twice") == {(2, 3)}
+    assert asked("twice", engine=Here()) == {(2, 3)}
 
 
 def test_a_recording_that_changes_while_a_data_set_is_built_is_told(
@@ -259,7 +259,7 @@ def test_a_recording_that_changes_while_a_data_set_is_built_is_told(
 
     monkeypatch.setattr(contents_of, "seen", seen_and_changed)
     with pytest.raises(DatasetError, match="recordings vanished or changed"):
-        dataset.build(source, tmp_path / "out", SETTINGS, workers=1)
+        dataset.build(source, tmp_path / "out", SETTINGS, engine=Here())
     assert not (tmp_path / "out" / "dataset.json").exists()
 
 
