@@ -86,7 +86,7 @@ def test_what_cannot_be_made_smaller_is_said(small: Path, tmp_path: Path) -> Non
         quantise(write_tiny_model(tmp_path / "tiny"), tmp_path / "out")
     with pytest.raises(UsageError, match="holds a finished model"):
         quantise(FLOAT, small)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         quantise(FLOAT, tmp_path / "out", tmp_path / "nothing")
 
 
