@@ -79,6 +79,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pythons", nargs="*", metavar="PYTHON")
     options = parser.parse_args()
+    for python in options.pythons:
+        if shutil.which(python) is None:
+            parser.error(f"{python} is no program; name a Python that has whoplays installed")
     recogniser = whoplays.load()
     with tempfile.TemporaryDirectory() as folder:
         rows = [*files(recogniser, Path(folder)), *threads(), *elsewhere(recogniser, options.pythons)]
