@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import __version__
-from ...errors import DatasetError, ModelError, UsageError
+from ...errors import DatasetError, ModelError, UsageError, counted
 from ...inference.batch import predict_many
 from ...inference.prediction import Failure, Prediction
 from ...inference.recogniser import Recogniser
@@ -254,7 +254,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     figures, names = found["metrics"], found["classes"]
     known = [one for one in names if names[one]]
     told = [
-        f"{found['model']} on {found['title']}, {found['split']}: {found['recordings']} recordings",
+        f"{found['model']} on {found['title']}, {found['split']}: {counted(found['recordings'], 'recording')}",
         f"{len(known)} of {len(names)} classes: {', '.join(known)}",
     ]
     for key in (key for key in figures if "/" not in key):
