@@ -65,7 +65,7 @@ def test_weights_in_16_bits_give_the_same_scores_and_come_back(tmp_path: Path) -
     found = model_folder.read(FLOAT)
     single = opened(found.content(model_folder.NETWORK)).SerializeToString()
     half = halved(single)
-    assert len(half) < 0.55 * len(single)
+    assert len(half) < 0.6 * len(single), "not quite half: the first layer of the embedding has 16 bits already"
     for name, network in (("single", single), ("half", half)):
         model_folder.write(tmp_path / name, found.config, network, "# a card")
     single_model, half_model = (whoplays.load(tmp_path / name) for name in ("single", "half"))
