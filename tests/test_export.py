@@ -56,6 +56,7 @@ def test_a_network_that_changed_on_the_way_is_noticed(over_time) -> None:
         export.check(content, lambda x: {"other": x}, frames=None, width=8)
 
 
+@pytest.mark.slow
 def test_a_network_of_another_backend_is_converted_by_a_process_that_has_tensorflow() -> None:
     from whoplays.training.networks import default_network
 
