@@ -13,6 +13,8 @@ interface Decoder {
   decode(bytes: Uint8Array): Decoded;
   flush(): Decoded;
   free(): void;
+  /** Of WavPack: what is not yet whole. It begins where a block does. */
+  left?: Uint8Array;
 }
 
 interface Module {
@@ -38,6 +40,8 @@ interface Kind {
 }
 
 const READ = 1 << 18; // bytes
+const MOST_KEPT = 1 << 22; // bytes: WavPack's decoder keeps what it was given, and has room for some minutes
+const FIRST_OF_CHANNELS = 0x800; // among the flags of a block of WavPack
 const LEAST_PIECE = 1 << 12; // bytes for the decoder: of silence, these alone may hold half a minute
 const MOST_HEAD = 1 << 26; // bytes; pictures among them
 const MOST_WITHOUT_SOUND = 1 << 25; // bytes: more than any block has
@@ -84,9 +88,9 @@ export async function openForeign(file: Blob): Promise<Opened | null> {
   const size = start.length < 32 ? 32 : kind.headSize(new DataView(start.buffer));
   if (size > Math.min(file.size, MOST_HEAD)) throw damaged("its beginning is cut off");
   const module = await fetched(kind);
-  const decoder = await module.decoder();
-  const blocks = decoded(file, size, decoder, kind);
-  const close = () => decoder.free();
+  const use = { decoder: await module.decoder() };
+  const blocks = decoded(file, size, use, module, kind);
+  const close = () => use.decoder.free();
   try {
     const head = await read(file, 0, size);
     const first = await blocks.next();
@@ -115,9 +119,15 @@ async function fetched(kind: Kind): Promise<Module> {
   }
 }
 
+/** Return with what another decoder can go on, null where this one must: blocks of WavPack do not depend on those before. */
+function nextBlocks({ left }: Decoder): Uint8Array | null {
+  if (!left || left.length < 32) return null;
+  return new DataView(left.buffer, left.byteOffset).getUint32(24, true) & FIRST_OF_CHANNELS ? left : null;
+}
+
 /** Give a file to its decoder in small pieces, in larger ones as long as it waits for the rest of a block. */
-async function* decoded(file: Blob, head: number, decoder: Decoder, kind: Kind): AsyncGenerator<Block> {
-  let [piece, without, begun] = [LEAST_PIECE, 0, false];
+async function* decoded(file: Blob, head: number, use: { decoder: Decoder }, module: Module, kind: Kind): AsyncGenerator<Block> {
+  let [piece, without, kept, begun] = [LEAST_PIECE, 0, 0, false];
   const found = (act: () => Decoded): Block[] => {
     try {
       const { channelData, sampleRate } = act();
@@ -133,17 +143,22 @@ async function* decoded(file: Blob, head: number, decoder: Decoder, kind: Kind):
     }
   };
   const start = await read(file, 0, head);
-  yield* found(() => decoder.decode(start));
+  yield* found(() => use.decoder.decode(start));
   for (let at = head; at < file.size; at += READ) {
     const bytes = await read(file, at, READ);
     for (let from = 0; from < bytes.length; ) {
       const given = bytes.subarray(from, from + piece);
-      const blocks = found(() => decoder.decode(given));
-      from += given.length;
+      const blocks = found(() => use.decoder.decode(given));
+      [from, kept] = [from + given.length, kept + given.length];
       [piece, without] = blocks.length ? [LEAST_PIECE, 0] : [2 * piece, without + given.length];
       if (without > MOST_WITHOUT_SOUND) throw damaged("it goes on without sound");
       yield* blocks;
+      const rest = kept > MOST_KEPT ? nextBlocks(use.decoder) : null;
+      if (!rest) continue;
+      use.decoder.free();
+      [use.decoder, kept] = [await module.decoder(), 0];
+      yield* found(() => use.decoder.decode(rest));
     }
   }
-  yield* found(() => decoder.flush());
+  yield* found(() => use.decoder.flush());
 }
