@@ -48,7 +48,7 @@ def to_dataframe(results: Iterable[Result] | Result, *, rows: str = "recordings"
     >>> found = whoplays.predict_many(["src/whoplays/examples/band.ogg", "missing.wav"])
     >>> table = whoplays.to_dataframe(found)
     >>> round(float(table["drums"][0]), 1), table["error"][1]
-    (1.0, 'no such file')
+    (0.9, 'no such file')
     """
     if rows not in ROWS:
         raise UsageError(f"rows {rows}: must be one of: {', '.join(ROWS)}")

@@ -223,14 +223,27 @@ def _append_probabilities(model: Any, config: ModelConfig) -> None:
     scale, bias = (np.array(values, dtype=np.float32) for values in (config.calibration.scale, config.calibration.bias))
     graph = model.graph
     whose = np.arange(len(config.labels))  # the outputs after them are no labels
+    # A family has no less than its instruments: each label's own place, then those of what is below it.
+    below = [[i, *(j for j in whose if config.labels[j].parent == config.labels[i].id)] for i in whose]
+    most = max(map(len, below))
+    groups = np.array([places + places[:1] * (most - len(places)) for places in below])
     values: dict[str, NDArray[Any]] = {"whoplays_scale": scale, "whoplays_bias": bias, "whoplays_labels": whose}
+    values["whoplays_groups"] = groups
+    last: list[str] = []
+    axes = {"axes": [2]}
+    if (
+        next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")) >= 18
+    ):  # axes are an input there
+        values["whoplays_last"], last, axes = np.array([2]), ["whoplays_last"], {}
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
     along: dict[str, Any] = {"axis": -1} if config.activation == "softmax" else {}
     for kind, given, made, name, options in (
         ("Gather", ["logits", "whoplays_labels"], "whoplays_logits", "gather", {"axis": 1}),
         ("Mul", ["whoplays_logits", "whoplays_scale"], "whoplays_scaled", "mul", {}),
         ("Add", ["whoplays_scaled", "whoplays_bias"], "whoplays_shifted", "add", {}),
-        (config.activation.capitalize(), ["whoplays_shifted"], "probabilities", "activation", along),
+        (config.activation.capitalize(), ["whoplays_shifted"], "whoplays_scores", "activation", along),
+        ("Gather", ["whoplays_scores", "whoplays_groups"], "whoplays_grouped", "group", {"axis": 1}),
+        ("ReduceMax", ["whoplays_grouped", *last], "probabilities", "raise", {"keepdims": 0, **axes}),
     ):
         graph.node.append(helper.make_node(kind, given, [made], name=f"whoplays_{name}", **options))
     shape: list[str | int | None] = ["batch", len(config.labels)]
