@@ -30,6 +30,7 @@ WEB = ROOT / "web"
 EXAMPLES = sorted((ROOT / "src" / "whoplays" / "examples").glob("*.ogg"))
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 MOST_DIFFERENCE = 0.02  # of a score, from equal files
+MOST_BELOW = 0.05  # from files below the model's rate: the edge of their band is where resamplers differ
 
 
 @pytest.fixture
@@ -283,8 +284,9 @@ def test_static_files_and_a_browser_give_the_commands_answer_without_any_network
     for told in whoplays.predict_many([str(path) for path in paths]):
         mine = found[Path(told.path).name]
         assert mine["playing"] == list(told.playing), told.path
+        most = MOST_DIFFERENCE if told.sample_rate >= 22050 else MOST_BELOW
         for label, score in told.scores.items():
-            assert mine["scores"][label] == pytest.approx(score, abs=MOST_DIFFERENCE), (told.path, label)
+            assert mine["scores"][label] == pytest.approx(score, abs=most), (told.path, label)
         assert mine["duration"] == pytest.approx(told.duration, abs=0.002), told.path
         assert [one["code"] for one in mine["warnings"]] == [one.code for one in told.warnings], told.path
 
