@@ -12,7 +12,8 @@
 # minutes for 3,500, and 10 more for what is known; two cores: 0.75 s a step of training (0.5 with convolutions in bfloat16), 40 to
 # 60 minutes. Memory: 1 GB to draw and to label, 4 GB to train, which holds all material. A GPU that TensorFlow sees is used.
 # With `small` it goes through every step with as little as will do, to show that they fit together: a model that is of no use,
-# in seven minutes (measured on two shared cores, notes packed and packages fetched before), with 1.3 GB of memory.
+# in five minutes of processor time and 1.9 GB of memory (measured, killed while labelling and gone on with; notes packed and
+# packages fetched before).
 # Needs: pip install -e '.[train,render,distil]'; apt-get install fluidsynth.
 set -eu
 if [ $# -lt 6 ]; then
