@@ -11,15 +11,22 @@ import { version } from "../package.json";
 import { type Label, type ModelConfig, modelId } from "./config.js";
 import { type Language, WhoplaysError } from "./errors.js";
 import type { Ask, Details, Tell } from "./messages.js";
+import type { Device } from "./network.js";
 import type { QualityWarning } from "./quality.js";
 import type { Prediction, Segment } from "./recogniser.js";
 
-export { type Details, type Label, type Language, type Prediction, type QualityWarning, type Segment, WhoplaysError, version };
+export { type Details, type Device, type Label, type Language, type Prediction, type QualityWarning, type Segment, WhoplaysError, version };
 
 /** model: address of a model folder (default: the one in the package). threads: of isolated pages alone. */
 export interface LoadOptions {
   model?: string | URL;
   threads?: number;
+  /**
+   * Address of the folder `dist/` of the npm package onnxruntime-web, from which ONNX Runtime with WebGPU is fetched (27 MB): the network
+   * runs on the graphics processor where there is one. `Recogniser.device` tells. With 8-bit integers it is no faster: try it with a
+   * model of floats.
+   */
+  webgpu?: string | URL;
 }
 
 /** sampleRate: of samples, Hz. details: whether the answer has what pictures need. signal: stops. maxDuration: seconds; longer is refused. */
@@ -54,11 +61,13 @@ export class Recogniser {
   declare readonly config: ModelConfig;
   /** Values of an embedding; 0 where the model has none. */
   declare readonly embeddingWidth: number;
+  /** What computes: "wasm", or "webgpu" where that was asked for and there is a graphics processor. */
+  declare readonly device: Device;
 
   private constructor(private readonly worker: Worker) {}
 
   /** @internal */
-  static async open({ model, threads }: LoadOptions): Promise<Recogniser> {
+  static async open({ model, threads, webgpu }: LoadOptions): Promise<Recogniser> {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     const found = new Recogniser(worker);
     worker.addEventListener("message", ({ data }: MessageEvent<Tell & { call: number }>) => found.waiting.get(data.call)?.(data));
@@ -72,11 +81,12 @@ export class Recogniser {
       config: (model ? of("config.json") : new URL("./model/config.json", import.meta.url)).href,
       network: (model ? of("model.onnx") : new URL("./model/model.onnx", import.meta.url)).href,
       wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href,
+      webgpu: webgpu && new URL(String(webgpu).replace(/\/?$/, "/"), location.href).href,
     };
     try {
       const answer = await found.ask({ kind: "load", ...files, threads: Math.min(threads ?? isolated, isolated) });
-      const { config, embeddingWidth } = answer as Tell & { kind: "loaded" };
-      return Object.assign(found, { config, embeddingWidth });
+      const { config, embeddingWidth, device } = answer as Tell & { kind: "loaded" };
+      return Object.assign(found, { config, embeddingWidth, device });
     } catch (error) {
       worker.terminate();
       throw error;

@@ -2,6 +2,7 @@
 
 import type { ModelConfig } from "./config.js";
 import type { Code, Values } from "./errors.js";
+import type { Device } from "./network.js";
 import type { Prediction, Segment } from "./recogniser.js";
 
 /** What a picture of a recording needs; see the page's recogniser.js. Bytes stand for 0 to 1. */
@@ -21,7 +22,7 @@ export interface Options {
 }
 
 export type Ask =
-  | { kind: "load"; config: string; network: string; wasm: string; threads: number }
+  | { kind: "load"; config: string; network: string; wasm: string; threads: number; webgpu?: string }
   | ({ kind: "predict"; file: Blob; name: string } & Options)
   | ({ kind: "samples"; channels: Float32Array[]; sampleRate: number } & Options)
   | { kind: "stream"; sampleRate: number }
@@ -30,7 +31,7 @@ export type Ask =
   | { kind: "stop"; call: number };
 
 export type Tell =
-  | { kind: "loaded"; config: ModelConfig; embeddingWidth: number }
+  | { kind: "loaded"; config: ModelConfig; embeddingWidth: number; device: Device }
   | { kind: "progress"; analysed: number; duration: number | null }
   | { kind: "scores"; scores: Record<string, number>; at: number }
   | { kind: "result"; prediction: Prediction; details: Details | null }

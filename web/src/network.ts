@@ -1,4 +1,4 @@
-// The model folder's network, run by ONNX Runtime Web. Its bytes must have the checksum that config.json names.
+// The model folder's network, run by ONNX Runtime Web: by WebAssembly, or on the graphics processor where that was asked for. Its bytes must have the checksum that config.json names.
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
@@ -17,6 +17,9 @@ export interface Found {
   steps: number;
   outputs: number;
 }
+
+/** What computes. */
+export type Device = "wasm" | "webgpu";
 
 /** Where ONNX Runtime's WebAssembly is, and how many threads it may use (more than one: in isolated pages alone). */
 export interface Runtime {
@@ -40,17 +43,36 @@ export function prepare({ wasm, threads = 1 }: Runtime): void {
   ort.InferenceSession.create(new Uint8Array(0), OPTIONS).catch(() => {}); // it has no other way to begin
 }
 
-export class Network {
-  private constructor(private readonly session: ort.InferenceSession) {}
+/** Whether there is a graphics processor that pages may compute on. */
+export async function hasGraphics(): Promise<boolean> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+  return Boolean(await gpu?.requestAdapter().catch(() => null));
+}
 
-  /** Check and open the bytes of model.onnx. Throws `WhoplaysError`. */
-  static async open(content: Uint8Array, config: ModelConfig): Promise<Network> {
+/** Return ONNX Runtime with WebGPU, of `dist/` of the npm package onnxruntime-web. Throws `WhoplaysError`. */
+async function graphics(folder: string): Promise<typeof ort> {
+  const name = "ort.webgpu.min.mjs";
+  const found = await import(/* @vite-ignore */ new URL(name, folder).href).catch((error: unknown) => {
+    throw new WhoplaysError("model", "missing", { name, status: String(error).slice(0, 200) });
+  }) as typeof ort;
+  Object.assign(found.env.wasm, { numThreads: 1, wasmPaths: folder });
+  return found;
+}
+
+export class Network {
+  private constructor(private readonly session: ort.InferenceSession, readonly device: Device) {}
+
+  /** Check and open the bytes of model.onnx. webgpu: where ONNX Runtime with WebGPU is, to use that. Throws `WhoplaysError`. */
+  static async open(content: Uint8Array, config: ModelConfig, webgpu?: string): Promise<Network> {
     if (await checksum(content) !== config.sha256["model.onnx"]) {
       throw new WhoplaysError("model", "checksum");
     }
     try {
-      return new Network(await ort.InferenceSession.create(content, OPTIONS));
+      if (!webgpu) return new Network(await ort.InferenceSession.create(content, OPTIONS), "wasm");
+      const { InferenceSession } = await graphics(webgpu);
+      return new Network(await InferenceSession.create(content, { ...OPTIONS, executionProviders: ["webgpu"] }), "webgpu");
     } catch (error) {
+      if (error instanceof WhoplaysError) throw error;
       throw new WhoplaysError("model", "network", { why: String(error).slice(0, 200) });
     }
   }

@@ -4,7 +4,7 @@ import { type Block, broken, openFile } from "./audio.js";
 import { readConfig } from "./config.js";
 import { WhoplaysError } from "./errors.js";
 import type { Ask, Details, Options, Tell } from "./messages.js";
-import { Network, prepare } from "./network.js";
+import { Network, hasGraphics, prepare } from "./network.js";
 import { Downmix, type QualityWarning } from "./quality.js";
 import { Listening, type Prediction, Recogniser } from "./recogniser.js";
 import { Resampler } from "./resampler.js";
@@ -29,13 +29,14 @@ async function fetched(address: string): Promise<ArrayBuffer> {
 }
 
 async function load(ask: Ask & { kind: "load" }): Promise<Tell> {
-  prepare(ask);
+  const webgpu = ask.webgpu && await hasGraphics() ? ask.webgpu : undefined;
+  if (!webgpu) prepare(ask);
   const [text, network] = await Promise.all([ask.config, ask.network].map(fetched));
   const config = readConfig(new TextDecoder().decode(text));
-  const opened = await Network.open(new Uint8Array(network), config);
+  const opened = await Network.open(new Uint8Array(network), config, webgpu);
   recogniser = new Recogniser(config, opened);
   setTimeout(() => { files = files.then(warmUp).catch(() => {}); }, WARM_AFTER_MS);
-  return { kind: "loaded", config, embeddingWidth: opened.embeddingWidth };
+  return { kind: "loaded", config, embeddingWidth: opened.embeddingWidth, device: opened.device };
 }
 
 /** The largest levels of short parts. */

@@ -11,6 +11,7 @@ import { type Host, host } from "./host.js";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const DIST = new URL("../dist/", import.meta.url).pathname;
+const RUNTIME = new URL("../node_modules/onnxruntime-web/dist/", import.meta.url).pathname;
 const EXAMPLES = new URL("../../src/whoplays/examples/", import.meta.url).pathname;
 const PYTHON = process.env.WHOPLAYS_PYTHON;
 
@@ -21,7 +22,7 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
   const asked: string[] = [];
 
   beforeAll(async () => {
-    files = await host({ "examples/": EXAMPLES, "": DIST });
+    files = await host({ "examples/": EXAMPLES, "runtime/": RUNTIME, "": DIST });
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
     page = await browser.newPage();
     page.on("request", (request) => asked.push(request.url()));
@@ -62,6 +63,30 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
     for (const [label, score] of Object.entries<number>(told.scores)) expect(Math.abs(found.scores[label] - score), label).toBeLessThan(0.02);
     expect(found.duration).toBeCloseTo(told.duration, 1);
     expect(found.warnings).toEqual(told.warnings);
+  });
+
+  it.each([
+    ["wasm", "no graphics processor", []],
+    ["webgpu", "one made of software", ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]],
+  ])("runs by %s with %s when WebGPU is asked for", async (device, _, flags) => {
+    const other = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags.length ? flags : ["--disable-gpu"]] });
+    try {
+      const graphic = await other.newPage();
+      await graphic.goto(files.address);
+      const found = await graphic.evaluate<any>(`import('/index.js').then(async ({ load }) => {
+        const recogniser = await load({ webgpu: "runtime" });
+        const file = await (await fetch("examples/band.ogg")).blob();
+        const [{ scores, playing }, wrong] = [await recogniser.predict(file), await load({ webgpu: "nowhere" }).catch((error) => error.message)];
+        return { device: recogniser.device, scores, playing, wrong: String(wrong.device ?? wrong) };
+      })`);
+      expect(found.device).toBe(device);
+      const { scores, playing } = await predict("examples/band.ogg");
+      expect(found.playing).toEqual(playing);
+      for (const [label, score] of Object.entries<number>(scores)) expect(Math.abs(found.scores[label] - score), label).toBeLessThan(0.02);
+      if (device === "webgpu") expect(found.wrong).toMatch(/^ort\.webgpu\.min\.mjs cannot be fetched \(.*\); are all files of the package there\?$/);
+    } finally {
+      await other.close();
+    }
   });
 
   it("says in a line what cannot be used, and goes on", async () => {
