@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +52,12 @@ def test_what_cannot_be_meant_is_one_line(tiny_model: Path, tmp_path: Path) -> N
 def test_the_example_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[1])
     assert doctest.testmod(whoplays.hf).failed == 0
+
+
+def test_it_is_imported_like_a_module_and_loaded_when_it_is_used() -> None:
+    code = (
+        "import sys, whoplays.hf, whoplays.sklearn; loaded = [n for n in sys.modules if n.startswith('whoplays.inference')]; "
+        "from whoplays.hf import pipeline; print(loaded, pipeline is whoplays.hf.pipeline, pipeline.__module__)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert told == "[] True whoplays.inference.hf\n"

@@ -12,6 +12,8 @@ Importing the package loads no training framework, no plotting and no audio deco
 from __future__ import annotations
 
 import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .errors import AudioError, DatasetError, MissingExtraError, ModelError, UsageError, WhoplaysError
@@ -102,6 +104,20 @@ def load(model: str | Path | None = None, *, device: str = "cpu", threshold: Thr
 
 def __dir__() -> list[str]:
     return sorted({name for name in globals() if name.startswith("__")} | {"errors", *__all__})
+
+
+class _Elsewhere(ModuleType):
+    """Stands for a module of a room under a name of the package: `from whoplays.sklearn import Embedder`."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(__getattr__(self.__name__.rpartition(".")[2]), name)
+
+
+for _name, _where in _LATER.items():
+    if _where.endswith(f".{_name}"):
+        sys.modules.setdefault(f"{__name__}.{_name}", _Elsewhere(f"{__name__}.{_name}"))
 
 
 def __getattr__(name: str) -> object:
