@@ -39,7 +39,7 @@ def children(pid: int) -> list[int]:
 
 def name_of(work: Any) -> str:
     """Return the name of what a build has an engine do: of the function on each file, where it is that."""
-    if isinstance(work, partial):
+    while isinstance(work, partial):
         work = next(filter(callable, work.args), work.func)
     return str(work.__name__)
 

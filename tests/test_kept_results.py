@@ -224,13 +224,13 @@ def test_a_file_that_exists_is_named_with_the_ways_out(tmp_path: Path) -> None:
 def test_an_evaluation_that_fails_leaves_the_one_before(
     trained_model: Path, small_dataset: Path, tmp_path: Path
 ) -> None:
-    from whoplays.evaluation import evaluate, page
+    from whoplays.evaluation import evaluate
 
     out = tmp_path / "report"
     evaluate.evaluate(trained_model, small_dataset, out, draws=0)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(page, "evaluation_page", lambda *a: (_ for _ in ()).throw(RuntimeError))
+        patch.setattr(evaluate, "evaluation_page", lambda *a: (_ for _ in ()).throw(RuntimeError))
         evaluate.evaluate(trained_model, small_dataset, out, draws=10)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 

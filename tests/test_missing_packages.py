@@ -69,7 +69,7 @@ CASES = [
     ("pyarrow", "tables", "dataset build {classes} --out {out} --shard-mb 1"),
     ("mutagen", "tags", "predict {folder} --write-tags"),
     ("matplotlib", "plot", "predict {folder} --plot {out}.png"),
-    ("matplotlib", "train", "evaluate {model} {dataset} --out {out}"),
+    ("matplotlib", "plot", "evaluate {model} {dataset} --out {out}"),
     ("matplotlib", "train", "demo --train --out {out}"),
     ("keras", "train", "demo --train --out {out}"),
     ("keras", "train", "train {dataset} --out {out}"),
