@@ -135,6 +135,7 @@ class Killing(Workers):
         if not self.killed and busy:
             pid = ray.get(busy[0].actor.__ray_call__.remote(_pid))
             os.kill(pid, signal.SIGKILL)
+            (self._folder / "piano/.00000000009_8000.flac.abcdefgh.part").touch()  # as when it was writing
             self.killed = pid
 
 

@@ -129,6 +129,7 @@ class _Run:
             finally:
                 self.stopped.set()
                 self.executor.stop()
+        remove_parts(self.folder)  # of workers that died under way
         if not self.out_of_space:
             self._write_manifest()
         return Outcome(
