@@ -115,9 +115,8 @@ class _Elsewhere(ModuleType):
         return getattr(__getattr__(self.__name__.rpartition(".")[2]), name)
 
 
-for _name, _where in _LATER.items():
-    if _where.endswith(f".{_name}"):
-        sys.modules.setdefault(f"{__name__}.{_name}", _Elsewhere(f"{__name__}.{_name}"))
+for _name in ("hf", "sklearn"):
+    sys.modules.setdefault(f"{__name__}.{_name}", _Elsewhere(f"{__name__}.{_name}"))
 
 
 def __getattr__(name: str) -> object:

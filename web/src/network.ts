@@ -1,4 +1,5 @@
-// The model folder's network, run by ONNX Runtime Web: by WebAssembly, or on the graphics processor where that was asked for. Its bytes must have the checksum that config.json names.
+// The model folder's network, run by ONNX Runtime Web: by WebAssembly, or on the graphics processor where that was asked for.
+// Its bytes must have the checksum that config.json names.
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
@@ -67,12 +68,11 @@ export class Network {
     if (await checksum(content) !== config.sha256["model.onnx"]) {
       throw new WhoplaysError("model", "checksum");
     }
+    const { InferenceSession } = webgpu ? await graphics(webgpu) : ort;
+    const device = webgpu ? "webgpu" : "wasm";
     try {
-      if (!webgpu) return new Network(await ort.InferenceSession.create(content, OPTIONS), "wasm");
-      const { InferenceSession } = await graphics(webgpu);
-      return new Network(await InferenceSession.create(content, { ...OPTIONS, executionProviders: ["webgpu"] }), "webgpu");
+      return new Network(await InferenceSession.create(content, { ...OPTIONS, executionProviders: [device] }), device);
     } catch (error) {
-      if (error instanceof WhoplaysError) throw error;
       throw new WhoplaysError("model", "network", { why: String(error).slice(0, 200) });
     }
   }
