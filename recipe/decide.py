@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from bench.quality.songs import songs
 from whoplays.errors import ModelError
-from whoplays.evaluation import metrics
 from whoplays.evaluation.segments import FRAME_S
 from whoplays.inference.recogniser import Recogniser
 from whoplays.model import folder as model_folder
@@ -156,7 +155,8 @@ def reached(fit: Fit, label: str) -> Reached:
     sources = {fit.sources[j] for j in np.flatnonzero(rows) if fit.targets[j, i] == 1}
     if not y.any() or y.all():
         return Reached(label, len(sources), 0.0, 0.0, 0.0)
-    precision = float(metrics.average_precision(y[:, None].astype(np.float64), scores[:, None])[0])
+    ranked = y[np.argsort(-scores, kind="stable")]
+    precision = float((np.cumsum(ranked) / np.arange(1, len(ranked) + 1))[ranked].mean())
     return Reached(label, len(sources), precision, float(named[~y].mean()), float(named[y].mean()))
 
 
