@@ -1,5 +1,6 @@
 """The downloader against a real server on loopback that goes wrong by rule: real yt-dlp, real ffmpeg, real files."""
 
+import concurrent.futures
 import contextlib
 import csv
 import dataclasses
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,7 @@ from whoplays.sources.audioset.download import (
     verify,
 )
 from whoplays.sources.audioset.download import fetch as fetch_module
-from whoplays.sources.audioset.download.causes import cause_of_words, parse_retry_after
+from whoplays.sources.audioset.download.causes import ClipUnavailable, cause_of_words, parse_retry_after
 from whoplays.sources.audioset.download.display import summary
 from whoplays.sources.audioset.download.ffmpeg import Cutter, Media, find_ffmpeg
 from whoplays.sources.audioset.download.ledger import Ledger
@@ -516,6 +518,60 @@ def test_a_terminated_download_ends_orderly_and_leaves_a_manifest(tmp_path):
     assert running.returncode == 130 and "run the same command to continue" in told
     listed, differences = verify(out)
     assert 0 < listed < 60 and not [one for one in differences if "not in the manifest" not in one.what]
+
+
+class Slow:
+    """An executor whose clips are not there before it is told to stop; then, all of them, from a thread."""
+
+    extra_s = 0.0
+
+    def __init__(self):
+        self.promises, self.over = [], False
+        self.thread = threading.Thread(target=self._answer, daemon=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.thread.join(20)
+        self.over = not self.thread.is_alive()
+
+    def submit(self, clip):
+        self.promises.append(Future())
+        return self.promises[-1]
+
+    def answered(self, refusal):
+        pass
+
+    def stop(self):
+        self.thread.start()
+
+    def _answer(self):
+        for promise in self.promises:
+            promise.set_exception(ClipUnavailable(Cause.NETWORK, "stopped"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are of POSIX systems")
+def test_a_signal_where_futures_are_locked_leaves_none_of_them_locked(tmp_path):
+    locking, came = concurrent.futures._base._AcquireFutures.__enter__.__code__, []
+
+    def trace(frame, event, argument):
+        if frame.f_code is locking and event == "return" and not came:
+            came.append(event)
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGTERM)  # as if it came here
+        return trace
+
+    executor = Slow()
+    with Site() as site:
+        sys.settrace(trace)
+        try:
+            outcome = download(clips(4), [], tmp_path / "out", settings(site), executor=executor)
+        finally:
+            sys.settrace(None)
+    assert came and outcome.interrupted and executor.over and len(executor.promises) == 4
+    assert (tmp_path / "out" / "manifest.csv").exists()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 # ---------------------------------------------------------------- safety

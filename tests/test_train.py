@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from whoplays.training.framework import load_keras
 from whoplays.training.history import EarlyStopping
 from whoplays.training.mfcc_cnn import HISTORY, PLOT, MfccCnnSettings, usable
 from whoplays.training.recipes import train
-from whoplays.training.run import Run, deferred_interrupts
+from whoplays.training.run import Run
 from whoplays.training.scanned import ScannedSteps
 from whoplays.training.steps import FusedSteps, Objective, PlainSteps, Tally
 from whoplays.training.watch import Watcher
@@ -236,18 +235,6 @@ def test_ctrl_c_keeps_the_best_so_far_and_can_go_on(small_dataset: Path, in_one_
     assert whoplays.load(tmp_path).labels
     train(small_dataset, out=tmp_path, resume=True, **FAST)
     assert comparable(tmp_path) == comparable(in_one_go)
-
-
-def test_a_real_ctrl_c_waits_for_the_end_of_a_chunk_and_a_second_one_does_not() -> None:
-    with pytest.raises(KeyboardInterrupt), deferred_interrupts() as check:
-        signal.raise_signal(signal.SIGINT)
-        reached = True
-        check()
-    assert reached
-    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_ctrl_c_before_anything_was_learnt_leaves_nothing(small_dataset: Path, tmp_path: Path) -> None:

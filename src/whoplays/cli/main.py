@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 
 from ..errors import WhoplaysError
+from ..runtime.interrupts import terminated_as_interrupted
 from ..runtime.packages import missing
 from ..storage import streams
 from . import output
@@ -29,7 +32,20 @@ def main() -> None:
     streams.prepare()
     if not os.environ.get("WHOPLAYS_DEBUG") and {*sys.argv[1:2]} & _READERS:
         _silence_decoders()
-    sys.exit(run(sys.argv[1:]))
+    with terminated_as_interrupted():
+        status = run(sys.argv[1:])
+        if status == INTERRUPTED:
+            _end_at_once_if_held(status)
+        sys.exit(status)
+
+
+def _end_at_once_if_held(status: int) -> None:
+    """End this process now where Python would wait for a thread: who pressed Ctrl-C twice has one that does not end."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
+                stream.flush()
+        os._exit(status)
 
 
 def run(words: Sequence[str]) -> int:

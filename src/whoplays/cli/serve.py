@@ -64,3 +64,4 @@ def _serve(args: Namespace) -> None:
             webbrowser.open(address)
 
     run(settings, ready, warn)
+    say("stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -111,4 +112,5 @@ def run(settings: Settings, ready: Callable[[str], None], tell: Callable[[str], 
         port = door.getsockname()[1]
         host = f"[{settings.host.strip('[]')}]" if ":" in settings.host else settings.host
         server.ready = lambda: ready(f"http://{host}:{port}/")  # type: ignore[attr-defined]
-        server.run(sockets=[door])
+        with contextlib.suppress(KeyboardInterrupt):  # raised again after an orderly end, which is how servers end
+            server.run(sockets=[door])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..dataset import Split
 from ..errors import ModelError, UsageError
+from ..runtime.interrupts import deferred_interrupts
 from . import checkpoint
 from .batches import Chunk, chunks, shuffled_order, spread
 from .checkpoint import Checkpoint
@@ -201,36 +199,6 @@ class Run:
             "best": self.best,
         }
         Checkpoint(self.identity, facts, groups).write(self.folder)
-
-
-@contextlib.contextmanager
-def deferred_interrupts() -> Iterator[Callable[[], None]]:
-    """Make Ctrl-C wait until the function that is yielded is called, which then raises `KeyboardInterrupt`.
-
-    Raised in the middle of foreign code, it would surface as an error of that code's. A second Ctrl-C does not wait.
-    Outside the main thread nothing is changed: signals do not come there.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    before = signal.getsignal(signal.SIGINT)
-    asked = False
-
-    def remember(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    def check() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _forward(keras: Any, model: Any) -> Any:

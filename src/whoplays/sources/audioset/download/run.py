@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ....runtime.interrupts import LOOK_S, deferred_interrupts, terminated_as_interrupted
 from ....storage.files import make_folder, only_writer
 from .. import PlannedClip
 from .causes import MAY_RECOVER, REFUSAL, TRY_AGAIN, Cause, ClipUnavailable
@@ -111,6 +111,7 @@ class _Run:
         self.why_stopped: str | None = None
         self.out_of_space = False
         self.notes = Counter[str]()
+        self._check_interrupt: Callable[[], None] = lambda: None
         self.progress = Progress(sum(self.wanted.values()), self._counted())
         self._manifest_at = time.monotonic() + _MANIFEST_EVERY_S
 
@@ -120,18 +121,20 @@ class _Run:
     def run(self, adopted: int) -> Outcome:
         """Fetch until every class has its clips, nothing is left to try, or there is no point in going on."""
         interrupted = False
-        with self.executor:
-            try:
-                with _terminated_as_interrupted():
-                    self._loop()
-            except KeyboardInterrupt:
-                interrupted = True
-            finally:
-                self.stopped.set()
-                self.executor.stop()
-        remove_parts(self.folder)  # of workers that died under way
-        if not self.out_of_space:
-            self._write_manifest()
+        with terminated_as_interrupted():
+            with self.executor:
+                try:
+                    with deferred_interrupts() as self._check_interrupt:
+                        self._loop()
+                except KeyboardInterrupt:
+                    interrupted = True
+                finally:
+                    self.stopped.set()
+                    self.executor.stop()
+            self._book_ended()  # what was fetched while the others were being stopped
+            remove_parts(self.folder)  # of workers that died under way
+            if not self.out_of_space:
+                self._write_manifest()
         return Outcome(
             self.wanted,
             self.ledger.states(),
@@ -150,19 +153,23 @@ class _Run:
                 clip_id, tries = job
                 clip = self.ledger.clip(clip_id)
                 self.busy[self.executor.submit(clip)] = (clip_id, clip, tries)
+                self._check_interrupt()
             if not self.busy and not self.resting:
                 return
             self._show()
             self._wait()
-            for future in [future for future in self.busy if future.done()]:
-                clip_id, clip, tries = self.busy.pop(future)
-                self._finish(future, clip_id, clip, tries)
+            self._check_interrupt()
+            self._book_ended()
             if time.monotonic() >= self._manifest_at:
                 self._write_manifest()
 
+    def _book_ended(self) -> None:
+        for future in [future for future in self.busy if future.done()]:
+            self._finish(future, *self.busy.pop(future))
+
     def _wait(self) -> None:
         """Wait until something happens: a fetch ends, a rest is over, or the display is due."""
-        pause = 0.25
+        pause = LOOK_S
         if self.resting and len(self.busy) < self.settings.jobs:
             pause = min(pause, max(0.0, self.resting[0][0] - time.monotonic()))
         if self.busy:
@@ -204,7 +211,8 @@ class _Run:
             self.had[clip.family] = self.had.get(clip.family, 0) + 1
             self.progress.fetched += 1
             self.streak.clear()
-            self.executor.answered(refusal=False)
+            if not self.stopped.is_set():
+                self.executor.answered(refusal=False)
 
     def _failed(self, clip_id: int, clip: PlannedClip, tries: int, lost: ClipUnavailable) -> None:
         if self.stopped.is_set():
@@ -261,23 +269,6 @@ def _advice(streak: Sequence[tuple[int, ClipUnavailable]]) -> str:
     }[cause]
     seen = f"{len(streak)} clips in a row were refused ({cause}: {detail[:120]})"
     return f"stopped: {seen}; none of them is given up; {todo}"
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C, where signals can be set (the main thread)."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def may_recover(states: dict[str, Counter[str]]) -> Counter[str]:

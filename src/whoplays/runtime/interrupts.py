@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM at a safe point, instead of between any two instructions.
+
+Python runs a signal's handler in the main thread wherever that is. A `KeyboardInterrupt` out of the middle of
+`concurrent.futures.wait`, of a `Condition` or of a queue leaves their locks held, and every other thread waits for them
+for ever; out of foreign code it surfaces as an error of that code's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOOK_S = 0.25  # who waits for other threads looks so often whether it is to stop
+
+
+@contextlib.contextmanager
+def deferred_interrupts() -> Iterator[Callable[[], None]]:
+    """Make Ctrl-C and SIGTERM wait until the function that is yielded is called, or the end.
+
+    They then do what they would have done at once: raise `KeyboardInterrupt`, unless the program has it otherwise. A
+    second one does not wait. A signal that is ignored, or ends the process by itself, stays as it is; outside the main
+    thread nothing is changed: signals do not come there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before: dict[int, Any] = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+    came: list[int] = []
+    answered = 0
+
+    def remember(number: int, frame: Any) -> None:
+        came.append(number)
+        if len(came) > 1:
+            check()
+
+    def check() -> None:
+        nonlocal answered
+        while answered < len(came):
+            answered += 1
+            before[came[answered - 1]](came[answered - 1], None)
+
+    for number in before:
+        signal.signal(number, remember)
+    try:
+        yield check
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    check()
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM raise `KeyboardInterrupt`, as Ctrl-C does, where it would end the process unheard."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
