@@ -31,7 +31,7 @@ for line in open("results.jsonl", encoding="utf-8"):  # whoplays predict --out
     jsonschema.validate(json.loads(line), schemas.read("result"))
 ```
 
-`schema` (in model folders, data sets and estimates: `format`) is the version of what a file holds. It rises when a key changes
+`schema` (in model folders and data sets: `format`) is the version of what a file holds. It rises when a key changes
 its meaning or goes; keys that are added do not raise it, so a reader must pass over keys it does not know. A table whose
 version is higher than the installed whoplays knows is refused.
 

@@ -12,6 +12,7 @@ import pytest
 from whoplays.cli import commands, settings
 from whoplays.cli.main import run
 from whoplays.cli.options import threshold_of
+from whoplays.errors import UsageError
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_settings_without_an_option_reach_the_library(file: Path, monkeypatch: p
     assert cache_folder() == file.parent / "fetched"
 
 
-def test_a_table_of_commands_is_no_option_of_that_name(file: Path) -> None:
-    file.write_text("[cluster.estimate]\nnodes = 7")
-    assert commands.parse(["predict", "a.wav"]).cluster == ""
-    assert commands.parse(["cluster", "estimate", "source", "--clips", "9"]).nodes == 7
+def test_a_table_is_no_value_of_an_option_that_takes_one(file: Path) -> None:
+    file.write_text("[cluster]\nnodes = 7")
+    with pytest.raises(UsageError, match=r"mine.toml: cluster .*: must be text or a number, or a list of them"):
+        commands.parse(["predict", "a.wav"])

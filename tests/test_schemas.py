@@ -135,25 +135,6 @@ def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["problems"] and found["exists"]
 
 
-@pytest.mark.parametrize("prices", [(), ("--price", "0.1")], ids=["", "money"])
-def test_estimates(prices: tuple[str, ...], recordings: Path, tiny_model: Path) -> None:
-    words = (
-        "cluster",
-        "estimate",
-        recordings.parent,
-        "--work",
-        "predict",
-        "--model",
-        tiny_model,
-        "--clips",
-        1000,
-        "--json",
-    )
-    done = invoke(*words, *prices)
-    assert done.status == 0, done.stderr
-    assert (check(json.loads(done.stdout), "estimate")["money"] is None) == (not prices)
-
-
 def test_python(tiny_model: Path) -> None:
     prediction = whoplays.load(tiny_model).predict(tone(440, 2.0), sample_rate=RATE)
     assert check(prediction.to_dict(), "result")["path"] == ""

@@ -1,19 +1,14 @@
-"""The cluster path against the local one, and what `whoplays cluster estimate` says against what a build takes.
+"""The cluster path against the local one: a data set is built on Ray and in processes of one machine, in turn.
 
-    python -m bench cluster_build overhead [--clips 800] [--workers 1,2] [--pairs 3]
-    python -m bench cluster_build predict SOURCE [--clips 800] [--sample 30] [--seeds 3]
+    python -m bench cluster_build [--clips 800] [--workers 1,2] [--pairs 3]
 
-`overhead` builds a data set on Ray and in processes of one machine, in turn, and compares the bytes. `predict` holds the
-estimate from a sample against a build of SOURCE, a folder or manifest.
+The bytes are compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import functools
 import json
-import random
 import statistics
 import subprocess
 import sys
@@ -31,14 +26,9 @@ from bench.measure import keep, row
 from bench.processes import name_of, used_s
 from whoplays import dataset
 from whoplays.cluster import Cluster
-from whoplays.cluster import estimate as estimates
-from whoplays.dataset.sources import read_source
 from whoplays.runtime.processes import Processes
 
-ARGUMENTS = ("overhead", "predict DATA")
 FAMILIES = ("brass", "drums", "guitar", "piano", "strings")
-
-# --- against one machine without Ray
 
 
 def _recordings(folder: Path, count: int, distinct: int = 60) -> Path:
@@ -162,92 +152,13 @@ def same_bytes(one: Path, other: Path) -> None:
     assert all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
 
 
-# --- the estimate against what came
-
-
-def timed(work: Callable[[Any], Any], item: Any) -> tuple[Any, list[float]]:
-    with estimates._Timed() as taken:
-        result = work(item)
-    return result, taken.spent.tolist()
-
-
-class Timing(Processes):
-    """Processes that tell what each piece of work held a core for."""
-
-    held = 0.0
-
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        for number, (result, (held, _)) in super().map(functools.partial(timed, work), items):
-            self.held += held
-            yield number, result
-
-
-def predict(options: argparse.Namespace) -> None:
-    settings = dataset.BuildSettings(features="logmel", per_class=0, shard_mb=8, with_none=True)
-    with tempfile.TemporaryDirectory() as name:
-        source = _part_of(options.source, options.clips, Path(name, "part.csv"))
-        engine = Timing(1)
-        summary = dataset.build(source, Path(name, "out"), settings, engine=engine)
-        size = sum(path.stat().st_size for path in Path(name, "out").glob("*.arrow"))
-        clips = sum(summary.rows.values())
-        table = []
-        for seed in range(options.seeds):
-            sample = estimates.build_sample(source, settings, recordings=options.sample, seed=seed)
-            told = estimates.estimate(sample, estimates.Asked(clips=clips, efficiency=1.0))
-            hours = told["core_hours"]
-            table.append(
-                {
-                    "what": f"{clips} clips from a sample of {options.sample}, seed {seed}",
-                    "predicted, core seconds": round(hours["expected"] * 3600, 2),
-                    "interval": f"{hours['low'] * 3600:.1f} to {hours['high'] * 3600:.1f}",
-                    "built, core seconds": round(engine.held, 2),
-                    "predicted / built": round(hours["expected"] * 3600 / engine.held, 3),
-                    "within": hours["low"] * 3600 <= engine.held <= hours["high"] * 3600,
-                    "bytes, predicted / built": round(told["output_bytes"] / size, 3),
-                }
-            )
-    keep(
-        "cluster_estimate",
-        "What `whoplays cluster estimate` said, and what the build took",
-        table,
-        peer="none",
-        packages=("soundfile", "soxr"),
-        remarks="Real recordings of several kinds and lengths. Core seconds: time that the workers held a core, that in which "
-        "other programs had it taken off.",
-    )
-
-
-def _part_of(source: Path, count: int, manifest: Path) -> Path:
-    """A manifest of `count` recordings of the source, drawn at random."""
-    labels, clips, _ = read_source(source, with_none=True)
-    chosen = random.Random(0).sample(clips, min(count, len(clips)))
-    with manifest.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("path", "recording", "start_s", "duration_s", *(label.id for label in labels)))
-        for clip in chosen:
-            cells = ["" if target is None else target for target in clip.targets]
-            length = "" if clip.duration is None else clip.duration
-            writer.writerow((str(Path(str(clip.path)).absolute()), clip.recording, clip.start, length, *cells))
-    return manifest
-
-
 def main() -> None:
     if sys.argv[1:2] == ["--build"]:
         kind, given, folder, workers = sys.argv[2:6]
         print(json.dumps(run_build(kind, Path(given), Path(folder), int(workers))))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("overhead")
-    command.add_argument("--clips", type=int, default=800)
-    command.add_argument("--workers", default="1,2")
-    command.add_argument("--pairs", type=int, default=3)
-    command.set_defaults(run=overhead)
-    command = commands.add_parser("predict")
-    command.add_argument("source", type=Path)
-    command.add_argument("--clips", type=int, default=800)
-    command.add_argument("--sample", type=int, default=30)
-    command.add_argument("--seeds", type=int, default=3)
-    command.set_defaults(run=predict)
-    options = parser.parse_args()
-    options.run(options)
+    parser.add_argument("--clips", type=int, default=800)
+    parser.add_argument("--workers", default="1,2")
+    parser.add_argument("--pairs", type=int, default=3)
+    overhead(parser.parse_args())

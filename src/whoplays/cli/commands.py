@@ -48,7 +48,6 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "More": {
         "demo": Command("demo", "Detect the instruments of example recordings, or train on synthetic ones; offline"),
-        "cluster estimate": Command("cluster", "Estimate hours, disk, requests and money for a large job"),
         "config": Command("config", "Show the defaults in use, and where each comes from"),
         "web build": Command("web", "Write the page as static files: the model runs in the reader's browser"),
         "schema": Command("schema", "Print the JSON Schema of an output"),

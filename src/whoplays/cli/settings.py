@@ -122,11 +122,7 @@ def _resolved(parser: Parser, action: Action, name: str, command: str, held: Map
         if text := os.environ.get(variable):
             words: Any = text.split() if isinstance(action.default, list) else text
             return Setting(_read(parser, action, words, variable), variable)
-    many = isinstance(action.default, list)
-    top = {
-        key: value for key, value in held.items() if many or not isinstance(value, dict)
-    }  # [cluster] is no --cluster
-    for table, title in ((table_of(held, command), f"[{command.replace(' ', '.')}] "), (top, "")):
+    for table, title in ((table_of(held, command), f"[{command.replace(' ', '.')}] "), (held, "")):
         for key in (name, name.replace("-", "_")):
             if key in table:
                 where = f"{file_path()}: {title}{key}"
@@ -140,7 +136,7 @@ def _as_words(action: Action, value: Any, where: str) -> Any:
         if not isinstance(value, bool):
             raise UsageError(f"{where} {value}: must be true or false")
         return "1" if value else "0"
-    if isinstance(value, dict):
+    if isinstance(value, dict) and isinstance(action.default, list):
         value = [f"{key}={part}" for key, part in value.items()]
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, (str, int, float)) and not isinstance(part, bool) for part in parts):
