@@ -6,8 +6,11 @@ Each second of the test sound has a pitch of its own, so that a second which is 
 from __future__ import annotations
 
 import csv
+import importlib
+import inspect
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -24,7 +27,7 @@ import whoplays
 from conftest import COMMAND_S
 from serving import serving
 from whoplays import dataset
-from whoplays.audio import opening, reader, reading
+from whoplays.audio import containers, opening, reader, reading
 from whoplays.audio.clock import Clock
 from whoplays.audio.parts import Gap
 from whoplays.errors import AudioError, UsageError
@@ -575,3 +578,9 @@ def test_a_clock_that_leaps_asks_for_an_hour_of_silence_at_most() -> None:
     ]
     assert placed == [1.0, 2001.0, 1.0, 1.0, 1.0]
     assert gaps == [Gap(1.0, 2001.0, "nothing is there")]
+
+
+def test_the_walks_of_containers_exist() -> None:
+    named = [*containers._BY_BEGINNING.values(), *re.findall(r'"(\w+\.walk\w*)"', inspect.getsource(containers._kind))]
+    for module, function in (name.split(".") for name in named):
+        assert callable(getattr(importlib.import_module(f"whoplays.audio.{module}"), function))

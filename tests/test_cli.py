@@ -30,8 +30,25 @@ NEVER = (
     "sounddevice", "PIL", "pandas", "polars", "asyncio", "http", "ssl", "multiprocessing", "email", "importlib.metadata",
     "shtab", "difflib",
 )  # fmt: skip
-#: what it needs, and so may load
+#: Other packages that a plain prediction may load, and of the standard library and ours all that it may: what another file,
+#: another output or an option needs is loaded with that.
 MAY_LOAD = {"whoplays", "numpy", "soundfile", "soxr", "onnxruntime", "cffi", "pycparser", "typing_extensions"}
+BESIDE_PACKAGES = {
+    "argparse", "atexit", "copy", "dataclasses", "gc", "gettext", "glob", "hashlib", "importlib.util", "ipaddress", "json",
+    "json.decoder", "json.encoder", "json.scanner", "ntpath", "numpy.fft", "numpy.typing", "pathlib", "unicodedata", "urllib",
+    "urllib.parse",
+}  # fmt: skip
+OURS = {
+    "audio": "clock containers content flac libsndfile opening parts quality reader reading times watchedfile windows",
+    "cli": "commands main options output parser predict predict_run recordings settings",
+    "inference": "batch embedding prediction recogniser scoring segmentation source",
+    "model": "config device folder pooling thresholds timeline",
+    "results": "formats formats.base formats.text output",
+    "runtime": "packages",
+    "storage": "address files streams",
+    "taxonomy": "messages tree",
+}
+NOT_IN_ROOMS = {"errors", "features", "hf", "sklearn"}  # the last two: names of modules that are loaded later
 
 
 def run(*arguments: str | Path, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -472,17 +489,37 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
     return set(modules)
 
 
-def test_a_prediction_loads_only_what_it_needs(duet: Path, tiny_model: Path) -> None:
-    modules = loaded_by(["predict", str(duet), "--model", str(tiny_model)], duet.parent)
+def test_a_prediction_loads_only_what_it_needs(duet: Path) -> None:
+    modules = loaded_by(["predict", str(duet)], duet.parent)
     assert not {name for name in NEVER if name in modules}
     bare = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True)
     own = {name.split(".")[0] for name in modules - set(bare.stdout.split())} - set(sys.stdlib_module_names)
     assert {name for name in own if not name.startswith("_")} <= MAY_LOAD  # _: of the environment, and extensions
-    parts = {name.removeprefix("whoplays.") for name in modules if name.startswith("whoplays.")}
-    rooms = {part.split(".")[0] for part in parts}
-    assert not rooms & {"cluster", "dataset", "evaluation", "examples", "serve", "sources", "training"}
-    late = ("drawing", "html", "plot", "query", "resumable_table", "table", "table_output", "tags", "watch")
-    assert not parts & {f"results.{name}" for name in late}
+    ours = {name.removeprefix("whoplays.") for name in modules if name.startswith("whoplays.")}
+    known = {*NOT_IN_ROOMS, *OURS, *(f"{room}.{part}" for room, parts in OURS.items() for part in parts.split())}
+    assert ours == known, "import where it is used what only another file, output or option needs"
+
+
+def test_a_prediction_loads_little_that_its_packages_do_not(duet: Path) -> None:
+    code = "import sys, numpy, soundfile, onnxruntime; print(*sys.modules)"
+    packages = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    beside = {
+        name
+        for name in loaded_by(["predict", str(duet)], duet.parent) - set(packages)
+        if not name.startswith(("whoplays", "soxr")) and not any(part.startswith("_") for part in name.split("."))
+    }
+    assert beside <= BESIDE_PACKAGES
+
+
+@pytest.mark.parametrize("ending", ["wav", "ogg", "mp3"])
+def test_a_recording_loads_the_module_of_its_own_container_alone(tmp_path: Path, ending: str) -> None:
+    sound = np.sin(np.arange(22050) / 20).astype("float32")
+    soundfile.write(tmp_path / f"a.{ending}", sound, 22050)
+    modules = loaded_by(["predict", f"a.{ending}"], tmp_path)
+    kinds = {"adts", "flac", "mpeg", "objects", "ogg", "riff"}
+    wanted = {"wav": {"riff"}, "ogg": {"ogg"}, "mp3": {"adts", "mpeg"}}[ending]
+    assert {kind for kind in kinds if f"whoplays.audio.{kind}" in modules} == wanted
+    assert "whoplays.audio.ffmpeg" not in modules
 
 
 def test_the_model_that_ships_is_read_once_and_not_looked_through(
@@ -495,6 +532,16 @@ def test_the_model_that_ships_is_read_once_and_not_looked_through(
     monkeypatch.setattr(model_folder, "_content", lambda folder, name: read.append(name) or content(folder, name))
     whoplays.load()
     assert sorted(read) == [model_folder.CONFIG, model_folder.NETWORK]
+
+
+def test_help_loads_nothing_that_works() -> None:
+    code = (
+        "import sys; from whoplays.cli import commands\n"
+        "for name in commands.COMMANDS: commands.parser_of(name).format_help()\n"
+        "print(*sys.modules)"
+    )
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "soundfile", "onnxruntime", "tomllib"} & {*modules}
 
 
 def test_a_command_loads_its_own_module_alone(tmp_path: Path) -> None:

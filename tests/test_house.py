@@ -40,9 +40,9 @@ ALLOWED = {
     "uvicorn": {"serve"},
     "pyarrow": {"results/table.py", "dataset/shards.py"},
     "mutagen": {"results/tags.py"},
-    "av": {"audio/ffmpeg.py", "audio/opening.py", "audio/reader.py", "audio/readers.py", "serve/worker.py"},
+    "av": {"audio/ffmpeg.py", "audio/libsndfile.py", "audio/opening.py", "audio/reader.py", "serve/worker.py"},
     "soundfile": {
-        "audio/readers.py",
+        "audio/libsndfile.py",
         "audio/opening.py",
         "cli/demo.py",
         "results/cut.py",

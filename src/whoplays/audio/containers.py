@@ -7,28 +7,29 @@ behind the first, a length that the header does not tell or tells wrongly, bytes
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
-from . import adts, flac, mpeg, objects, ogg, riff
 from .content import Content
-from .parts import Part
+from .parts import ASF, EBML, VOC, W64, Part
 
 MOST_PARTS = 10_000
 
 Walk = Callable[[Content, int], tuple[list[Part], int]]
 
-_BEHIND_TAG: dict[bytes, Walk] = {b"fLaC": flac.walk, b"OggS": ogg.walk, b"TTA1": objects.walk_tta}
-_BY_BEGINNING: dict[bytes, Walk] = {
+#: how a stream begins -> the module and function that read its kind: a recording loads that of its own kind alone
+_BEHIND_TAG = {b"fLaC": "flac.walk", b"OggS": "ogg.walk", b"TTA1": "objects.walk_tta"}
+_BY_BEGINNING = {
     **_BEHIND_TAG,
-    riff.W64: riff.walk_w64,
-    b"caff": riff.walk_caf,
-    b".snd": riff.walk_au,
-    objects.EBML: objects.walk_matroska,
-    objects.ASF: objects.walk_asf,
-    b"#!AMR": objects.walk_amr,
-    b"wvpk": objects.walk_wavpack,
-    b"FLV\1": objects.walk_flv,
-    b"DSD ": objects.walk_dsf,
-    objects.VOC: objects.walk_voc,
+    W64: "riff.walk_w64",
+    b"caff": "riff.walk_caf",
+    b".snd": "riff.walk_au",
+    EBML: "objects.walk_matroska",
+    ASF: "objects.walk_asf",
+    b"#!AMR": "objects.walk_amr",
+    b"wvpk": "objects.walk_wavpack",
+    b"FLV\1": "objects.walk_flv",
+    b"DSD ": "objects.walk_dsf",
+    VOC: "objects.walk_voc",
 }
 
 
@@ -50,19 +51,30 @@ def parts_of(content: Content) -> list[Part]:
 
 def _walk_for(content: Content, at: int) -> Walk | None:
     """Return what reads the kind of stream that begins at a position, None for a kind that is left to the decoders."""
+    named = _kind(content, at)
+    if not named:
+        return None
+    module, function = named.split(".")
+    walk: Walk = getattr(import_module(f".{module}", __package__), function)
+    return walk
+
+
+def _kind(content: Content, at: int) -> str:
     head = content.at(at, 20)
     for beginning, walk in _BY_BEGINNING.items():
         if head.startswith(beginning):
             return walk
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
+        return "riff.walk_wav" if head[8:12] == b"WAVE" else "objects.walk_riff"
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return "riff.walk_aiff"
+    if head[4:8] == b"ftyp":
+        return "objects.walk_mp4"
+    from . import adts, mpeg
+
     if head[:3] == b"ID3":
         begin = mpeg.end_of_tag(content, at)
-        return adts.walk if adts.is_frame(content, begin) else _BEHIND_TAG.get(content.at(begin, 4), mpeg.walk)
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        return riff.walk_wav if head[8:12] == b"WAVE" else objects.walk_riff
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return riff.walk_aiff
-    if head[4:8] == b"ftyp":
-        return objects.walk_mp4
+        return "adts.walk" if adts.is_frame(content, begin) else _BEHIND_TAG.get(content.at(begin, 4), "mpeg.walk")
     if adts.is_frame(content, at):
-        return adts.walk
-    return mpeg.walk if mpeg.is_frame(content, at) else None
+        return "adts.walk"
+    return "mpeg.walk" if mpeg.is_frame(content, at) else ""

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from ..errors import AudioError
 from . import flac
 from .clock import PREROLL_S, Array, Block, Clock, ComputedTimes, gathered
+from .content import Content
+from .mpeg import frames_of
 from .parts import Part
-from .reader import MAX_LEVEL, AudioInfo, Reader, check_disk, one_line
+from .reader import MAX_LEVEL, AudioInfo, Reader, check_disk, load_av, one_line
 from .watchedfile import WatchedFile
 
 MOST_FAILURES = 1000  # reads of packets in a row
@@ -291,6 +293,59 @@ def _clock(text: str) -> float | None:
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except ValueError:
         return None
+
+
+class MpegReader(Reader):
+    """MPEG audio frame by frame, for streams whose header tells no length or a wrong one, and for damaged ones."""
+
+    def __init__(self, content: Content, part: Part) -> None:
+        """content: of the file; part: has frames."""
+        av = load_av()
+        av.logging.set_level(av.logging.PANIC)
+        assert part.frames
+        self._content, self._part, self._frames = content, part, part.frames
+        self.gaps = []
+        head = content.at(self._frames.runs[0][0], 4)
+        channels = 1 if head[3] >> 6 == 3 else 2
+        self.info = AudioInfo(self._frames.samples / self._frames.rate, self._frames.rate, channels, "MP3")
+
+    def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
+        """Yield blocks of about a second."""
+        yield from gathered(self._timed(start))
+
+    def _timed(self, start: float) -> Iterator[Block]:
+        frames = self._frames
+        clock = Clock(start, self.gaps)
+        last = frames.samples
+        for number, samples in self._decoded(max(0, int(start * frames.rate) // frames.size - 12)):
+            if samples is None:
+                clock.broken("frames are damaged")
+                continue
+            at = number * frames.size - frames.skip
+            samples = samples[max(0, -at) : max(0, last - at)]
+            if len(samples):
+                if len(samples) < frames.size:
+                    at = max(at, 0)
+                yield from clock.place(samples, frames.rate, at / frames.rate)
+        clock.end(self._part.claimed_s, cut=self._part.cut)
+
+    def _decoded(self, first: int) -> Iterator[tuple[int, Array | None]]:
+        """Yield the number and samples of frames, None for damaged ones, from the first that is asked for."""
+        import av
+
+        codec: Any = None
+        for begin, end, before, count in self._frames.runs:
+            if before + count <= first:
+                continue
+            codec = av.CodecContext.create(("mp1float", "mp2float", "mp3float")[self._frames.layer - 1], "r")
+            for number, data in frames_of(self._content, begin, end, before):
+                if number < first:
+                    continue
+                try:
+                    found = [frame for frame in codec.decode(av.Packet(data))]
+                except av.FFmpegError:
+                    found = []
+                yield number, np.concatenate([samples_of(frame) for frame in found]) if found else None
 
 
 def samples_of(frame: Any) -> Array:

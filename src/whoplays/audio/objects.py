@@ -10,12 +10,9 @@ from collections.abc import Callable
 
 from .content import Content
 from .mpeg import end_of_tag
-from .parts import Part, begins
+from .parts import EBML, VOC, Part, begins
 
-EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
-ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-VOC = b"Creative Voice File\x1a"
 _INITIAL = 1 << 11  # of a WavPack block's flags: the first channels of its samples
 _MOST = 100_000  # boxes that are looked at: fragmented files have one or two a second
 

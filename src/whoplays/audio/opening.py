@@ -14,10 +14,9 @@ from ..errors import AudioError, MissingFileError
 from ..runtime.packages import needed
 from .clock import Block, note
 from .content import Content, View
-from .ffmpeg import FFmpegReader
+from .libsndfile import SoundFileReader
 from .parts import Gap, Part
 from .reader import AudioInfo, Reader, check_disk, load_av, one_line
-from .readers import MpegReader, SoundFileReader
 from .watchedfile import WatchedFile
 
 Source = str | os.PathLike[str] | IO[bytes]
@@ -138,15 +137,21 @@ def _opened(part: Part, content: Content, track: int | None, *, whole: bool) -> 
     """Open one part of a file, by the file itself where it is all of it. Raises `AudioError`."""
     watched = content.file
     if part.decoder == "mpeg":
-        return MpegReader(content, part)
+        return _by_frames(content, part)
     sources = [watched if whole and pieces == ((0, content.size),) else View(watched, pieces) for pieces in part.runs]
     watched.seek(0)
     reader = _decoder(sources[0], sources, watched, part, track)
     frames = part.frames
     if frames and isinstance(reader, SoundFileReader) and abs(reader.frames - frames.samples) > 4 * frames.size:
         reader.close()  # it has estimated the length
-        return MpegReader(content, part)
+        return _by_frames(content, part)
     return reader
+
+
+def _by_frames(content: Content, part: Part) -> Reader:
+    from .ffmpeg import MpegReader
+
+    return MpegReader(content, part)
 
 
 def _decoder(
@@ -171,6 +176,8 @@ def _decoder(
         if hasattr(source, "seek"):
             source.seek(0)
     av = load_av()
+    from .ffmpeg import FFmpegReader
+
     try:
         return FFmpegReader(sources, watched, part, track)
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:

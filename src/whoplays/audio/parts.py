@@ -8,10 +8,15 @@ from .content import Piece
 
 Pieces = tuple[Piece, ...]
 
+W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+EBML = b"\x1a\x45\xdf\xa3"
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+VOC = b"Creative Voice File\x1a"
+
 #: How files begin that may follow one whose own size is known.
 _BEGINNINGS = (
-    *(b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff\x2e\x91", b"FORM", b"caff", b".snd", b"fLaC", b"OggS", b"#!AMR"),
-    *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"wvpk", b"TTA1", b"FLV\1", b"DSD \x1c\0"),
+    *(b"RIFF", b"RIFX", b"RF64", b"BW64", W64[:6], b"FORM", b"caff", b".snd", b"fLaC", b"OggS", b"#!AMR"),
+    *(EBML, ASF[:8], b"wvpk", b"TTA1", b"FLV\1", b"DSD \x1c\0"),
 )
 
 

@@ -1,8 +1,8 @@
 """Any file or stream -> mono float32 at one rate, block by block, measured on the way. Defines what valid audio is.
 
-The way of the samples: `parts.py` finds the streams a file is made of, `readers.py` decodes them at the times of the
-container, here channels become one, and rates the one asked for (soxr, streaming), while `quality.py` measures. No
-recording is ever held whole.
+The way of the samples: `containers.py` finds the streams a file is made of, `libsndfile.py` or `ffmpeg.py` decodes them
+at the times of the container, here channels become one, and rates the one asked for (soxr, streaming), while `quality.py`
+measures. No recording is ever held whole.
 """
 
 from __future__ import annotations

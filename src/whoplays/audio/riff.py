@@ -15,7 +15,6 @@ from .content import Content, Piece
 from .parts import Part, begins
 
 LIMIT = 1 << 32
-W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _W64_FORM = b"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _MAX_HEADER = 1 << 20  # bytes before the samples that are looked through

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, counted
 from ..results.formats import FORMATS
-from ..runtime import sandbox
 from ..runtime.packages import needed
 from .options import add_device, add_jobs, add_language, add_model, add_threshold
 from .output import say
 from .parser import Parser, number, time, whole
-from .predict_run import Run
 from .recordings import add_continuing, add_list, check_continuing, found_in, given, recogniser_of
 
 if TYPE_CHECKING:
     from ..results.formats.base import Writer
     from ..results.output import Output
+    from .predict_run import Run
 
 _TABLES = (".jsonl", ".csv", ".parquet")
 
@@ -75,8 +74,13 @@ def _predict(args: Namespace) -> int:
     _check_names(names, kind, args)
     _check_outputs(kind, args)
     recogniser = recogniser_of(args, args.model)
-    if args.verbose and (told := sandbox.unlimited()):
-        say(f"note: {told}")
+    if args.verbose:
+        from ..runtime import sandbox
+
+        if told := sandbox.unlimited():
+            say(f"note: {told}")
+    from .predict_run import Run
+
     run = Run(recogniser, args)
     with _output(kind, run, paths) as output:
         todo = output.todo(names)

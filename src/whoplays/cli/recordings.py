@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError, counted
-from ..storage.files import explained
 from .options import threshold_of
 from .output import say, warn
 from .parser import Option
@@ -76,6 +75,7 @@ def given(args: Namespace, command: str) -> list[str]:
 
 def _listed(source: str) -> list[str]:
     from ..inference.batch import read_list
+    from ..storage.files import explained
 
     if source == "-":
         if sys.stdin is None:
