@@ -206,7 +206,7 @@ def small_dataset(class_folders: Path, tmp_path_factory: pytest.TempPathFactory)
     from whoplays import dataset
 
     settings = dataset.BuildSettings(pitch=(-1.0, 0.0, 1.0), test=0.25, validation=0.25)
-    return made_once(tmp_path_factory, "dataset", lambda out: dataset.build(class_folders, out, settings, workers=2))
+    return made_once(tmp_path_factory, "dataset", lambda out: dataset.build(class_folders, out, settings, jobs=2))
 
 
 @pytest.fixture(scope="session")

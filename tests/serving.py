@@ -44,7 +44,7 @@ def serving(model: Path, **settings: Any) -> Iterator[Running]:
     from whoplays.serve.server import build, listening
     from whoplays.serve.settings import Settings
 
-    chosen = Settings(**({"model": model, "port": 0, "workers": 1} | settings))
+    chosen = Settings(**({"model": model, "port": 0, "jobs": 1} | settings))
     with listening(chosen) as door:
         server = build(chosen)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
@@ -54,7 +54,7 @@ def serving(model: Path, **settings: Any) -> Iterator[Running]:
         with httpx.Client(base_url=address, headers=headers, timeout=120, trust_env=False) as client:
             running = Running(address, server.config.app, client)
             running.wait_until(lambda: server.started and _answers(client))
-            running.wait_until(lambda: running.app.state.pool.ready == chosen.workers)
+            running.wait_until(lambda: running.app.state.pool.ready == chosen.jobs)
             yield running
         server.should_exit = True
         thread.join(120)

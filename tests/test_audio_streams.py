@@ -550,7 +550,7 @@ def test_command_server_and_data_set_read_it_alike(tiny_model: Path, tmp_path: P
     assert status == 0 and lines[0]["scores"] == recogniser.predict(two, track=2).scores
 
     settings: dict[str, Any] = {"features": "logmel", "clip_s": 2.0, "per_class": 0, "test": 0.0, "validation": 0.0}
-    whole = dataset.build(tmp_path / "classes", tmp_path / "whole", dataset.BuildSettings(**settings), workers=1)
+    whole = dataset.build(tmp_path / "classes", tmp_path / "whole", dataset.BuildSettings(**settings), jobs=1)
     assert whole.rows["training"] == 12 and not whole.skipped
     with (tmp_path / "whole" / "damaged.csv").open(newline="") as file:
         told = list(csv.DictReader(file))
@@ -559,7 +559,7 @@ def test_command_server_and_data_set_read_it_alike(tiny_model: Path, tmp_path: P
     )
     assert any(f"{len(told)} damaged clips are used" in remark for remark in whole.remarks)
     strict = dataset.BuildSettings(**settings, strict=True)
-    sound = dataset.build(tmp_path / "classes", tmp_path / "sound", strict, workers=1)
+    sound = dataset.build(tmp_path / "classes", tmp_path / "sound", strict, jobs=1)
     assert 1 <= len(sound.skipped) <= 2 and all("is damaged" in item.cause for item in sound.skipped)
 
     with serving(tiny_model) as running:

@@ -44,7 +44,7 @@ OURS = {
     "inference": "batch embedding prediction recogniser scoring segmentation source",
     "model": "config device folder pooling thresholds timeline",
     "results": "formats formats.base formats.text output",
-    "runtime": "packages",
+    "runtime": "interrupts packages",
     "storage": "address files streams",
     "taxonomy": "messages tree",
 }
@@ -413,7 +413,7 @@ def test_the_whole_way_of_a_build(class_folders: Path, tmp_path: Path) -> None:
     assert "training: 12 rows from 12 recordings; clips: drums 4, guitar 4, strings 4" in done.stderr
     assert "Next: whoplays train" in done.stderr and "--recipe mfcc-cnn" in done.stderr
     all_of_it = ("--test", "1", "--validation", "0", "--features", "logmel")
-    tested = invoke("dataset", "build", class_folders, "--out", tmp_path / "tested", "--workers", "1", *all_of_it)
+    tested = invoke("dataset", "build", class_folders, "--out", tmp_path / "tested", "--jobs", "1", *all_of_it)
     assert f"Next: whoplays evaluate MODEL {tmp_path / 'tested'} --out REPORT" in tested.stderr
     assert done.stdout == ""
 

@@ -84,7 +84,7 @@ def slowly(traced: tuple[str, Callable[[Any], Any], Any]) -> Any:
 def test_workers_killed_under_way_lose_nothing_and_double_nothing(
     two_nodes: Any, class_folders: Path, tmp_path: Path
 ) -> None:
-    dataset.build(class_folders, tmp_path / "local", MANY_SHARDS, workers=2)
+    dataset.build(class_folders, tmp_path / "local", MANY_SHARDS, jobs=2)
     (tmp_path / "traces").mkdir()
     killed: list[int] = []
 
@@ -104,11 +104,11 @@ def test_workers_killed_under_way_lose_nothing_and_double_nothing(
 
 def test_the_driver_killed_the_build_goes_on_anywhere_to_the_same_bytes(class_folders: Path, tmp_path: Path) -> None:
     """kill -9 of the driver of a build on Ray; then one machine finishes it without Ray."""
-    dataset.build(class_folders, tmp_path / "whole", MANY_SHARDS, workers=2)
+    dataset.build(class_folders, tmp_path / "whole", MANY_SHARDS, jobs=2)
     out = tmp_path / "killed"
     script = (
         "from whoplays.cluster import Cluster\nfrom whoplays.dataset import BuildSettings, build\n"
-        f"build({str(class_folders)!r}, {str(out)!r}, {MANY_SHARDS!r}, engine=Cluster('local', workers=1))"
+        f"build({str(class_folders)!r}, {str(out)!r}, {MANY_SHARDS!r}, engine=Cluster('local', jobs=1))"
     )
     process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + WAIT_S
@@ -118,7 +118,7 @@ def test_the_driver_killed_the_build_goes_on_anywhere_to_the_same_bytes(class_fo
     assert process.wait(WAIT_S) == -signal.SIGKILL, process.stderr and process.stderr.read().decode()
     assert not (out / "dataset.json").exists()
     finished = [path.name for path in out.glob("*-*.json")]
-    dataset.build(class_folders, out, MANY_SHARDS, workers=1)
+    dataset.build(class_folders, out, MANY_SHARDS, jobs=1)
     assert contents(out) == contents(tmp_path / "whole")
     assert len(finished) < len([name for name in contents(out) if name.endswith(".npy")])
 
@@ -169,7 +169,7 @@ def double(item: int) -> int:
 
 def test_a_node_lost_under_way_loses_nothing(two_nodes: Any, class_folders: Path, tmp_path: Path) -> None:
     """The second node goes, raylet and workers, by SIGKILL."""
-    dataset.build(class_folders, tmp_path / "local", MANY_SHARDS, workers=2)
+    dataset.build(class_folders, tmp_path / "local", MANY_SHARDS, jobs=2)
     (tmp_path / "traces").mkdir()
     node = two_nodes.add_node(num_cpus=1, object_store_memory=96 << 20, include_dashboard=False)
     engine = Disturbed(two_nodes.address, tmp_path / "traces", lambda pids: two_nodes.remove_node(node, False))
@@ -184,7 +184,7 @@ def test_an_address_without_ray_is_told() -> None:
 
 
 def test_without_the_flag_nothing_of_ray_is_loaded(class_folders: Path, tiny_model: Path, tmp_path: Path) -> None:
-    build = ["dataset", "build", str(class_folders), "--out", str(tmp_path / "set"), "--workers", "1"]
+    build = ["dataset", "build", str(class_folders), "--out", str(tmp_path / "set"), "--jobs", "1"]
     hear_one = ["predict", str(class_folders / "drums" / "take00.wav"), "--model", str(tiny_model)]
     for words in (build, hear_one):
         command_without(("ray", "fsspec", "upath"), words)

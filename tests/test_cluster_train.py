@@ -72,7 +72,7 @@ def shards(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The small data set in six shards of training."""
     out = tmp_path_factory.mktemp("shards") / "set"
     settings = BuildSettings(pitch=(-1.0, 0.0, 1.0), test=0.25, validation=0.25, clips_per_shard=2)
-    dataset.build(class_folders, out, settings, workers=1)
+    dataset.build(class_folders, out, settings, jobs=1)
     return out
 
 
@@ -193,7 +193,7 @@ def test_the_default_recipe_trains_together(
     class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = BuildSettings(features="logmel", clip_s=2.0, validation=0.2, clips_per_shard=2)
-    dataset.build(class_folders, tmp_path / "set", made, workers=1)
+    dataset.build(class_folders, tmp_path / "set", made, jobs=1)
     settings = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch_size": 9, "ema": 0.5}
     settings |= {"epochs": 3, "steps_per_epoch": 6, "crop_steps": 4, "mix": 0.0}
     out, told, one_at_a_time, build = tmp_path / "model", [Rows(), Rows()], threading.Lock(), default._Run._build
@@ -278,7 +278,7 @@ def disturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     from whoplays.cluster.train import train as train_on_cluster
 
     out, watcher = tmp_path_factory.mktemp("cluster") / "model", Disturbs()
-    done = train_on_cluster(shards, recipe="mfcc-cnn", out=out, address="local", workers=2, watcher=watcher, **FAST)
+    done = train_on_cluster(shards, recipe="mfcc-cnn", out=out, address="local", jobs=2, watcher=watcher, **FAST)
     yield out, watcher, done
 
 
@@ -334,11 +334,11 @@ def test_ctrl_c_keeps_the_best_and_one_machine_can_end_it(disturbed: tuple, shar
 @pytest.mark.parametrize(
     ("words", "kind", "message"),
     [
-        (["--cluster", "local", "--workers", "7"], DatasetError, "has 6 shards of training, and each of 7 workers"),
-        (["--cluster", "local", "--workers", "3"], UsageError, "--batch-size 2: 3 workers share a batch"),
+        (["--cluster", "local", "--jobs", "7"], DatasetError, "has 6 shards of training, and each of 7 processes"),
+        (["--cluster", "local", "--jobs", "3"], UsageError, "--batch-size 2: 3 processes share a batch"),
         (["--cluster", "127.0.0.1:9"], UsageError, "--cluster 127.0.0.1:9: there is no Ray to work with"),
         (["--cluster", "ray://127.0.0.1:9"], UsageError, "run it there with auto"),
-        (["--workers", "2"], UsageError, "--workers is for --cluster"),
+        (["--jobs", "2"], UsageError, "--jobs is for --cluster"),
         (["--cluster", "local", "--from", "default"], UsageError, "leave out --cluster"),
         (["--cluster", "local", "--epochs", "0"], UsageError, "--epochs 0: 1 to 100000 is possible"),
         (["--cluster", "local", "--recipe", "jazz"], UsageError, "must be one of: mfcc-cnn, default"),

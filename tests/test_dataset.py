@@ -60,7 +60,7 @@ def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Pat
         class_folders,
         tmp_path / "set",
         BuildSettings(pitch=(-1, 0, 1), **THIRDS),
-        workers=2,
+        jobs=2,
         on_progress=lambda done, total: told.append((done, total)),
     )
     assert told[0] == (0, 24) and told[-1] == (24, 24) and told == sorted(told)
@@ -82,20 +82,20 @@ def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Pat
 
 def test_same_seed_same_bytes_whatever_the_number_of_workers(class_folders: Path, tmp_path: Path) -> None:
     chosen = BuildSettings(pitch=(0, 1), per_class=7, seed=5, **THIRDS)
-    dataset.build(class_folders, tmp_path / "one", chosen, workers=1)
-    dataset.build(class_folders, tmp_path / "three", chosen, workers=3)
+    dataset.build(class_folders, tmp_path / "one", chosen, jobs=1)
+    dataset.build(class_folders, tmp_path / "three", chosen, jobs=3)
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
     other = BuildSettings(pitch=(0, 1), per_class=7, seed=6, **THIRDS)
-    dataset.build(class_folders, tmp_path / "other", other, workers=2)
+    dataset.build(class_folders, tmp_path / "other", other, jobs=2)
     assert contents(tmp_path / "one")["rows.csv"] != contents(tmp_path / "other")["rows.csv"]
 
 
 def test_arrow_shards_hold_the_same_rows_and_tell_of_them_themselves(class_folders: Path, tmp_path: Path) -> None:
     """Two shards of a megabyte of log-mel: what they hold is what the small files and rows.csv hold."""
     chosen = {"features": "logmel", "clip_s": 1.0, "pitch": (0, 1), **THIRDS}
-    dataset.build(class_folders, tmp_path / "small", BuildSettings(**chosen), workers=1)
-    dataset.build(class_folders, tmp_path / "one", BuildSettings(shard_mb=1, **chosen), workers=1)
-    dataset.build(class_folders, tmp_path / "two", BuildSettings(shard_mb=1, **chosen), workers=2)
+    dataset.build(class_folders, tmp_path / "small", BuildSettings(**chosen), jobs=1)
+    dataset.build(class_folders, tmp_path / "one", BuildSettings(shard_mb=1, **chosen), jobs=1)
+    dataset.build(class_folders, tmp_path / "two", BuildSettings(shard_mb=1, **chosen), jobs=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert sorted(p.name for p in (tmp_path / "one").glob("train*")) == ["training-00000.arrow"]
     small, arrow = (Dataset.open(tmp_path / name).split("training") for name in ("small", "one"))
@@ -115,7 +115,7 @@ def test_parts_of_a_split_are_its_rows_each_once(class_folders: Path, tmp_path: 
     chosen = BuildSettings(
         features="logmel", clip_s=4.0, pitch=variants, shard_mb=shard_mb, clips_per_shard=3, **THIRDS
     )
-    dataset.build(class_folders, tmp_path / "set", chosen, workers=1)
+    dataset.build(class_folders, tmp_path / "set", chosen, jobs=1)
     built = Dataset.open(tmp_path / "set")
     assert len(list((tmp_path / "set").glob("training-*"))) >= 3
     whole = built.split("training")
@@ -143,7 +143,7 @@ def test_killed_and_started_again_it_goes_on_to_the_same_bytes(
     class_folders: Path, tmp_path: Path, monkeypatch
 ) -> None:
     chosen = BuildSettings(pitch=(-2, -1, 0, 1, 2), **THIRDS)
-    dataset.build(class_folders, tmp_path / "whole", chosen, workers=1)
+    dataset.build(class_folders, tmp_path / "whole", chosen, jobs=1)
     command = [
         sys.executable,
         "-m",
@@ -154,7 +154,7 @@ def test_killed_and_started_again_it_goes_on_to_the_same_bytes(
         "--out",
         str(tmp_path / "killed"),
     ]
-    command += ["--pitch=-2,-1,0,1,2", "--test", "0.25", "--validation", "0.25", "--workers", "1"]
+    command += ["--pitch=-2,-1,0,1,2", "--test", "0.25", "--validation", "0.25", "--jobs", "1"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not any((tmp_path / "killed").glob("training-*")) and time.monotonic() < deadline and process.poll() is None:
@@ -162,25 +162,25 @@ def test_killed_and_started_again_it_goes_on_to_the_same_bytes(
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed" / "dataset.json").exists() or process.returncode == 0
-    dataset.build(class_folders, tmp_path / "killed", chosen, workers=2)
+    dataset.build(class_folders, tmp_path / "killed", chosen, jobs=2)
     assert contents(tmp_path / "whole") == contents(tmp_path / "killed")
 
 
 def test_what_is_done_is_kept_and_a_damaged_shard_made_anew(class_folders: Path, tmp_path: Path) -> None:
     """Stop after the first shard, damage it, and go on: the result is that of an undisturbed run."""
     chosen = BuildSettings(**THIRDS)
-    dataset.build(class_folders, tmp_path / "whole", chosen, workers=1)
+    dataset.build(class_folders, tmp_path / "whole", chosen, jobs=1)
 
     def stop(done: int, total: int) -> None:
         if done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        dataset.build(class_folders, tmp_path / "halves", chosen, workers=1, on_progress=stop)
+        dataset.build(class_folders, tmp_path / "halves", chosen, jobs=1, on_progress=stop)
     kept = sorted((tmp_path / "halves").glob("*.npy"))
     assert kept, "what was finished before the interruption stays"
     kept[0].write_bytes(kept[0].read_bytes()[:-4] + b"oops")
-    dataset.build(class_folders, tmp_path / "halves", chosen, workers=1)
+    dataset.build(class_folders, tmp_path / "halves", chosen, jobs=1)
     assert contents(tmp_path / "whole") == contents(tmp_path / "halves")
 
 
@@ -192,7 +192,7 @@ def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost
     source = tmp_path / "source"
     shutil.copytree(class_folders, source)
     chosen = BuildSettings(**THIRDS)
-    dataset.build(source, tmp_path / "whole", chosen, workers=1)
+    dataset.build(source, tmp_path / "whole", chosen, jobs=1)
     gone = sorted(source.rglob("*.wav"))[which]
     hidden = tmp_path / "hidden.wav"
 
@@ -201,9 +201,9 @@ def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost
             gone.rename(hidden)
 
     with pytest.raises(DatasetError, match="vanished or changed while the data set was built"):
-        dataset.build(source, tmp_path / "again", chosen, workers=1, on_progress=hide)
+        dataset.build(source, tmp_path / "again", chosen, jobs=1, on_progress=hide)
     hidden.rename(gone)
-    dataset.build(source, tmp_path / "again", chosen, workers=1)
+    dataset.build(source, tmp_path / "again", chosen, jobs=1)
     assert contents(tmp_path / "whole") == contents(tmp_path / "again")
 
 
@@ -211,7 +211,7 @@ def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost
 def test_a_disk_that_fails_for_a_moment_costs_no_recording(
     heals: bool, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset.build(class_folders, tmp_path / "whole", BuildSettings(**THIRDS), workers=1)
+    dataset.build(class_folders, tmp_path / "whole", BuildSettings(**THIRDS), jobs=1)
     tried: Counter[Path] = Counter()
     read, victim = reading.load, sorted(class_folders.rglob("*.wav"))[0]
 
@@ -240,7 +240,7 @@ def test_what_a_kill_at_the_very_end_left_is_cleared(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     out = tmp_path / "set"
-    dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1)
+    dataset.build(class_folders, out, BuildSettings(**THIRDS), jobs=1)
     before = contents(out)
     (out / "test-00000.json").write_text("{}")  # the index is there, the records of what was made are not yet gone
     with (
@@ -248,8 +248,8 @@ def test_what_a_kill_at_the_very_end_left_is_cleared(
         pytest.raises(DatasetError, match=r"cannot be removed \(Input/output error\)"),
     ):
         broken.setattr(Path, "unlink", fails)
-        dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1)
-    assert dataset.build(class_folders, out, BuildSettings(**THIRDS), workers=1).already_there
+        dataset.build(class_folders, out, BuildSettings(**THIRDS), jobs=1)
+    assert dataset.build(class_folders, out, BuildSettings(**THIRDS), jobs=1).already_there
     assert contents(out) == before
 
 
@@ -607,7 +607,7 @@ def test_a_class_whose_recordings_cannot_be_decoded_is_reported_with_the_causes(
             tmp_path / "source" / "b" / f"{name}.wav", np.zeros(RATE) + 1e-9 * int(name), RATE, subtype="FLOAT"
         )
     with pytest.raises(DatasetError, match=r"3 x is silent .*no recording of b can be used"):
-        dataset.build(tmp_path / "source", tmp_path / "set", BuildSettings(**THIRDS), workers=1)
+        dataset.build(tmp_path / "source", tmp_path / "set", BuildSettings(**THIRDS), jobs=1)
 
 
 def test_copies_stay_on_one_side_and_contradictions_are_reported(tmp_path: Path) -> None:
@@ -618,7 +618,7 @@ def test_copies_stay_on_one_side_and_contradictions_are_reported(tmp_path: Path)
     shutil.copy(source / "drums" / "7.wav", source / "guitar" / "solo.wav")
     for seed in range(3):
         summary = dataset.build(
-            source, tmp_path / f"set{seed}", BuildSettings(seed=seed, per_class=0, **THIRDS), workers=1
+            source, tmp_path / f"set{seed}", BuildSettings(seed=seed, per_class=0, **THIRDS), jobs=1
         )
         rows = list(csv.DictReader((tmp_path / f"set{seed}" / "rows.csv").open()))
         sides = {row["path"]: row["split"] for row in rows}

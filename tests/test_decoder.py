@@ -110,14 +110,14 @@ def test_a_data_set_is_built_around_what_breaks_its_decoder(evil: Path, tmp_path
         if file.stem not in ("shout", "greedy"):
             (source / ("guitar", "piano")[i % 2] / file.name).write_bytes(file.read_bytes())
     settings = dataset.BuildSettings(per_class=0, test=0.0, validation=0.0)
-    summary = dataset.build(source, tmp_path / "out", settings, workers=2)
+    summary = dataset.build(source, tmp_path / "out", settings, jobs=2)
     causes = {Path(item.name).stem: item.cause for item in summary.skipped}
     assert set(causes) == {"abort", "crash"} and "SIGSEGV" in causes["crash"]
     assert summary.rows["training"] == 4
     assert DECODE_APART not in os.environ
     for bad in causes:
         next(source.rglob(f"{bad}.wav")).unlink()
-    dataset.build(source, tmp_path / "plain", settings, workers=1)
+    dataset.build(source, tmp_path / "plain", settings, jobs=1)
     shard = "training-00000.npy"
     assert (tmp_path / "out" / shard).read_bytes() == (tmp_path / "plain" / shard).read_bytes()
 

@@ -38,7 +38,7 @@ SMALL = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch
 @pytest.fixture(scope="module")
 def dataset(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "set"
-    build(class_folders, out, BuildSettings(features="logmel", clip_s=2.0, validation=0.2), workers=1)
+    build(class_folders, out, BuildSettings(features="logmel", clip_s=2.0, validation=0.2), jobs=1)
     return out
 
 
@@ -160,7 +160,7 @@ def test_shards_with_other_labels_are_refused(material: Path, tmp_path: Path) ->
 
 
 def test_features_of_another_kind_are_refused(class_folders: Path, tmp_path: Path) -> None:
-    build(class_folders, tmp_path / "set", BuildSettings(features="mfcc"), workers=1)
+    build(class_folders, tmp_path / "set", BuildSettings(features="mfcc"), jobs=1)
     with pytest.raises(DatasetError, match="--features logmel"):
         train(tmp_path / "set", recipe="default", out=tmp_path / "model")
 

@@ -60,7 +60,7 @@ def test_python_can_choose(tiny_model: Path, duet: Path) -> None:
 
 
 def test_the_server_falls_back_with_one_line(tiny_model: Path, duet: Path) -> None:
-    command = [sys.executable, "-m", "whoplays", "serve", "--port", "0", "--workers", "2", "--device", "migraphx"]
+    command = [sys.executable, "-m", "whoplays", "serve", "--port", "0", "--jobs", "2", "--device", "migraphx"]
     process = subprocess.Popen([*command, "--model", str(tiny_model)], stderr=subprocess.PIPE, text=True)
     assert process.stderr
     told = [process.stderr.readline(), process.stderr.readline()]

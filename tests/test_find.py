@@ -243,7 +243,7 @@ def test_what_is_found_is_cut_out_sample_by_sample(subtype: str, tmp_path: Path)
 def test_times_as_json_and_in_playlists(tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
     table.write(results, lambda: [{**BAND.to_dict(), "seen": ""}], list(BAND.scores))
-    done = invoke("find", results, "drums", "--json", "--times", "--playlist", tmp_path / "p.m3u8")
+    done = invoke("find", results, "drums", "--format", "jsonl", "--times", "--playlist", tmp_path / "p.m3u8")
     assert json.loads(done.stdout)["times"] == [{"start": 10, "end": 20}, {"start": 40, "end": 60}]
     lines = (tmp_path / "p.m3u8").read_text().splitlines()
     assert lines[1:4] == [
@@ -337,7 +337,7 @@ def test_the_command(suffix: str, tmp_path: Path) -> None:
     polish = invoke("find", results, "drums and not drums", "--lang", "pl").stderr
     assert "nigdy nie pasuje: drums ma grać, a drums nie może" in polish and "nagrania: 0 z 2" in polish
     assert "b.wav" in (tmp_path / "p.m3u8").read_text()
-    assert invoke("find", results, "drums or strings", "--paths", "--count", 1).stdout == "b.wav\n"
+    assert invoke("find", results, "drums or strings", "-f", "paths", "--count", 1).stdout == "b.wav\n"
     if suffix == ".csv":
         assert "no times" in invoke("find", results, "drums.share > 0.1").stderr
 

@@ -75,7 +75,7 @@ CASES = [
     ("keras", "train", "train {dataset} --out {out}"),
     ("tensorflow", "train", "train {dataset} --out {out}"),
     ("tf2onnx", "train", "train {dataset} --out {out}"),
-    ("librosa", "train", "dataset build {classes} --out {out} --pitch-method vocoder --pitch=1 --workers 1"),
+    ("librosa", "train", "dataset build {classes} --out {out} --pitch-method vocoder --pitch=1 --jobs 1"),
     ("onnx", "adapt", "train {classes} --from default --out {out}"),
     ("onnx", "adapt", "export {model} --out {out}.onnx"),
     ("ray", "cluster", "predict {folder} --cluster local"),

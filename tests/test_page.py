@@ -68,7 +68,7 @@ pytestmark = [
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server whose model names four of its five labels in the example."""
     model = write_tiny_model(tmp_path_factory.mktemp("served") / "model", thresholds=(0.01,) * 5)
-    with serving(model, workers=1, rate=0) as running:
+    with serving(model, jobs=1, rate=0) as running:
         yield running
 
 
@@ -160,7 +160,7 @@ def test_an_example_is_heard_played_and_sought_in(open_page: Open, server: Runni
 def test_instruments_that_play_are_shown_below_their_family(open_page: Open, tmp_path: Path) -> None:
     tree = catalogue().select(["guitar", "strings", "piano", "violin", "cello"])
     model = write_tiny_model(tmp_path / "model", labels=tree.labels, thresholds=(0.5, 0.5, 0.5, 0.01, 1.0))
-    with serving(model, workers=1, rate=0) as running:
+    with serving(model, jobs=1, rate=0) as running:
         page = open_page(running.address)
         try_example(page)
         answer = running.post(EXAMPLE, details=True).json()
@@ -434,7 +434,7 @@ def test_zoom_pan_keys_and_the_list_of_segments(open_page: Open, axe_folder: Pat
 def test_one_control_moves_what_plays(open_page: Open, tmp_path: Path) -> None:
     """The further to "misses nothing", the more labels; the middle is the model's own."""
     model = write_tiny_model(tmp_path / "model", thresholds=(0.5,) * 5)
-    with serving(model, workers=1, rate=0) as running:
+    with serving(model, jobs=1, rate=0) as running:
         page = open_page(running.address)
         try_example(page)
         own = page.locator(".result .headline").inner_text()

@@ -97,7 +97,7 @@ def test_tables_and_find(suffix: str, recordings: Path, tiny_model: Path, tmp_pa
     assert len(rows) == 3 and all(row["seen"] for row in rows)
     if suffix == ".csv":
         return  # which holds no times to be asked for
-    lines = invoke("find", path, "drums or not drums", "--json").stdout.splitlines()
+    lines = invoke("find", path, "drums or not drums", "-f", "jsonl").stdout.splitlines()
     assert len([check(json.loads(line), "find") for line in lines]) == 2
     if suffix == ".parquet":
         import pyarrow.parquet
@@ -147,7 +147,7 @@ def test_http_and_live(tiny_model: Path, recordings: Path) -> None:
 
     from serving import serving
 
-    with serving(tiny_model, workers=1, rate=0) as server:
+    with serving(tiny_model, jobs=1, rate=0) as server:
         check(server.post(recordings / "a.wav").json(), "result")
         files = [("files", (path.name, path.read_bytes())) for path in sorted(recordings.iterdir())]
         batch = server.client.post("/v1/predict/batch", files=files).json()["results"]

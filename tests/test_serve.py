@@ -46,7 +46,7 @@ PATIENCE_S = 120  # seconds for what takes a moment, on however busy a machine
 @pytest.fixture(scope="module")
 def server(tiny_model: Path) -> Iterator[Running]:
     """The usual settings, two workers, any number of calls."""
-    with serving(tiny_model, workers=2, rate=0) as running:
+    with serving(tiny_model, jobs=2, rate=0) as running:
         yield running
 
 
@@ -140,7 +140,7 @@ def test_a_part_of_a_recording(server: Running, tiny_model: Path, duet: Path) ->
 
 
 def test_details_draw_the_recording(duet: Path, tmp_path: Path) -> None:
-    with serving(write_tiny_model(tmp_path / "model", thresholds=(0.01,) * 5), workers=1, rate=0) as server:
+    with serving(write_tiny_model(tmp_path / "model", thresholds=(0.01,) * 5), jobs=1, rate=0) as server:
         answer = server.post(duet, details=True).json()
         packed = server.post(duet, details="packed").json()["details"]
     details = answer["details"]
@@ -528,8 +528,8 @@ def test_settings_that_would_open_the_machine_are_refused() -> None:
         and Settings(host="::1")
         and Settings(host="localhost")
     )
-    with pytest.raises(UsageError, match="--workers"):
-        Settings(workers=9999)
+    with pytest.raises(UsageError, match="--jobs"):
+        Settings(jobs=9999)
 
 
 # Hostile recordings
@@ -681,7 +681,7 @@ def test_the_description_has_examples(server: Running) -> None:
 
 
 def test_the_command_serves_and_stops(tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "whoplays", "serve", "--port", "0", "--model", str(tiny_model), "--workers", "1"]
+    command = [sys.executable, "-m", "whoplays", "serve", "--port", "0", "--model", str(tiny_model), "--jobs", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     told = process.stderr.readline()
@@ -774,7 +774,7 @@ def test_a_worker_that_cannot_start_is_told_once_and_nobody_waits_for_it(monkeyp
     told: list[str] = []
 
     async def call() -> None:
-        made = pool.Pool(Settings(workers=2), Metrics(), told.append)
+        made = pool.Pool(Settings(jobs=2), Metrics(), told.append)
         waiting = asyncio.create_task(made.predict(0, pool.Job()))
         await asyncio.sleep(0)
         made.start()

@@ -121,10 +121,10 @@ def test_a_run_is_continued_and_bad_files_are_tried_again_when_asked(music: Path
 @pytest.mark.parametrize("name", ["whole.npz", "steps.npz", "whole.parquet", "steps.parquet"])
 def test_the_same_instrument_comes_first_and_silence_never(name: str, tables: dict[str, Path], music: Path) -> None:
     for by in ("sound", "players"):
-        ran = invoke("similar", tables[name], music / "drums0.flac", "--paths", "--by", by)
+        ran = invoke("similar", tables[name], music / "drums0.flac", "-f", "paths", "--by", by)
         found = [Path(line).name for line in ran.stdout.splitlines()]
         assert found[0] == "drums1.flac" and not {"silence.wav", "nan.wav", "text.mp3", "drums0.flac"} & set(found)
-    ran = invoke("similar", tables[name], music / "drums0.flac", "--json", "-n", "1")
+    ran = invoke("similar", tables[name], music / "drums0.flac", "--format", "jsonl", "-n", "1")
     line = json.loads(ran.stdout)
     jsonschema.validate(line, schemas.read("similar"))
     assert ("start" in line) == name.startswith("steps")
@@ -132,7 +132,7 @@ def test_the_same_instrument_comes_first_and_silence_never(name: str, tables: di
 
 def test_what_is_not_in_the_table_is_compared_too(tables: dict[str, Path], music: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "new.wav", sound("drums", 5), RATE)
-    ran = invoke("similar", tables["whole.npz"], tmp_path / "new.wav", "--paths")
+    ran = invoke("similar", tables["whole.npz"], tmp_path / "new.wav", "-f", "paths")
     assert [Path(line).name[:5] for line in ran.stdout.splitlines()[:2]] == ["drums", "drums"]
     for name, words in (("silence.wav", "is silent"), ("text.mp3", "not a recording"), ("none.wav", "no such file")):
         ran = invoke("similar", tables["whole.npz"], music / name)
@@ -220,7 +220,7 @@ def test_other_encodings_and_starts_are_the_same_recording(tmp_path: Path) -> No
         subprocess.run([str(word) for word in command], check=True)
     embedded = invoke("embed", folder, "-o", tmp_path / "e.npz")
     assert embedded.status == 0, embedded.stderr
-    ran = invoke("similar", tmp_path / "e.npz", "--duplicates", "--json")
+    ran = invoke("similar", tmp_path / "e.npz", "--duplicates", "--format", "jsonl")
     groups = [json.loads(line) for line in ran.stdout.splitlines()]
     for group in groups:
         jsonschema.validate(group, schemas.read("duplicates"))

@@ -214,7 +214,7 @@ def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
     dataset.build(class_folders, tmp_path / "disk", SETTINGS, engine=Here())
     source = store.put(class_folders, "classes")
     store.faults = 0.2
-    built = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, workers=2)
+    built = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, jobs=2)
     assert not built.skipped and sum(store.seen.values()) > 20 and {*KINDS} <= {*store.seen}
     assert store.contents("set") == contents(tmp_path / "disk")
     again = dataset.build(source, f"s3://{BUCKET}/set", SETTINGS, engine=Here())
@@ -222,7 +222,7 @@ def test_a_data_set_built_in_a_failing_store_is_that_of_a_disk(
     dataset.build(source, tmp_path / "fetched", SETTINGS, engine=Here())
     assert contents(tmp_path / "fetched") == contents(tmp_path / "disk")
     with pytest.raises(DatasetError, match="holds a data set built from other files or settings"):
-        dataset.build(source, f"s3://{BUCKET}/set", BuildSettings(test=0.25, validation=0.25), workers=1)
+        dataset.build(source, f"s3://{BUCKET}/set", BuildSettings(test=0.25, validation=0.25), jobs=1)
 
 
 def test_a_build_fetches_each_recording_once_and_asks_for_it_twice(
@@ -240,7 +240,7 @@ def test_a_build_fetches_each_recording_once_and_asks_for_it_twice(
         assert list((tmp_path / "cache/recordings").iterdir()) == []
         return {(store.of_object["GET", f"classes/{w}"], store.of_object["HEAD", f"classes/{w}"]) for w in wavs}
 
-    assert asked("once", workers=2) == {(1, 2)}
+    assert asked("once", jobs=2) == {(1, 2)}
     monkeypatch.setattr(cache, "KEPT_SHARE", -1.0)  # a disk that has no room for them, whatever others remove from it
     assert asked("twice", engine=Here()) == {(2, 3)}
 
@@ -272,10 +272,10 @@ def test_a_cluster_builds_in_a_failing_store_and_each_machine_reads_its_own_shar
 
     monkeypatch.setattr(BuildSettings, "row_bytes", 1 << 18)  # two clips of two variants to a shard
     settings = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, shard_mb=1)
-    dataset.build(class_folders, tmp_path / "disk", settings, workers=1)
+    dataset.build(class_folders, tmp_path / "disk", settings, jobs=1)
     source, out = store.put(class_folders, "classes"), f"s3://{BUCKET}/set"
     store.faults = 0.1
-    dataset.build(source, out, settings, engine=Cluster("local", workers=2))
+    dataset.build(source, out, settings, engine=Cluster("local", jobs=2))
     assert sum(store.seen.values()) > 10
     assert store.contents("set") == contents(tmp_path / "disk")
     store.faults = 0.0
@@ -303,11 +303,11 @@ def test_a_cluster_builds_in_a_failing_store_and_each_machine_reads_its_own_shar
 @pytest.mark.slow
 def test_a_killed_build_in_a_store_goes_on_to_the_same_bytes(store: Store, class_folders: Path, tmp_path: Path) -> None:
     """kill -9 once the first shards are there; then another process, in another place, finishes it."""
-    dataset.build(class_folders, tmp_path / "disk", SETTINGS, workers=1)
+    dataset.build(class_folders, tmp_path / "disk", SETTINGS, jobs=1)
     source = store.put(class_folders, "classes")
     script = (
         "from whoplays.dataset import BuildSettings, build\nif __name__ == '__main__':\n"
-        f"    build({source!r}, 's3://{BUCKET}/set', {SETTINGS!r}, workers=1)"
+        f"    build({source!r}, 's3://{BUCKET}/set', {SETTINGS!r}, jobs=1)"
     )
     command = [sys.executable, "-c", script]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
@@ -329,7 +329,7 @@ def test_the_command_tells_in_one_line_what_is_wrong_with_a_store(
     monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.3")
 
     def told(source: str, out: str) -> str:
-        done = invoke("dataset", "build", source, "--out", out, "--workers", "1")
+        done = invoke("dataset", "build", source, "--out", out, "--jobs", "1")
         assert done.status
         return done.stderr.strip().removeprefix("whoplays: ")
 

@@ -475,7 +475,7 @@ def test_a_family_in_the_file_is_all_that_it_takes(tmp_path: Path, monkeypatch: 
     manifest = write_manifest(tmp_path / "m.csv", "path,family,instrument", *rows)
     wanted = ("guitar", "theremin", "pitch-rod")
     settings = BuildSettings(labels=wanted, per_class=0, clip_s=1.0, test=0.34, validation=0.33)
-    dataset.build(manifest, tmp_path / "set", settings, workers=1)
+    dataset.build(manifest, tmp_path / "set", settings, jobs=1)
     built = Dataset.open(tmp_path / "set")
     assert [(label.id, label.parent, label.pl) for label in built.labels][1:] == [
         ("theremin", None, "teremin"),

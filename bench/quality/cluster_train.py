@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, seed: int, workers: int) -> list[dict[str, 
             done = train(options.dataset, recipe=options.recipe, out=out, **settings)
             return list(done.history)
         together = train_together(
-            options.dataset, recipe=options.recipe, out=out, address="local", workers=workers, **settings
+            options.dataset, recipe=options.recipe, out=out, address="local", jobs=workers, **settings
         )
         return list(together.history)
 

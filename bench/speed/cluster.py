@@ -79,8 +79,8 @@ STUBS: dict[str, Callable[[Any], Any]] = {
 class Stubbed(Cluster):
     """A cluster that hands out stubs, and knows what each kind of work took: seconds, pieces, clips."""
 
-    def __init__(self, address: str, *, workers: int) -> None:
-        super().__init__(address, workers=workers)
+    def __init__(self, address: str, *, jobs: int) -> None:
+        super().__init__(address, jobs=jobs)
         self.took: dict[str, float] = {}
         self.pieces: dict[str, int] = {}
         self.tasks, self.handing_out = 0, 0.0
@@ -123,7 +123,7 @@ def memory_of_servers() -> float:
 def run_one(manifest: Path, folder: Path, features: str, shard_mb: int) -> dict[str, Any]:
     """One build, in a process of its own."""
     settings = dataset.BuildSettings(features=features, per_class=0, shard_mb=shard_mb)
-    engine = Stubbed("local", workers=2)
+    engine = Stubbed("local", jobs=2)
     began, processor = time.monotonic(), time.process_time()
     before = memory_mb()
     summary = dataset.build(manifest, folder, settings, engine=engine)

@@ -80,7 +80,7 @@ class WatchedProcesses(Watched, Processes):
 def run_build(kind: str, source: Path, out: Path, workers: int) -> dict[str, float]:
     """One build of either kind, in a process of its own."""
     settings = dataset.BuildSettings(features="logmel", per_class=0, shard_mb=4)
-    engine = WatchedCluster("local", workers=workers) if kind == "cluster" else WatchedProcesses(workers)
+    engine = WatchedCluster("local", jobs=workers) if kind == "cluster" else WatchedProcesses(workers)
     begun = time.monotonic()
     dataset.build(source, out, settings, engine=engine)
     return {

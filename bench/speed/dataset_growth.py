@@ -29,7 +29,7 @@ import resource, sys
 from pathlib import Path
 from whoplays import dataset
 settings = dataset.BuildSettings(pitch=(-2.0, -1.0, 0.0, 1.0, 2.0))
-dataset.build(Path(sys.argv[1]), Path(sys.argv[2]), settings, workers=int(sys.argv[3]))
+dataset.build(Path(sys.argv[1]), Path(sys.argv[2]), settings, jobs=int(sys.argv[3]))
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(*(u.ru_utime + u.ru_stime for u in used), *(u.ru_maxrss / 1024 for u in used))
 """

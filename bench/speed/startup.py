@@ -7,8 +7,7 @@ MODEL: a folder that `whoplays train --recipe mfcc-cnn` made; else the one that 
 The peer is what the report's author would write: load the trained network with Keras, the file with librosa, compute MFCC,
 predict. A second row compares with a bare Python that imports only what predicting cannot do without.
 
-With --before the same commands of another checkout are the peer, in processor time, which a busy machine hardly changes.
-
+With --before the same commands of another checkout are the peer. All is processor time, which a busy machine hardly changes.
 Modules are compiled before what is measured, as an installation has them compiled.
 """
 
@@ -20,12 +19,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
 
 import whoplays
-from bench.measure import in_turn, keep, row
+from bench.measure import keep, row
 from whoplays.examples import synth
 
 SAVE = """
@@ -47,6 +47,8 @@ pooled = np.array([mfcc[a:b].mean(axis=0) for a, b in zip(edges, edges[1:])])
 print(model.predict(pooled[None], verbose=0)[0])
 """
 BARE = "import numpy, soundfile, onnxruntime"
+BARE_NOTE = "peer: a bare Python that imports numpy, soundfile and onnxruntime and stops"
+Pairs = tuple[list[float], list[float]]
 
 
 def quiet(*command: str, source: Path | None = None) -> None:
@@ -64,6 +66,15 @@ def processor_s(*command: str, source: Path | None = None) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def pairs(
+    ours: Sequence[str], peer: Sequence[str], *, runs: int, sources: Sequence[Path | None] = (None, None)
+) -> Pairs:
+    """Return the processor time of two commands, run in turn, after one run of each that is not counted."""
+    found = [(processor_s(*ours, source=sources[0]), processor_s(*peer, source=sources[1])) for _ in range(runs + 1)]
+    ours_s, peer_s = zip(*found[1:], strict=True)
+    return list(ours_s), list(peer_s)
+
+
 def compare(other: Path) -> None:
     """Compare commands with those of another checkout, and with bare imports."""
     python, own = (sys.executable, "-P", "-m", "whoplays"), Path(whoplays.__file__).parents[1]
@@ -75,25 +86,22 @@ def compare(other: Path) -> None:
             "predict --help": (*python, "predict", "--help"),
             "find --help": (*python, "find", "--help"),
         }
-        rows = []
-        for what, command in jobs.items():
-            pairs = [
-                (processor_s(*command, source=own), processor_s(*command, source=other / "src")) for _ in range(16)
-            ]
-            rows.append(
-                row(what, [a for a, _ in pairs[1:]], [b for _, b in pairs[1:]], note="peer: the other checkout")
-            )
-        command = jobs["predict, one 10 s file"]
-        pairs = [(processor_s(*command, source=own), processor_s(sys.executable, "-c", BARE)) for _ in range(16)]
-        note = "peer: a bare Python that imports numpy, soundfile and onnxruntime and stops"
-        rows.append(row("predict, one 10 s file", [a for a, _ in pairs[1:]], [b for _, b in pairs[1:]], note=note))
+        rows = [
+            row(what, *pairs(command, command, runs=15, sources=(own, other / "src")), note="peer: the other checkout")
+            for what, command in jobs.items()
+        ]
+        what = "predict, one 10 s file"
+        rows.append(
+            row(what, *pairs(jobs[what], (sys.executable, "-c", BARE), runs=15, sources=(own, None)), note=BARE_NOTE)
+        )
     keep(
         "startup_before",
         "Start-up: processor time, beside an earlier checkout",
         rows,
         peer="see rows",
         packages=("onnxruntime",),
-        remarks="The earlier checkout read its command line with Typer, and plain calls of predict with a second parser.",
+        remarks="The earlier checkout read its command line with Typer, plain calls of predict with a second parser, and ran the "
+        "network that shipped then. The machine was shared with other work.",
     )
 
 
@@ -114,26 +122,24 @@ def main() -> None:
         quiet(sys.executable, "-c", SAVE, network)
         command = str(Path(sys.executable).with_name("whoplays"))
 
-        def ours() -> None:
-            quiet(command, "predict", file, *given)
-
+        ours = (command, "predict", file, *given)
         rows = [
             row(
                 f"{which}, whole process",
-                *in_turn(ours, lambda: quiet(sys.executable, "-c", PEER, network, file), runs=7),
+                *pairs(ours, (sys.executable, "-c", PEER, network, file), runs=5),
                 aim="8x",
                 note="peer: Python importing Keras (TensorFlow) and librosa",
             ),
             row(
                 f"{which}, against imports alone",
-                *in_turn(ours, lambda: quiet(sys.executable, "-c", BARE), runs=21, warm_up=2),
+                *pairs(ours, (sys.executable, "-c", BARE), runs=21),
                 aim="0.62x (1.6 times the imports)",
-                note="peer: a bare Python that imports numpy, soundfile and onnxruntime and stops",
+                note=BARE_NOTE,
             ),
         ]
     keep(
         "startup",
-        "Start-up: one 10 s file, whole process",
+        "Start-up: one 10 s file, processor time of the whole process",
         rows,
         peer="see rows",
         packages=("onnxruntime", "tensorflow", "keras", "librosa"),

@@ -41,9 +41,9 @@ settings = dataset.BuildSettings(features="logmel", shard_mb=16)
 engine = None
 if sys.argv[4] == "ray":
     from whoplays.cluster import Cluster
-    engine = Cluster("local", workers=int(sys.argv[3]))
+    engine = Cluster("local", jobs=int(sys.argv[3]))
 if __name__ == "__main__":
-    dataset.build(sys.argv[1], sys.argv[2], settings, workers=int(sys.argv[3]), engine=engine)
+    dataset.build(sys.argv[1], sys.argv[2], settings, jobs=int(sys.argv[3]), engine=engine)
 """
 
 

@@ -66,7 +66,7 @@ def built(folder: Path, kind: str, count: int) -> dataset.Dataset:
         source.mkdir()
         clips(source, count, 10.0, 30)
     pitch = (-2.0, -1.0, 0.0, 1.0, 2.0) if kind == "mfcc" else (0.0,)
-    dataset.build(source, out, dataset.BuildSettings(features=kind, pitch=pitch), workers=1)
+    dataset.build(source, out, dataset.BuildSettings(features=kind, pitch=pitch), jobs=1)
     return dataset.Dataset.open(out)
 
 

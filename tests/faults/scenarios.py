@@ -31,7 +31,7 @@ def recordings(folder: Path, per_class: int = 4, seconds: float = 0.5) -> Path:
 def build(folder: Path) -> Scenario:
     """`dataset build` with pitch variants, one worker."""
     words = ["dataset", "build", str(recordings(folder / "in")), "--out", str(folder / "out"), "--pitch=0,1"]
-    words += ["--test", "0.25", "--validation", "0.25", "--workers", "1"]
+    words += ["--test", "0.25", "--validation", "0.25", "--jobs", "1"]
     return Scenario("dataset build", words, words, folder / "in", folder / "out", _no_journal)
 
 
@@ -40,7 +40,7 @@ def train(folder: Path) -> Scenario:
     from whoplays import dataset
 
     settings = dataset.BuildSettings(test=0.25, validation=0.25)
-    dataset.build(recordings(folder / "recordings"), folder / "in", settings, workers=1)
+    dataset.build(recordings(folder / "recordings"), folder / "in", settings, jobs=1)
     words = ["train", str(folder / "in"), "--recipe", "mfcc-cnn", "--out", str(folder / "out"), "--epochs", "3"]
     words += ["--batch-size", "3", "--learning-rate", "0.001"]
     imports = (

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UsageError, did_you_mean, printable
 from . import settings
+from .options import add_format
 from .output import say, warn
 from .parser import Parser
 
@@ -26,7 +27,7 @@ def add(parser: Parser) -> None:
     option("command", nargs="*", default=[], metavar="COMMAND", help="Command to show; all without it")
     option("--changed", action="store_true", help="Show only what is not built in")
     option("--path", action="store_true", help="Print where the configuration file is, and exit")
-    option("-f", "--format", choices=("text", "json", "toml"), default="text", metavar="FORMAT", help="Output format")
+    add_format(option, "json", "toml")
 
 
 def _config(args: Namespace) -> int:

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections import Counter
 from typing import Any
 
-from .options import settings_of
+from .options import add_jobs, settings_of
 from .output import Progress, say
 from .parser import Parser, number, numbers, whole
 
@@ -75,7 +75,7 @@ def add(parser: Parser) -> None:
     )
     option("--pitch-method", choices=("spectrum", "vocoder"), default="spectrum", metavar="NAME", help="Pitch shifting")
     option = parser.group("Processing")
-    option("-j", "--workers", type=whole(), default=0, metavar="N", help="Processes; 0 for one per core")
+    add_jobs(option)
     option(
         "--shard-mb",
         type=whole(0, 1024),
@@ -96,9 +96,9 @@ def _build(args: Namespace) -> None:
     if args.cluster:
         from ..cluster import Cluster
 
-        engine = Cluster(args.cluster, workers=args.workers)
+        engine = Cluster(args.cluster, jobs=args.jobs)
     with Progress("Building", "clips") as bar:
-        summary = dataset.build(args.source, args.out, settings, workers=args.workers, engine=engine, on_progress=bar)
+        summary = dataset.build(args.source, args.out, settings, jobs=args.jobs, engine=engine, on_progress=bar)
     _print_summary(summary, recipe={"mfcc": "mfcc-cnn", "logmel": "default"}[args.features])
 
 

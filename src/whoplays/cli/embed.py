@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, UsageError, WhoplaysError, printable
 from ..taxonomy.messages import speaker
-from .options import add_device, add_jobs, add_language, add_model
+from .options import add_device, add_format, add_jobs, add_language, add_model
 from .output import Progress, say, warn
 from .parser import Parser, whole
 from .recordings import add_continuing, add_list, check_continuing, found_in, given, recogniser_of
@@ -53,9 +53,7 @@ def add_similar(parser: Parser) -> None:
     )
     option("-n", "--count", type=whole(1), default=10, metavar="N", help="Maximum number of recordings")
     option("--duplicates", action="store_true", help="Find files that hold one recording, in other encodings too")
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--paths", action="store_true", help="Print paths only, one a line")
-    shown.add_argument("--json", action="store_true", help="Print a JSON object a line")
+    add_format(option, "paths", "jsonl")
     add_model(option)
     add_device(option)
     add_language(option)
@@ -178,10 +176,10 @@ def _print(table: Embeddings, match: Match, args: Namespace, words: Words) -> No
     from ..results.formats.data import to_json
 
     path = str(table.path[match.row])
-    if args.json:
+    if args.format == "jsonl":
         start = {} if match.start is None else {"start": match.start}
         print(to_json({"path": path, "similarity": match.similarity, "by": args.by, **start, "schema": 1}))
-    elif args.paths:
+    elif args.format == "paths":
         print(path)
     else:
         when = "" if match.start is None else words("at", time=clock(match.start))
@@ -197,7 +195,7 @@ def _duplicates(table: Embeddings, args: Namespace, words: Words) -> int:
     for group in similar.duplicates(table, problems.setdefault):
         groups, files = groups + 1, files + len(group)
         paths = [str(table.path[copy.row]) for copy in group]
-        if args.json:
+        if args.format == "jsonl":
             copies = [
                 {"path": path, "correlation": copy.correlation, "offset": copy.offset_s}
                 for path, copy in zip(paths, group, strict=True)
@@ -208,7 +206,7 @@ def _duplicates(table: Embeddings, args: Namespace, words: Words) -> int:
             print()
         for path, copy in zip(paths, group, strict=True):
             shifted = f"{copy.correlation:.2f}  {printable(path)}  {_shifted(copy.offset_s, words)}".rstrip()
-            print(path if args.paths else shifted)
+            print(path if args.format == "paths" else shifted)
     for path, why in problems.items():
         warn(f"{path}: {why}")
     say(words(("no_copies", "one_copied")[groups] if groups < 2 else "copies", files=files, groups=groups))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, UsageError, printable
-from .options import add_language
+from .options import add_format, add_language
 from .output import say, warn
 from .parser import Parser, number, whole
 
-SCHEMA = 1  # version of --json: results/schemas/find.json
+SCHEMA = 1  # version of --format jsonl: results/schemas/find.json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,7 @@ def add(parser: Parser) -> None:
     option("expression", metavar="EXPRESSION", help="What to search for")
     option("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
     option("--overwrite", action="store_true", help="Replace the playlist even if nothing is found, and files in --cut")
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--paths", action="store_true", help="Print paths only, one a line")
-    shown.add_argument("--json", action="store_true", help="Print a JSON object a line, with times")
+    add_format(option, "paths", "jsonl")
     option("--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone")
     option("--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample")
     option("--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut")
@@ -68,7 +66,7 @@ def _find(args: Namespace) -> int:
     parents = catalogue().parents(labels)
     wanted = query.parse(args.expression, labels, parents)
     with_times = args.times or args.cut or any(part.timed for part in wanted.parts_within())
-    if results.suffix.lower() == ".csv" and (with_times or args.json):
+    if results.suffix.lower() == ".csv" and (with_times or args.format == "jsonl"):
         raise UsageError(f"{results}: a .csv table holds no times; write .parquet or .jsonl")
     if why := never(wanted, parents):
         warn(words("cannot_match", expression=repr(args.expression), why=translated(why, args.lang, "never")))
@@ -81,7 +79,7 @@ def _find(args: Namespace) -> int:
         planned = cut.plan(args.cut, [(p.path, wanted.spans(p)) for _, p in shown], overwrite=args.overwrite)
     standard_output()
     for rank, prediction in shown:
-        _print(rank, prediction, wanted.spans(prediction) if args.times or args.json else [], args, words)
+        _print(rank, prediction, wanted.spans(prediction) if args.times or args.format == "jsonl" else [], args, words)
     if playlist:
         content = query.playlist(shown, playlist.parent, wanted.spans if args.times else None)
         if content.count("\n") == 1 and playlist.exists() and not args.overwrite:  # it would be empty
@@ -97,12 +95,12 @@ def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, w
     from ..results.formats.base import span
     from ..results.formats.data import to_json
 
-    if args.json:
+    if args.format == "jsonl":
         values: dict[str, Any] = {"path": prediction.path, "rank": round(rank, 6), "playing": list(prediction.playing)}
         times = [{"start": round(start, 3), "end": round(end, 3)} for start, end in spans]
         print(to_json({**values, "duration": prediction.duration, "times": times, "schema": SCHEMA}))
         return
-    if args.paths:
+    if args.format == "paths":
         print(prediction.path)
     else:
         by_score = sorted(prediction.playing, key=lambda label: -prediction.scores[label])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import output
-from .options import add_device, add_language, add_model, add_threshold
+from .options import add_device, add_format, add_language, add_model, add_threshold
 from .output import say
 from .parser import Parser, number
 from .recordings import recogniser_of
@@ -30,7 +30,7 @@ def add(parser: Parser) -> None:
     add_model(option)
     add_threshold(option)
     add_device(option)
-    option("-f", "--format", choices=("text", "jsonl"), default="text", metavar="FORMAT", help="Format of the result")
+    add_format(option, "jsonl")
     add_language(option)
 
 

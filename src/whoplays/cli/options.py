@@ -42,6 +42,11 @@ def add_jobs(option: Option) -> None:
     option("-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core")
 
 
+def add_format(option: Option, *choices: str) -> None:
+    """Add --format, for one of several ways to print a result: text, and others."""
+    option("-f", "--format", choices=("text", *choices), default="text", metavar="FORMAT", help="Output format")
+
+
 def add_threshold(option: Option) -> None:
     """Add --threshold."""
     action = option(

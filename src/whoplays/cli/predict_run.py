@@ -88,7 +88,7 @@ class Run:
             from ..cluster import Cluster
             from ..cluster.predict import predict_files as predict_on_cluster
 
-            with Cluster(args.cluster, workers=args.jobs) as engine:
+            with Cluster(args.cluster, jobs=args.jobs) as engine:
                 yield from predict_on_cluster(engine, args.model, names, threshold=threshold_of(args.threshold), **part)
 
     def _beside(self, result: Prediction) -> None:

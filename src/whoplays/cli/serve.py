@@ -24,7 +24,7 @@ def add(parser: Parser) -> None:
         add_option = parser.group(title)
         for one in FLAGS:
             if one.metadata["group"] == title:
-                names = ("-j", flag(one)) if one.name == "workers" else (flag(one),)
+                names = ("-j", flag(one)) if one.name == "jobs" else (flag(one),)
                 show_variable(add_option(*names, dest=one.name, help=one.metadata["help"], **_value(one)))
         return lambda *names, **settings: show_variable(add_option(*names, **settings))
 

@@ -58,7 +58,7 @@ def add(parser: Parser) -> None:
     option = parser.group("Cluster")
     option("--cluster", default="", metavar="ADDRESS|local", help="Train on a Ray cluster; local: on this machine")
     option(
-        "--workers", type=whole(), default=0, metavar="N", help="Processes that share each batch; 0 for one per node"
+        "-j", "--jobs", type=whole(), default=0, metavar="N", help="Processes that share each batch; 0 for one per node"
     )
 
 
@@ -66,8 +66,8 @@ def _train(args: Namespace) -> int:
     from ..training import recipes
 
     settings = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    if args.workers and not args.cluster:
-        raise UsageError("--workers is for --cluster: one machine trains in one process")
+    if args.jobs and not args.cluster:
+        raise UsageError("--jobs is for --cluster: one machine trains in one process")
     if args.base is not None:
         if args.cluster:
             raise UsageError("--from takes seconds on one machine; leave out --cluster")
@@ -80,7 +80,7 @@ def _train(args: Namespace) -> int:
     if args.cluster:
         from ..cluster.train import train as train_together
 
-        go = partial(train_together, address=args.cluster, workers=args.workers)
+        go = partial(train_together, address=args.cluster, jobs=args.jobs)
     with Progress("Training", "steps") as bar:
         done = go(
             args.dataset,

@@ -73,12 +73,12 @@ class Cluster:
     A worker that dies is replaced and its work done again. At most a few pieces of work for each core are under way.
     """
 
-    def __init__(self, address: str = LOCAL, *, workers: int = 0) -> None:
+    def __init__(self, address: str = LOCAL, *, jobs: int = 0) -> None:
         """address: "local" starts Ray on this machine; else that of a cluster ("auto", "host:6379", "ray://host:10001").
 
-        workers: processes at a time; 0: as many as there are cores. Nothing is started yet. Raises `MissingExtraError`.
+        jobs: processes at a time; 0: as many as there are cores. Nothing is started yet. Raises `MissingExtraError`.
         """
-        self.address, self.workers = address, workers
+        self.address, self.jobs = address, jobs
         self._ray: Any = load_ray()
         self._asked, self._found = -_CORES_ASKED_S, 1
 
@@ -109,7 +109,7 @@ class Cluster:
     def _start(self) -> None:
         told = {"logging_level": logging.ERROR, "log_to_driver": bool(os.environ.get("WHOPLAYS_DEBUG"))}
         if self.address == LOCAL:
-            told |= {"num_cpus": self.workers or os.cpu_count() or 1, "object_store_memory": _STORE_MB << 20}
+            told |= {"num_cpus": self.jobs or os.cpu_count() or 1, "object_store_memory": _STORE_MB << 20}
             with inherited(ONE_THREAD):
                 self._ray.init(address=LOCAL, include_dashboard=False, **told)
         else:
@@ -124,9 +124,9 @@ class Cluster:
 
     @property
     def cores(self) -> int:
-        """Cores of the cluster, as Ray counts them, or the workers asked for, whichever is less."""
+        """Cores of the cluster, as Ray counts them, or the jobs asked for, whichever is less."""
         found = int(self._ray.cluster_resources().get("CPU", 1)) or 1
-        return min(self.workers or found, found)
+        return min(self.jobs or found, found)
 
     def _check_versions(self) -> None:
         """Refuse a cluster whose nodes would give other bytes. Raises `UsageError`."""
@@ -188,9 +188,9 @@ class Cluster:
         return (range(first, min(first + size, len(items))) for first in range(0, len(items), size))
 
     def _most(self) -> int:
-        """Return how many tasks may be under way: as many as there are workers, if that was asked for."""
-        if self.workers:
-            return self.workers * (UNDER_WAY_PER_CORE if self.address == LOCAL else 1)
+        """Return how many tasks may be under way: as many as there are jobs, if that was asked for."""
+        if self.jobs:
+            return self.jobs * (UNDER_WAY_PER_CORE if self.address == LOCAL else 1)
         if time.monotonic() - self._asked > _CORES_ASKED_S:  # it may have grown
             self._asked, self._found = time.monotonic(), self.cores
         return UNDER_WAY_PER_CORE * self._found

@@ -52,12 +52,12 @@ def train(
     recipe: str = "mfcc-cnn",
     out: Path | str,
     address: str = LOCAL,
-    workers: int = 0,
+    jobs: int = 0,
     resume: bool = False,
     watcher: Watcher | None = None,
     **settings: Any,
 ) -> Any:
-    """Train as `whoplays.training.recipes.train` does, in `workers` processes (0: one for each node) of the cluster at `address`.
+    """Train as `whoplays.training.recipes.train` does, in `jobs` processes (0: one for each node) of the cluster at `address`.
 
     The batch size is that of all processes together. A process that dies, or is killed, costs the epoch that was under
     way. The data set and `out` must lie where every node sees them. Raises what `whoplays.training.recipes.train` raises, and
@@ -71,12 +71,12 @@ def train(
     if isinstance(source, Path):
         source = source.absolute()
     asked = _Asked(source, folder, training.chosen(recipe, settings))
-    _check(asked, workers)
+    _check(asked, jobs)
 
     def elsewhere() -> str:
         try:
-            with Cluster(address, workers=workers) as cluster:
-                _run(asked, _placed(asked, workers, cluster), told)
+            with Cluster(address, jobs=jobs) as cluster:
+                _run(asked, _placed(asked, jobs, cluster), told)
         except KeyboardInterrupt:
             if not (folder / CHECKPOINT).exists():
                 raise
@@ -108,27 +108,27 @@ class _Placed:
     threads: int
 
 
-def _check(asked: _Asked, workers: int) -> None:
+def _check(asked: _Asked, jobs: int) -> None:
     """Raise for what cannot be shared out among so many processes."""
-    if workers > (shards := training_shards(asked.source)):
+    if jobs > (shards := training_shards(asked.source)):
         raise DatasetError(
-            f"{asked.source}: has {shards} shards of training, and each of {workers} workers needs one of its own; "
-            "give fewer --workers, or build the data set with smaller shards (--shard-mb)"
+            f"{asked.source}: has {shards} shards of training, and each of {jobs} processes needs one of its own; "
+            "give fewer --jobs, or build the data set with smaller shards (--shard-mb)"
         )
-    if workers > (batch := asked.settings.batch_size):
-        raise UsageError(f"--batch-size {batch}: {workers} workers share a batch; each needs a row of it, or more")
+    if jobs > (batch := asked.settings.batch_size):
+        raise UsageError(f"--batch-size {batch}: {jobs} processes share a batch; each needs a row of it, or more")
 
 
-def _placed(asked: _Asked, workers: int, cluster: Cluster) -> _Placed:
+def _placed(asked: _Asked, jobs: int, cluster: Cluster) -> _Placed:
     """Return how the processes are placed: as many cores as all can have. Raises `UsageError` for too small a cluster."""
     nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    count = workers or sum(cores > 0 for cores in nodes)
+    count = jobs or sum(cores > 0 for cores in nodes)
     _check(asked, count)
     for cores in range(max(nodes), 0, -1):
         if sum(node // cores for node in nodes) >= count:
             own = max(1, (os.cpu_count() or 1) // count)  # on one machine Ray was told of workers, not of cores
             return _Placed(count, cores, own if cluster.address == LOCAL else cores)
-    raise UsageError(f"--workers {count}: the cluster at {cluster.address} has {sum(nodes)} cores; each needs one")
+    raise UsageError(f"--jobs {count}: the cluster at {cluster.address} has {sum(nodes)} cores; each needs one")
 
 
 def _run(asked: _Asked, placed: _Placed, watcher: Watcher) -> None:

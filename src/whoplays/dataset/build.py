@@ -56,14 +56,14 @@ def build(
     out: Place | str,
     settings: BuildSettings,
     *,
-    workers: int = 0,
+    jobs: int = 0,
     engine: Engine | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> BuildSummary:
     """Build a data set from `source` into the folder `out`, or finish one that was interrupted.
 
     Either may be in an object store (s3://BUCKET/...); two that build the same there write the same bytes.
-    workers: processes; 0 for one per core. engine: where the work is done instead (see `whoplays.cluster`); the bytes
+    jobs: processes; 0 for one per core. engine: where the work is done instead (see `whoplays.cluster`); the bytes
     are the same. Raises `DatasetError` for a source that cannot be used, for a folder that holds another data set, and
     when another process is building there.
     """
@@ -76,7 +76,7 @@ def build(
     )
     with ExitStack() as held:
         held.enter_context(only_writer(out))
-        at_work: Engine = held.enter_context(engine or Processes(workers))
+        at_work: Engine = held.enter_context(engine or Processes(jobs))
         ask = engine.map if engine else content.here
         sizes, prints = content.seen(clips, ask)
         identity = _identity(labels, clips, sizes, settings)

@@ -298,7 +298,7 @@ def _add_facts(app: FastAPI) -> None:
         """Return whether recordings can be analysed."""
         if pool.unusable:
             raise Problem("unavailable", f"the model cannot be used: {pool.unusable}", retry_after=30)
-        workers = pool.settings.workers
+        workers = pool.settings.jobs
         return {"status": "ok", "model": config.id, "version": __version__, "workers": workers}
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=documented(*COMMON[:-1]), tags=["facts"])

@@ -146,7 +146,7 @@ class Worker:
 
 
 class Pool:
-    """`settings.workers` workers and the queue before them."""
+    """`settings.jobs` workers and the queue before them."""
 
     def __init__(self, settings: Settings, metrics: Metrics, tell: Callable[[str], None] = lambda line: None) -> None:
         """Prepare; `start` starts the processes. tell: called once, with the line about a device that cannot be used."""
@@ -164,7 +164,7 @@ class Pool:
 
     def start(self) -> None:
         """Start the workers, and return at once: they become ready in the background."""
-        for _ in range(self.settings.workers):
+        for _ in range(self.settings.jobs):
             self._in_background()
 
     def _in_background(self) -> None:
@@ -272,7 +272,7 @@ class Pool:
     def patience(self) -> int:
         """Return the seconds after which a place in the queue is likely free."""
         each = self.metrics.mean("whoplays_working_seconds") or 1.0
-        return max(1, min(60, round(each * (self.waiting + 1) / self.settings.workers)))
+        return max(1, min(60, round(each * (self.waiting + 1) / self.settings.jobs)))
 
     def _result_of(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["type"] == "result":

@@ -36,7 +36,7 @@ class Settings:
     """A server's settings; the command's flags and environment variables carry the same names.
 
     model: a model folder; None: the model inside the package. device: what its network runs on (model/device.py).
-    threshold: label -> number in place of the model's own (model/thresholds.py). workers:
+    threshold: label -> number in place of the model's own (model/thresholds.py). jobs:
     recordings analysed at a time, each in a process of its own. queue: recordings that may wait for one of them.
     max_upload_mb: one request's body in MiB. max_duration_s: of one recording, or of the part asked for. time_limit_s:
     for analysing one recording. memory_mb: what a worker may take beyond what it needs idle. upload_time_s: for one
@@ -51,7 +51,7 @@ class Settings:
     model: Path | None = None
     device: str = "cpu"
     threshold: Mapping[str, float] | None = None
-    workers: int = _number("Limits", 0, 1, 256, "Recordings in parallel; 0 for one per core")
+    jobs: int = _number("Limits", 0, 1, 256, "Recordings in parallel; 0 for one per core")
     queue: int = _number("Limits", 32, 0, 10_000, "Recordings that may wait; then 503")
     max_upload_mb: int = _number("Limits", 200, 1, 4096, "Largest upload in MiB", "MIB")
     max_files: int = _number("Limits", 20, 1, 1000, "Maximum number of files in a batch")
@@ -70,8 +70,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, or would open the machine to others by accident. Raises `UsageError`."""
-        if not self.workers:
-            object.__setattr__(self, "workers", max(1, self._cores))
+        if not self.jobs:
+            object.__setattr__(self, "jobs", max(1, self._cores))
         ranges = [(one, getattr(self, one.name), one.metadata) for one in fields(self) if "low" in one.metadata]
         checks = [
             (limits["low"] <= value <= limits["high"], f"{flag(one)} {value:g}: {limits['low']} to {limits['high']}")
