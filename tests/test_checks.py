@@ -81,6 +81,17 @@ def test_what_the_answer_tells() -> None:
     assert quality.about_answer(["drums"], [(0.0, 2.0), (1.0, 3.0)], 10.0) == []
 
 
+def test_silence_is_said_and_nothing_of_what_it_may_be(tiny_model: Path, tmp_path: Path) -> None:
+    samples = np.zeros(3 * RATE, np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    recogniser = whoplays.load(tiny_model, threshold=1.0)
+    for answer in (recogniser.predict(tmp_path / "a.wav"), recogniser.predict(samples, sample_rate=RATE)):
+        assert answer.silent and "silence" in repr(answer)
+        assert [warning.code for warning in answer.warnings] == ["silent"]
+    heard = recogniser.predict(tone(200.0, 3.0, level=0.1), sample_rate=RATE)
+    assert not heard.silent and "nothing_detected" in [warning.code for warning in heard.warnings]
+
+
 def test_they_reach_the_prediction_however_it_is_asked_for(tiny_model: Path, tmp_path: Path) -> None:
     recogniser = whoplays.load(tiny_model)
     samples = np.clip(tone(200.0, 3.0, level=1.5), -1, 1)

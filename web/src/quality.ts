@@ -153,6 +153,9 @@ export class Downmix {
 /** Return a warning where a file has more tracks with sound than the one that was used. */
 export const aboutTracks = (track: number, tracks: number): QualityWarning[] => (tracks < 2 ? [] : [warningOf("tracks", { tracks, track })]);
 
+/** Tell whether warnings say that a recording holds no sound: then there is nothing to say of what is heard in it. */
+export const isSilent = (warnings: QualityWarning[]): boolean => warnings.some(({ code }) => code === "silent");
+
 /** Return warnings from what the model detected: nothing, or something in a small part of the time. */
 export function aboutAnswer(playing: string[], segments: { start: number; end: number }[], duration: number): QualityWarning[] {
   if (!playing.length) return [warningOf("nothing_detected")];

@@ -6,7 +6,7 @@ import { silence, unit, whole } from "./embedding.js";
 import { Features } from "./features.js";
 import { joined } from "./joined.js";
 import type { Found, Network } from "./network.js";
-import { type QualityWarning, aboutAnswer } from "./quality.js";
+import { type QualityWarning, aboutAnswer, isSilent } from "./quality.js";
 import { type Outputs, frameScores, recordingScores, roundHalfEven } from "./pooling.js";
 import { playingTimes } from "./timeline.js";
 import { type Window, Windows } from "./windows.js";
@@ -95,7 +95,8 @@ export class Listening {
     const found: Outputs = { logits: joined(this.logits), attention: this.attention.length ? joined(this.attention) : null, lengths, outputs: this.outputs };
     const frames = frameScores(found, config);
     const prediction = this.recogniser.prediction(path, duration, sampleRate, recordingScores(this.repeated ?? found, config), frames, times);
-    prediction.warnings.unshift(...noticed(duration));
+    const heard = noticed(duration);
+    prediction.warnings = isSilent(heard) ? heard : [...heard, ...prediction.warnings];
     if (!this.embed) return prediction;
     const vectors = joined(this.vectors);
     const width = vectors.length / lengths.length;

@@ -6,7 +6,7 @@ A warning never changes a score. Levels are relative to full scale (1.0 = 0 dBFS
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -217,6 +217,11 @@ def about_tracks(track: int, tracks: int) -> list[QualityWarning]:
     if tracks < 2:
         return []
     return [_warning("tracks", tracks=tracks, track=track)]
+
+
+def is_silent(warnings: Iterable[QualityWarning]) -> bool:
+    """Tell whether warnings say that a recording holds no sound: then there is nothing to say of what is heard in it."""
+    return any(warning.code == "silent" for warning in warnings)
 
 
 def about_answer(

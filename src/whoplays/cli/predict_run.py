@@ -32,6 +32,7 @@ class Run:
         self.failed = 0
         self._read = 0
         self._found: Counter[str] = Counter()  # recordings by label, and by ?label where it may play
+        self._nothing: Counter[str] = Counter()  # those in which nothing plays: none, or silent
         self.kept: list[Result] = []  # for the report
 
     @property
@@ -53,7 +54,7 @@ class Run:
                 else:
                     self._read += 1
                     self._found.update([*result.playing, *(f"?{label}" for label in result.maybe)])
-                    self._found.update([] if result.playing else [""])
+                    self._nothing.update([] if result.playing else ["silent" if result.silent else "none"])
                     self._beside(result)
                 if self.args.report:
                     self.kept.append(result)
@@ -147,7 +148,7 @@ class Run:
 
             write(args.report, reported, self.recogniser, lang=args.lang, start=args.start, why=args.why)
             say(f"Report in {args.report}")
-        if self._found and self._read > 1:
+        if self._read > 1:
             say(self._summary())
         if self.failed and total > 1:
             warn(f"{self.failed} of {total} recordings could not be used")
@@ -165,5 +166,5 @@ class Run:
 
         seen = [label for label in tree.families if found[label.id] or found[f"?{label.id}"]]
         parts = [counted(label) for label in sorted(seen, key=lambda label: -found[label.id])]
-        parts += [words("none", count=found[""])] if found[""] else []
+        parts += [words(kind, count=count) for kind, count in sorted(self._nothing.items())]
         return words("title", count=self._read, found=", ".join(parts))

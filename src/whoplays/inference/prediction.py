@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio.quality import QualityWarning
+from ..audio.quality import QualityWarning, is_silent
 from ..errors import UsageError, printable
 from ..runtime.packages import needed
 from ..taxonomy.tree import Label
@@ -101,13 +101,20 @@ class Prediction:
         if not self.labels:
             object.__setattr__(self, "labels", _labels_for(tuple(self.scores)))
 
+    @property
+    def silent(self) -> bool:
+        """Whether the recording holds no sound."""
+        return is_silent(self.warnings)
+
     def __repr__(self) -> str:
         found = [
             f"{label} {self.scores[label]:.2f}" for label in sorted(self.playing, key=lambda one: -self.scores[one])
         ]
         doubt = f"; maybe {', '.join(self.maybe)}" if self.maybe else ""
         about = f"{self.path or '(samples)'}, {self.duration:g} s, {self.model}"
-        return printable(f"<Prediction {about}: {', '.join(found) or 'nothing plays'}{doubt}>")
+        return printable(
+            f"<Prediction {about}: {', '.join(found) or ('silence' if self.silent else 'nothing plays')}{doubt}>"
+        )
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: title, player, lanes over time, in one piece that loads nothing."""

@@ -328,7 +328,9 @@ class Recogniser:
         playing = self._reaching(scores, self.config.thresholds)
         maybe = [label for label in self._reaching(scores, self.config.maybe) if label not in playing]
         segments = self.segments(frames, times, playing)
-        about = quality.about_answer(playing, [(s.start, s.end) for s in segments], duration)
+        warnings = sound.warnings(seconds)
+        if not quality.is_silent(warnings):
+            warnings += quality.about_answer(playing, [(s.start, s.end) for s in segments], duration)
         return Prediction(
             path=path,
             duration=duration,
@@ -340,7 +342,7 @@ class Recogniser:
             segments=segments,
             frame_scores=frames,
             frame_times=times,
-            warnings=[*sound.warnings(seconds), *about],
+            warnings=warnings,
             labels=self.labels,
             embedding=None if found.vectors is None else embedding.whole(found.vectors),
             frame_embeddings=None if found.vectors is None else embedding.unit(found.vectors),

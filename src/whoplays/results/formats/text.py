@@ -44,17 +44,14 @@ class Text(PredictionWriter):
             shown = strip(result, self.labels, self.look, self.lang)
         else:
             shown = self._plain(result)
-        told = {
-            warning.code: f"  {self._say('note', warning=warning.within(self.lang))}" for warning in result.warnings
-        }
-        if "silent" in told and not (result.playing or result.maybe):
-            told.pop("nothing_detected", None)  # which says of silence that it may be speech or noise
-            return "\n".join([title, f"  {self._say('silent')}", *told.values()]) + "\n"
+        told = [f"  {self._say('note', warning=warning.within(self.lang))}" for warning in result.warnings]
+        if result.silent and not (result.playing or result.maybe):
+            return "\n".join([title, f"  {self._say('silent')}", *told]) + "\n"
         if not result.playing:
             best = max(result.scores, key=lambda label: result.scores[label])
             name, score = self._tree[best].name(self.lang), f"{result.scores[best]:.2f}"
             shown = [f"  {self._say('none', name=name, score=score)}", *shown]
-        return "\n".join([title, *shown, *self._missing(result), *told.values()]) + "\n"
+        return "\n".join([title, *shown, *self._missing(result), *told]) + "\n"
 
     def _plain(self, result: Prediction) -> list[str]:
         shown, _ = self._tree.divide(result.playing)

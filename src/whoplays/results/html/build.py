@@ -65,7 +65,8 @@ def _line(result: Result, recogniser: Recogniser, lang: str) -> str:
     if isinstance(result, Failure):
         return f"{result.path}: {result.error}"
     names = [label.name(lang) for label in recogniser.labels if label.id in result.playing]
-    return f"{result.path} · {clock(result.duration)} · {', '.join(names) or speaker('report', lang)('nothing')}"
+    none = speaker("text", lang)("silent") if result.silent else speaker("report", lang)("nothing")
+    return f"{result.path} · {clock(result.duration)} · {', '.join(names) or none}"
 
 
 def _facts(recogniser: Recogniser, lang: str) -> dict[str, Any]:

@@ -20,8 +20,11 @@ export function named(result) {
 }
 
 export function headline(result) {
-  return result.playing.length ? capital(listed(named(result).map(nameOf))) : t("none", { n: families().length });
+  if (result.playing.length) return capital(listed(named(result).map(nameOf)));
+  return isSilent(result) ? t("silence") : t("none", { n: families().length });
 }
+
+const isSilent = (result) => result.warnings.some(({ code }) => code === "silent");
 
 /** Return the share of the time in which each label plays. */
 export function sharesOf(result) {
@@ -153,7 +156,7 @@ export function resultView(result, item, { position = 0, report } = {}) {
   const picture = timeline(result, (seconds) => transport.seek(seconds));
   const transport = player(result, item.sound, picture, item.note);
   const element = el("article", { class: "card result" },
-    facts(result, item.name), words(result), doubtful(result), !result.playing.length && likeliest(result), warnings(result),
+    facts(result, item.name), words(result), doubtful(result), !result.playing.length && !isSilent(result) && likeliest(result), warnings(result),
     transport.element, picture.element, notFound(result), result.segments.length > 0 && segmentList(result, transport),
     el("div", { class: "columns" }, scoresTable(result, position), el("div", { class: "side" }, result.playing.length > 0 && pieSection(result), momentsSection(result, transport.seek))),
     downloads(result, item, report));
