@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from pathlib import Path
 
 import av
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from conftest import tone
 from whoplays.audio import opening, reading
+from whoplays.audio.watchedfile import WatchedFile
 from whoplays.errors import AudioError
 
 
@@ -253,3 +256,20 @@ def test_pyav_19_has_no_argument_for_tags(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(av, "__version__", "19.0.2")
     monkeypatch.setattr(av, "open", lambda file, options: real(file, options=options))
     assert opening.probe(path).duration == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_place_that_no_file_has_is_the_files_fault_and_not_its_disks(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(100))
+
+    class Refusing(io.FileIO):
+        def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+            if offset > 1 << 62:
+                raise OSError(errno.EINVAL, "Invalid argument")
+            return super().seek(offset, whence)
+
+    with Refusing(path) as file:
+        watched = WatchedFile(file)
+        assert watched.seek(10) == 10
+        assert watched.seek((1 << 63) - 1) == 10 and watched.seek(-5) == 10, "it stays where it is"
+        assert watched.error is None and len(watched.read()) == 90

@@ -240,16 +240,26 @@ def test_variables_of_the_environment_stand_in_for_options(monkeypatch: pytest.M
     assert "WHOPLAYS_PORT high: must be a whole number" in invoke("serve").stderr
 
 
-def test_patterns_are_expanded_where_the_shell_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    main = sys.modules["whoplays.cli.main"]
-    (tmp_path / "b.wav").touch()
-    (tmp_path / "a.wav").touch()
+def test_patterns_that_the_shell_has_left_stand_for_what_they_match(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main._expanded(["*.wav", "none*", "c"]) == ["*.wav", "none*", "c"]
-    monkeypatch.setattr(main.os, "name", "nt")
-    found = main._expanded(["*.wav", "none*", "c"])
-    monkeypatch.undo()
-    assert found == ["a.wav", "b.wav", "none*", "c"]
+    for name in ("b.wav", "a.wav", "deep/c.wav", "what?.flac"):
+        Path(name).parent.mkdir(exist_ok=True)
+        soundfile.write(name, tone(440.0, 1.0), RATE)
+
+    def heard(*paths: str) -> list[str]:
+        done = invoke("predict", *paths, "-m", tiny_model, "-f", "jsonl")
+        return [json.loads(line)["path"] for line in done.stdout.splitlines()]
+
+    assert heard("*.wav") == ["a.wav", "b.wav"]
+    assert heard("**/*.wav") == ["a.wav", "b.wav", str(Path("deep", "c.wav"))]
+    assert heard("?.wav", "what?.flac") == ["a.wav", "b.wav", "what?.flac"]
+    assert heard("dee*") == [str(Path("deep", "c.wav"))], "a folder too"
+    assert [result.path for result in whoplays.predict_many("*.wav", model=tiny_model)] == ["a.wav", "b.wav"]
+    assert invoke("predict", "dee*", "-m", tiny_model, "--out-dir", "out").status == 0 and Path("out/c.json").exists()
+    done = invoke("predict", "*.mp3", "-m", tiny_model)
+    assert done.status == 1 and done.stderr == "whoplays: *.mp3: no such file, and no file matches it as a pattern\n"
 
 
 # --- results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from itertools import product
 from pathlib import Path
 from string import Formatter
 
@@ -14,7 +15,7 @@ from conftest import invoke
 from whoplays.audio import quality
 from whoplays.audio.parts import Gap
 from whoplays.serve import assets
-from whoplays.taxonomy.messages import LANGUAGES, messages, speaker, translated
+from whoplays.taxonomy.messages import LANGUAGES, REASONS, messages, speaker, translated, translated_line
 
 SOURCE = Path(__file__).parents[1] / "src" / "whoplays"
 ALL = [(group, key) for group, known in messages().items() for key in known]
@@ -22,7 +23,12 @@ POLISH = re.compile("[ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]")
 #: Files that hold words of other languages than English: the catalogue, and names of labels.
 MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml"}
 #: Groups whose English is found in what was printed, and translated.
-MATCHED = ("error", "terminal")
+MATCHED = ("error", "reason", "terminal")
+#: Errors about recordings, and the modules beside audio/ that raise them.
+ABOUT_RECORDINGS = {"AudioError", "MissingFileError", "NotFiniteError", "ReadError"}
+HEARD = [
+    SOURCE / name for name in ("inference/batch.py", "inference/live.py", "inference/recogniser.py", "storage/cache.py")
+]
 PAGE = SOURCE / "serve" / "page"
 WEB = Path(__file__).parents[1] / "web"
 #: Modules whose output people read in a language of their choice.
@@ -118,11 +124,61 @@ def spoken(path: Path) -> list[str]:
 def test_what_is_translated_as_it_is_printed_is_printed_so(group: str) -> None:
     texts = {text for path in SOURCE.rglob("*.py") for text in spoken(path)}
     counted = re.compile(r"\{count\} (file|recording)s?|\b1 (file|recording)\b")  # by errors.counted
+    texts |= {message["en"] for message in messages()["warning"].values()}  # which an error may hold
     for key, message in messages()[group].items():
         english = counted.sub("{}", message["en"])
         fits = re.compile(re.sub(r"\\\{\w*\\\}", ".+?", re.escape(english)))
-        ends = [text for text in texts if fits.fullmatch(text) or fits.fullmatch(text.rpartition(": ")[2])]
-        assert ends, (group, key)
+        if key.startswith(("library_", "system_")):  # words of others
+            continue
+        found = fits.search if group == "reason" else fits.fullmatch
+        assert [text for text in texts if found(text) or found(text.rpartition(": ")[2])], (group, key)
+
+
+def composed(path: Path) -> list[str]:
+    """Return the texts of a module's errors about recordings, and of the causes of gaps; values in them are 7."""
+    found: list[ast.expr] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name in ABOUT_RECORDINGS:
+            found.append(node.args[0])
+        elif name in ("Failure", "Gap", "note", "broken"):
+            found.append(node.args[-1])
+    texts = []
+    for expression in found:
+        if isinstance(expression, ast.Constant):
+            texts.append(str(expression.value))
+        elif isinstance(expression, ast.JoinedStr):
+            texts.append("".join(str(p.value) if isinstance(p, ast.Constant) else "7" for p in expression.values))
+        else:  # passed on from where it was made; a text that is chosen or put together first would not be found
+            assert isinstance(expression, (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.BoolOp)), ast.dump(
+                expression
+            )
+    return texts
+
+
+@pytest.mark.parametrize("path", [*(SOURCE / "audio").glob("*.py"), *HEARD], ids=lambda path: path.name)
+def test_every_error_about_a_recording_can_be_said_in_polish(path: Path) -> None:
+    for text in composed(path):
+        if not text.isdigit():
+            said = [translated(text, "pl", group) for group in ("error", "reason")]
+            assert any(one != text for one in said), f"{text!r} is in neither group of the catalogue"
+
+
+def test_a_message_within_a_message_is_translated_as_well() -> None:
+    for message in messages()["error"].values():
+        others = dict.fromkeys(places(message["en"]), "7")
+        for inner, reason in product(places(message["en"]) & set(REASONS), messages()["reason"].values()):
+            values = dict.fromkeys(places(reason["en"]), "7")
+            text = message["en"].format(**others | {inner: reason["en"].format(**values)})
+            polish = message["pl"].format(**others | {inner: reason["pl"].format(**values)})
+            assert translated_line(f"a: b/c, d.wav: {text}", "pl") == f"a: b/c, d.wav: {polish}"
+    text = (
+        "a.wav: is damaged: it could not be decoded from 1.00 s to 2.50 s, from 3.00 s on (the file ends there); "
+        "without strict reading the rest of it can be used"
+    )
+    assert "od 1.00 s do 2.50 s, od 3.00 s (tam kończy się plik)" in translated_line(text, "pl")
 
 
 def test_the_command_speaks_polish_of_errors_and_of_what_it_wrote(tiny_model: Path, duet: Path, tmp_path: Path) -> None:

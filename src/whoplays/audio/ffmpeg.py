@@ -100,7 +100,9 @@ class FFmpegReader(Reader):
             raise AudioError("is a list of other files, not a recording; name those")
         streams = self._container.streams.audio
         if not streams:
-            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream at all"
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams}))
+            if not kinds:
+                raise AudioError("holds no sound: there is no stream in it; is it complete?")
             raise AudioError(f"holds no sound, only {kinds}")
         if self._track is not None and not 1 <= self._track <= len(streams):
             raise AudioError(f"has {len(streams)} tracks with sound; there is no track {self._track}")

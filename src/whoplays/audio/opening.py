@@ -169,7 +169,7 @@ def _decoder(
         try:
             reader = SoundFileReader(given, watched, part)
         except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
-            told = f"libsndfile: {one_line(error)}; "
+            told = one_line(error)
         check_disk(watched)
         if not told:
             return reader
@@ -182,9 +182,8 @@ def _decoder(
         return FFmpegReader(sources, watched, part, track)
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         check_disk(watched)
-        raise AudioError(
-            f"is not a recording that can be read ({told}FFmpeg: {one_line(error)}); is it audio, and complete?"
-        ) from None
+        why = f"libsndfile: {told}; FFmpeg: {one_line(error)}" if told else f"FFmpeg: {one_line(error)}"
+        raise AudioError(f"is not a recording that can be read ({why}); is it audio, and complete?") from None
 
 
 def _check_path(path: Path) -> None:
@@ -197,6 +196,8 @@ def _check_path(path: Path) -> None:
     except FileNotFoundError:
         if re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
             raise AudioError("addresses are not fetched; download the recording and give the file") from None
+        if {"*", "?"} & set(str(path)):
+            raise MissingFileError("no such file, and no file matches it as a pattern") from None
         raise MissingFileError("no such file") from None
     except (OSError, ValueError) as error:
         raise AudioError(f"cannot be opened ({getattr(error, 'strerror', None) or error})") from None

@@ -7,12 +7,15 @@ afterwards.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import IO, Any
 
 from ..errors import ReadError
 
 _BEYOND = 1 << 40
+#: What a system says of a place that no file has, as a bad header may ask for: the file stays where it is.
+_NO_PLACE = (errno.EINVAL, errno.EOVERFLOW)
 
 
 class WatchedFile:
@@ -55,8 +58,9 @@ class WatchedFile:
             place: int = self._file.seek(offset, whence)
             return _BEYOND if self.error else place
         except OSError as error:
-            self.error = self.error or error
-        except ValueError:  # before its beginning, as a bad header may ask: it stays where it is
+            if error.errno not in _NO_PLACE:
+                self.error = self.error or error
+        except ValueError:  # before its beginning
             pass
         return self.tell()
 

@@ -29,7 +29,7 @@ def add_embed(parser: Parser) -> None:
     parser.example = "whoplays embed folder/with/recordings -o embeddings.npz"
     parser.more = "Then: whoplays similar embeddings.npz song.mp3"
     option = parser.add_argument
-    option("paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders")
+    option("paths", nargs="*", default=[], metavar="PATH", help="Recordings, folders or patterns (*.wav)")
     add_list(option)
     option("-o", "--out", type=Path, required=True, metavar="FILE", help="Table to write: .npz or .parquet")
     option("--over-time", action="store_true", help="Also keep an embedding for each step, about three a second")

@@ -65,7 +65,7 @@ def run(words: Sequence[str]) -> int:
     verbose, begun = False, time.monotonic()
     try:
         try:
-            arguments = parse(_expanded(words))
+            arguments = parse(words)
             output.quiet, output.language = arguments.quiet, getattr(arguments, "lang", "en")
             verbose = arguments.verbose
             status = int(arguments.run(arguments) or 0)
@@ -109,15 +109,6 @@ def run(words: Sequence[str]) -> int:
         return 1
     finally:
         output.quiet, output.language = False, "en"
-
-
-def _expanded(words: Sequence[str]) -> list[str]:
-    """Return the words with patterns of file names replaced by what they match, which Windows leaves to the program."""
-    if os.name != "nt":
-        return list(words)
-    from glob import glob, has_magic
-
-    return [name for word in words for name in (sorted(glob(word)) if has_magic(word) else []) or [word]]  # noqa: PTH207
 
 
 def _silence_decoders() -> None:

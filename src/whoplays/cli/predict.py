@@ -28,7 +28,13 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_predict)
     parser.example = "whoplays predict song.mp3 folder/with/recordings -f jsonl -o results.jsonl"
     option = parser.add_argument
-    option("paths", nargs="*", default=[], metavar="PATH", help="Recordings or folders; - is standard input")
+    option(
+        "paths",
+        nargs="*",
+        default=[],
+        metavar="PATH",
+        help="Recordings, folders or patterns (*.wav); - is standard input",
+    )
     option = parser.group("Input")
     add_list(option)
     option(

@@ -64,8 +64,11 @@ def recogniser_of(args: Namespace, model: Path | None) -> Recogniser:
 
 
 def given(args: Namespace, command: str) -> list[str]:
-    """Return the recordings and folders that the call names. Raises `UsageError` where there are none."""
-    found = [*args.paths, *(_listed(args.list_from) if args.list_from else [])]
+    """Return what the call names, and what its patterns match. Raises `UsageError` where it names nothing."""
+    from ..storage.files import matching
+
+    named = [*args.paths, *(_listed(args.list_from) if args.list_from else [])]
+    found = [one for path in named for one in matching(path)]
     if not found:
         raise UsageError(
             f"no recording is given: name recordings or folders, or --list FILE (see whoplays {command} --help)"

@@ -17,6 +17,7 @@ from ..audio.times import Time, part
 from ..errors import AudioError, UsageError
 from ..model.thresholds import Threshold
 from ..storage.address import Address, is_address
+from ..storage.files import matching
 from .prediction import Failure, Result
 from .recogniser import Recogniser
 
@@ -85,7 +86,7 @@ def predict_many(
     Parameters
     ----------
     paths
-        Recordings, folders (their recordings, sorted by path) and addresses; or one of them.
+        Recordings, folders (their recordings, sorted by path), patterns such as `music/*.wav` and addresses; or one of them.
     model
         A model folder, "default" or None for the model inside the package, or a `Recogniser`.
     jobs
@@ -125,7 +126,7 @@ def predict_many(
         recogniser = model if threshold is None else model.with_threshold(threshold)
     else:
         recogniser = Recogniser(None if model == "default" else model, device=device, threshold=threshold)
-    names = list(recordings(os.fspath(path) for path in given))
+    names = list(recordings(one for path in given for one in matching(os.fspath(path))))
     found = predict_files(recogniser, names, start=first, duration=length, track=track, strict=strict, jobs=jobs)
     return found if progress is None else _counted(found, len(names), progress)
 

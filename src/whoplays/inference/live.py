@@ -83,8 +83,9 @@ class Microphone(Source):
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError, OSError) as error:
             told = " ".join(str(error).split())[:120]
-            what = "no microphone was found" if device is None else f"input {device} cannot be used"
-            raise AudioError(f"{what} ({told}); --inputs lists what there is") from None
+            if device is None:
+                raise AudioError(f"no microphone was found ({told}); --inputs lists what there is") from None
+            raise AudioError(f"input {device} cannot be used ({told}); --inputs lists what there is") from None
 
     def _came(self, data: NDArray[Any]) -> None:
         """Take a block over from the device, whose thread must not wait."""

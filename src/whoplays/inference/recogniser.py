@@ -318,9 +318,11 @@ class Recogniser:
         rate = self.config.features.sample_rate
         seconds = float(found.borders[-1]) / rate
         if seconds < MIN_DURATION:
-            after = f" after {start:g} s" if start else ""
-            short = f"has {seconds:.3f} s of sound{after}; {MIN_DURATION} s are needed"
-            raise AudioError(short if seconds or not start else f"ends before {start:g} s, the time to start at")
+            if not start:
+                raise AudioError(f"has {seconds:.3f} s of sound; {MIN_DURATION} s are needed")
+            if not seconds:
+                raise AudioError(f"ends before {start:g} s, the time to start at")
+            raise AudioError(f"has {seconds:.3f} s of sound after {start:g} s; {MIN_DURATION} s are needed")
         duration = round(seconds, 3)
         frames, times = scoring.frame_scores(self._network, found.outputs), start + found.borders / rate
         pooled = self.config.recording_scores(*(found.repeated or found.outputs))

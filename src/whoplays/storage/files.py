@@ -144,6 +144,16 @@ def own_name(taken: dict[str, str], owner: str, path: Path, suffix: str) -> Path
     raise AssertionError("there is always another number")
 
 
+def matching(path: str) -> list[str]:
+    """Return what a pattern such as `music/*.wav` matches, sorted; the path itself where it is none, or matches nothing.
+
+    Shells do this, Windows' do not. A file that has such a name is itself.
+    """
+    if not {"*", "?"} & set(path) or "://" in path or os.path.lexists(path):
+        return [path]
+    return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 - names as they were given
+
+
 def check_output(path: Path | None, *, overwrite: bool, instead: str = "") -> None:
     """Check, before the work begins, that a file (None: none) can be written at its end without losing what is there.
 

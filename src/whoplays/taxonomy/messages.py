@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 LANGUAGES = ("en", "pl")
+#: Names of the values that hold a message of the group "reason".
+REASONS = ("why", "cause", "how", "first", "second", "what")
 
 
 @cache
@@ -60,11 +62,17 @@ def translated(text: str, lang: str, group: str) -> str:
         return text
     for fits, message in _patterns(group):
         if found := fits.fullmatch(text):
-            # A value that lists gaps holds messages itself.
-            values = {name: value.split(", ") for name, value in found.groupdict().items()}
-            inner = {name: ", ".join(translated(one, lang, "gap") for one in parts) for name, parts in values.items()}
-            return message[lang].format(**inner)
+            return message[lang].format(
+                **{name: _within(name, value, lang) for name, value in found.groupdict().items()}
+            )
     return text
+
+
+def _within(name: str, value: str, lang: str) -> str:
+    """Return a value of a message in another language: gaps and reasons are messages themselves."""
+    if name in ("spans", "span"):
+        return ", ".join(translated(one, lang, "gap") for one in value.split(", "))
+    return translated(value, lang, "reason") if name in REASONS else value
 
 
 def translated_line(text: str, lang: str) -> str:
@@ -75,7 +83,9 @@ def translated_line(text: str, lang: str) -> str:
     """
     if (whole := translated(text, lang, "terminal")) != text:
         return whole
-    for mark in re.finditer(r"^|: ", text):
+    for mark in reversed(
+        list(re.finditer(r"^|: ", text))
+    ):  # a message may begin with a value, which is not to take more
         if (problem := translated(text[mark.end() :], lang, "error")) != text[mark.end() :]:
             return text[: mark.end()] + problem
     return text
