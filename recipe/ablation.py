@@ -35,6 +35,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from bench import EXPLANATION, measure
+from whoplays.evaluation.metrics import average_precision
 from whoplays.inference.recogniser import Recogniser
 from whoplays.inference.scoring import NetworkOutputs
 from whoplays.model import folder as model_folder
@@ -280,9 +281,7 @@ def judged(found: Sequence[Example], *, families: bool) -> dict[str, float]:
         "wrong families per song": float(wrong[songs].sum(axis=1).mean()),
         "10 s of a song: F1": f1(of("10 s")),
         "clips exactly right": float(exact[clips].mean()),
-        "mean average precision": float(
-            np.nanmean([_average_precision(truth[clips, i], scores[clips, i]) for i in range(5)])
-        ),
+        "mean average precision": float(np.nanmean(average_precision(truth[clips], scores[clips]))),
         "mixes: F1": f1(of("mixes")),
         "duets exactly right": float(exact[of("duets")].mean()),
         "other sounds: any of the five named": float(wrong[of("silent")].any(axis=1).mean()),
@@ -291,12 +290,6 @@ def judged(found: Sequence[Example], *, families: bool) -> dict[str, float]:
     if not families:
         result |= {f"average precision: {label}": reached(fit, label).average_precision for label in BESIDE}
     return result
-
-
-def _average_precision(targets: Array, scores: NDArray[np.float64]) -> float:
-    known = ~np.isnan(targets)
-    plays = targets[known][np.argsort(-scores[known], kind="stable")] == 1
-    return float((np.cumsum(plays) / np.arange(1, len(plays) + 1))[plays].mean())
 
 
 def scored(row: Row, seed: int, heard: Heard, asked: argparse.Namespace) -> None:

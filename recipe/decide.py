@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from bench.quality.songs import songs
 from whoplays.errors import ModelError
+from whoplays.evaluation.metrics import average_precision
 from whoplays.evaluation.segments import FRAME_S
 from whoplays.inference.recogniser import Recogniser
 from whoplays.model import folder as model_folder
@@ -155,8 +156,7 @@ def reached(fit: Fit, label: str) -> Reached:
     sources = {fit.sources[j] for j in np.flatnonzero(rows) if fit.targets[j, i] == 1}
     if not y.any() or y.all():
         return Reached(label, len(sources), 0.0, 0.0, 0.0)
-    ranked = y[np.argsort(-scores, kind="stable")]
-    precision = float((np.cumsum(ranked) / np.arange(1, len(ranked) + 1))[ranked].mean())
+    precision = float(average_precision(y[:, None] * 1.0, scores[:, None])[0])
     return Reached(label, len(sources), precision, float(named[~y].mean()), float(named[y].mean()))
 
 

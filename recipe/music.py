@@ -1,8 +1,9 @@
-"""Real music to learn from: the tracks that DATA/music.csv lists, and the music of Debian's games, cut into clips.
+"""Real music to learn from: what DATA/music.csv and recordings.csv list, and the music of Debian's games, cut into clips.
 
-Nobody has said what plays in them; teachers will (`soft_labels`). A track comes from a Debian package, which is fetched
-here, or from a bare clone of a Git repository in a folder that the caller names. MATERIAL/clips then holds, for each track,
-NAME.npy, int16 (clips, 327680): 10.24 s each, mono at 32 kHz; and tracks.csv, what they are, by whom, under which licence.
+recordings.csv says who plays; of the others nobody has, so teachers will (`soft_labels`). A track comes from a Debian
+package, which is fetched here, or from a bare clone of a Git repository in a folder that the caller names. MATERIAL/clips
+then holds, for each track, NAME.npy, int16 (clips, 327680): 10.24 s each, mono at 32 kHz; and tracks.csv, what they are, by
+whom, under which licence.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ Array = NDArray[np.float32]
 RECORDINGS = (".ogg", ".mp3", ".opus", ".flac", ".wav", ".g722", ".webm", ".m4a")
 ARCHIVES = (".pk3", ".zip")
 KEPT = (*RECORDINGS, *ARCHIVES, ".sf2", ".sf3")
-#: Seconds of a track that are used: people who play change more than sequences do.
-LONGEST_S, LONGEST_RECORDED_S, LONGEST_GAME_S = 300.0, 900.0, 120.0
+#: Most seconds of a track that are used, by its kind: people who play change more than sequences do.
+LONGEST_S = {"recorded": 900.0, "mixed": 300.0, "sequenced": 300.0, "game": 120.0, "known": 60.0}
 #: Bytes under which a file of a game is a sound effect.
 LEAST_BYTES = 400_000
 #: Peak under which a clip is silent, and seconds under which a track is no music.
-SILENT, SHORTEST_S = 0.003, 3.0
+SILENT, SHORTEST_S = 0.003, 2.5
 GUITAR_STEM = "guitar.ogg"
 TRACKS = "tracks.csv"
+#: Recordings whose players are known, of public repositories and packages.
+RECORDINGS_LIST = Path(__file__).with_name("recordings.csv")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,12 @@ class Track:
         In the source; of a file in an archive, the archive's and the file's, with "!" between them.
     licence, artist, title : str
     kind : str
-        "recorded" (people play), "mixed", "sequenced", or "game" for music that music.csv does not list.
+        "recorded" (people play), "mixed", "sequenced", "game" for music that no table lists, or "known" for recordings
+        whose players are known.
+    present : str
+        Labels that play, with semicolons between them; empty where nobody has said.
+    alone : str
+        "1" when nothing else plays.
     """
 
     name: str
@@ -72,11 +80,8 @@ class Track:
     artist: str
     title: str
     kind: str
-
-    @property
-    def longest_s(self) -> float:
-        """Seconds of it that are used."""
-        return {"recorded": LONGEST_RECORDED_S, "game": LONGEST_GAME_S}.get(self.kind, LONGEST_S)
+    present: str = ""
+    alone: str = ""
 
 
 def read_tracks(table: Path) -> list[Track]:
@@ -88,6 +93,18 @@ def read_tracks(table: Path) -> list[Track]:
             Track(
                 f"t{i:04d}", row["source"], row["pin"], row["path"], row["licence"], row["artist"], row["title"],
                 kind_of(row["genre_guess"]),
+            )
+            for i, row in enumerate(csv.DictReader(file))
+        ]  # fmt: skip
+
+
+def known_tracks(table: Path = RECORDINGS_LIST) -> list[Track]:
+    """Return the recordings whose players are known."""
+    with table.open(newline="", encoding="utf-8") as file:
+        return [
+            Track(
+                f"h{i:04d}", row["source"], row["pin"], row["path"], row["licence"], row["artist"],
+                PurePosixPath(row["path"]).stem, "known", row["present"], row["alone"],
             )
             for i, row in enumerate(csv.DictReader(file))
         ]  # fmt: skip
@@ -229,7 +246,7 @@ def clips_of(content: bytes, longest_s: float) -> NDArray[np.int16]:
 def cut(
     data: Path, material: Path, repositories: Path | None, *, games: Sequence[str] = (), at_most: int | None = None
 ) -> list[Track]:
-    """Cut the tracks of `data`/music.csv and of games into `material`/clips; those that are there stay.
+    """Cut the tracks of `data`/music.csv, of recordings.csv and of games into `material`/clips; those that are there stay.
 
     Parameters
     ----------
@@ -239,7 +256,7 @@ def cut(
     games : sequence of str
         Further packages whose music is used.
     at_most : int, optional
-        Tracks of music.csv to use: the first of each kind in turn, so that few are still of all kinds.
+        Listed tracks to use: the first of each kind in turn, so that few are still of all kinds.
 
     Returns
     -------
@@ -247,7 +264,7 @@ def cut(
         Those that gave clips, also written to `material`/clips/tracks.csv. What is missing is printed, one line each.
     """
     packages, folder = material / "packages", material / "clips"
-    listed = read_tracks(data / "music.csv")
+    listed = [*read_tracks(data / "music.csv"), *known_tracks()]
     folder.mkdir(parents=True, exist_ok=True)
     tracks = listed if at_most is None else _of_all_kinds(listed, at_most)
     used: list[Track] = []
@@ -261,7 +278,7 @@ def cut(
         path = folder / f"{track.name}.npy"
         if not path.exists():
             try:
-                clips = clips_of(read(), track.longest_s)
+                clips = clips_of(read(), LONGEST_S[track.kind])
             except (RenderError, AudioError) as error:
                 print(f"{track.path}: {error}", flush=True)
                 continue

@@ -22,7 +22,7 @@ from whoplays.training import material as store
 from whoplays.training.material import Rows
 
 from .jobs import log_mel
-from .labels import FAMILIES, LABELS, TREE
+from .labels import FAMILIES, LABELS, TREE, Sounding
 from .music import GUITAR_STEM, Track, used_tracks
 from .notes import SAMPLE_RATE
 from .scenes import N_SAMPLES, STEPS, Studio
@@ -35,6 +35,8 @@ Logits = dict[str, Array]
 #: What the teachers said of recordings whose labels are known.
 KNOWN = "known.npz"
 MODEL = "model"  # the name of the model folder among the teachers
+#: Kinds of tracks in which people play.
+PEOPLE = ("known", "recorded")
 #: How much a teacher counts for a label, where that is not 1. The tags of MTT and of Jamendo say nothing of brass.
 _FAMILIES = TREE.defaults
 WEIGHTS = {
@@ -52,11 +54,13 @@ RARE_BIAS, UNSURE = 1.5, (0.12, 0.5)
 #: Sequenced brass sounds so unlike brass that teachers name it for synthesisers: above this score it is unknown.
 SEQUENCED_BRASS, MASKED_ABOVE = ("brass", "trumpet", "trombone", "french-horn", "tuba"), 0.1
 #: Most clips of a track; how often one of its rows is drawn. People who play are what users bring.
-CLIPS = {"recorded": 80, "mixed": 12, "sequenced": 12, "game": 4}
-DRAWN = {"recorded": 4.0, "mixed": 1.0, "sequenced": 1.0, "game": 1.0}
+CLIPS = {"known": 6, "recorded": 80, "mixed": 12, "sequenced": 12, "game": 4}
+DRAWN = {"known": 6.0, "recorded": 4.0, "mixed": 1.0, "sequenced": 1.0, "game": 1.0}
 GUITAR_DRAWN = 1.5
-#: A guitar plays where its level is above this share of its mean, and rests below the other.
+#: Who is alone plays where the level is above this share of its mean, and rests below the other.
 PLAYS, RESTS = 0.05, 0.005
+#: Who is said to play beside others does so where teachers are that sure; elsewhere it is unknown.
+LIKELY, SURE = 0.4, 0.95
 #: Steps of 0.32 s that scores over time are averaged over; mn04 looks at nine by itself.
 SPAN = 5
 #: What sequenced music is labelled with, to save time.
@@ -151,7 +155,7 @@ def listen(material: Path, labeller: Labeller) -> None:
         for i in chosen:
             clip = clips[i].astype(np.float32) / 32767
             features.append(log_mel(clip))
-            found.append(labeller.over_time(clip, features[-1], fewer=track.kind != "recorded"))
+            found.append(labeller.over_time(clip, features[-1], fewer=track.kind not in PEOPLE))
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {"features": np.stack(features)}
         for name in found[0]:
@@ -306,10 +310,13 @@ def heard_tracks(material: Path) -> list[Track]:
 
 
 def labelled(material: Path, track: Track, ensemble: WeightedEnsemble) -> Rows:
-    """Return a track's rows of material, with soft targets from the ensemble's teachers."""
+    """Return a track's rows of material, with soft targets from the ensemble's teachers, and who is known to play."""
     features, logits = _read(material / "teachers" / f"{track.name}.npz", "features")
     chosen = {name: values for name, values in logits.items() if name in (*ensemble.teachers, Mn04.NAME)}
-    targets = soft_targets(chosen, ensemble, sequenced=track.kind != "recorded")
+    targets = soft_targets(chosen, ensemble, sequenced=track.kind not in PEOPLE)
+    if track.present:
+        clips = np.load(material / "clips" / f"{track.name}.npy")[: len(targets)].astype(np.float32) / 32767
+        targets = known_targets(track, clips, targets)
     return _rows(features, targets, DRAWN[track.kind], f"{track.source} {track.path}")
 
 
@@ -348,14 +355,35 @@ def label_guitars(material: Path) -> int:
     return rows
 
 
+def known_targets(track: Track, clips: Array, soft: Array) -> Array:
+    """Return targets (n, steps, labels) of a track whose players are known.
+
+    Parameters
+    ----------
+    track : Track
+    clips : ndarray, shape (n, 327680)
+    soft : ndarray, shape (n, steps, labels)
+        What teachers say; it holds for those of whom nothing is known.
+    """
+    said = Sounding(tuple(track.present.split(";"))).targets
+    if track.alone:
+        return np.where(said == 1, playing(clips)[..., None], said).astype(np.float32)
+    likely = np.where(soft > LIKELY, np.maximum(soft, SURE), np.nan)
+    return np.where(said == 1, likely, soft).astype(np.float32)
+
+
 def guitar_targets(clips: Array) -> Array:
-    """Return targets (n, steps, labels) of an electric guitar alone (n, 327680): by its level, unknown where it fades."""
+    """Return targets (n, steps, labels) of an electric guitar alone (n, 327680)."""
+    targets = np.zeros((len(clips), STEPS, len(LABELS)), dtype=np.float32)
+    targets[..., [LABELS.index("guitar"), LABELS.index("electric-guitar")]] = playing(clips)[..., None]
+    return targets
+
+
+def playing(clips: Array) -> Array:
+    """Return (n, steps) whether who is alone in clips (n, 327680) plays: 1 or 0 by the level, NaN where it fades."""
     level = np.sqrt(np.square(clips.reshape(len(clips), STEPS, -1)).mean(axis=2))
     reference = np.sqrt(np.square(level).mean())
-    plays = np.where(level > PLAYS * reference, 1.0, np.where(level < RESTS * reference, 0.0, np.nan))
-    targets = np.zeros((len(clips), STEPS, len(LABELS)), dtype=np.float32)
-    targets[..., [LABELS.index("guitar"), LABELS.index("electric-guitar")]] = plays[..., None]
-    return targets
+    return np.where(level > PLAYS * reference, 1.0, np.where(level < RESTS * reference, 0.0, np.nan)).astype(np.float32)
 
 
 def _rows(features: NDArray[np.float16], targets: Array, drawn: float, about: str) -> Rows:

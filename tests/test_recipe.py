@@ -458,6 +458,39 @@ def test_a_guitar_alone_is_labelled_by_its_level() -> None:
     assert not targets[:, LABELS.index("piano")].any()
 
 
+def track_of(present: str, alone: str) -> music.Track:
+    return music.Track("h0000", "github:a/b", "0", "a.wav", "CC0", "", "a", "known", present, alone)
+
+
+def test_who_is_known_to_play_alone_is_labelled_by_the_level_and_others_are_absent() -> None:
+    wave = tone(220, N_SAMPLES / RATE, RATE, 0.5)
+    wave[-N_SAMPLES // 4 :] = 0
+    soft = np.full((1, STEPS, len(LABELS)), 0.7, dtype=np.float32)
+    targets = soft_labels.known_targets(track_of("guitar", "1"), wave[None], soft)[0]
+    by_label = dict(zip(LABELS, targets.T, strict=True))
+    np.testing.assert_equal(by_label["guitar"][[2, 30]], [1, 0])
+    assert np.isnan(by_label["acoustic-guitar"]).all(), "which guitar it is nobody has said"
+    assert not by_label["piano"].any() and not by_label["violin"].any()
+
+
+def test_who_is_known_to_play_beside_others_is_surer_and_of_the_others_teachers_speak() -> None:
+    soft = np.full((1, STEPS, len(LABELS)), 0.6, dtype=np.float32)
+    soft[:, 3, LABELS.index("violin")] = 0.2
+    targets = soft_labels.known_targets(track_of("violin", ""), np.zeros((1, N_SAMPLES), np.float32), soft)[0]
+    by_label = dict(zip(LABELS, targets.T, strict=True))
+    assert np.isnan(by_label["violin"][3]) and by_label["violin"][4] == pytest.approx(soft_labels.SURE)
+    assert by_label["strings"][4] == pytest.approx(soft_labels.SURE) and by_label["piano"][4] == pytest.approx(0.6)
+
+
+def test_listed_recordings_name_labels_that_exist_a_pin_and_a_licence() -> None:
+    tracks = music.known_tracks()
+    assert len({(track.source, track.path) for track in tracks}) == len(tracks)
+    for track in tracks:
+        assert set(filter(None, track.present.split(";"))) <= set(LABELS), track
+        assert track.present or not track.alone, f"{track.path}: nobody plays"
+        assert track.pin and track.licence and "NC" not in track.licence, track
+
+
 def test_scenes_without_others_are_background() -> None:
     targets = np.zeros((3, STEPS, len(LABELS)), dtype=np.float16)
     targets[0, :, LABELS.index("bass")] = targets[1, 3, LABELS.index("voice")] = 1
