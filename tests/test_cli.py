@@ -44,7 +44,7 @@ OURS = {
     "inference": "batch embedding prediction recogniser scoring segmentation source",
     "model": "config device folder pooling thresholds timeline",
     "results": "formats formats.base formats.text output",
-    "runtime": "interrupts packages",
+    "runtime": "arguments interrupts packages",
     "storage": "address files streams",
     "taxonomy": "messages tree",
 }

@@ -306,8 +306,8 @@ def test_several_paths_are_refused_in_words_and_predictions_are_members_of_sets(
             recogniser.predict(several)
     for wrong, words in (
         *(
-            (None, "this NoneType is none"),
-            (b"a.wav", "this bytes is none"),
+            (None, r"source is None \(NoneType\); it takes a path"),
+            (b"a.wav", r"source is b'a.wav' \(bytes\); it takes a path"),
             ([[0.1], [0.1, 0.2]], "this list is none"),
         ),
         *((io.StringIO("text"), "in binary mode"), (np.array(["a"]), "this ndarray is none")),

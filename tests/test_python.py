@@ -15,6 +15,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -293,3 +294,60 @@ def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
     )
     promised = re.search(r"^# (<Prediction [^>]*>)$", code, re.MULTILINE)
     assert promised and promised[1].replace("\n# ", "") == lines[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (
+            lambda r, x: r.predict(x, sample_rate="x"),
+            "predict: sample_rate is 'x' (str); it takes a whole number or None",
+        ),
+        (lambda r, x: r.predict(None), "predict: source is None (NoneType); it takes a path, an open file or samples"),
+        (lambda r, x: r.predict(x, sample_rate=RATE, track="1"), "predict: track is '1' (str)"),
+        (lambda r, x: r.predict(x, sample_rate=RATE, track=True), "predict: track is True (bool)"),
+        (lambda r, x: r.predict(x, sample_rate=RATE, strict="no"), "strict is 'no' (str); it takes True or False"),
+        (
+            lambda r, x: r.predict(x, sample_rate=RATE, start=[1]),
+            "start is [1] (list); it takes seconds from 0, or m:ss",
+        ),
+        (lambda r, x: r.embed(x, over_time="x"), "embed: over_time is 'x' (str)"),
+        (
+            lambda r, x: r.predict_stream(3, sample_rate=RATE),
+            "blocks is 3 (int); it takes a list (each item: an array)",
+        ),
+        (
+            lambda r, x: r.with_threshold("x"),
+            "threshold is 'x' (str); it takes a number from 0 to 1, or {label: number}",
+        ),
+        (lambda r, x: whoplays.load(3), "model is 3 (int); it takes a path or None"),
+        (lambda r, x: whoplays.load(device=None), "device is None (NoneType); it takes text"),
+        (
+            lambda r, x: whoplays.predict_many(3, model=r),
+            "predict_many: paths is 3 (int); it takes a list (each item: a path)",
+        ),
+        (lambda r, x: whoplays.predict_many(["a", 3], model=r), "paths is ['a', 3] (list)"),
+        (lambda r, x: whoplays.predict_many("a", model=r, jobs="2"), "jobs is '2' (str); it takes a whole number"),
+        (
+            lambda r, x: whoplays.predict_many("a", model=r, progress=3),
+            "progress is 3 (int); it takes a function or None",
+        ),
+        (lambda r, x: whoplays.predict_many("a", model=3), "model is 3 (int); it takes a path, a Recogniser or None"),
+        (lambda r, x: whoplays.to_dataframe("x" * 99), f"results is '{'x' * 56}... (str); it takes"),
+        (lambda r, x: whoplays.Prediction.from_dict(3), "from_dict: values is 3 (int); it takes a mapping"),
+        (lambda r, x: r.predict(x, sample_rate=RATE).plot(lang=3), "plot: lang is 3 (int); it takes text"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_told_by_its_name(tiny_model: Path, call: Any, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        call(whoplays.load(tiny_model), tone(440.0, 1.0))
+    assert told in str(caught.value)
+
+
+def test_arguments_that_python_takes_for_alike_are_taken(tiny_model: Path, duet: Path) -> None:
+    recogniser, samples = whoplays.load(str(tiny_model)), tone(440.0, 1.0)
+    assert recogniser.predict(samples.tolist(), sample_rate=float(RATE), strict=0).duration == 1.0
+    assert recogniser.predict(samples, sample_rate=np.int64(RATE), start=np.float32(0.5)).duration == 0.5
+    assert [r.path for r in whoplays.predict_many(iter([duet]), model=recogniser, jobs=np.int32(1))] == [str(duet)]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
+        recogniser.predict(samples, foo=1)

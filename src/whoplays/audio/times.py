@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from numbers import Real
+from typing import Annotated
 
 from ..errors import UsageError
 
-Time = float | str
+Time = Annotated[float | str, "seconds from 0, or m:ss, such as 75.5 or 1:15.5"]
 
 #: m:ss or h:mm:ss, seconds with or without decimals
 CLOCK = r"(\d{1,4}:)?\d{1,4}:[0-5]\d(\.\d+)?"

@@ -16,6 +16,7 @@ from ..audio.reading import Excerpt, spool_standard_input
 from ..audio.times import Time, part
 from ..errors import AudioError, UsageError
 from ..model.thresholds import Threshold
+from ..runtime.arguments import checked
 from ..storage.address import Address, is_address
 from ..storage.files import matching
 from .prediction import Failure, Result
@@ -64,6 +65,7 @@ def read_list(file: IO[bytes], name: str) -> list[str]:
     return paths
 
 
+@checked
 def predict_many(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,

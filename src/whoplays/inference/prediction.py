@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..audio.quality import QualityWarning, is_silent
 from ..errors import UsageError, printable
+from ..runtime.arguments import checked
 from ..runtime.packages import needed
 from ..taxonomy.tree import Label
 
@@ -120,6 +121,7 @@ class Prediction:
         """Return what a notebook shows: title, player, lanes over time, in one piece that loads nothing."""
         return str(_results("html.snippet").snippet(self))
 
+    @checked
     def plot(self, *, frames: bool = False, lang: str = "en") -> Figure:
         """Draw the recording: its waveform, what plays when, and the scores (extra: plot).
 
@@ -145,6 +147,7 @@ class Prediction:
         figure: Figure = drawing.prediction_figure(self, frames=frames, lang=lang)
         return figure
 
+    @checked
     def frame_scores_frame(self, *, library: str | None = None) -> Any:
         """Return `frame_scores` as a table with a row for each step: start, end, and a column for each label.
 
@@ -186,6 +189,7 @@ class Prediction:
         }
 
     @classmethod
+    @checked
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote; scores over time are not in it, so `frame_scores` is empty.
 

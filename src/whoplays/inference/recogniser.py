@@ -21,6 +21,7 @@ from ..model import folder as model_folder
 from ..model import thresholds
 from ..model.config import ModelConfig
 from ..model.thresholds import Threshold
+from ..runtime.arguments import checked
 from ..storage.files import sha256_of
 from ..taxonomy.tree import Label
 from . import embedding, scoring
@@ -62,6 +63,7 @@ class Recogniser:
 
     on_window: Callable[[Window], None] | None = None
 
+    @checked
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
@@ -109,6 +111,7 @@ class Recogniser:
         limits = thresholds.resolve(threshold, [label.id for label in self.labels], self._config.thresholds)
         self._config = replace(self._config, thresholds=limits)
 
+    @checked
     def with_threshold(self, threshold: Threshold) -> Self:
         """Return a recogniser with the same network and other thresholds.
 
@@ -167,6 +170,7 @@ class Recogniser:
         """
         return self._network.run(features)["logits"]
 
+    @checked
     def predict(
         self,
         source: Source,
@@ -228,6 +232,7 @@ class Recogniser:
         with opened(source, rate, sample_rate, excerpt) as (sound, path):
             return self.predict_sound(sound, path, start=start, embed=embed)
 
+    @checked
     def embed(
         self,
         source: Source,
@@ -362,6 +367,7 @@ class Recogniser:
         pairs = zip(scores.items(), limits, strict=True)
         return list(self.config.tree.expand(label for (label, score), limit in pairs if score >= limit))
 
+    @checked
     def predict_stream(self, blocks: Iterable[NDArray[Any]], *, sample_rate: int) -> Prediction:
         """Predict samples as they come, to the last one; the answer is that of a file with the same samples.
 

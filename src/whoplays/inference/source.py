@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..audio import opening, reading
 from ..errors import AudioError, UsageError
 
-Source = str | os.PathLike[str] | IO[bytes] | NDArray[Any]
+Source = Annotated[str | os.PathLike[str] | IO[bytes] | NDArray[Any], "a path, an open file or samples"]
 
 
 @contextlib.contextmanager

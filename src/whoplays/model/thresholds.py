@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
+from typing import Annotated
 
 from ..errors import UsageError, did_you_mean
 
 ALL = "*"  # stands for every label that has no number of its own
 
-Threshold = float | Mapping[str, float]
+Threshold = Annotated[float | Mapping[str, float], "a number from 0 to 1, or {label: number}"]
 
 
 def parse(text: str) -> tuple[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..inference.prediction import Failure, Prediction, Result
+from ..runtime.arguments import checked
 from ..runtime.packages import needed
 from .formats.data import CSV_AFTER, CSV_BEFORE, column_of
 
@@ -18,6 +19,7 @@ ROWS = ("recordings", "segments", "frames")
 Columns = dict[str, list[Any]]
 
 
+@checked
 def to_dataframe(results: Iterable[Result] | Result, *, rows: str = "recordings", library: str | None = None) -> Any:
     """Return results as a table.
 
