@@ -1,6 +1,20 @@
-"""`python -m whoplays`."""
+"""`python -m whoplays`, and the command `whoplays`."""
 
-from .cli import main
+import sys
+
+from .runtime.interrupts import terminated_as_interrupted
+
+
+def main() -> None:
+    """Run the command of this process, and end it with the exit status; Ctrl-C while it loads is heard, too."""
+    try:
+        with terminated_as_interrupted():
+            from .cli import main as run
+    except KeyboardInterrupt:
+        print("whoplays: stopped", file=sys.stderr)
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

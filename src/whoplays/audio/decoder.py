@@ -164,6 +164,11 @@ class Decoder:
         how = how_ended(status)
         raise AudioError(f"cannot be decoded: its decoder crashed ({how}); the file is damaged, or made to do that")
 
+    def kill(self) -> None:
+        """Let the thread that reads find the process dead; for another thread."""
+        if process := self._process:
+            process.kill()
+
     def close(self) -> None:
         """End the process."""
         if self._process:

@@ -11,7 +11,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from ..audio import decoder, reading
 from ..audio.quality import QualityWarning
 from ..errors import AudioError, ReadError
 from ..runtime.packages import needed
+from ..runtime.threads import in_order
 from ..storage.address import Address, Place
 from ..storage.cache import Kept, one_by_one, recording
 from ..storage.files import sha256_of, write_json
@@ -55,8 +55,7 @@ def each(work: Callable[..., Found], items: Sequence[tuple[Any, ...]]) -> list[F
     """
     if work is not seen or not any(isinstance(path, Address) for path, *_ in items):
         return [work(*item) for item in items]
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        return list(pool.map(lambda item: work(*item), items))
+    return list(in_order(lambda item: work(*item), items, ASKED_AT_ONCE))
 
 
 def seen(path: Place) -> tuple[int, int]:

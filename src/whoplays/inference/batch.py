@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
 from functools import partial
@@ -23,8 +21,6 @@ from .prediction import Failure, Result
 from .recogniser import Recogniser
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from ..audio.decoder import Decoder
     from ..audio.search import Search
 
@@ -157,36 +153,28 @@ def predict_files(
     if isinstance(names, Sized) and len(names) == 1:
         yield from map(predict_one, names)
         return
-    from concurrent.futures import ThreadPoolExecutor
-
     from ..audio import decoder
+    from ..runtime.threads import in_order
 
-    mine = threading.local()
-    with contextlib.ExitStack() as opened:
+    mine, decoders = threading.local(), list[decoder.Decoder]()
 
-        def one(name: str) -> Result:
-            if not decoder.POSSIBLE:
-                return predict_one(name)
-            if not hasattr(mine, "decoder"):
-                mine.decoder = decoder.Decoder()
-                opened.callback(mine.decoder.close)
-            return predict_one(name, decoder=mine.decoder)
+    def one(name: str) -> Result:
+        if not decoder.POSSIBLE:
+            return predict_one(name)
+        if not hasattr(mine, "decoder"):
+            mine.decoder = decoder.Decoder()
+            decoders.append(mine.decoder)
+        return predict_one(name, decoder=mine.decoder)
 
-        if workers == 1:  # threads cost more than they could give
-            yield from map(one, names)
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            running: deque[Future[Result]] = deque()
-            try:
-                for name in names:
-                    running.append(pool.submit(one, name))
-                    if len(running) > 2 * workers:
-                        yield running.popleft().result()
-                while running:
-                    yield running.popleft().result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    def stop() -> None:
+        for each in decoders:
+            each.kill()
+
+    try:  # with one worker, threads would cost more than they could give
+        yield from map(one, names) if workers == 1 else in_order(one, names, workers, stop=stop)
+    finally:
+        for each in decoders:
+            each.close()
 
 
 def _predict_one(

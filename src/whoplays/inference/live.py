@@ -23,6 +23,7 @@ from ..audio import reading
 from ..audio.clock import Array
 from ..audio.reading import mono
 from ..errors import AudioError, UsageError
+from ..runtime.interrupts import deferred_interrupts
 from ..runtime.packages import needed
 from .prediction import Prediction
 from .recogniser import Recogniser
@@ -66,7 +67,7 @@ class Microphone(Source):
         Raises `MissingExtraError` without sounddevice, `AudioError` when there is no such device or it cannot be opened.
         """
         sounddevice = _sounddevice()
-        self._queue: queue.Queue[NDArray[Any] | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[NDArray[Any] | None] = queue.SimpleQueue()  # whose lock Ctrl-C cannot leave held
         self._behind = False
         try:
             found = sounddevice.query_devices(device, "input")
@@ -151,16 +152,17 @@ def listen(
     limit = None if seconds is None else round(seconds * source.sample_rate)
     try:
         for block in source.blocks():
-            came = time.monotonic()
-            block = block if limit is None else block[: limit - received]
-            answer.take(block)
-            recent.add(mono(block))
-            received += len(block)
-            at = received / source.sample_rate
-            if at - shown >= step_s:
-                scores = recent.scores(at - shown)
-                shown = at
-                show(Live(at, scores, recent.level_db(), time.monotonic() - came))
+            with deferred_interrupts():
+                came = time.monotonic()
+                block = block if limit is None else block[: limit - received]
+                answer.take(block)
+                recent.add(mono(block))
+                received += len(block)
+                at = received / source.sample_rate
+                if at - shown >= step_s:
+                    scores = recent.scores(at - shown)
+                    shown = at
+                    show(Live(at, scores, recent.level_db(), time.monotonic() - came))
             if answer.failed or (limit is not None and received >= limit):
                 break
     except KeyboardInterrupt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..runtime.packages import needed
+from ..runtime.threads import in_order
 from .recogniser import Recogniser
 
 with needed("whoplays.sklearn", "sklearn"):
@@ -104,8 +104,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise UsageError(f"Embedder takes a list of recordings; give [{str(recordings)!r}]")
         if not hasattr(self, "recogniser_"):
             self.fit([])
-        with ThreadPoolExecutor(self.jobs or os.cpu_count() or 1) as pool:
-            rows = list(pool.map(self._one, recordings))
+        rows = list(in_order(self._one, recordings, self.jobs or os.cpu_count() or 1))
         return np.array(rows, dtype=np.float32).reshape(-1, self.recogniser_.embedding_width)
 
     def _one(self, recording: Any) -> NDArray[np.float32]:

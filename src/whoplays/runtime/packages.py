@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import MissingExtraError, WhoplaysError, printable
+from .interrupts import deferred_interrupts
 
 #: Modules whose package has another name, beyond - in place of _.
 _PACKAGES = {"av": "PyAV", "sklearn": "scikit-learn"}
@@ -34,7 +35,8 @@ def needed(purpose: str, extra: str = "", *, package: str = "") -> Iterator[None
         Names the package and the command that installs it.
     """
     try:
-        yield
+        with deferred_interrupts():  # Ctrl-C inside an import may look as if the package were broken
+            yield
     except Exception as error:  # packages that do not fit each other fail with all kinds
         if told := missing(error, purpose, extra, package=package):
             raise told from None

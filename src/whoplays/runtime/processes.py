@@ -8,8 +8,10 @@ names that depend on the item alone.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -18,6 +20,7 @@ from typing import Any, Protocol, Self
 
 from ..errors import WhoplaysError
 from .environment import DECODE_APART, ONE_THREAD, inherited
+from .interrupts import LOOK_S, deferred_interrupts
 
 MOST_RESTARTS = 3  # of all worker processes, after one died
 
@@ -52,7 +55,7 @@ class Processes:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(max_workers=self._workers, mp_context=context)
+        self._pool = ProcessPoolExecutor(max_workers=self._workers, mp_context=context, initializer=_end_with_parent)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Wait for what is under way: a pool that is left to itself may end with a traceback of its own."""
@@ -68,8 +71,11 @@ class Processes:
         waiting = deque(range(len(items)))
         running: dict[Future[Any], int] = {}
         while waiting or running:
-            lost = self._submit(work, items, waiting, running)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            with deferred_interrupts() as check:
+                lost = self._submit(work, items, waiting, running)
+                while not (done := wait(running, LOOK_S, FIRST_COMPLETED).done) and running:
+                    check()
+            for future in done:
                 number = running.pop(future)
                 try:
                     result = future.result()
@@ -78,7 +84,8 @@ class Processes:
                     continue
                 yield number, result
             if lost and not running:  # one that dies takes all with it
-                self._restart()
+                with deferred_interrupts():
+                    self._restart()
                 waiting.extendleft(sorted(lost, reverse=True))
 
     def _submit(
@@ -88,7 +95,8 @@ class Processes:
         while waiting and len(running) < 2 * self._workers + 4:
             number = waiting.popleft()
             try:
-                running[self._pool.submit(work, items[number])] = number
+                with _unheard():
+                    running[self._pool.submit(work, items[number])] = number
             except BrokenProcessPool:
                 return [number]
         return []
@@ -103,3 +111,28 @@ class Processes:
             self._held.enter_context(inherited({DECODE_APART: "1"}))
         self._restarted += 1
         self._start()
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Let processes that are started within never hear Ctrl-C, which a terminal sends to all: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when the process that gives the work is gone, kill -9 too; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

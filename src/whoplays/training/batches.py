@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..dataset import Split
+from ..runtime.threads import in_order
 
 Array = NDArray[np.float32]
 
@@ -58,19 +58,12 @@ def chunks(split: Split, rows: NDArray[np.int64], *, batch_size: int, filled: bo
     fitting = CHUNK_BYTES // max(1, frames * width * 4 * batch_size)
     per_chunk = batch_size * max(1, min(CHUNK_STEPS, fitting, -(-len(rows) // batch_size)))
     parts = [rows[first : first + per_chunk] for first in range(0, len(rows), per_chunk)]
-    with ThreadPoolExecutor(1) as reader:
 
-        def submit(part: NDArray[np.int64]) -> Future[Chunk]:
-            size = per_chunk if filled else -(-len(part) // batch_size) * batch_size
-            return reader.submit(_read, split, part, size, batch_size)
+    def read(part: NDArray[np.int64]) -> Chunk:
+        size = per_chunk if filled else -(-len(part) // batch_size) * batch_size
+        return _read(split, part, size, batch_size)
 
-        following = submit(parts[0]) if parts else None
-        for i in range(len(parts)):
-            assert following is not None
-            chunk = following.result()
-            if i + 1 < len(parts):
-                following = submit(parts[i + 1])
-            yield chunk
+    yield from in_order(read, parts, 1, ahead=1)
 
 
 def _read(split: Split, rows: NDArray[np.int64], per_chunk: int, batch_size: int) -> Chunk:

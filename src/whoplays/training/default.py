@@ -11,7 +11,6 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,8 @@ from ..evaluation import metrics
 from ..model import folder as model_folder
 from ..model.config import ModelConfig
 from ..model.pooling import sigmoid
+from ..runtime.interrupts import deferred_interrupts
+from ..runtime.threads import in_order
 from ..storage.address import Place, place
 from ..storage.files import only_writer
 from ..taxonomy.tree import Tree
@@ -132,6 +133,7 @@ class _Run:
         self.families = list(Tree(training.labels).levels()["families"])
         self.history = History()
         self.stopped = "epochs"
+        self._check_interrupt: Callable[[], None] = lambda: None
 
     def _measured(self) -> tuple[Array, Array]:
         """Return mean and variance of each band over some crops. Resumed runs take those of their checkpoint."""
@@ -233,8 +235,9 @@ class _Run:
     def go(self) -> None:
         """Train until the epochs are over; Ctrl-C ends it early, with what there is."""
         try:
-            while len(self.history.rows) < self.settings.epochs:
-                self._epoch(len(self.history.rows) + 1)
+            with deferred_interrupts() as self._check_interrupt:
+                while len(self.history.rows) < self.settings.epochs:
+                    self._epoch(len(self.history.rows) + 1)
         except KeyboardInterrupt:
             if not self.history.rows:
                 raise
@@ -251,6 +254,7 @@ class _Run:
             values = np.array([float(found[name]) for name in sorted(found)])
             sums = values  # Keras averages over the epoch itself
             self.watcher.step(number, done, self.steps, {})
+            self._check_interrupt()
         if not np.isfinite(sums).all():
             raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
         row: Row = {"epoch": number, "steps": self.steps, "seconds": 0.0}
@@ -271,14 +275,8 @@ class _Run:
         self.watcher.epoch(row, best=True)
 
     def _batches(self, epoch: int) -> Iterator[Examples]:
-        """Yield the epoch's batches; the next ones are drawn in a thread while one trains."""
-        with ThreadPoolExecutor(1) as reader:
-            waiting = [reader.submit(self._batch, epoch, step) for step in range(min(3, self.steps))]
-            for step in range(self.steps):
-                examples = waiting.pop(0).result()
-                if step + 3 < self.steps:
-                    waiting.append(reader.submit(self._batch, epoch, step + 3))
-                yield examples
+        """Return the epoch's batches; the next ones are drawn in a thread while one trains."""
+        return in_order(functools.partial(self._batch, epoch), range(self.steps), 1, ahead=3)
 
     def _batch(self, epoch: int, step: int) -> Examples:
         """Draw one batch, or this process's share: a function of seed, epoch, step and rank (and of the rows there are)."""
