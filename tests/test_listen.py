@@ -14,8 +14,9 @@ import pytest
 import soundfile
 
 import whoplays
-from conftest import RATE, tone
+from conftest import RATE, invoke, tone
 from whoplays.errors import AudioError, UsageError, WhoplaysError
+from whoplays.inference import live as live_module
 from whoplays.inference.live import BEHIND_S, BLOCK_S, WAITING, Live, Microphone, Source, devices, listen
 from whoplays.results.terminal import Look, live_line
 from whoplays.taxonomy.catalogue import catalogue
@@ -136,6 +137,18 @@ def test_a_machine_that_is_too_slow_says_so_before_its_memory_is_full(monkeypatc
     assert microphone._queue.qsize() <= BEHIND_S / BLOCK_S
     with pytest.raises(AudioError, match="is slower than the sound"):
         next(microphone.blocks())
+
+
+def test_of_an_input_that_is_lost_what_came_before_is_told(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [{"name": "Mic", "default_samplerate": float(RATE), "max_input_channels": 1}]
+    monkeypatch.setitem(sys.modules, "sounddevice", stand_in(found))
+    monkeypatch.setattr(live_module, "GONE_S", 0.05)
+    done = invoke("listen", "-m", tiny_model, "--lang", "pl")
+    assert done.status == 1 and done.stdout.startswith("Mic  0:0")
+    assert "Mic: przez 0.05 s nic nie podało" in done.stderr
+    monkeypatch.setitem(sys.modules, "sounddevice", stand_in([]))
+    done = invoke("listen", "--inputs")
+    assert done.status == 1 and "is a microphone plugged in" in done.stderr and not done.stdout
 
 
 def test_a_source_that_is_faster_than_the_answer_waits(recogniser, monkeypatch: pytest.MonkeyPatch) -> None:

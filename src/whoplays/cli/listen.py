@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import output
 from .options import add_device, add_format, add_language, add_model, add_threshold
-from .output import say
+from .output import say, warn
 from .parser import Parser, number
 from .recordings import recogniser_of
 
@@ -34,7 +35,8 @@ def add(parser: Parser) -> None:
     add_language(option)
 
 
-def _listen(args: Namespace) -> None:
+def _listen(args: Namespace) -> int:
+    """Return the exit status: 1 when the input was lost, or there is none."""
     from ..inference import live as listening
     from ..results.formats.data import JsonLines
     from ..results.formats.text import Text
@@ -42,19 +44,26 @@ def _listen(args: Namespace) -> None:
     from ..storage.streams import write
 
     if args.inputs:
-        found = listening.devices()
-        print("\n".join(found) if found else "no inputs")
-        return
+        if not (found := listening.devices()):
+            warn("no input was found: is a microphone plugged in, and may this user read it?")
+            return 1
+        print("\n".join(found))
+        return 0
     recogniser = recogniser_of(args, args.model)
     microphone = listening.Microphone(int(args.input) if args.input and args.input.isdigit() else args.input)
     say(f"Listening to {microphone.name} at {microphone.sample_rate} Hz; Ctrl-C stops")
     show = _shower(recogniser.labels, args.lang)
-    answer = listening.listen(recogniser, microphone, show=show, seconds=args.seconds)
-    if sys.stderr.isatty() and not output.quiet:
-        sys.stderr.write("\n")
+    try:
+        answer = listening.listen(recogniser, microphone, show=show, seconds=args.seconds)
+    finally:
+        if sys.stderr.isatty() and not output.quiet:
+            sys.stderr.write("\n")
+        if microphone.lost:
+            warn(f"{microphone.name}: gave nothing for {listening.GONE_S:g} s, so it was taken for unplugged")
     labels = recogniser.labels
     writer = JsonLines(labels) if args.format == "jsonl" else Text(labels, args.lang, Look.of(sys.stdout))
-    write(writer.item(answer))
+    write(writer.item(answer if args.format == "jsonl" else replace(answer, path=microphone.name)))
+    return int(microphone.lost)
 
 
 def _shower(labels: tuple[Label, ...], lang: str) -> Callable[[Live], None]:

@@ -23,8 +23,8 @@ BROKEN_PIPE = 141
 #: Of what standard output leads to, as a disk. Errors of files that are written by name are reported where that is done.
 _STREAM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
-#: Commands that decode recordings in this process.
-_READERS = {"predict", "embed", "similar", "find", "evaluate", "train", "dataset"}
+#: Commands that decode recordings, or hear a device, in this process.
+_READERS = {"predict", "listen", "embed", "similar", "find", "evaluate", "train", "dataset"}
 
 
 def main() -> None:
@@ -112,7 +112,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _silence_decoders() -> None:
-    """Keep standard error for what Python writes: libmpg123 and others print there what they think of a file."""
+    """Keep standard error for what Python writes: libmpg123, ALSA and others print there what they think."""
     try:
         if sys.stderr.fileno() != 2:
             return

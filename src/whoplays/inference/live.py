@@ -31,6 +31,7 @@ from .recogniser import Recogniser
 STEP_S = 0.5
 BLOCK_S = 0.1
 BEHIND_S = 120.0  # of sound that may wait in front of a microphone
+GONE_S = 5.0  # without a block, until a device is taken for unplugged
 WAITING = 100  # blocks between a source and the answer; a source that is no device waits when there are more
 
 
@@ -68,7 +69,7 @@ class Microphone(Source):
         """
         sounddevice = _sounddevice()
         self._queue: queue.SimpleQueue[NDArray[Any] | None] = queue.SimpleQueue()  # whose lock Ctrl-C cannot leave held
-        self._behind = False
+        self._behind = self.lost = False
         try:
             found = sounddevice.query_devices(device, "input")
             self.name = str(found["name"])
@@ -95,13 +96,23 @@ class Microphone(Source):
             self._queue.put(data.copy())
 
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield blocks (n, channels). Raises `AudioError` when they came much faster than they were taken."""
-        while (block := self._queue.get()) is not None:
+        """Yield blocks (n, channels), until none came for `GONE_S` seconds: the device is `lost` then.
+
+        Raises `AudioError` when they came much faster than they were taken.
+        """
+        while (block := self._next()) is not None:
             if self._behind:
                 raise AudioError(
                     f"this machine is slower than the sound: {BEHIND_S:g} s were waiting; record to a file instead"
                 )
             yield block
+
+    def _next(self) -> NDArray[Any] | None:
+        try:
+            return self._queue.get(timeout=GONE_S)
+        except queue.Empty:
+            self.lost = True
+            return None
 
     def close(self) -> None:
         """Stop the device."""
