@@ -360,7 +360,7 @@ def test_another_backend_is_refused(shards: Path, tmp_path: Path, monkeypatch: p
     from whoplays.cluster.train import train as train_on_cluster
 
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with pytest.raises(UsageError, match="KERAS_BACKEND=jax: several processes train with tensorflow only"):
+    with pytest.raises(UsageError, match="KERAS_BACKEND=jax: whoplays trains with tensorflow only"):
         train_on_cluster(shards, out=tmp_path / "model")
 
 

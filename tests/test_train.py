@@ -23,17 +23,12 @@ from whoplays.training.history import EarlyStopping
 from whoplays.training.mfcc_cnn import HISTORY, PLOT, MfccCnnSettings, usable
 from whoplays.training.recipes import train
 from whoplays.training.run import Run
-from whoplays.training.scanned import ScannedSteps
-from whoplays.training.steps import FusedSteps, Objective, PlainSteps, Tally
+from whoplays.training.steps import SUMS, FusedSteps, Objective, Tally
 from whoplays.training.watch import Watcher
 
 keras = load_keras()
 
 from whoplays.training.networks import CountedDropout, mfcc_cnn_network  # noqa: E402 - needs Keras, which is loaded quietly above
-
-BACKEND = keras.backend.backend()
-IN_ONE = {"tensorflow": FusedSteps, "jax": ScannedSteps}.get(BACKEND)
-fused = pytest.mark.skipif(IN_ONE is None, reason=f"steps are not fused on {BACKEND}")
 
 
 def made_split(n: int, *, labels: int = 3, seed: int = 0) -> Split:
@@ -51,6 +46,13 @@ def run_steps(kind, model, split: Split, *, loss: str, batch_size: int = 2, rate
     for chunk in chunks(split, np.arange(len(split)), batch_size=batch_size):
         tally.add(steps(chunk.features, chunk.targets, chunk.weights))
     return tally.figures()
+
+
+@pytest.mark.parametrize("set_to", ["jax", "torch"])
+def test_another_backend_is_refused_in_a_line(set_to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", set_to)
+    with pytest.raises(UsageError, match=f"KERAS_BACKEND={set_to}: whoplays trains with tensorflow only"):
+        load_keras()
 
 
 # -- the network -------------------------------------------------------------------------------------------------------
@@ -75,7 +77,6 @@ def test_equal_seeds_give_equal_networks_and_others_do_not() -> None:
     assert not (first[0] == other[0]).all()
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="compiled by TensorFlow itself")
 def test_dropout_drops_the_same_with_and_without_compilation() -> None:
     import tensorflow as tf
 
@@ -95,27 +96,54 @@ def test_dropout_drops_the_same_with_and_without_compilation() -> None:
 # -- steps -------------------------------------------------------------------------------------------------------------
 
 
-@fused
+class PlainSteps:
+    """Keras' own step, one call each: what the fused one is held against."""
+
+    def __init__(self, model, optimizer, objective: Objective) -> None:
+        def loss(targets, scores):
+            return objective.loss(targets, scores, keras.ops.ones_like(targets[:, 0]))[0]
+
+        def count(n: int):
+            def counted(targets, scores):
+                return objective.counts(targets, scores, keras.ops.ones_like(targets[:, 0]))[n]
+
+            counted.__name__ = SUMS[2 + n]
+            return counted
+
+        self.model, self.exclusive = model, objective.exclusive
+        model.compile(optimizer=optimizer, loss=loss, metrics=[count(n) for n in range(len(SUMS) - 2)])
+
+    def __call__(self, features, targets, weights):
+        total = np.zeros(len(SUMS))
+        for x, y, w in zip(features, targets, weights, strict=True):
+            used = w > 0
+            if used.any():
+                self.model.reset_metrics()
+                found = self.model.train_on_batch(x[used], y[used], return_dict=True)
+                weight = float(used.sum() if self.exclusive else np.isfinite(y[used]).sum())
+                total += [float(found["loss"]) * weight, weight, *(float(found[name]) for name in SUMS[2:])]
+        return total
+
+
 def test_fused_steps_train_as_plain_fit_does() -> None:
     """Same initial weights, order and dropout as `model.fit`: equal losses, metrics and weights, a short last batch included."""
     split = made_split(301)
     ours, plain = mfcc_cnn_network(20, 20, 3), mfcc_cnn_network(20, 20, 3)
     plain.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])
     expected = plain.fit(np.asarray(split.features), split.targets, batch_size=2, shuffle=False, verbose=0).history
-    found = run_steps(IN_ONE, ours, split, loss="softmax")
+    found = run_steps(FusedSteps, ours, split, loss="softmax")
     for name in ("loss", "accuracy", "precision", "recall"):
         assert found[name] == pytest.approx(expected[name][0], rel=2e-3), name
     for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4)
 
 
-@fused
 def test_fused_and_plain_steps_agree_where_labels_are_unknown() -> None:
     split = made_split(61)
     split.targets[::3, 1] = np.nan
     split.targets[7] = np.nan
     ours, plain = (mfcc_cnn_network(20, 20, 3, activation="sigmoid") for _ in range(2))
-    found = run_steps(IN_ONE, ours, split, loss="sigmoid", batch_size=8)
+    found = run_steps(FusedSteps, ours, split, loss="sigmoid", batch_size=8)
     expected = run_steps(PlainSteps, plain, split, loss="sigmoid", batch_size=8)
     assert found == pytest.approx(expected, rel=2e-3)
     for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):

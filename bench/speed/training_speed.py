@@ -1,7 +1,7 @@
-"""Steps a second of both recipes, on one backend of Keras: ours, plain `fit` with its data in memory, and without input.
+"""Steps a second of both recipes: ours, plain `fit` with its data in memory, and without input.
 
-    KERAS_BACKEND=tensorflow python -m bench training_speed [--runs 3]      one backend; the rows of the others are kept
-    python -m bench training_speed --bfloat16                               mixed precision beside float32
+    python -m bench training_speed [--runs 3]
+    python -m bench training_speed --bfloat16      mixed precision beside float32
 
 Ours is what `whoplays train` does: rows out of memory-mapped files in a drawn order, for the recipe `default` also
 crops, mixtures and masks drawn anew for each step, and averaged weights. `fit` gets arrays in memory and draws nothing.
@@ -12,21 +12,20 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.measure import FOLDER, in_turn, keep, row, seconds
+from bench.measure import in_turn, keep, row, seconds
 from bench.speed.dataset_growth import clips
 from whoplays import dataset
 from whoplays.training import default, mfcc_cnn, pools
+from whoplays.training.augment import Examples
 from whoplays.training.batches import chunks, shuffled_order
 from whoplays.training.default_settings import DefaultSettings
 from whoplays.training.framework import load_keras
@@ -39,8 +38,6 @@ keras = load_keras()
 from whoplays.training.networks import mfcc_cnn_network  # noqa: E402 - Keras is loaded quietly first
 
 ARGUMENTS = ("--report-steps 400 --default-steps 5", "--bfloat16 --runs 5 --default-steps 4")
-BACKEND = keras.backend.backend()
-PACKAGES = {"tensorflow": "tensorflow-cpu", "jax": "jax", "torch": "torch"}
 
 
 class Timed:
@@ -80,7 +77,6 @@ def rows_of(name: str, steps: int, work: tuple[Callable[[], Any], ...], timed: T
     alone = seconds(again, runs=runs, warm_up=0)
     ratios = sorted(b / a for a, b in zip(mine, theirs, strict=True))
     return {
-        "backend": f"{BACKEND} {version(PACKAGES[BACKEND])}",
         "recipe": name,
         "ours, steps a second": steps / statistics.median(mine),
         "plain fit, steps a second": steps / statistics.median(theirs),
@@ -123,18 +119,22 @@ def default_run(found: dataset.Dataset, folder: Path, steps: int) -> Any:
     return run
 
 
+def _targets(examples: Examples) -> dict[str, Any]:
+    return {"logits": examples.clip, "frame_logits": examples.steps}
+
+
 def of_default(found: dataset.Dataset, folder: Path, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `default`: batch 64 of 5.12 s, AdamW with averaged weights."""
     run, peer, timed = default_run(found, folder / "a", steps), default_run(found, folder / "b", steps).model, Timed()
     losses = {"logits": masked_crossentropy(), "frame_logits": masked_crossentropy()}
-    peer.compile(keras.optimizers.AdamW(2e-3, clipnorm=2.0), losses)  # averaged weights break a second `fit` on JAX
-    held = [(e.features, run._targets(e)) for e in run._batches(1)]
+    peer.compile(keras.optimizers.AdamW(2e-3, clipnorm=2.0), losses)
+    held = [(e.features, _targets(e)) for e in run._batches(1)]
     x = np.concatenate([features for features, _ in held])
     y = {name: np.concatenate([targets[name] for _, targets in held]) for name in held[0][1]}
 
     def ours() -> None:
         for examples in timed(run._batches(1)):
-            run._learn(examples.features, run._targets(examples))
+            run._learn(examples.features, _targets(examples))
 
     def again() -> None:
         for _ in range(steps):
@@ -155,7 +155,7 @@ def in_bfloat16(found: dataset.Dataset, folder: Path, steps: int, runs: int) -> 
 
         def steps_again() -> None:
             for _ in range(steps):
-                run._learn(examples.features, run._targets(examples))
+                run._learn(examples.features, _targets(examples))
 
         return steps_again
 
@@ -173,17 +173,9 @@ def in_bfloat16(found: dataset.Dataset, folder: Path, steps: int, runs: int) -> 
             )
         ],
         peer="the same in float32",
-        packages=("keras", PACKAGES[BACKEND]),
+        packages=("keras", "tensorflow-cpu"),
         remarks="Two cores of a processor; weights and optimiser stay float32.",
     )
-
-
-def others(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that other calls kept."""
-    path = FOLDER / "training_speed.json"
-    kept = json.loads(path.read_text())["rows"] if path.exists() else []
-    named = {(one["backend"].split()[0], one["recipe"]) for one in mine}
-    return [one for one in kept if (one["backend"].split()[0], one["recipe"]) not in named]
 
 
 def main() -> None:
@@ -203,10 +195,10 @@ def main() -> None:
         rows.append(of_default(built(folder, "logmel", 240), folder, options.default_steps, options.runs))
     keep(
         "training_speed",
-        "Training: steps a second by backend, and what input costs",
-        sorted([*others(rows), *rows], key=lambda one: (one["recipe"], one["backend"])),
-        peer="Keras `fit` on the same backend, arrays in memory, nothing drawn",
-        packages=("keras",),
-        remarks=f"Two cores, a call for each backend (KERAS_BACKEND). {options.report_steps} steps a run of the report's "
+        "Training: steps a second, and what input costs",
+        rows,
+        peer="Keras `fit`, arrays in memory, nothing drawn",
+        packages=("keras", "tensorflow-cpu"),
+        remarks=f"Two cores. {options.report_steps} steps a run of the report's "
         f"recipe, {options.default_steps} of the other, after one that compiles. `waiting for input`: share of our time.",
     )

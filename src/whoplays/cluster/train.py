@@ -21,6 +21,7 @@ from ..errors import DatasetError, UsageError, WhoplaysError
 from ..storage.address import Place, place
 from ..training import recipes as training
 from ..training.checkpoint import CHECKPOINT
+from ..training.framework import check_backend
 from ..training.pools import training_shards
 from ..training.together import Collective
 from ..training.watch import Watcher
@@ -65,8 +66,7 @@ def train(
     """
     if address.startswith("ray://"):
         raise UsageError(f"--cluster {address}: training is asked for on a node of the cluster; run it there with auto")
-    if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
-        raise UsageError(f"KERAS_BACKEND={backend}: several processes train with tensorflow only")
+    check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
     source, folder, told = place(dataset_folder), Path(out).absolute(), watcher or Watcher()
     if isinstance(source, Path):
         source = source.absolute()

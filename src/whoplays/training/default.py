@@ -35,7 +35,6 @@ from .default_settings import DefaultSettings
 from .history import History, Row
 from .losses import masked_crossentropy
 from .pools import MaterialPool, Pool, open_pools, training_shards
-from .steps import MeanOfSteps
 from .together import Communicator, SingleProcess, check_progress, of_first, total
 from .watch import Elsewhere, Trained, Watcher
 
@@ -188,10 +187,6 @@ class _Run:
             return
         model.compile(optimizer=optimizer, loss=losses, loss_weights=weights)
         optimizer.build(model.trainable_variables)
-        if keras.backend.backend() == "jax":
-            averaging = MeanOfSteps(model)
-            self._learn, self._forget = averaging, averaging.forget
-            return
         self._learn, self._forget = functools.partial(model.train_on_batch, return_dict=True), model.reset_metrics
 
     @property
@@ -323,7 +318,6 @@ class _Run:
         """Within it, the model has the averaged weights."""
         kept = self.model.get_weights()
         self.optimizer.finalize_variable_values(self.model.trainable_variables)
-        self.model.set_weights(self.model.get_weights())  # arrays of its own: JAX may free what it is given
         try:
             yield
         finally:

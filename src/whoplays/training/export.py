@@ -10,9 +10,6 @@ import io
 import json
 import logging
 import os
-import subprocess
-import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError, UsageError, WhoplaysError
+from ..errors import ModelError, UsageError
 from ..model.config import ModelConfig
 from ..model.folder import EMBEDDING, NETWORK, Network
 from ..model.folder import read as read_model
@@ -57,8 +54,6 @@ def to_onnx(model: Any, *, frames: int | None, width: int, outputs: Mapping[str,
 
 
 def _converted(part: Any, frames: int | None, width: int) -> bytes:
-    if load_keras().backend.backend() != "tensorflow":
-        return _converted_elsewhere(part, frames, width)
     with needed("Export to ONNX", "train"):
         import tensorflow as tf
         import tf2onnx
@@ -74,40 +69,6 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
     model.producer_name, model.producer_version = "whoplays", ""
     model.graph.name, model.graph.doc_string = part.name, ""
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def _converted_elsewhere(part: Any, frames: int | None, width: int) -> bytes:
-    """Have another process convert it: the converter reads TensorFlow, and a process has one backend of Keras."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "model.json").write_text(part.to_json(), encoding="utf-8")
-        weights = {f"{i:04d}": value for i, value in enumerate(part.get_weights())}
-        np.savez(folder / "weights.npz", **weights)
-        (folder / "order.json").write_text(json.dumps({"frames": frames, "width": width}), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "whoplays.training.export", name],
-            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            told = (done.stderr.strip().splitlines() or ["it was ended"])[-1]
-            raise ModelError(f"the network could not be converted to ONNX through TensorFlow ({told[:200]})")
-        return (folder / "model.onnx").read_bytes()
-
-
-def _convert_for_another(folder: Path) -> None:
-    """Be that process: read model and weights from a folder, write ONNX beside them."""
-    keras = load_keras()
-    from . import networks as layers
-
-    order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
-    text = (folder / "model.json").read_text(encoding="utf-8")
-    part = keras.models.model_from_json(text, custom_objects={"CountedDropout": layers.CountedDropout})
-    with np.load(folder / "weights.npz", allow_pickle=False) as weights:
-        part.set_weights([weights[name] for name in sorted(weights.files)])
-    (folder / "model.onnx").write_bytes(_converted(part, order["frames"], order["width"]))
 
 
 def _rename(graph: Any) -> None:
@@ -248,10 +209,3 @@ def _append_probabilities(model: Any, config: ModelConfig) -> None:
         graph.node.append(helper.make_node(kind, given, [made], name=f"whoplays_{name}", **options))
     shape: list[str | int | None] = ["batch", len(config.labels)]
     graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, shape))
-
-
-if __name__ == "__main__":
-    try:
-        _convert_for_another(Path(sys.argv[1]))
-    except WhoplaysError as error:
-        sys.exit(str(error))

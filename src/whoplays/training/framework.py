@@ -9,19 +9,27 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from ..errors import UsageError
 from ..runtime.packages import needed
 
 
 def load_keras() -> Any:
-    """Return the `keras` module. Raises `MissingExtraError` when it, or the backend it is set to, is not installed.
+    """Return the `keras` module on TensorFlow. Raises `MissingExtraError`, and `UsageError` where KERAS_BACKEND is another.
 
-    The backend is TensorFlow unless the environment variable KERAS_BACKEND or Keras' own settings file says otherwise.
     What TensorFlow's C++ side prints while it is being loaded is kept from people's screens; WHOPLAYS_DEBUG shows it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    check_backend(os.environ.setdefault("KERAS_BACKEND", "tensorflow"))
     with needed("Training", "train"), _quiet_while_loading():
         import keras
+    check_backend(keras.backend.backend())  # a program may have loaded it before
     return keras
+
+
+def check_backend(name: str) -> None:
+    """Raise `UsageError` unless Keras is on TensorFlow, which alone trains fast at small batches and writes ONNX."""
+    if name != "tensorflow":
+        raise UsageError(f"KERAS_BACKEND={name}: whoplays trains with tensorflow only")
 
 
 @contextlib.contextmanager

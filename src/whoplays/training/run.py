@@ -177,18 +177,20 @@ class Run:
 
     def scores(self, split: Split) -> NDArray[np.float32]:
         """Return the network's probabilities (rows, labels)."""
-        keras = self.objective.keras
-        found = [keras.ops.convert_to_numpy(scores) for scores, *_ in self._scored(split)]
+        found = [scores.numpy() for scores, *_ in self._scored(split)]
         return np.concatenate(found)[: len(split)]
 
     def _scored(self, split: Split) -> Iterator[tuple[Any, NDArray[np.float32], NDArray[np.float32]]]:
         """Yield scores, targets and weights of each batch."""
-        keras = self.objective.keras
-        self._forward_step = self._forward_step or _forward(keras, self.model)
+        import tensorflow
+
+        if self._forward_step is None:
+            forward = tensorflow.function(lambda features: self.model(features, training=False), reduce_retracing=True)
+            self._forward_step = forward
         for chunk in chunks(split, np.arange(len(split)), batch_size=JUDGED_AT_ONCE):
             for features, targets, weights in zip(chunk.features, chunk.targets, chunk.weights, strict=True):
                 if weights.any():
-                    yield self._forward_step(keras.ops.convert_to_tensor(features)), targets, weights
+                    yield self._forward_step(tensorflow.convert_to_tensor(features)), targets, weights
 
     def _keep(self) -> None:
         facts = {"history": self.history.rows, "stopping": self.stopping.to_dict(), "told": self.told}
@@ -199,12 +201,3 @@ class Run:
             "best": self.best,
         }
         Checkpoint(self.identity, facts, groups).write(self.folder)
-
-
-def _forward(keras: Any, model: Any) -> Any:
-    """Return a function features -> scores without learning, compiled where the backend is TensorFlow."""
-    if keras.backend.backend() != "tensorflow":
-        return lambda features: model(features, training=False)
-    import tensorflow
-
-    return tensorflow.function(lambda features: model(features, training=False), reduce_retracing=True)

@@ -8,13 +8,12 @@ stay inside until the chunk is done. The arithmetic is that of `fit`: the tests 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .framework import load_keras
-from .scanned import ScannedSteps
 from .together import Communicator, SharedStep
 
 Array = NDArray[np.float32]
@@ -100,26 +99,20 @@ class Objective:
         return ops.cast(known, "float32"), ops.where(known, targets, ops.zeros_like(targets))
 
 
-class Steps(Protocol):
-    """Runs steps on features (steps, batch, frames, width), targets (.., .., labels), weights (steps, batch)."""
-
-    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
-        """Train on the batches in their order; return sums in the order of `SUMS`."""
+Steps = Callable[[Array, Array, Array], NDArray[np.float64]]
+#: Trains on batches in their order: features (steps, batch, frames, width), targets (.., .., labels), weights (steps, batch)
+#: -> sums in the order of `SUMS`.
 
 
 def make_steps(model: Any, optimizer: Any, objective: Objective, communicator: Communicator) -> Steps:
-    """Return the fastest way to run steps on the backend at hand: fused on TensorFlow and JAX, one by one on PyTorch."""
+    """Return what runs steps: alone, or together with other processes."""
     if communicator.workers > 1:
         return SharedSteps(model, optimizer, objective, communicator)
-    if load_keras().backend.backend() == "tensorflow":
-        return FusedSteps(model, optimizer, objective)
-    if load_keras().backend.backend() == "jax":
-        return ScannedSteps(model, optimizer, objective)
-    return PlainSteps(model, optimizer, objective)
+    return FusedSteps(model, optimizer, objective)
 
 
 class FusedSteps:
-    """A chunk of steps as one XLA executable (TensorFlow)."""
+    """A chunk of steps as one XLA executable."""
 
     def __init__(self, model: Any, optimizer: Any, objective: Objective) -> None:
         """Nothing is compiled before the first call; one executable serves all chunks of one shape."""
@@ -159,7 +152,7 @@ class FusedSteps:
 
 
 class SharedSteps:
-    """A chunk of steps of several processes together (TensorFlow): one call, in which they tell each other at every step."""
+    """A chunk of steps of several processes together: one call, in which they tell each other at every step."""
 
     def __init__(self, model: Any, optimizer: Any, objective: Objective, communicator: Communicator) -> None:
         """Nothing is compiled before the first call."""
@@ -186,57 +179,3 @@ class SharedSteps:
         """Run all the steps, those that have rows only elsewhere too; return sums over all processes."""
         arrays = (self._tf.convert_to_tensor(np.ascontiguousarray(a)) for a in (features, targets, weights))
         return np.asarray(self._run(*arrays).numpy(), dtype=np.float64)
-
-
-class PlainSteps:
-    """Keras' own step, one call each: any backend, and what the fused one is measured against."""
-
-    def __init__(self, model: Any, optimizer: Any, objective: Objective) -> None:
-        """Compile the model with the objective."""
-
-        def loss(targets: Any, scores: Any) -> Any:
-            return objective.loss(targets, scores, objective.keras.ops.ones_like(targets[:, 0]))[0]
-
-        def count(n: int) -> Callable[[Any, Any], Any]:
-            def counted(targets: Any, scores: Any) -> Any:
-                return objective.counts(targets, scores, objective.keras.ops.ones_like(targets[:, 0]))[n]
-
-            counted.__name__ = SUMS[2 + n]
-            return counted
-
-        self._model, self._exclusive = model, objective.exclusive
-        model.compile(optimizer=optimizer, loss=loss, metrics=[count(n) for n in range(len(SUMS) - 2)])
-
-    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
-        """Run one step after the other; rows without weight are taken out."""
-        total = np.zeros(len(SUMS))
-        for x, y, w in zip(features, targets, weights, strict=True):
-            used = w > 0
-            if not used.any():
-                continue
-            self._model.reset_metrics()
-            found = self._model.train_on_batch(x[used], y[used], return_dict=True)
-            weight = float(used.sum() if self._exclusive else np.isfinite(y[used]).sum())
-            total += [float(found["loss"]) * weight, weight, *(float(found[name]) for name in SUMS[2:])]
-        return total
-
-
-class MeanOfSteps:
-    """Keras' `train_on_batch`, averaged over an epoch: with JAX it forgets its averages at every call."""
-
-    def __init__(self, model: Any) -> None:
-        """Take a compiled model."""
-        self._model = model
-        self._steps = 0
-        self._sums: dict[str, float] = {}
-
-    def __call__(self, features: Array, targets: dict[str, Array]) -> dict[str, float]:
-        """Take a step; return the mean of each figure since the last `forget`."""
-        found = self._model.train_on_batch(features, targets, return_dict=True)
-        self._steps += 1
-        self._sums = {name: self._sums.get(name, 0.0) + float(value) for name, value in found.items()}
-        return {name: value / self._steps for name, value in self._sums.items()}
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self._steps, self._sums = 0, {}
