@@ -42,10 +42,10 @@ from whoplays.model import folder as model_folder
 from whoplays.model.config import ModelConfig
 from whoplays.model.pooling import sigmoid
 from whoplays.storage.files import write_atomically
-from whoplays.training import material as store
 from whoplays.training.default import CONTEXT_S, WINDOW_S
 from whoplays.training.heads import Body, split_head
 
+from . import material as store
 from . import soft_labels
 from .decide import ALWAYS, Fit, reached
 from .examples import Example, heard_by

@@ -15,9 +15,9 @@ import numpy as np
 
 from whoplays.model import folder as model_folder
 from whoplays.training import heads
-from whoplays.training import material as store
 from whoplays.training.background import BACKGROUND, write_background
 
+from . import material as store
 from .labels import LABELS, TREE
 
 

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whoplays.model import folder as model_folder
-from whoplays.training import export, warmstart
+from whoplays.training import export
 from whoplays.training.heads import Head
 from whoplays.training.networks import default_network
-from whoplays.training.warmstart import Base
+
+from . import warmstart
+from .warmstart import Base
 
 Array = NDArray[np.float32]
 

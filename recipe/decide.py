@@ -35,9 +35,9 @@ from whoplays.model.config import Calibration, ModelConfig
 from whoplays.model.pooling import Pooling, log_odds, sigmoid
 from whoplays.model.timeline import TimelineSettings
 from whoplays.training import heads
-from whoplays.training import material as store
 from whoplays.training.calibrate import platt
 
+from . import material as store
 from .examples import FOLDS, Example, at_rate, examples
 from .labels import LABELS, TREE
 

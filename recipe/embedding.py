@@ -43,6 +43,7 @@ from whoplays.training.background import BACKGROUND
 
 from .jobs import log_mel
 from .labels import FAMILIES, TREE
+from .layers import with_embedding, with_input
 from .notes import SAMPLE_RATE, Library
 from .scenes import N_SAMPLES
 from .teachers import Mn04, Yamnet
@@ -135,7 +136,7 @@ def _instrument(name: str) -> str:
 
 def hidden_values(model: model_folder.Bundle, clips: Clips, *, variants: int) -> NDArray[np.float16]:
     """Return what the layers read (1 + variants, n, STEPS_KEPT, width) of the clips as they are, and of variants of them."""
-    body = heads.Body(heads.with_input(heads.split_head(model.content(model_folder.NETWORK))[0]))
+    body = heads.Body(with_input(heads.split_head(model.content(model_folder.NETWORK))[0]))
     offset, rng, found = LOGMEL.log_offset, np.random.default_rng(2), []
     for variant in range(1 + variants):
         parts = []
@@ -307,7 +308,7 @@ def install(folder: Path, layers: Layers) -> None:
     """Write the model folder anew with the embedding, and without its background; its scores stay as they are."""
     bundle = model_folder.read(folder)
     card = (folder / model_folder.CARD).read_text(encoding="utf-8")
-    network = heads.with_embedding(bundle.content(model_folder.NETWORK), layers)
+    network = with_embedding(bundle.content(model_folder.NETWORK), layers)
     model_folder.write(folder, bundle.config, network, card)
     (folder / BACKGROUND).unlink(missing_ok=True)  # it holds the former embedding: python -m recipe background
 

@@ -18,8 +18,8 @@ from whoplays.audio import reading
 from whoplays.inference.recogniser import Recogniser
 from whoplays.inference.scoring import NetworkOutputs
 from whoplays.model import folder as model_folder
-from whoplays.training import material as store
 
+from . import material as store
 from .jobs import SOLOS
 from .labels import LABELS, TREE, Sounding
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whoplays.model import folder as model_folder
-from whoplays.training import material as store
 from whoplays.training.quantise import WINDOWS, quantise_on
+
+from . import material as store
 
 #: Shards of scenes, spread over all, that windows are taken from.
 SHARDS = 8

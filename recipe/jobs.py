@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from whoplays.errors import RenderError
 from whoplays.features import LOGMEL, compute
-from whoplays.training.material import FRAMES_PER_STEP, Rows, write_shard
+from whoplays.training.augment import FRAMES_PER_STEP
 
 from . import songs as kept_songs
 from .labels import LABELS
+from .material import Rows, write_shard
 from .notes import SAMPLE_RATE, Library
 from .parts import Song, read_song
 from .scenes import STEPS, Scene, Studio

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from whoplays.errors import ModelError, RenderError
 from whoplays.model import folder as model_folder
 from whoplays.storage.files import write_atomically
-from whoplays.training import material as store
-from whoplays.training.material import Rows
 
+from . import material as store
 from .jobs import log_mel
 from .labels import FAMILIES, LABELS, TREE, Sounding
+from .material import Rows
 from .music import GUITAR_STEM, Track, used_tracks
 from .notes import SAMPLE_RATE
 from .scenes import N_SAMPLES, STEPS, Studio

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from whoplays.errors import RenderError
-from whoplays.training.recipes import Watcher, train
+from whoplays.training.default import train_default
+from whoplays.training.default_settings import DefaultSettings
+from whoplays.training.watch import Watcher
 
+from . import warmstart
 from .labels import TREE
+from .material import open_pools
 
 #: As default@8 was trained: 10,300 steps of 64 crops of 5.12 s, half of them sums of two to four; the five families count twice.
 SETTINGS: dict[str, Any] = {
@@ -47,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("material", type=Path, metavar="MATERIAL")
     parser.add_argument("model", type=Path, metavar="MODEL")
-    parser.add_argument("--from", dest="base", default="", help="folder of the model to begin as")
+    parser.add_argument("--from", dest="base", type=Path, help="folder of the model to begin as")
     parser.add_argument("--epochs", type=int, default=69, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=150, help="of an epoch (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
@@ -58,14 +62,13 @@ def main() -> None:
         )
     settings = SETTINGS | {"epochs": asked.epochs, "steps_per_epoch": asked.steps, "seed": asked.seed}
     settings["restart"] = asked.epochs // 2
-    train(
-        asked.material,
-        recipe="default",
-        out=asked.model,
+    train_default(
+        open_pools(asked.material),
+        asked.model,
+        DefaultSettings(**settings),
         resume=True,
         watcher=Lines(),
-        start_from=asked.base,
-        **settings,
+        start=warmstart.read(asked.base) if asked.base else None,
     )
 
 

@@ -14,6 +14,7 @@ import soundfile
 
 import whoplays
 from conftest import RATE, write_tiny_model
+from recipe.layers import with_embedding
 from whoplays import features
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.examples import synth
@@ -228,7 +229,7 @@ def test_hidden_values_end_with_the_direction_of_the_embedding_and_the_head_says
 
 
 def test_a_network_without_an_embedding_of_its_own_gives_the_direction_of_its_hidden_layer() -> None:
-    body, head = heads.split_head(heads.with_embedding(model_folder.read().content(model_folder.NETWORK), []))
+    body, head = heads.split_head(with_embedding(model_folder.read().content(model_folder.NETWORK), []))
     wide, padded, width = heads.with_direction(body, head)
     assert width == len(head.weights) and len(padded.weights) == 2 * width
     (hidden,) = heads.Body(wide).hidden(np.random.default_rng(0).normal(-6, 3, (1, 320, 64)).astype(np.float32))

@@ -5,25 +5,27 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import whoplays
+from recipe import material as store
+from recipe import warmstart
+from recipe.material import MaterialPool, open_pools
 from whoplays.dataset import BuildSettings, Dataset, build
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.model import folder as model_folder
 from whoplays.taxonomy.catalogue import catalogue
-from whoplays.training import material as store
-from whoplays.training import warmstart
 from whoplays.training.augment import FRAMES_PER_STEP
 from whoplays.training.calibrate import platt
 from whoplays.training.checkpoint import CHECKPOINT
-from whoplays.training.default import DefaultSettings
+from whoplays.training.default import DefaultSettings, train_default
 from whoplays.training.framework import load_keras
-from whoplays.training.pools import DatasetPool, MaterialPool
+from whoplays.training.pools import DatasetPool
 from whoplays.training.recipes import train
-from whoplays.training.watch import Watcher
+from whoplays.training.watch import Trained, Watcher
 
 keras = load_keras()
 
@@ -173,12 +175,17 @@ def test_an_unknown_setting_is_named(dataset: Path, tmp_path: Path) -> None:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
+def train_on(material: Path, out: Path, **settings: Any) -> Trained:
+    names = ("resume", "watcher", "start")
+    others = {name: settings.pop(name) for name in names if name in settings}
+    return train_default(open_pools(material), out, DefaultSettings(**settings), **others)
+
+
 @pytest.mark.slow
 def test_it_learns_what_is_in_the_material(material: Path, tmp_path: Path) -> None:
-    done = train(
+    done = train_on(
         material,
-        recipe="default",
-        out=tmp_path / "m",
+        tmp_path / "m",
         epochs=3,
         steps_per_epoch=40,
         learning_rate=2e-2,
@@ -216,7 +223,7 @@ def test_the_rate_falls_and_rises_once_more() -> None:
 @pytest.fixture(scope="module")
 def base(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("base") / "m"
-    train(material, recipe="default", out=out, epochs=1, steps_per_epoch=10, learning_rate=2e-2, **SMALL)
+    train_on(material, out, epochs=1, steps_per_epoch=10, learning_rate=2e-2, **SMALL)
     return out
 
 
@@ -247,13 +254,13 @@ def test_a_warm_start_gives_what_its_base_gives(
 def test_a_base_of_another_shape_is_refused(material: Path, base: Path, tmp_path: Path) -> None:
     narrower = SMALL | {"filters": (4, 8, 8, 8)}
     with pytest.raises(ModelError, match="other filters"):
-        train(material, recipe="default", out=tmp_path / "m", start_from=str(base), **narrower)
+        train_on(material, tmp_path / "m", start=warmstart.read(base), **narrower)
 
 
 @pytest.mark.slow
 def test_training_begins_as_its_base(material: Path, base: Path, tmp_path: Path) -> None:
-    settings = {"start_from": str(base), "label_weights": {"brass": 2.0}, **SMALL}
-    train(material, recipe="default", out=tmp_path / "m", epochs=1, steps_per_epoch=1, learning_rate=1e-9, **settings)
+    settings = {"start": warmstart.read(base), "label_weights": {"brass": 2.0}, **SMALL}
+    train_on(material, tmp_path / "m", epochs=1, steps_per_epoch=1, learning_rate=1e-9, **settings)
     features = store.read(store.shards(material / "validation")).features.astype(np.float32)
     one, other = (model_folder.Network(model_folder.read(m)).run(features)["logits"] for m in (base, tmp_path / "m"))
     np.testing.assert_allclose(one, other, atol=0.02)
@@ -270,28 +277,28 @@ class Killed(Watcher):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_model(material: Path, tmp_path: Path) -> None:
-    settings = {"recipe": "default", "epochs": 2, "steps_per_epoch": 3, **SMALL}
-    train(material, out=tmp_path / "whole", **settings)
+    settings = {"epochs": 2, "steps_per_epoch": 3, **SMALL}
+    train_on(material, tmp_path / "whole", **settings)
     with pytest.raises(SystemExit):
-        train(material, out=tmp_path / "killed", watcher=Killed(), **settings)
+        train_on(material, tmp_path / "killed", watcher=Killed(), **settings)
     with pytest.raises(UsageError, match="--resume"):
-        train(material, out=tmp_path / "killed", **settings)
-    train(material, out=tmp_path / "killed", resume=True, **settings)
+        train_on(material, tmp_path / "killed", **settings)
+    train_on(material, tmp_path / "killed", resume=True, **settings)
     x = np.random.default_rng(0).normal(-6, 3, (2, 300, 64)).astype(np.float32)
     whole, killed = (
         model_folder.Network(model_folder.read(tmp_path / name)).run(x)["logits"] for name in ("whole", "killed")
     )
     np.testing.assert_allclose(killed, whole, atol=1e-4)
-    assert train(material, out=tmp_path / "killed", resume=True, **settings).already_there
+    assert train_on(material, tmp_path / "killed", resume=True, **settings).already_there
 
 
 @pytest.mark.slow
 def test_another_runs_checkpoint_is_refused(material: Path, tmp_path: Path) -> None:
-    settings = {"recipe": "default", "epochs": 2, "steps_per_epoch": 2, **SMALL}
+    settings = {"epochs": 2, "steps_per_epoch": 2, **SMALL}
     with pytest.raises(SystemExit):
-        train(material, out=tmp_path / "m", watcher=Killed(), **settings)
+        train_on(material, tmp_path / "m", watcher=Killed(), **settings)
     with pytest.raises(UsageError, match="another run"):
-        train(material, out=tmp_path / "m", resume=True, **(settings | {"mix": 0.1}))
+        train_on(material, tmp_path / "m", resume=True, **(settings | {"mix": 0.1}))
 
 
 # -- calibration -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -73,6 +74,27 @@ def test_parameters_that_are_described_are_those_of_the_signature(name: str) -> 
     for at, function, doc in callables(module):
         if described(doc):
             assert described(doc) == parameters(function), at
+
+
+def test_every_public_method_is_described_by_itself_or_by_what_it_overrides() -> None:
+    nodes = [node for text in MODULES.values() for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+
+    def is_described(owner: ast.ClassDef, name: str) -> bool:
+        own = [node for node in owner.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        bases = {base.id for base in owner.bases if isinstance(base, ast.Name)}
+        above = [node for node in nodes if node.name in bases and node is not owner]
+        mine = any(node.name == name and ast.get_docstring(node) for node in own)
+        return mine or any(is_described(base, name) for base in above)
+
+    methods = [
+        (owner, node.name)
+        for owner in nodes
+        for node in owner.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+    ]
+    public = [(owner, name) for owner, name in methods if not owner.name.startswith("_")]
+    assert len(public) > 300
+    assert not [f"{owner.name}.{name}" for owner, name in public if not is_described(owner, name)]
 
 
 @pytest.mark.parametrize("name, members", documented())

@@ -11,6 +11,7 @@ import soundfile
 
 import whoplays
 from conftest import RATE, write_tiny_model
+from recipe.layers import with_embedding, with_input
 from whoplays.errors import MissingFileError, ModelError
 from whoplays.examples import synth
 from whoplays.inference import embedding
@@ -84,7 +85,7 @@ def test_another_head_leaves_the_embedding_as_it_is() -> None:
     assert heads.attach_head(body, head) == network
 
 
-@pytest.mark.parametrize("read", [heads.with_input, bytes], ids=["hidden-and-input", "hidden"])
+@pytest.mark.parametrize("read", [with_input, bytes], ids=["hidden-and-input", "hidden"])
 def test_an_embedding_can_be_put_in_place_of_another(read: Callable[[bytes], bytes]) -> None:
     bundle = model_folder.read()
     network, rng = bundle.content(model_folder.NETWORK), np.random.default_rng(0)
@@ -92,14 +93,14 @@ def test_an_embedding_can_be_put_in_place_of_another(read: Callable[[bytes], byt
     given = np.concatenate(list(heads.Body(read(heads.split_head(network)[0])).hidden(x)))
     width = given.shape[-1]
     layers = [(rng.normal(size=size).astype(np.float32), rng.normal(size=size[1])) for size in ((width, 20), (20, 7))]
-    once = heads.with_embedding(network, layers)
-    assert heads.with_embedding(once, layers) == once
+    once = with_embedding(network, layers)
+    assert with_embedding(once, layers) == once
     before, after = model_folder.Network(bundle), model_folder.Network(bundle, content=once)
     assert all(np.array_equal(values, after.run(x)[name]) for name, values in before.run(x).items())
     (w0, b0), (w1, b1) = layers
     right = np.maximum(given @ w0.astype(np.float16).astype(np.float32) + b0, 0) @ w1.astype(np.float16) + b1
     assert np.allclose(after.run(x, embed=True)["embedding"], right, rtol=1e-3, atol=1e-3)
-    single = model_folder.Network(bundle, content=heads.with_embedding(once, layers[:1]))
+    single = model_folder.Network(bundle, content=with_embedding(once, layers[:1]))
     assert single.embedding_width == 20
 
 

@@ -13,11 +13,11 @@ import soundfile
 
 import whoplays
 from conftest import RATE, write_tiny_model
+from recipe import warmstart
 from recipe.half import halved
 from whoplays.errors import ModelError, UsageError
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
-from whoplays.training import warmstart
 from whoplays.training.heads import opened
 from whoplays.training.quantise import quantise
 

@@ -15,10 +15,12 @@ import pytest
 import soundfile
 
 from conftest import tone
-from recipe import background, between, decide, music, parts, production, soft_labels, songs
+from recipe import background, between, decide, music, parts, production, soft_labels, songs, warmstart
+from recipe import material as store
 from recipe.jobs import render_scenes
 from recipe.labels import LABELS, TREE, Sounding, label_of_notes, label_of_program
 from recipe.machine import drum_machine
+from recipe.material import clip_targets
 from recipe.notes import Library, Voice, pack
 from recipe.parts import Song, excerpt, into_register
 from recipe.players import RecordedVoice, Soundfont
@@ -29,10 +31,8 @@ from whoplays.errors import RenderError
 from whoplays.model import folder as model_folder
 from whoplays.model.folder import Calibration
 from whoplays.model.pooling import Pooling
-from whoplays.training import material as store
-from whoplays.training import warmstart
-from whoplays.training.material import clip_targets
-from whoplays.training.recipes import train
+from whoplays.training.default import train_default
+from whoplays.training.default_settings import DefaultSettings
 
 RATE = 32000
 NAN = float("nan")
@@ -517,19 +517,13 @@ def test_notes_and_teachers_become_a_model(library: Library, tmp_path: Path, mon
     rows = store.read(store.shards(tmp_path / "music"))
     assert (rows.targets[..., LABELS.index("voice")] > 0.8).all() and (rows.weight == 4).all()
     settings = SETTINGS | {"filters": (4, 4, 4, 4), "blocks": (0, 0, 0, 0), "hidden": 8, "batch_size": 8}
-    done = train(tmp_path, recipe="default", out=tmp_path / "m", epochs=1, steps_per_epoch=2, **settings)
+    short = {"epochs": 1, "steps_per_epoch": 2}
+    done = train_default(store.open_pools(tmp_path), tmp_path / "m", DefaultSettings(**settings, **short))
     config = model_folder.read(done.folder).config
     assert tuple(label.id for label in config.labels) == LABELS and config.id == f"default@{SETTINGS['version']}"
     wider = settings | {"filters": (4, 6, 4, 8), "hidden": 12}
-    train(
-        tmp_path,
-        recipe="default",
-        out=tmp_path / "w",
-        epochs=1,
-        steps_per_epoch=2,
-        start_from=str(done.folder),
-        **wider,
-    )
+    begun = warmstart.read(done.folder)
+    train_default(store.open_pools(tmp_path), tmp_path / "w", DefaultSettings(**wider, **short), start=begun)
     weights = []
     for share in ("0", "0.5", "1"):
         monkeypatch.setattr(

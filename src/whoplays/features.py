@@ -53,7 +53,6 @@ class FeatureSettings:
     n_time_bins: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be computed, before anything is."""
         self._check_kinds()
         top = self.sample_rate / 2 if self.fmax is None else self.fmax
         checks = [

@@ -135,7 +135,6 @@ class FFmpegReader(Reader):
         return end if end is not None and 0 <= end < 1e10 else None  # a header can say anything
 
     def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
-        """Yield blocks of about a second."""
         yield from gathered(self._timed(start))
 
     def _timed(self, start: float) -> Iterator[Block]:
@@ -248,7 +247,6 @@ class FFmpegReader(Reader):
                 clock.broken(one_line(error))
 
     def close(self) -> None:
-        """Release the file."""
         self._container.close()
 
 

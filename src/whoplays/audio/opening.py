@@ -51,7 +51,6 @@ class _Parts(Reader):
         self.info = replace(self.info, duration=known)
 
     def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
-        """Yield the blocks of one part after the other."""
         at = 0.0
         for part, length in zip(self._parts, self._lengths, strict=True):
             if length is not None and at + length <= start:

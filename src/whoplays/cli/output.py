@@ -58,14 +58,12 @@ class Progress:
         self._drawn = 0.0 if self._live else time.monotonic()
 
     def __enter__(self) -> Self:
-        """Return itself."""
         global _shown
         if self._live:
             _shown = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the bar."""
         global _shown
         self.clear()
         _shown = None

@@ -263,7 +263,6 @@ class Workers:
         return _Hand(name, kind.remote(name, self._folder, self._settings, self._pace))
 
     def __exit__(self, *error: object) -> None:
-        """Stop, wait a little for what is under way, and leave the cluster."""
         self.stop()
         self._watcher.join(END_S)
         self._cluster.__exit__(None)

@@ -119,7 +119,6 @@ class Cluster:
             self._ray.init(address=self.address, runtime_env={"env_vars": ONE_THREAD}, **told)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Leave the cluster; a local one is ended. What was under way is dropped."""
         self._ray.shutdown()
 
     @property

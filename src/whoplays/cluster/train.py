@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..dataset import Dataset
 from ..errors import DatasetError, UsageError, WhoplaysError
 from ..storage.address import Place, place
 from ..training import recipes as training
 from ..training.checkpoint import CHECKPOINT
 from ..training.framework import check_backend
-from ..training.pools import training_shards
 from ..training.together import Collective
 from ..training.watch import Watcher
 from .engine import LOCAL, Cluster, load_ray, short
@@ -110,7 +110,7 @@ class _Placed:
 
 def _check(asked: _Asked, jobs: int) -> None:
     """Raise for what cannot be shared out among so many processes."""
-    if jobs > (shards := training_shards(asked.source)):
+    if jobs > (shards := len(Dataset.open(asked.source).shards_of("training"))):
         raise DatasetError(
             f"{asked.source}: has {shards} shards of training, and each of {jobs} processes needs one of its own; "
             "give fewer --jobs, or build the data set with smaller shards (--shard-mb)"

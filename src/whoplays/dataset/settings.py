@@ -46,7 +46,6 @@ class BuildSettings:
     clips_per_shard: int = CLIPS_PER_SHARD
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, before anything is read."""
         checks = [
             (
                 not isinstance(self.features, str) or self.features in features.PRESETS,

@@ -160,7 +160,7 @@ class Dataset:
             return [row for entry in entries for row in arrow.rows(self._here(entry))]
         rows, found, at = self._listed[name], [], 0
         chosen = {entry["file"] for entry in entries}
-        for entry in self._entries(name):
+        for entry in self.shards_of(name):
             if entry["file"] in chosen:
                 found += rows[at : at + entry["rows"]]
             at += entry["rows"]
@@ -171,7 +171,8 @@ class Dataset:
     def _here(self, entry: dict[str, Any]) -> Path:
         return cached(self.folder / entry["file"], entry["sha256"])
 
-    def _entries(self, name: str) -> list[dict[str, Any]]:
+    def shards_of(self, name: str) -> list[dict[str, Any]]:
+        """Return the index's entries for the shards of "training", "validation" or "test"."""
         return [entry for entry in self.index["shards"] if entry["split"] == name]
 
     def split(self, name: str, *, part: tuple[int, int] = (0, 1)) -> Split:
@@ -182,7 +183,7 @@ class Dataset:
         """
         if name not in SPLITS:
             raise DatasetError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
-        entries = self._entries(name)[part[0] :: part[1]]
+        entries = self.shards_of(name)[part[0] :: part[1]]
         features = Features([self._here(entry) for entry in entries], (self.frames, self.settings.n_features))
         rows = self._rows(name, entries)
         if len(rows) != len(features):

@@ -115,7 +115,6 @@ class Microphone(Source):
             return None
 
     def close(self) -> None:
-        """Stop the device."""
         self._stream.close()
         self._queue.put(None)
 

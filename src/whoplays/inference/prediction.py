@@ -98,7 +98,6 @@ class Prediction:
     frame_embeddings: Array | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Look the labels up where they were not given."""
         if not self.labels:
             object.__setattr__(self, "labels", _labels_for(tuple(self.scores)))
 

@@ -86,7 +86,6 @@ class Recogniser:
         return f"<Recogniser {self.config.id}: {len(self.labels)} labels, {self.config.window_s:g} s windows, {device}>"
 
     def __copy__(self) -> Self:
-        """Return another one that shares the network."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         return other

@@ -25,7 +25,6 @@ class TimelineSettings:
     min_length_s: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
         lengths = (self.span_s, self.max_gap_s, self.min_length_s)
         limits = (self.low, 1.0 if self.threshold is None else self.threshold)
         if not (all(0 < limit <= 1 for limit in limits) and all(0 <= length <= 60 for length in lengths)):

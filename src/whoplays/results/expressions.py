@@ -76,7 +76,6 @@ class Plays(Expression):
     related: frozenset[str] = frozenset()
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         playing = set(prediction.playing)
         return self.label in playing and not (self.only and playing - self.related - {self.label})
 
@@ -88,7 +87,6 @@ class Plays(Expression):
         return min(own, 1 - max(others, default=0.0)) if self.only else own
 
     def spans(self, prediction: Prediction) -> Spans:
-        """Return the label's segments."""
         return _of(prediction, [self.label])
 
 
@@ -99,11 +97,9 @@ class Maybe(Expression):
     label: str
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         return self.label in prediction.maybe
 
     def rank(self, prediction: Prediction) -> float:
-        """Return the score."""
         return prediction.scores.get(self.label, 0.0)
 
 
@@ -114,7 +110,6 @@ class Path(Expression):
     pattern: str
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         pattern = self.pattern.lower()
         return fnmatch(prediction.path.lower(), pattern if any(c in pattern for c in "*?[") else f"*{pattern}*")
 
@@ -154,7 +149,6 @@ class Compare(Expression):
         return seconds(played) if self.number == "seconds" else prediction.active_ratio().get(self.what, 0.0)
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         return COMPARE[self.sign](self.value(prediction), self.limit)
 
     def spans(self, prediction: Prediction) -> Spans:
@@ -187,11 +181,9 @@ class Together(Expression):
         return without(played, _of(prediction, others))
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         return COMPARE[self.sign](seconds(self._played(prediction)), self.limit)
 
     def spans(self, prediction: Prediction) -> Spans:
-        """Return that time."""
         return self._played(prediction) if self.matches(prediction) else []
 
 
@@ -207,15 +199,12 @@ class Not(Expression):
         return (self.part,)
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         return not self.part.matches(prediction)
 
     def rank(self, prediction: Prediction) -> float:
-        """Return the complement."""
         return 1 - self.part.rank(prediction)
 
     def spans(self, prediction: Prediction) -> Spans:
-        """Return the rest of the time."""
         return without(_whole(prediction), self.part.spans(prediction))
 
 
@@ -226,15 +215,12 @@ class Both(Expression):
     parts: tuple[Expression, ...]
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         return all(part.matches(prediction) for part in self.parts)
 
     def rank(self, prediction: Prediction) -> float:
-        """Return the least."""
         return min(part.rank(prediction) for part in self.parts)
 
     def spans(self, prediction: Prediction) -> Spans:
-        """Return when all are true."""
         return common(*(part.spans(prediction) for part in self.parts))
 
 
@@ -245,15 +231,12 @@ class Either(Expression):
     parts: tuple[Expression, ...]
 
     def matches(self, prediction: Prediction) -> bool:
-        """See above."""
         return any(part.matches(prediction) for part in self.parts)
 
     def rank(self, prediction: Prediction) -> float:
-        """Return the greatest of those that match."""
         return max((part.rank(prediction) for part in self.parts if part.matches(prediction)), default=0.0)
 
     def spans(self, prediction: Prediction) -> Spans:
-        """Return when any of those that match is true."""
         found: list[Span] = []
         for part in self.parts:
             found += part.spans(prediction) if part.matches(prediction) else []

@@ -20,11 +20,9 @@ class Output(ABC):
     """Takes the results of a run, in order, with `write`; with `add` those of recordings that came later."""
 
     def __enter__(self) -> Self:
-        """Open what is written to."""
         return self
 
     def __exit__(self, *_: Any) -> None:
-        """Complete what is written to."""
         return
 
     def todo(self, names: Sequence[str]) -> list[str]:
@@ -64,11 +62,9 @@ class Stream(Output):
         self._writer, self._path, self._tell = writer, path, tell
 
     def write(self, results: Iterable[Result]) -> None:
-        """Write everything that the format holds."""
         self._emit(_whole(self._writer, results))
 
     def add(self, results: Iterable[Result]) -> None:
-        """Write further results, for formats that grow."""
         self._emit(map(self._writer.item, results))
 
     def _emit(self, texts: Iterator[str]) -> None:
@@ -126,7 +122,6 @@ class Folder(Output):
         return own_name(self._taken, name, path, self._writer().suffix)
 
     def write(self, results: Iterable[Result]) -> None:
-        """Write one file after the other, each whole or not at all."""
         written = 0
         for result in results:
             if isinstance(result, Failure):

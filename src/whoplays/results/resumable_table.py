@@ -131,7 +131,6 @@ class Collection:
         return found
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -147,7 +146,6 @@ class Collection:
                 file.close()
 
     def __len__(self) -> int:
-        """Return the number of recordings that have a result."""
         return len(self._kept)
 
     def is_done(self, path: str, seen: str, *, retry: bool = False) -> bool:

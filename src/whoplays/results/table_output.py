@@ -81,7 +81,6 @@ class Table(Output):
         return changed
 
     def write(self, results: Iterable[Result]) -> None:
-        """Keep each result on disk as it comes."""
         self.keep(result.to_dict() for result in results)
 
     def keep(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -91,11 +90,9 @@ class Table(Output):
             self.kept.add(row, resumable_table.mark(row["path"], self._how))
 
     def save(self) -> None:
-        """Write the table."""
         self.kept.merge(self._labels)
 
     def add(self, results: Iterable[Result]) -> None:
-        """Keep further results, and write the table."""
         self.write(results)
         self.save()
 

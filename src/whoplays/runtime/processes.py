@@ -48,7 +48,6 @@ class Processes:
         self._restarted = 0
 
     def __enter__(self) -> Self:
-        """Start them as they are needed."""
         self._held.enter_context(inherited(ONE_THREAD))
         self._start()
         return self

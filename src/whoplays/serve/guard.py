@@ -77,7 +77,6 @@ class Guard:
         self.rate = RateLimit(settings.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return

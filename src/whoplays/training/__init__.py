@@ -1,1 +1,1 @@
-"""A data set or rendered material comes in; a trained model folder goes out, or a trained one adapted, exported or quantised."""
+"""A data set comes in; a trained model folder goes out, or a trained one adapted, exported or quantised."""

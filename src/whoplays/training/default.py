@@ -1,7 +1,7 @@
 """The recipe `default`: the network that ships, on crops that are mixed anew for every step.
 
-It trains on a data set that `whoplays dataset build --features logmel` made, or on a folder of rendered material
-(recipe/ in a checkout), whose targets may be soft: probabilities that teachers gave. An epoch is a number of steps, not a
+It trains on a data set that `whoplays dataset build --features logmel` made, or on another pool of rows (recipe/ in a
+checkout), whose targets may be soft: probabilities that teachers gave. An epoch is a number of steps, not a
 pass through the rows: no two crops are alike.
 """
 
@@ -10,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dataset import Dataset
 from ..errors import DatasetError, ModelError, UsageError
 from ..evaluation import metrics
+from ..features import FeatureSettings
 from ..model import folder as model_folder
 from ..model.config import ModelConfig
 from ..model.pooling import sigmoid
@@ -27,14 +30,14 @@ from ..runtime.interrupts import deferred_interrupts
 from ..runtime.threads import in_order
 from ..storage.address import Place, place
 from ..storage.files import only_writer
-from ..taxonomy.tree import Tree
-from . import augment, calibrate, checkpoint, export, together, warmstart
+from ..taxonomy.tree import Label, Tree
+from . import augment, calibrate, checkpoint, export, together
 from .augment import FRAMES_PER_STEP, Examples
 from .checkpoint import Checkpoint
 from .default_settings import DefaultSettings
 from .history import History, Row
 from .losses import masked_crossentropy
-from .pools import MaterialPool, Pool, open_pools, training_shards
+from .pools import Pool, open_pools
 from .together import Communicator, SingleProcess, check_progress, of_first, total
 from .watch import Elsewhere, Trained, Watcher
 
@@ -48,19 +51,35 @@ POOLED_SHARE, SPAN_S = 0.25, 10.0
 CONTEXT_S = 0.64
 
 
+@dataclass(frozen=True)
+class Start(ABC):
+    """A model that training begins as. id: its name and version. mean, variance: (bands,) that it takes out of features."""
+
+    id: str
+    features: FeatureSettings
+    mean: Array
+    variance: Array
+
+    @abstractmethod
+    def begin(self, network: Any, labels: Sequence[Label], settings: DefaultSettings, sample: Array) -> None:
+        """Let a network, built with mean and variance, give what this model gives. sample: (n, frames, bands)."""
+
+
 def train_default(
-    source: Place | str,
+    source: Place | str | tuple[Pool, Pool],
     out: Path | str,
     settings: DefaultSettings | None = None,
     *,
     resume: bool = False,
     watcher: Watcher | None = None,
     elsewhere: Elsewhere | None = None,
+    start: Start | None = None,
 ) -> Trained:
-    """Train on a data set or a folder of rendered material, and write a model folder.
+    """Train on a data set, or on pools of rows for training and validation, and write a model folder.
 
     Killed at any time, it goes on with `resume` from its last finished epoch; `epochs` may have changed then.
-    elsewhere: what goes through the epochs instead of this process, by `epochs_of_default`. Raises `DatasetError` for a
+    elsewhere: what goes through the epochs of a data set instead of this process, by `epochs_of_default`. start: what the
+    network begins as, in place of weights drawn at random. Raises `DatasetError` for a
     source that does not fit, `UsageError` for a folder that holds another run.
     """
     settings, watcher, out = settings or DefaultSettings(), watcher or Watcher(), Path(out)
@@ -70,14 +89,15 @@ def train_default(
             return Trained(out, history, already_there=True)
         if elsewhere:
             checkpoint.check_folder(out, resume)
-        stopped = elsewhere() if elsewhere else ""
-        if elsewhere:  # of the rows of training, only one shard is looked at
-            pools = open_pools(place(source), part=(0, training_shards(place(source))))
+        if elsewhere and not isinstance(source, tuple):  # of the rows of training, only one shard is looked at
+            stopped = elsewhere()
+            pools = open_pools(place(source), part=(0, len(Dataset.open(source).shards_of("training"))))
             run = _Run(settings, *pools, out, Watcher())
             run.begin(resume=True)
             run.end(stopped)
         else:
-            run = _Run(settings, *open_pools(place(source)), out, watcher)
+            pools = source if isinstance(source, tuple) else open_pools(place(source))
+            run = _Run(settings, *pools, out, watcher, start=start)
             run.begin(resume)
             run.go()
         run.finish()
@@ -108,6 +128,7 @@ class _Run:
         folder: Path,
         watcher: Watcher,
         communicator: Communicator | None = None,
+        start: Start | None = None,
     ) -> None:
         self.communicator = communicator or SingleProcess()
         rows = total(self.communicator, [len(training) > 0, len(training)])
@@ -124,11 +145,9 @@ class _Run:
         self.crop_steps -= self.crop_steps % 4
         wanted = -(-self.rows // settings.batch_size)
         self.steps = settings.steps_per_epoch or min(200, max(20, wanted))
-        self.base = warmstart.read(Path(settings.start_from)) if settings.start_from else None
-        if self.base is not None and self.base.features != training.settings:
-            raise UsageError(
-                f"{settings.start_from}: reads other features than the material has; start from another model"
-            )
+        self.start = start
+        if start is not None and start.features != training.settings:
+            raise UsageError(f"{start.id} reads other features than the rows have; start from another model")
         self.families = list(Tree(training.labels).levels()["families"])
         self.history = History()
         self.stopped = "epochs"
@@ -136,8 +155,8 @@ class _Run:
 
     def _measured(self) -> tuple[Array, Array]:
         """Return mean and variance of each band over some crops. Resumed runs take those of their checkpoint."""
-        if self.base is not None:
-            return self.base.mean, self.base.variance
+        if self.start is not None:
+            return self.start.mean, self.start.variance
         sample = self._sample()
         found = np.stack([sample.mean(axis=(0, 1)), sample.var(axis=(0, 1)) + np.float32(0.1)])
         mean, variance = of_first(self.communicator, found).astype(np.float32)
@@ -164,10 +183,8 @@ class _Run:
             hidden=settings.hidden,
             seed=settings.seed,
         )
-        if self.base is not None and not resumed:
-            sample = of_first(self.communicator, self._sample()).astype(np.float32)  # alike in all processes
-            base = warmstart.widened(self.base, settings.filters, settings.blocks, settings.hidden, seed=settings.seed)
-            warmstart.transfer(model, base, self.training.labels, sample)
+        if self.start is not None and not resumed:
+            self.start.begin(model, self.training.labels, settings, self._sample())
         drop_apart(model, self.communicator.rank)
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
@@ -196,7 +213,7 @@ class _Run:
             for k, v in asdict(self.settings).items()
             if k not in ("epochs", "name", "version", "steps_per_epoch", "learning_rate", "restart")
         }
-        told |= {"label_weights": dict(self.settings.label_weights), "start_from": self.base.id if self.base else ""}
+        told |= {"label_weights": dict(self.settings.label_weights), "start_from": self.start.id if self.start else ""}
         return {"recipe": "default", **{k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}}
 
     def begin(self, resume: bool) -> None:
@@ -240,8 +257,7 @@ class _Run:
 
     def _epoch(self, number: int) -> None:
         begun, sums = time.monotonic(), np.zeros(0)
-        if isinstance(self.training, MaterialPool) and self.communicator.workers == 1:
-            self.training.refresh()
+        self.training.refresh()
         done = 0
         for done, examples in enumerate(self._batches(number), start=1):
             self.optimizer.learning_rate.assign(self.settings.rate_after(number - 1 + done / self.steps))

@@ -21,7 +21,6 @@ class DefaultSettings:
     what is evaluated and shipped, follow. mix: share of crops mixed with others, with one, two, ... of
     them by the chances `partners`. over_time: weight of the step-by-step loss
     beside the recording's. label_weights: how much a label counts in both, by its id; 1 where it is not named.
-    start_from: a model folder whose network this one begins as (see `warmstart`); "" for none.
     """
 
     epochs: int = 30
@@ -36,7 +35,6 @@ class DefaultSettings:
     partners: tuple[float, ...] = (1.0,)
     over_time: float = 0.5
     label_weights: Mapping[str, float] = field(default_factory=dict)
-    start_from: str = ""
     filters: tuple[int, ...] = (16, 32, 64, 128)
     blocks: tuple[int, ...] = (0, 1, 2, 2)
     hidden: int = 256
@@ -45,7 +43,6 @@ class DefaultSettings:
     version: str = "1"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, before anything is read."""
         checks = [
             *of_any_recipe(self),
             (0 <= self.restart < self.epochs, f"restart {self.restart}: 0 to {self.epochs - 1}"),

@@ -10,7 +10,7 @@ so that, given how much each step counts, everything up to the logits is linear 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class Body:
 
 def split_head(network: bytes) -> tuple[bytes, Head]:
     """Return the body, features -> `hidden`, as ONNX, and the head. Raises `ModelError` for a network of another make."""
-    onnx, model = _onnx(), opened(network)
+    onnx, model = load_onnx(), opened(network)
     makers = {output: node for node in model.graph.node for output in node.output}
     numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     try:
@@ -96,13 +96,13 @@ def split_head(network: bytes) -> tuple[bytes, Head]:
         node.input[:] = [HIDDEN if name == hidden else name for name in node.input]
     if hidden == EMBEDDING:  # as the recipe default leaves it: the hidden layer itself
         model.graph.node.append(onnx.helper.make_node("Identity", [HIDDEN], [EMBEDDING]))
-    _end_in(model, {HIDDEN: ["batch", "steps", weights.shape[0]], **_embedding(model, weights.shape[0])})
+    end_in(model, {HIDDEN: ["batch", "steps", weights.shape[0]], **embedding_shape(model, weights.shape[0])})
     return model.SerializeToString(deterministic=True), Head(weights, bias, attention, attention_bias)
 
 
 def attach_head(body: bytes, head: Head) -> bytes:
     """Return a body that `split_head` gave, with this head, as ONNX."""
-    onnx = _onnx()
+    onnx = load_onnx()
     helper, model = onnx.helper, onnx.load_model_from_string(body)
     tensors = {"weights": head.weights, "bias": head.bias}
     tensors |= {"attention": head.attention, "attention_bias": head.attention_bias, "axis": np.array([1])}
@@ -124,88 +124,9 @@ def attach_head(body: bytes, head: Head) -> bytes:
     labels = len(head.bias)
     over_time = ["batch", "steps", labels]
     outputs = {"logits": ["batch", labels], "frame_logits": over_time, "attention": over_time}
-    _end_in(model, outputs | _embedding(model, len(head.weights)))
+    end_in(model, outputs | embedding_shape(model, len(head.weights)))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def with_input(body: bytes) -> bytes:
-    """Return a body (`split_head`) whose hidden values go on with what the hidden layer reads: (batch, steps, hidden + in)."""
-    onnx = _onnx()
-    model = onnx.load_model_from_string(body)
-    graph = model.graph
-    given = _input(graph)
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [f"{HIDDEN}_itself" if name == HIDDEN else name for name in names]
-    graph.node.append(onnx.helper.make_node("Concat", [f"{HIDDEN}_itself", given], [HIDDEN], axis=2))
-    _end_in(model, {HIDDEN: ["batch", "steps", "width"]})
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _input(graph: Any) -> str:
-    """Return the name of what the hidden layer reads, (batch, steps, in): before it was flattened and quantised for that."""
-    makers = {output: node for node in graph.node for output in node.output}
-    try:
-        name, flat = HIDDEN, False
-        while makers[name].op_type != "MatMul":
-            flat |= makers[name].op_type == "Reshape"
-            name = next(value for value in makers[name].input if value in makers)
-        name = makers[name].input[0]
-        while flat and makers[name].op_type != "Reshape":
-            name = makers[name].input[0]
-        return str(makers[name].input[0] if flat else name)
-    except (KeyError, StopIteration, IndexError):
-        raise ModelError("its hidden layer is not that of the recipe default") from None
-
-
-def with_embedding(network: bytes, layers: Sequence[tuple[Array, Array]]) -> bytes:
-    """Return a network with the output `embedding` (batch, steps, width), made of its hidden values by dense layers.
-
-    Parameters
-    ----------
-    network : bytes
-        ONNX, of the recipe default. An embedding that it has is replaced.
-    layers : sequence of (weights, bias)
-        Shapes (in, out) and (out,), the first of as many values as the hidden layer has, or as it has and reads
-        (`with_input`); between them only what is above zero goes on. Weights are kept in half precision.
-
-    Raises
-    ------
-    ModelError
-        For a network of another make.
-    """
-    onnx = _onnx()
-    body, head = split_head(network)
-    model = onnx.load_model_from_string(body)
-    graph, helper = model.graph, onnx.helper
-    nodes = [node for node in graph.node if not node.output[0].startswith(EMBEDDING)]
-    tensors = [tensor for tensor in graph.initializer if not tensor.name.startswith(EMBEDDING)]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(tensors)
-    values = HIDDEN
-    if layers and len(layers[0][0]) > len(head.weights):
-        values = f"{EMBEDDING}_input"
-        graph.node.append(helper.make_node("Concat", [HIDDEN, _input(graph)], [values], axis=2))
-    for i, (weights, bias) in enumerate(layers):
-        name = f"{EMBEDDING}_{i}"
-        for part, array in (("weights", np.asarray(weights, np.float16)), ("bias", np.asarray(bias, np.float32))):
-            graph.initializer.append(onnx.numpy_helper.from_array(array, f"{name}_{part}"))
-        last = i == len(layers) - 1
-        graph.node.extend(
-            [
-                helper.make_node("Cast", [f"{name}_weights"], [f"{name}_single"], to=onnx.TensorProto.FLOAT),
-                helper.make_node("MatMul", [values, f"{name}_single"], [f"{name}_product"]),
-                helper.make_node("Add", [f"{name}_product", f"{name}_bias"], [EMBEDDING if last else f"{name}_sum"]),
-            ]
-        )
-        if not last:
-            values = f"{name}_values"
-            graph.node.append(helper.make_node("Relu", [f"{name}_sum"], [values]))
-    width = len(head.weights)
-    _end_in(model, {HIDDEN: ["batch", "steps", width], **_embedding(model, width)})
-    return attach_head(model.SerializeToString(deterministic=True), head)
 
 
 def with_direction(body: bytes, head: Head) -> tuple[bytes, Head, int]:
@@ -214,11 +135,11 @@ def with_direction(body: bytes, head: Head) -> tuple[bytes, Head, int]:
     body, head: of `split_head`. Returns both anew, the head with weights of 0 for what is new, so that it gives what it gave; and
     the embedding's width.
     """
-    onnx = _onnx()
+    onnx = load_onnx()
     helper, model = onnx.helper, onnx.load_model_from_string(body)
     graph = model.graph
     hidden = len(head.weights)
-    embedding = _embedding(model, hidden)
+    embedding = embedding_shape(model, hidden)
     given, width = (EMBEDDING, embedding[EMBEDDING][-1]) if embedding else (f"{HIDDEN}_itself", hidden)
     if any(_DIRECTION in node.output for node in graph.node):
         return body, head, width
@@ -238,12 +159,12 @@ def with_direction(body: bytes, head: Head) -> tuple[bytes, Head, int]:
     ):
         graph.node.append(helper.make_node(kind, values, [made]))
     graph.node.append(helper.make_node("Concat", [f"{HIDDEN}_itself", _DIRECTION], [HIDDEN], axis=2))
-    _end_in(model, {HIDDEN: ["batch", "steps", hidden + width], **embedding})
+    end_in(model, {HIDDEN: ["batch", "steps", hidden + width], **embedding})
     wide = [np.pad(one, ((0, width), (0, 0))) for one in (head.weights, head.attention)]
     return model.SerializeToString(deterministic=True), Head(wide[0], head.bias, wide[1], head.attention_bias), width
 
 
-def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:
+def embedding_shape(model: Any, hidden: int) -> dict[str, list[Any]]:
     """Return the embedding's shape by its name, or nothing where the network has none. hidden: width of that layer."""
     maker = next((node for node in model.graph.node if EMBEDDING in node.output), None)
     if maker is None:
@@ -252,15 +173,9 @@ def _embedding(model: Any, hidden: int) -> dict[str, list[Any]]:
     return {EMBEDDING: ["batch", "steps", bias[0] if bias else hidden]}
 
 
-def initializers(network: bytes) -> tuple[list[Any], dict[str, Array]]:
-    """Return the nodes of an ONNX network in order, and its constants by name."""
-    onnx, graph = _onnx(), opened(network).graph
-    return list(graph.node), {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-
-
 def opened(network: bytes) -> Any:
     """Return a network as `onnx.ModelProto`, its weights in single precision where they are kept as 16-bit integers."""
-    onnx = _onnx()
+    onnx = load_onnx()
     model = onnx.load_model_from_string(network)
     graph, makers = model.graph, {node.output[0]: node for node in model.graph.node}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -275,7 +190,8 @@ def opened(network: bytes) -> Any:
     return model
 
 
-def _onnx() -> Any:
+def load_onnx() -> Any:
+    """Return `onnx`. Raises `MissingExtraError`."""
     with needed("Training from a model", "adapt"):
         import onnx
         import onnx.checker
@@ -303,9 +219,9 @@ def _dense(makers: dict[str, Any], numbers: dict[str, Array], name: str) -> tupl
     return numbers[weights].astype(np.float32), numbers[bias].astype(np.float32), given
 
 
-def _end_in(model: Any, outputs: dict[str, list[Any]]) -> None:
+def end_in(model: Any, outputs: dict[str, list[Any]]) -> None:
     """Make these the outputs, and drop what none of them needs."""
-    onnx, graph = _onnx(), model.graph
+    onnx, graph = load_onnx(), model.graph
     needed, kept = set(outputs), []
     for node in reversed(graph.node):
         if needed & set(node.output):

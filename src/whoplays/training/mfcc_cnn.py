@@ -51,7 +51,6 @@ class MfccCnnSettings:
     name: str = "mfcc-cnn"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, before anything is read."""
         checks = [
             *of_any_recipe(self),
             (1 <= self.patience <= 100_000, f"--patience {self.patience}: 1 to 100000"),
@@ -85,7 +84,7 @@ def train_mfcc_cnn(
         if done := _finished(out, _identity(dataset, settings), resume):
             return done
         if elsewhere:  # of the rows of training, only one shard is looked at
-            stopped, shards = elsewhere(), sum(entry["split"] == "training" for entry in dataset.index["shards"])
+            stopped, shards = elsewhere(), len(dataset.shards_of("training"))
             training, validation = dataset.split("training", part=(0, shards)), dataset.split("validation")
             run = _run(dataset, training, validation, settings, out, Watcher())
             run.end(stopped)

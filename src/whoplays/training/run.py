@@ -51,7 +51,6 @@ class Run:
     told: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Prepare; nothing is read or written yet."""
         counts = total(self.communicator, [len(self.training), len(self.validation)])
         self.rows, self.validation_rows = (int(count) for count in counts)  # of all processes
         self.stopping = EarlyStopping("val_loss" if self.validation_rows else "loss", self.patience)

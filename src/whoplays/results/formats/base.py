@@ -52,7 +52,6 @@ class PredictionWriter(Writer):
     shows_failures = False
 
     def item(self, result: Result) -> str:
-        """Return one recording's text, none for a failure."""
         return "" if isinstance(result, Failure) else self.prediction(result)
 
     @abstractmethod

@@ -45,7 +45,6 @@ class JsonLines(Writer):
     has_frames = True
 
     def item(self, result: Result) -> str:
-        """Return one physical line."""
         return to_json(values_of(result, self.frames)) + "\n"
 
 
@@ -58,21 +57,17 @@ class Json(Writer):
     _first = True
 
     def head(self) -> str:
-        """Open the array."""
         return "["
 
     def item(self, result: Result) -> str:
-        """Return one object, indented."""
         comma, self._first = ("" if self._first else ","), False
         body = to_json(values_of(result, self.frames), indent=2)
         return f"{comma}\n" + "\n".join(f"  {line}" for line in body.split("\n"))
 
     def tail(self) -> str:
-        """Close the array."""
         return "\n]\n"
 
     def single(self, result: Result) -> str:
-        """Return the recording's object, without an array around it."""
         return to_json(values_of(result, self.frames), indent=2) + "\n"
 
 
@@ -102,12 +97,10 @@ class Csv(Writer):
     has_frames = True
 
     def head(self) -> str:
-        """Return the header."""
         labels = [column_of(label.id) for label in self.labels]
         return csv_line(["path", "start", "end", *labels] if self.frames else [*CSV_BEFORE, *labels, *CSV_AFTER])
 
     def item(self, result: Result) -> str:
-        """Return one row, or the rows of its frames."""
         if not self.frames:
             return csv_line(csv_cells(result.to_dict(), [label.id for label in self.labels]))
         if not isinstance(result, Prediction):

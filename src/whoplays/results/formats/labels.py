@@ -23,7 +23,6 @@ class Audacity(PredictionWriter):
     grows = False
 
     def prediction(self, result: Prediction) -> str:
-        """Return a line for each segment."""
         tree = Tree(self.labels)
         names = {label: tree.full_name(label, self.lang) for label in tree.ids}
         return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{names[s.label]} {s.score:.2f}\n" for s in result.segments)
@@ -40,7 +39,6 @@ class SonicVisualiser(PredictionWriter):
     grows = False
 
     def prediction(self, result: Prediction) -> str:
-        """Return the layer's XML."""
         tree, rate = Tree(self.labels), result.sample_rate
         rows = [label.id for label in tree.outline(result.playing) if label.id in result.playing][::-1]
         points = "".join(
@@ -86,7 +84,6 @@ class Jams(PredictionWriter):
     grows = False
 
     def prediction(self, result: Prediction) -> str:
-        """Return the document."""
         when = [self._observation(s.start, s.end - s.start, s.label, s.score) for s in result.segments]
         whole = [self._observation(0.0, result.duration, label, score) for label, score in result.scores.items()]
         document = {

@@ -62,7 +62,6 @@ class SegmentList:
     malformed: list[Malformed] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Segment]:
-        """Read the file from its beginning."""
         return self.carrying(None)
 
     def carrying(self, wanted: frozenset[str] | None) -> Iterator[Segment]:

@@ -95,7 +95,6 @@ class Draw:
     clips_per_video: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense, before anything is read."""
         if self.per_class is not None and self.per_class < 1:
             raise UsageError(f"--per-class {self.per_class}: at least 1")
         if not 0 <= self.reserve <= 100:

@@ -67,11 +67,9 @@ class Threads:
         self._pool = ThreadPoolExecutor(settings.jobs, thread_name_prefix="fetch")
 
     def __enter__(self) -> Self:
-        """Threads are started as they are needed."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop, and wait for the threads."""
         self.stop()
         self._pool.shutdown()
 

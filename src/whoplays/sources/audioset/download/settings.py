@@ -43,7 +43,6 @@ class Settings:
     ffmpeg: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense, before anything is asked for."""
         ranges = (
             ("jobs", self.jobs, 1, 64),
             ("per-host", self.per_host or 1, 1, 64),

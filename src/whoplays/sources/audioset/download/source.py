@@ -47,7 +47,6 @@ class Template:
     text: str = SITE
 
     def __post_init__(self) -> None:
-        """Refuse a template that no clip could be asked for with."""
         try:
             fields = {name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None}
         except ValueError as error:

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError
-from ..features import FeatureSettings
-from ..model import folder as model_folder
-from ..taxonomy.tree import Label
-from .framework import load_keras
-from .heads import Head, initializers, split_head
+from whoplays.errors import ModelError
+from whoplays.model import folder as model_folder
+from whoplays.taxonomy.tree import Label
+from whoplays.training.default import Start
+from whoplays.training.default_settings import DefaultSettings
+from whoplays.training.framework import load_keras
+from whoplays.training.heads import Head, load_onnx, opened, split_head
 
 Array = NDArray[np.float32]
 
@@ -34,19 +35,13 @@ NOISE = 0.1
 
 
 @dataclass(frozen=True)
-class Base:
+class Base(Start):
     """A model to begin as.
 
     Attributes
     ----------
-    id : str
-        Name and version.
     labels : tuple of str
         What its outputs stand for: its labels, then those that only correct them.
-    features : FeatureSettings
-        What it reads.
-    mean, variance : ndarray, shape (bands,)
-        Taken out of the features first.
     convolutions : sequence of (kernel, bias)
         Kernels (3, 3, channels in, channels out), norms included.
     dense, dense_scale, dense_bias : ndarray, shapes (n, hidden), (hidden,), (hidden,)
@@ -55,16 +50,17 @@ class Base:
         The last layers.
     """
 
-    id: str
     labels: tuple[str, ...]
-    features: FeatureSettings
-    mean: Array
-    variance: Array
     convolutions: Sequence[tuple[Array, Array]]
     dense: Array
     dense_scale: Array
     dense_bias: Array
     head: Head
+
+    def begin(self, network: Any, labels: Sequence[Label], settings: DefaultSettings, sample: Array) -> None:
+        """Let a network that is about to be trained give what this model gives; see `transfer`."""
+        base = widened(self, settings.filters, settings.blocks, settings.hidden, seed=settings.seed)
+        transfer(network, base, labels, sample)
 
 
 def read(folder: Path) -> Base:
@@ -72,7 +68,8 @@ def read(folder: Path) -> Base:
     model = model_folder.read(folder)
     network = model.content(model_folder.NETWORK)
     _, head = split_head(network)
-    nodes, numbers = initializers(network)
+    onnx, graph = load_onnx(), opened(network).graph
+    nodes, numbers = list(graph.node), {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     try:
         constants = [[numbers[name] for name in node.input if name in numbers] for node in nodes]
         kinds = [node.op_type for node in nodes]
@@ -93,10 +90,10 @@ def read(folder: Path) -> Base:
     mean, variance = (value.astype(np.float32) for value in (-offset / scale, 1 / np.square(scale)))
     return Base(
         model.config.id,
-        labels,
         model.config.features,
         mean,
         variance,
+        labels,
         convolutions,
         dense,
         dense_scale,
