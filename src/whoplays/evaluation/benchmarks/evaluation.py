@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,61 +37,19 @@ RESULT = "benchmark.json"
 RATIOS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of an excerpt's highest score, for IRMAS
 
 
-class Published(NamedTuple):
-    """A figure of the literature: metric, value, whose it is, what it is over, where it stands."""
-
-    metric: str
-    value: float
-    system: str
-    classes: str
-    source: str
-
-
 @dataclass(frozen=True)
 class Benchmark:
-    """A public benchmark: what it is, how its folder is read, and what others reached."""
+    """A public benchmark: what it is, how its folder is read, and figures of the literature (benchmarks.toml)."""
 
     title: str
     split: str
     read: Callable[[Path], Suite]
-    published: tuple[Published, ...] = ()
+    published: list[dict[str, Any]]
 
-
-_HAN = "Han, Kim and Lee, IEEE/ACM TASLP 25(1), 2017, arXiv:1605.09507"
-_PASST = "Koutini et al., Interspeech 2022, arXiv:2110.05069"
-_PANNS = "Kong et al., IEEE/ACM TASLP 28, 2020, arXiv:1912.10211"
-_MN = "Schmid et al., ICASSP 2023, arXiv:2211.04772, as the authors' repository reports"
-_ALL_AUDIOSET = "all 527, not instruments alone"
 
 BENCHMARKS = {
-    "openmic": Benchmark(
-        "OpenMIC-2018 (Humphrey, Durand and McFee, ISMIR 2018)",
-        "split01 test",
-        layouts.openmic,
-        (Published("mean_average_precision", 0.843, "PaSST, trained on its training side", "all 20", _PASST),),
-    ),
-    "irmas": Benchmark(
-        "IRMAS (Bosch et al., ISMIR 2012)",
-        "test data, parts 1 to 3",
-        layouts.irmas,
-        (
-            Published("f1_micro_all", 0.602, "CNN, trained on its training side", "all 11", _HAN),
-            Published("f1_macro_all", 0.503, "CNN, trained on its training side", "all 11", _HAN),
-        ),
-    ),
-    "musicnet": Benchmark("MusicNet (Thickstun, Harchaoui and Kakade, ICLR 2017)", "test", layouts.musicnet),
-    "medleydb": Benchmark("MedleyDB (Bittner et al., ISMIR 2014)", "all of it", layouts.medleydb),
-    "slakh": Benchmark("Slakh2100 (Manilow et al., WASPAA 2019)", "test", layouts.slakh),
-    "audioset": Benchmark(
-        "AudioSet (Gemmeke et al., ICASSP 2017)",
-        "evaluation",
-        layouts.audioset,
-        (
-            Published("mean_average_precision", 0.432, "EfficientAT mn04_as", _ALL_AUDIOSET, _MN),
-            Published("mean_average_precision", 0.439, "PANNs Wavegram-Logmel-CNN", _ALL_AUDIOSET, _PANNS),
-            Published("mean_average_precision", 0.471, "PaSST-S", _ALL_AUDIOSET, _PASST),
-        ),
-    ),
+    name: Benchmark(facts["title"], facts["split"], getattr(layouts, name), facts.get("published", []))
+    for name, facts in layouts.FACTS.items()
 }
 
 
@@ -176,7 +134,7 @@ def evaluate(
         "metrics": {key: metrics.or_none(value) for key, value in figures.items()},
         "intervals": {key: [metrics.or_none(low), metrics.or_none(high)] for key, (low, high) in bounds.items()},
         "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
-        "published": [one._asdict() for one in benchmark.published],
+        "published": benchmark.published,
     }
     if out is not None:
         write_json(Path(out) / RESULT, found)

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import csv
 import re
+import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...errors import DatasetError
 from ...taxonomy.catalogue import Evidence, catalogue
 
 PLAYS, SILENT, UNKNOWN = 1.0, 0.0, float("nan")
 MOST = 10**12  # samples, programs and shares in tables are less
+
+FACTS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("benchmarks.toml").read_text(encoding="utf-8")
+)
+OPENMIC, IRMAS = (FACTS[name]["classes"] for name in ("openmic", "irmas"))
 
 Intervals = list[tuple[float, float]]
 
@@ -48,17 +55,6 @@ class Suite:
     notes: list[str] = field(default_factory=list)
 
 
-OPENMIC = {
-    **{
-        name: name
-        for name in ("accordion", "banjo", "bass", "cello", "clarinet", "cymbals", "drums", "flute", "guitar")
-    },
-    "mallet_percussion": "mallets",
-    **{name: name for name in ("mandolin", "organ", "piano", "saxophone", "synthesizer", "trombone", "trumpet")},
-    **{name: name for name in ("ukulele", "violin", "voice")},
-}
-
-
 def openmic(root: Path) -> Suite:
     """Read OpenMIC-2018: `partitions/split01_test.csv`, `openmic-2018-aggregated-labels.csv`, `audio/000/000046_3840.ogg`.
 
@@ -78,12 +74,6 @@ def openmic(root: Path) -> Suite:
         truth = {name: (PLAYS if told[name] >= 0.5 else SILENT) if name in told else UNKNOWN for name in OPENMIC}
         clips.append(Clip(root / "audio" / key[:3] / f"{key}.ogg", truth))
     return _there(Suite(OPENMIC, clips), root)
-
-
-IRMAS = {
-    **{"cel": "cello", "cla": "clarinet", "flu": "flute", "gac": "acoustic-guitar", "gel": "electric-guitar"},
-    **{"org": "organ", "pia": "piano", "sax": "saxophone", "tru": "trumpet", "vio": "violin", "voi": "voice"},
-}
 
 
 def irmas(root: Path) -> Suite:
@@ -137,36 +127,8 @@ def slakh(root: Path) -> Suite:
     return _there(Suite(_own_classes(), clips), root, "test/TrackNNNNN/metadata.yaml and mix.flac")
 
 
-#: MedleyDB's names of instruments (its taxonomy.yaml) -> sample libraries' names of the same. Others are the same with hyphens.
-_ALIKE = {
-    **{f"{size} saxophone": "saxophone" for size in ("soprano", "alto", "tenor", "baritone")},
-    **{f"{who} singer": "voice" for who in ("male", "female")},
-    **{"auxiliary percussion": "percussion", "bandoneon": "accordion", "bamboo flute": "flute", "bass drum": "kick"},
-    **{"castanet": "castanets", "chimes": "wind-chimes", "claps": "clap", "clean electric guitar": "guitar-electric"},
-    **{"concertina": "accordion", "cymbal": "crash", "distorted electric guitar": "guitar-electric", "dizi": "flute"},
-    **{"doumbek": "darbuka", "drum set": "drum-kit", "electric bass": "bass-electric", "electronic organ": "organ"},
-    **{"english horn": "cor-anglais", "gong": "tam-tam", "gu": "hand-drum", "high hat": "hihat-closed"},
-    **{"horn": "brass", "kick drum": "kick", "panpipes": "pan-flute", "pipe organ": "organ", "rattle": "maracas"},
-    **{"snaps": "finger-snap", "snare drum": "snare", "string": "strings", "tack piano": "piano", "toms": "tom"},
-    **{"vocalists": "voice", "woodwind": "woodwinds"},
-}
-#: Names that sample libraries have not, or not for the same -> labels that play, labels left open.
-_OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    **{name: (("strings",), ()) for name in ("dilruba", "erhu")},
-    **{name: (("plucked",), ()) for name in ("dulcimer", "guzheng", "liuqin", "oud", "pipa", "yangqin", "zhongruan")},
-    **{name: (("guitar",), ()) for name in ("lap steel guitar", "slide guitar")},
-    **{name: (("brass",), ("trumpet",)) for name in ("cornet", "flugelhorn")},
-    **{name: ((), ("synthesizer",)) for name in ("sampler", "scratches", "theremin")},
-    **{f"{who} {what}": ((), ("voice",)) for who in ("male", "female") for what in ("rapper", "screamer")},
-    **{name: ((), ()) for name in ("crowd", "female speaker", "fx/processed sound", "male speaker")},
-    **{"beatboxing": ((), ("voice", "drums", "percussion")), "double bass": ((), ("bass", "strings", "double-bass"))},
-    **{
-        "euphonium": (("brass",), ("tuba",)),
-        "melodica": ((), ("accordion",)),
-        "recorder": (("woodwinds",), ("flute",)),
-    },
-    **{"whistle": ((), ("woodwinds", "percussion")), "zither": (("plucked",), ())},
-}
+_ALIKE = FACTS["medleydb"]["alike"]
+_OTHERS = {name: one for one in FACTS["medleydb"]["others"] for name in one["names"]}
 _ANYTHING = ("main system", "unlabeled")
 
 
@@ -176,9 +138,8 @@ def of_medleydb(name: str) -> Evidence | None:
     if plain in _ANYTHING:
         return Evidence(ambiguous=catalogue().ids)
     for one in (plain, plain.removesuffix("section").strip()):
-        if one in _OTHERS:
-            include, ambiguous = _OTHERS[one]
-            return Evidence(catalogue().expand(include), ambiguous)
+        if other := _OTHERS.get(one):
+            return Evidence(catalogue().expand(other["plays"]), tuple(other["open"]))
         if evidence := catalogue().of_sample(_ALIKE.get(one, one.replace(" ", "-"))):
             return evidence
     return None
