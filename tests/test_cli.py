@@ -240,6 +240,16 @@ def test_variables_of_the_environment_stand_in_for_options(monkeypatch: pytest.M
     assert "WHOPLAYS_PORT high: must be a whole number" in invoke("serve").stderr
 
 
+def test_of_a_file_that_looks_like_an_option_it_is_said_how_to_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-take.wav").touch()
+    assert (
+        "unknown option -take.wav; the file of that name is ./-take.wav (see" in invoke("predict", "-take.wav").stderr
+    )
+
+
 def test_patterns_that_the_shell_has_left_stand_for_what_they_match(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,9 +26,8 @@ MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml"}
 MATCHED = ("error", "reason", "terminal")
 #: Errors about recordings, and the modules beside audio/ that raise them.
 ABOUT_RECORDINGS = {"AudioError", "MissingFileError", "NotFiniteError", "ReadError"}
-HEARD = [
-    SOURCE / name for name in ("inference/batch.py", "inference/live.py", "inference/recogniser.py", "storage/cache.py")
-]
+HEARD = [*(SOURCE / "inference").glob("[!hs]*.py"), *(SOURCE / "results").glob("*.py")]
+HEARD += [SOURCE / "storage/cache.py", SOURCE / "model/folder.py", SOURCE / "evaluation/evaluate.py"]
 PAGE = SOURCE / "serve" / "page"
 WEB = Path(__file__).parents[1] / "web"
 #: Modules whose output people read in a language of their choice.
@@ -135,7 +134,10 @@ def test_what_is_translated_as_it_is_printed_is_printed_so(group: str) -> None:
 
 
 def composed(path: Path) -> list[str]:
-    """Return the texts of a module's errors about recordings, and of the causes of gaps; values in them are 7."""
+    """Return the texts of a module's errors about recordings, of causes of gaps, and of what packages are needed for.
+
+    Values in them are 7.
+    """
     found: list[ast.expr] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call) or not node.args:
@@ -145,6 +147,8 @@ def composed(path: Path) -> list[str]:
             found.append(node.args[0])
         elif name in ("Failure", "Gap", "note", "broken"):
             found.append(node.args[-1])
+        elif name == "needed" and not re.match(r"--|whoplays|\w+\(", str(getattr(node.args[0], "value", "--"))):
+            found.append(node.args[0])
     texts = []
     for expression in found:
         if isinstance(expression, ast.Constant):
@@ -164,6 +168,11 @@ def test_every_error_about_a_recording_can_be_said_in_polish(path: Path) -> None
         if not text.isdigit():
             said = [translated(text, "pl", group) for group in ("error", "reason")]
             assert any(one != text for one in said), f"{text!r} is in neither group of the catalogue"
+
+
+def test_the_page_knows_the_same_values_that_are_messages() -> None:
+    script = (PAGE / "js" / "warnings.js").read_text(encoding="utf-8")
+    assert re.search(r"REASONS = (\[.*\]);", script)[1] == json.dumps(list(REASONS))
 
 
 def test_a_message_within_a_message_is_translated_as_well() -> None:

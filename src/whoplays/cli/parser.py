@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError, Namespace
@@ -14,7 +15,7 @@ from ..errors import UsageError, did_you_mean
 Option = Callable[..., Action]  # `add_argument` of a parser or of a group
 
 MAX_WIDTH = 120  # columns of help
-SHOWN_CHOICES = 7
+SHOWN_CHOICES = 8
 _HELP_COLUMN = 36
 _NUMBERS = re.compile(r"-[\d.]+(,-?[\d.]+)*$")  # -1 or -2,-1,0: a value, not an option
 
@@ -73,7 +74,8 @@ class Parser(argparse.ArgumentParser):
         for option in options:
             if option not in self._option_string_actions and option[:2] not in self._option_string_actions:
                 known = [name for name in self._option_string_actions if name.startswith("--")]
-                self.error(f"unknown option {option}{did_you_mean(option, known, renamed)}")
+                close = f"; the file of that name is ./{option}" if os.path.lexists(option) else ""
+                self.error(f"unknown option {option}{close or did_you_mean(option, known, renamed)}")
         try:
             found, left = self.parse_known_intermixed_args(words)
         except ArgumentError as error:

@@ -26,7 +26,7 @@ _TABLES = (".jsonl", ".csv", ".parquet")
 def add(parser: Parser) -> None:
     """Add the arguments of `predict`."""
     parser.set_defaults(run=_predict)
-    parser.example = "whoplays predict song.mp3 folder/with/recordings -f jsonl -o results.jsonl"
+    parser.example = "whoplays predict song.mp3 folder/with/recordings -o results.jsonl"
     option = parser.add_argument
     option(
         "paths",

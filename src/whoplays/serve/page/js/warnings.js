@@ -16,13 +16,19 @@ function translated(text, group) {
   if (language() === "en") return text;
   for (const { pattern, message } of patterns(group)) {
     const found = text.match(pattern);
-    if (found) return filled(message[language()], Object.fromEntries(Object.entries(found.groups ?? {}).map(([name, value]) => [name, valueOf(value)])));
+    if (found) return filled(message[language()], Object.fromEntries(Object.entries(found.groups ?? {}).map(([name, value]) => [name, within(name, value)])));
   }
   return text;
 }
 
-/** A value that lists gaps holds messages itself. */
-const valueOf = (text) => text.split(", ").map((part) => translated(part, "gap")).join(", ");
+/** Names of the values that hold a message of the group "reason". */
+const REASONS = ["why", "cause", "how", "first", "second", "what"];
+
+/** Return a value of a message in the page's language: gaps and reasons are messages themselves. */
+function within(name, value) {
+  if (name === "spans" || name === "span") return value.split(", ").map((part) => translated(part, "gap")).join(", ");
+  return REASONS.includes(name) ? translated(value, "reason") : value;
+}
 
 /** Return each message of a group with its English template as a pattern, those with most words of their own first. */
 function patterns(group) {
