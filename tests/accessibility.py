@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from conftest import COMMAND_S
+
 
 @functools.cache
 def axe(folder: Path) -> str:
@@ -19,7 +21,7 @@ def axe(folder: Path) -> str:
         pytest.skip("npm, which brings axe-core, is not installed")
     try:
         command = ["npm", "pack", "axe-core@4", "--silent"]
-        asked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=90)
+        asked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=COMMAND_S)
     except subprocess.SubprocessError:
         pytest.skip("axe-core cannot be had from the npm registry")
     with tarfile.open(folder / asked.stdout.split()[-1]) as archive:

@@ -31,7 +31,7 @@ class Running:
         lines = self.client.get("/metrics").text.splitlines()
         return next((float(line.split()[-1]) for line in lines if line.startswith(start)), 0.0)
 
-    def wait_until(self, condition: Any, seconds: float = 120) -> None:
+    def wait_until(self, condition: Any, seconds: float = 600) -> None:
         ends = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < ends, "it did not come about in time"
@@ -51,13 +51,13 @@ def serving(model: Path, **settings: Any) -> Iterator[Running]:
         thread.start()
         address = f"http://127.0.0.1:{door.getsockname()[1]}"
         headers = {"Authorization": f"Bearer {chosen.token}"} if chosen.token else {}
-        with httpx.Client(base_url=address, headers=headers, timeout=120, trust_env=False) as client:
+        with httpx.Client(base_url=address, headers=headers, timeout=600, trust_env=False) as client:
             running = Running(address, server.config.app, client)
             running.wait_until(lambda: server.started and _answers(client))
             running.wait_until(lambda: running.app.state.pool.ready == chosen.jobs)
             yield running
         server.should_exit = True
-        thread.join(120)
+        thread.join(600)
         assert not thread.is_alive(), "the server did not stop"
 
 

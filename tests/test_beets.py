@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from conftest import COMMAND_S
+
 pytest.importorskip("beets", reason="beets is not installed")
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -35,7 +37,7 @@ def home(tmp_path: Path) -> Path:
 def beet(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "BEETSDIR": str(home), "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "beets", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=COMMAND_S)
 
 
 def paths(home: Path, *query: str) -> list[str]:

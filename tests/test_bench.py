@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import GROUPS, Benchmark, benchmarks, run_group
+from conftest import COMMAND_S
 
 ROOT = Path(__file__).parents[1]
 
 
 def bench(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=COMMAND_S)
 
 
 def test_it_lists_every_benchmark_with_what_it_measures() -> None:

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import whoplays
-from conftest import RATE, invoke, tone
+from conftest import COMMAND_S, RATE, invoke, tone
 from whoplays.cli import commands, output
 from whoplays.cli.parser import described
 from whoplays.model import folder as model_folder
@@ -54,7 +54,7 @@ NOT_IN_ROOMS = {"errors", "features", "hf", "sklearn"}  # the last two: names of
 def run(*arguments: str | Path, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "whoplays", *map(str, arguments)]
     env = {**os.environ, "COLUMNS": "100", **environment}
-    done = subprocess.run(command, input=stdin, capture_output=True, timeout=120, env=env)
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=COMMAND_S, env=env)
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -442,7 +442,7 @@ def test_a_closed_pipe_is_no_error_message(tiny_model: Path, tmp_path: Path) -> 
     for i in range(30):
         soundfile.write(tmp_path / f"{i:02d}.wav", np.zeros(RATE // 2), RATE)
     command = f"{sys.executable} -m whoplays predict {tmp_path} --model {tiny_model} --format json | head -c 1"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=COMMAND_S)
     assert done.stdout == "["
     assert done.stderr == ""
 
@@ -503,7 +503,7 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
         f"status = c.run({arguments!r})\n"
         "print(json.dumps([status, sorted(sys.modules)]), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=COMMAND_S)
     status, modules = json.loads(done.stderr.splitlines()[-1])
     assert status == 0, done.stderr
     return set(modules)

@@ -29,7 +29,7 @@ from whoplays.cluster.engine import load_ray  # noqa: E402
 from whoplays.cluster.predict import predict_files  # noqa: E402
 
 MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, clips_per_shard=2)
-WAIT_S = 180
+WAIT_S = 900
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ from whoplays.sources.audioset import PlannedClip
 from whoplays.sources.audioset.download import Access, Settings, Template, download, verify
 
 pytestmark = pytest.mark.ray
-WAIT_S = 400
+WAIT_S = 900
 
 
 @pytest.fixture(scope="module")

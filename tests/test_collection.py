@@ -18,7 +18,7 @@ import soundfile
 from test_cli import run
 from test_formats import FAILURE, LABELS, PREDICTION
 
-from conftest import RATE, tone
+from conftest import COMMAND_S, RATE, tone
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.inference.prediction import Failure
 from whoplays.results import resumable_table, table, watch
@@ -204,7 +204,7 @@ def test_a_watched_folder(table_out: bool, tiny_model: Path, folder: Path, tmp_p
     where = out if table_out else tmp_path / "printed"
 
     def wait_for(count: int) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + COMMAND_S
         while time.monotonic() < until and process.poll() is None:
             if where.exists() and len(where.read_bytes().splitlines()) >= count:
                 return
@@ -215,7 +215,7 @@ def test_a_watched_folder(table_out: bool, tiny_model: Path, folder: Path, tmp_p
     soundfile.write(folder / "late.wav", tone(500.0, 0.5), RATE)
     wait_for(14)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=COMMAND_S)
     assert "stopped" in told and "Traceback" not in told, told
     lines = [json.loads(line) for line in where.read_text().splitlines()]
     assert [Path(line["path"]).name for line in lines][-1] == "late.wav"

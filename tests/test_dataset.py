@@ -21,7 +21,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import RATE, Here, tone
+from conftest import COMMAND_S, RATE, Here, tone
 from whoplays import dataset, features
 from whoplays.audio import reading
 from whoplays.dataset import BuildSettings, Dataset, sources
@@ -156,7 +156,7 @@ def test_killed_and_started_again_it_goes_on_to_the_same_bytes(
     ]
     command += ["--pitch=-2,-1,0,1,2", "--test", "0.25", "--validation", "0.25", "--jobs", "1"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + COMMAND_S
     while not any((tmp_path / "killed").glob("training-*")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
@@ -552,7 +552,7 @@ def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
         "sys.argv[0] = 'whoplays'; from whoplays.cli import main; main()"
     )
     command = ["dataset", "build", str(class_folders), "--out", str(out), "--test", "0.25", "--validation", "0.25"]
-    run = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, timeout=COMMAND_S)
     assert run.returncode == 1
     assert "cannot be written" in run.stderr
     assert "Traceback" not in run.stderr

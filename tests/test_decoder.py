@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 import whoplays
+from conftest import COMMAND_S
 from whoplays.audio import decoder
 from whoplays.errors import AudioError, ReadError
 from whoplays.examples import synth
@@ -69,7 +70,7 @@ def test_the_answer_is_that_of_decoding_here(duet: Path, tiny_model: Path) -> No
 
 def test_what_breaks_a_decoder_costs_one_line(evil: Path, tiny_model: Path) -> None:
     command = [sys.executable, "-m", "whoplays", "predict", str(evil), "--model", str(tiny_model), "--format", "jsonl"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert ended.returncode == 1, ended.stderr
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     told = {Path(line["path"]).stem: line.get("error", "") for line in lines}
@@ -131,7 +132,7 @@ def test_decoders_print_nothing_of_their_own(tmp_path: Path, tiny_model: Path) -
     (tmp_path / "again.mp3").write_bytes(content)
     for paths in ([file], [file, tmp_path / "again.mp3"]):
         command = [sys.executable, "-m", "whoplays", "predict", *map(str, paths), "--model", str(tiny_model)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
         ours = ("whoplays: ", "In 2 recordings: ", "Predicting: ")
         assert all(line.startswith(ours) for line in ended.stderr.splitlines()), ended.stderr
 

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import whoplays
+from conftest import COMMAND_S
 from whoplays import examples
 from whoplays.examples import synth
 from whoplays.model import folder as model_folder
@@ -98,7 +99,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_what_commands_print_in_the_docs_is_what_they_print() -> None:
     script = Path(__file__).parents[1] / "scripts" / "outputs.py"
-    checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=300)
+    checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=COMMAND_S)
     assert checked.returncode == 0, f"run python scripts/outputs.py: {checked.stdout} differ {checked.stderr}"
 
 

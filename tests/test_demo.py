@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import RATE, write_tiny_model
+from conftest import COMMAND_S, RATE, write_tiny_model
 from whoplays.cli import demo
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.examples import synth
@@ -82,7 +82,7 @@ def run_without(packages: tuple[str, ...], *words: str) -> subprocess.CompletedP
         f"import sys; sys.modules.update(dict.fromkeys({packages!r})); sys.argv = ['whoplays', *{words!r}];"
         "from whoplays.cli import main; main()"
     )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S)
 
 
 def test_the_plain_demo_predicts_what_was_composed_and_writes_a_page(tmp_path: Path) -> None:

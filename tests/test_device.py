@@ -12,6 +12,7 @@ import pytest
 from test_cli import run
 
 import whoplays
+from conftest import COMMAND_S
 from whoplays.errors import UsageError
 from whoplays.model import device
 
@@ -66,9 +67,9 @@ def test_the_server_falls_back_with_one_line(tiny_model: Path, duet: Path) -> No
     told = [process.stderr.readline(), process.stderr.readline()]
     address = next(line for line in told if "listening" in line).split(" at ")[1].split()[0]
     with duet.open("rb") as file:
-        answer = httpx.post(f"{address}v1/predict", files={"file": file}, timeout=60, trust_env=False).json()
+        answer = httpx.post(f"{address}v1/predict", files={"file": file}, timeout=COMMAND_S, trust_env=False).json()
     process.send_signal(signal.SIGTERM)
-    told += process.communicate(timeout=60)[1].splitlines()
+    told += process.communicate(timeout=COMMAND_S)[1].splitlines()
     assert answer["scores"] == pytest.approx(whoplays.load(tiny_model).predict(duet).scores, abs=1e-4)
     assert sum("--device migraphx" in line for line in told) == 1, told
     wrong = run("serve", "--port", "0", "--device", "abacus")

@@ -29,7 +29,7 @@ pytest.importorskip("yt_dlp", reason="the extra 'audioset' is not installed")
 
 from standin import OUTCOMES, RATE, STEP_HZ, TONE_HZ, Site, make_ready
 
-from conftest import invoke
+from conftest import COMMAND_S, invoke
 from whoplays.dataset.sources import read_source
 from whoplays.errors import DownloadError, UsageError, WhoplaysError
 from whoplays.sources.audioset import PlannedClip
@@ -485,8 +485,7 @@ def test_killed_twice_with_faults_every_clip_is_there_once_or_lost_with_its_caus
     with Site(rules, latency_s=0.08) as site:
         for least in (8, 25):
             running = subprocess.Popen(command(plan, out, site), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            deadline = time.monotonic() + 60
-            while len(list(out.glob("piano/*.flac"))) < least and time.monotonic() < deadline:
+            while len(list(out.glob("piano/*.flac"))) < least and running.poll() is None:
                 time.sleep(0.005)
             time.sleep(draw.random() / 5)
             running.send_signal(signal.SIGKILL)
@@ -514,7 +513,7 @@ def test_a_terminated_download_ends_orderly_and_leaves_a_manifest(tmp_path):
         while len(list(out.glob("piano/*.flac"))) < 12 and running.poll() is None:  # some of them are booked by then
             time.sleep(0.01)
         running.terminate()
-        _, told = running.communicate(timeout=30)
+        _, told = running.communicate(timeout=COMMAND_S)
     assert running.returncode == 130 and "run the same command to continue" in told
     listed, differences = verify(out)
     assert 0 < listed < 60 and not [one for one in differences if "not in the manifest" not in one.what]
@@ -810,6 +809,7 @@ def test_backoff_grows_with_chance_and_has_an_end(attempt, chance):
 def test_the_pause_between_calls_is_kept_across_threads():
     pacer = Pacer(per_host=8, pause_s=lambda host: 0.05, stopped=threading.Event())
     times = []
+    begun = time.monotonic()
 
     def call():
         with pacer.visit("host"):
@@ -820,7 +820,8 @@ def test_the_pause_between_calls_is_kept_across_threads():
         thread.start()
     for thread in threads:
         thread.join()
-    assert np.diff(sorted(times)).min() >= 0.045
+    # Its turn comes no sooner; a thread may well be late for it.
+    assert all(at - begun >= 0.05 * turn for turn, at in enumerate(sorted(times)))
 
 
 def test_many_refusals_slow_down_and_welcomes_speed_up_again():
@@ -844,7 +845,7 @@ def test_who_waits_is_let_go_when_the_download_ends():
     begun = time.monotonic()
     with pytest.raises(Stopped), pacer.visit("host"):
         pass
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < COMMAND_S
 
 
 def test_the_site_is_asked_slowly_unless_told_otherwise():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import COMMAND_S
 from whoplays.errors import WhoplaysError
 from whoplays.storage import files
 
@@ -57,7 +58,7 @@ def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
 def test_a_folder_has_one_writer_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from whoplays.storage.files import only_writer\n"
-        "with only_writer(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+        "with only_writer(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(3600)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None and other.stdout.readline() == "held\n"
@@ -65,7 +66,7 @@ def test_a_folder_has_one_writer_and_a_killed_one_holds_nothing(tmp_path: Path) 
         pass
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + COMMAND_S
     while time.monotonic() < deadline:
         try:
             with files.only_writer(tmp_path):

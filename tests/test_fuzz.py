@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import COMMAND_S
+
 FUZZ = Path(__file__).parents[1] / "fuzz"
 FOUND = sorted(path for path in (FUZZ / "found").glob("*/*") if path.is_file())
 
@@ -19,7 +21,7 @@ pytestmark = [
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(FUZZ / "run.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
 
 
 def test_every_door_for_a_moment() -> None:
@@ -52,9 +54,9 @@ def open_to_all(data, scratch):
     if data == b"5": time.sleep(60)
     if data == b"7": bytearray(4 << 30)
     if data == b"8": raise KeyError("eight")
-door = Door("broken", lambda: [b"0"], open_to_all, lambda data, rng, **more: b"%d" % rng.randrange(10), timeout=1.0)
+door = Door("broken", lambda: [b"0"], open_to_all, lambda data, rng, **more: b"%d" % rng.randrange(10), timeout=5.0)
 tried, found = run.fuzz(door, runs=60, seed=1)
 print(tried, sorted(path.read_bytes() for path in found))
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert ended.stdout.splitlines()[-1].endswith("[b'3', b'5', b'7', b'8']"), ended.stdout + ended.stderr

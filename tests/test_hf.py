@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import whoplays
+from conftest import COMMAND_S
 
 
 def test_labels_with_scores_the_likeliest_first(tiny_model: Path, duet: Path) -> None:
@@ -59,5 +60,7 @@ def test_it_is_imported_like_a_module_and_loaded_when_it_is_used() -> None:
         "import sys, whoplays.hf, whoplays.sklearn; loaded = [n for n in sys.modules if n.startswith('whoplays.inference')]; "
         "from whoplays.hf import pipeline; print(loaded, pipeline is whoplays.hf.pipeline, pipeline.__module__)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=COMMAND_S
+    ).stdout
     assert told == "[] True whoplays.inference.hf\n"

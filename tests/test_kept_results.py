@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from test_cli import run
 
-from conftest import RATE, tone
+from conftest import COMMAND_S, RATE, tone
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.results import table
 from whoplays.storage import files
@@ -88,7 +88,7 @@ def test_an_interrupt_leaves_a_finished_table(how: str, tiny_model: Path, record
     while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=COMMAND_S)
     if how == "new":  # there was nothing to lose: what was done so far is a table
         assert process.returncode == 130 and 0 < len(list(table.read(out))) < 400
         return

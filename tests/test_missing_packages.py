@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from conftest import RATE, tone
+from conftest import COMMAND_S, RATE, tone
 from whoplays.errors import MissingExtraError
 from whoplays.runtime.packages import install_command, needed
 
@@ -131,7 +131,7 @@ def results(
         input=json.dumps(orders),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=COMMAND_S,
         env={**os.environ, "PYTHONPATH": path},
     )
     assert done.returncode == 0, done.stderr
@@ -178,7 +178,7 @@ def test_without_pyav_only_what_needs_it_is_left_out(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT / "src")]))
     monkeypatch.setenv("BLOCKED", "av")
     words = ["predict", tmp_path / "a.flac", tmp_path / "b.m4a", "--model", tiny_model, "--format", "jsonl"]
-    done = subprocess.run([sys.executable, "-m", "whoplays", *words], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, "-m", "whoplays", *words], capture_output=True, text=True, timeout=COMMAND_S)
     assert done.returncode == 1
     assert [Path(json.loads(line)["path"]).name for line in done.stdout.splitlines() if "scores" in line] == ["a.flac"]
     assert "b.m4a: reading it needs PyAV, which is not installed; run: " in done.stderr.splitlines()[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import COMMAND_S
 from whoplays.audio import opening, reading
 from whoplays.errors import AudioError
 
@@ -68,7 +69,7 @@ def test_hearing_opens_no_connection(guarded: Path, duet: Path, tiny_model: Path
     wall = without_network()
     for more in (["--format", "json"], ["--report", str(page)], ["--out", str(out)], [str(copy), "--format", "csv"]):
         command = [*wall, sys.executable, "-m", "whoplays", "predict", str(duet), "--model", str(tiny_model), *more]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
         assert ended.returncode == 0 and "REACHED OUT" not in ended.stderr, ended.stderr
     assert not re.search(r"(src|href|url\()=?[\"']?(https?:)?//", page.read_text())
     assert json.loads(out.read_text())["duration"] == 12.0
@@ -82,7 +83,7 @@ def test_libraries_that_report_home_are_told_not_to(duet: Path, tiny_model: Path
     mine = {name: value for name, value in os.environ.items() if name not in unset and not name.startswith("XDG_")}
     places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME"), str(home))
     command = [sys.executable, "-m", "whoplays", "predict", str(duet), str(duet), "--model", str(tiny_model)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=mine | places)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False, env=mine | places)
     assert ended.returncode == 0, ended.stderr
     assert [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()] == []
     code = "import whoplays, os; print(os.environ['ORT_DISABLE_TELEMETRY'], os.environ['RAY_USAGE_STATS_ENABLED'])"
@@ -92,7 +93,7 @@ def test_libraries_that_report_home_are_told_not_to(duet: Path, tiny_model: Path
 
 def test_models_check_and_demo_data_open_no_connection(guarded: Path, tiny_model: Path) -> None:
     command = [*without_network(), sys.executable, "-m", "whoplays", "models", "check", str(tiny_model)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert ended.returncode == 0 and "REACHED OUT" not in ended.stderr, ended.stderr
 
 
@@ -109,7 +110,7 @@ with serving(Path({str(tiny_model)!r})) as running:
 print("served")
 """
     pytest.importorskip("httpx")
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert "served" in ended.stdout and "REACHED OUT" not in ended.stderr, ended.stderr
 
 

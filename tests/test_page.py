@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=120_000)  # on a busy machine too
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def open_page(browser: Any, server: Running) -> Iterator[Open]:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, locale=locale, color_scheme=scheme, accept_downloads=True
         )
-        context.set_default_timeout(40_000)
+        context.set_default_timeout(120_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))

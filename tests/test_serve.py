@@ -40,7 +40,7 @@ from whoplays.serve.server import build
 from whoplays.serve.settings import Settings
 
 TOKEN = "a-token-for-the-tests"
-PATIENCE_S = 120  # seconds for what takes a moment, on however busy a machine
+PATIENCE_S = 600  # seconds for what takes a moment, on however busy a machine
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from conftest import COMMAND_S
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -21,7 +23,7 @@ def build(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
         pytest.importorskip(name, reason=f"{name} is not installed (pip install -r .ci/docs-requirements)")
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "src")}
     words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
-    return subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, timeout=COMMAND_S)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_a_broken_link_stops_the_build(tmp_path: Path, link: str) -> None:
 @pytest.mark.parametrize("name", ["architecture.py", "badges.py"])
 def test_what_is_drawn_from_the_code_is_of_this_code(name: str) -> None:
     script = ROOT / "scripts" / name
-    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=COMMAND_S)
     assert done.returncode == 0, done.stderr
 
 

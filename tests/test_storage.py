@@ -29,7 +29,7 @@ pytest.importorskip("moto", reason="moto is not installed (pip install 'whoplays
 
 from objectstore import BUCKET, KINDS, Store
 
-WAIT_S = 400
+WAIT_S = 900
 
 
 @pytest.fixture

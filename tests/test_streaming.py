@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import RATE, tone
+from conftest import COMMAND_S, RATE, tone
 from whoplays.audio import opening, reading
 from whoplays.examples import synth
 from whoplays.inference.recogniser import Recogniser
@@ -100,7 +100,7 @@ print(answer.duration, int(status["VmHWM"].split()[0]) / 1024)
 def peak_memory(model: Path, file: Path) -> tuple[float, float]:
     """Seconds heard, and the greatest memory (MB) of a process that hears the file."""
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, model, file], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", MEASURE, model, file], capture_output=True, text=True, check=True, timeout=COMMAND_S
     )
     duration, megabytes = map(float, done.stdout.split())
     return duration, megabytes

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from conftest import RATE, tone
+from conftest import COMMAND_S, RATE, tone
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="streams are closed by a POSIX shell")
 
@@ -25,7 +25,7 @@ def shell(words: str, tiny_model: Path, folder: Path, **environment: str) -> sub
 def shell_of(words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     env = {**os.environ, **environment}
     command = f"{sys.executable} -m whoplays {words}"
-    return subprocess.run(["sh", "-c", command], capture_output=True, cwd=folder, env=env, timeout=300)
+    return subprocess.run(["sh", "-c", command], capture_output=True, cwd=folder, env=env, timeout=COMMAND_S)
 
 
 @pytest.fixture

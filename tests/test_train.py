@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import whoplays
-from conftest import invoke
+from conftest import COMMAND_S, invoke
 from whoplays.dataset import Dataset, Split
 from whoplays.errors import DatasetError, MissingExtraError, ModelError, UsageError
 from whoplays.evaluation import metrics
@@ -374,5 +374,5 @@ def test_the_command_trains_goes_on_and_says_what_it_left(small_dataset: Path, t
 
 def test_loading_the_framework_is_silent() -> None:
     code = "from whoplays.training.framework import load_keras; k = load_keras(); k.ops.ones(2) + 1"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_S)
     assert done.returncode == 0 and done.stdout == "" and done.stderr == ""

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-LONGEST_S = 120.0
+LONGEST_S = 900.0  # on a busy machine too
 
 
 def main() -> None:
