@@ -395,7 +395,7 @@ def test_thresholds_given_decide_what_plays(tiny_model: Path, duet: Path, monkey
     with pytest.raises(whoplays.WhoplaysError, match=rf"the model has no label {high}x; .*did you mean {high}\?"):
         recogniser.predict(duet, threshold={f"{high}x": 0.5})
     for wrong in (1.5, -0.1, float("nan"), True, {"*": 2}):
-        with pytest.raises(whoplays.WhoplaysError, match="must be a number from 0 to 1"):
+        with pytest.raises(whoplays.WhoplaysError, match="a number from 0 to 1"):
             recogniser.predict(duet, threshold=wrong)
 
 

@@ -15,7 +15,7 @@ from ..errors import UsageError, did_you_mean
 Option = Callable[..., Action]  # `add_argument` of a parser or of a group
 
 MAX_WIDTH = 120  # columns of help
-SHOWN_CHOICES = 8
+SHOWN_CHOICES = 7
 _HELP_COLUMN = 36
 _NUMBERS = re.compile(r"-[\d.]+(,-?[\d.]+)*$")  # -1 or -2,-1,0: a value, not an option
 

@@ -50,7 +50,8 @@ def add(parser: Parser) -> None:
     add_threshold(option)
     add_device(option)
     option = parser.group("Output")
-    option("-f", "--format", choices=tuple(FORMATS), metavar="FORMAT", help="Output format")
+    named = ", ".join(FORMATS)
+    option("-f", "--format", choices=tuple(FORMATS), metavar="FORMAT", help=f"Output format: {named}")
     option(
         "-o",
         "--out",
