@@ -15,7 +15,8 @@ from conftest import RATE, tone
 from whoplays.errors import UsageError
 from whoplays.evaluation.plots import bars_figure, confusion_figure, history_figure
 from whoplays.results.drawing import svg, write_figure
-from whoplays.results.plot import Envelope, draw_recording, recording_figure
+from whoplays.results.overview import Outline
+from whoplays.results.plot import draw_recording, recording_figure
 
 SCORES = {"brass": 0.05, "drums": 0.05, "guitar": 0.6, "piano": 0.1, "strings": 0.2}
 ROWS = [{"epoch": e, "loss": 3 / e, "accuracy": 0.5, "precision": 0.5, "recall": 0.4} for e in (1, 2, 3)]
@@ -27,15 +28,15 @@ def texts(svg: str) -> list[str]:
     ]
 
 
-def outline(samples: np.ndarray) -> Envelope:
-    envelope = Envelope(len(samples), RATE)
-    envelope.add(samples)
-    return envelope
+def outline(samples: np.ndarray) -> Outline:
+    found = Outline()
+    found.add(samples)
+    return found
 
 
 def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:
     figure = recording_figure(
-        outline(tone(440.0, 2.0)), SCORES, start=3.0, title="a.wav", segments=[("guitar", 3.0, 4.5)]
+        outline(tone(440.0, 2.0)), SCORES, span=(3.0, 5.0), title="a.wav", segments=[("guitar", 3.0, 4.5)]
     )
     wave, lanes, pie = figure.axes
     assert wave.get_xlim() == pytest.approx((3.0, 5.0), abs=0.01)
@@ -52,15 +53,15 @@ def test_independent_scores_are_bars_with_their_thresholds() -> None:
     assert [line.get_xdata()[0] for line in figure.axes[2].lines] == pytest.approx([0.4] * 5)
 
 
-def test_an_envelope_keeps_peaks_whatever_the_blocks() -> None:
+def test_an_outline_keeps_peaks_whatever_the_blocks() -> None:
     samples = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     samples[54_321] = 9.0
-    whole, pieces = outline(samples), Envelope(len(samples), RATE)
+    whole, pieces = outline(samples), Outline()
     for part in np.split(samples, [10, 11, 5000, 77_777]):
         pieces.add(part)
-    np.testing.assert_array_equal(whole.bounds(), pieces.bounds())
-    assert whole.bounds().max() == 9.0 and whole.bounds().shape[1] <= 1601
-    assert Envelope(0, RATE).bounds().shape == (2, 0)
+    np.testing.assert_array_equal(whole.levels(1000), pieces.levels(1000))
+    assert len(whole.levels(1000)) == -(-100_000 // 256) and len(whole.levels(100)) == 100
+    assert whole.levels(100).max() == 9.0 and not len(Outline().levels(100))
 
 
 def test_the_confusion_matrix_holds_its_counts() -> None:

@@ -11,7 +11,31 @@ import numpy as np
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
 
+STEP = 256  # samples of an outline
 LEAST_SCORE = 0.02  # of a label whose segments a page gets, to show it where someone lowers the thresholds
+
+
+class Outline:
+    """The outline of a recording: its largest level in each of many short steps, gathered block by block."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._levels: list[Array] = []
+        self._rest = np.zeros(0, np.float32)
+
+    def add(self, samples: Array) -> None:
+        """Take in the next samples (n,)."""
+        levels = np.abs(np.concatenate([self._rest, samples]))
+        whole = len(levels) // STEP * STEP
+        self._levels.append(levels[:whole].reshape(-1, STEP).max(axis=1))
+        self._rest = levels[whole:]
+
+    def levels(self, most: int) -> Array:
+        """Return at most `most` levels (0 and up), each the largest of an even part of the whole."""
+        levels = np.concatenate([*self._levels, self._rest.max(keepdims=True) if len(self._rest) else self._rest])
+        if len(levels) > most:
+            levels = np.maximum.reduceat(levels, np.linspace(0, len(levels), most, endpoint=False).astype(int))
+        return levels
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..storage.address import is_address
 from ..taxonomy.messages import speaker
 from ..taxonomy.tree import Tree
 from .drawing import INK, MUTED, STYLE, WAVE, blank, kind_of, shortened, write_figure
+from .overview import Outline
 
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
@@ -25,32 +26,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = 1600  # of a waveform
 RATE = 22_050  # Hz, of a waveform
-
-
-class Envelope:
-    """The lowest and highest sample of each of some 1600 equal stretches of a recording, filled block by block."""
-
-    def __init__(self, n_samples: int, sample_rate: int) -> None:
-        """Prepare for n samples; a few more or less do no harm."""
-        hop = max(1, -(-n_samples // _COLUMNS))
-        self.hop, self.hop_s = hop, hop / sample_rate
-        self._rest = np.zeros(0, dtype=np.float32)
-        self._parts: list[NDArray[np.float32]] = []
-
-    def add(self, block: NDArray[np.float32]) -> None:
-        """Take in the next samples (n,)."""
-        samples = np.concatenate([self._rest, block])
-        whole = len(samples) // self.hop * self.hop
-        columns = samples[:whole].reshape(-1, self.hop)
-        self._parts.append(
-            np.stack([columns.min(axis=1), columns.max(axis=1)]) if whole else np.zeros((2, 0), np.float32)
-        )
-        self._rest = samples[whole:]
-
-    def bounds(self) -> NDArray[np.float32]:
-        """Return (2, columns)."""
-        rest = [np.array([[self._rest.min()], [self._rest.max()]])] if len(self._rest) else []
-        return np.concatenate([*self._parts, *rest], axis=1) if self._parts or rest else np.zeros((2, 0), np.float32)
 
 
 class Curves(NamedTuple):
@@ -61,11 +36,11 @@ class Curves(NamedTuple):
 
 
 def recording_figure(
-    sound: Envelope | Curves,
+    sound: Outline | Curves,
     scores: Mapping[str, float],
     *,
     exclusive: bool = True,
-    start: float = 0.0,
+    span: tuple[float, float] = (0.0, 1.0),
     title: str = "",
     names: Mapping[str, str] | None = None,
     colours: Mapping[str, str] | None = None,
@@ -76,8 +51,8 @@ def recording_figure(
     """Return a recording's waveform, with who plays when under it, and beside it a pie (or bars) of its scores.
 
     sound: its waveform, or what is drawn in place of one. scores: label id -> probability. exclusive: the scores share one
-    unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. start: seconds at which the
-    waveform begins. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
+    unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. span: seconds at which the
+    sound begins and ends. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
     """
     names, segments, say = names or {}, list(segments), speaker("plot", lang)
     labels = list(scores)
@@ -86,12 +61,11 @@ def recording_figure(
         figure = blank(11, 3.9)
         grid = figure.add_gridspec(2, 2, width_ratios=(2.4, 1), height_ratios=(3, 1.15))
         wave, lanes, beside = (figure.add_subplot(grid[place]) for place in ((0, 0), (1, 0), (slice(None), 1)))
-        end = (
+        if isinstance(sound, Curves):
             _draw_curves(wave, sound, colours, say)
-            if isinstance(sound, Curves)
-            else _draw_wave(wave, sound, start, say)
-        )
-        _draw_lanes(lanes, labels, names, colours, segments, (start, end), say)
+        else:
+            _draw_wave(wave, sound.levels(_COLUMNS), span, say)
+        _draw_lanes(lanes, labels, names, colours, segments, span, say)
         lanes.sharex(wave)
         wave.tick_params(labelbottom=False)
         wave.set_title(title)
@@ -102,25 +76,19 @@ def recording_figure(
     return figure
 
 
-def _draw_wave(axes: Any, envelope: Envelope, start: float, say: Callable[..., str]) -> float:
-    """Draw the waveform; return the second at which it ends."""
-    low, high = envelope.bounds()
-    times = start + np.arange(len(low)) * envelope.hop_s
-    axes.fill_between(times, low, high, color=WAVE, linewidth=0.4, edgecolor=WAVE)
-    top = float(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0))) or 1.0
-    end = float(times[-1] + envelope.hop_s) if len(times) else start + 1.0
-    axes.set(ylim=(-1.05 * top, 1.05 * top), xlim=(start, end), ylabel=say("amplitude"))
+def _draw_wave(axes: Any, levels: NDArray[np.float32], span: tuple[float, float], say: Callable[..., str]) -> None:
+    times = np.linspace(*span, len(levels), endpoint=False)
+    axes.fill_between(times, -levels, levels, color=WAVE, linewidth=0.4, edgecolor=WAVE, step="post")
+    top = 1.05 * (float(levels.max(initial=0)) or 1.0)
+    axes.set(ylim=(-top, top), xlim=span, ylabel=say("amplitude"))
     axes.axhline(0, color=MUTED, linewidth=0.5)
-    return end
 
 
-def _draw_curves(axes: Any, curves: Curves, colours: Mapping[str, str], say: Callable[..., str]) -> float:
-    """Draw scores over time as steps; return the second at which they end."""
+def _draw_curves(axes: Any, curves: Curves, colours: Mapping[str, str], say: Callable[..., str]) -> None:
+    """Draw scores over time as steps."""
     for label, values in curves.scores.items():
         axes.stairs(values, curves.times, color=colours[label], linewidth=1.4, baseline=None)
-    end = float(curves.times[-1])
-    axes.set(ylim=(0, 1.03), xlim=(float(curves.times[0]), end), ylabel=say("score"))
-    return end
+    axes.set(ylim=(0, 1.03), xlim=(float(curves.times[0]), float(curves.times[-1])), ylabel=say("score"))
 
 
 def _draw_lanes(
@@ -205,10 +173,10 @@ def prediction_figure(
     """
     start, duration = float(prediction.frame_times[0]), prediction.duration
     shown = [label.id for label in Tree(prediction.labels).outline([*prediction.playing, *prediction.maybe])]
-    sound: Envelope | Curves | None = None
+    sound: Outline | Curves | None = None
     if not frames and prediction.path not in ("", "-") and not is_address(prediction.path):
         try:
-            sound = Envelope(round(duration * RATE), RATE)
+            sound = Outline()
             for block in reading.stream(prediction.path, sample_rate=RATE, start=start, duration=duration, track=track):
                 sound.add(block)
         except AudioError:
@@ -222,7 +190,7 @@ def prediction_figure(
         sound,
         {label: prediction.scores[label] for label in shown},
         exclusive=config is not None and config.activation == "softmax",
-        start=start,
+        span=(start, start + duration),
         title=shortened(Path(prediction.path).name),
         names={label.id: label.name(lang) for label in prediction.labels},
         colours={label.id: label.colour for label in prediction.labels},

@@ -8,32 +8,10 @@ import numpy as np
 
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
-from ..results.overview import Overview, packed
+from ..results.overview import Outline, Overview, packed
 
-PEAK_SAMPLES = 256
-MOST_PEAKS = 700_000  # more than two hours of them at 22,050 Hz
+MOST_PEAKS = 700_000  # more than two hours of an outline at 22,050 Hz
 MOST_STEPS = 30_000  # of scores over time; more than two hours of the default model's
-
-
-class Peaks:
-    """The outline of a recording: its largest level in short steps, gathered window by window."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._found: list[Array] = []
-
-    def add(self, samples: Array) -> None:
-        """Take in samples (n,)."""
-        if len(samples):
-            starts = np.arange(0, len(samples), PEAK_SAMPLES)
-            self._found.append(np.maximum.reduceat(np.abs(samples), starts))
-
-    def columns(self) -> Array:
-        """Return at most `MOST_PEAKS` levels (0 and up) for the whole."""
-        levels = np.concatenate(self._found) if self._found else np.zeros(0, np.float32)
-        if len(levels) > MOST_PEAKS:  # the largest of each even part
-            levels = np.maximum.reduceat(levels, np.linspace(0, len(levels), MOST_PEAKS, endpoint=False).astype(int))
-        return levels
 
 
 def _numbers(values: Array) -> list[float]:
@@ -42,8 +20,8 @@ def _numbers(values: Array) -> list[float]:
     return rounded
 
 
-def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks, *, short: bool = False) -> dict[str, Any]:
-    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold. peaks: its outline.
+def details(recogniser: Recogniser, prediction: Prediction, outline: Outline, *, short: bool = False) -> dict[str, Any]:
+    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold.
 
     "start", "end" in seconds; "peaks": levels (n,) of even parts; "frame_scores": for each label its scores over time (steps,)
     on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`. short: give numbers
@@ -54,7 +32,7 @@ def details(recogniser: Recogniser, prediction: Prediction, peaks: Peaks, *, sho
     return {
         "start": view.start,
         "end": view.end,
-        "peaks": write(peaks.columns()),
+        "peaks": write(outline.levels(MOST_PEAKS)),
         "frame_scores": {label: write(view.frame_scores[:, i]) for i, label in enumerate(prediction.scores)},
         "active_ratio": {label: round(share, 4) for label, share in prediction.active_ratio().items()},
         "segments": view.segments,

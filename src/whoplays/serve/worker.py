@@ -23,9 +23,10 @@ from ..audio import opening
 from ..audio.windows import Window
 from ..errors import AudioError, WhoplaysError, printable
 from ..inference.recogniser import Recogniser
+from ..results.overview import Outline
 from ..runtime.packages import needed
 from ..runtime.sandbox import confine
-from .details import Peaks, details
+from .details import details
 
 LINE_BYTES = 64 * 1024
 
@@ -93,7 +94,7 @@ def _warm_up(recogniser: Recogniser) -> None:
         file = io.BytesIO()
         soundfile.write(file, noise, 8000, format=form)
         file.seek(0)
-        details(recogniser, recogniser.predict(file), Peaks())
+        details(recogniser, recogniser.predict(file), Outline())
     recogniser.predict(_video_like(noise))
     try:
         recogniser.predict(io.BytesIO(b"no recording"))
@@ -142,7 +143,7 @@ def _predict(
     total = None if told is None else max(0.0, told - start) if duration is None else min(duration, told - start)
     if duration is None and total is not None and total > most:
         raise _TooLong(f"lasts {total:.0f} s; {most:g} s can be analysed at once, or ask for a part with start and end")
-    peaks, rate, analysed = Peaks(), recogniser.config.features.sample_rate, 0.0
+    outline, rate, analysed = Outline(), recogniser.config.features.sample_rate, 0.0
 
     def watch(window: Window) -> None:
         nonlocal analysed
@@ -153,7 +154,7 @@ def _predict(
             raise _TooLong(
                 f"lasts more than the {most:g} s that can be analysed at once; ask for a part with start and end"
             )
-        peaks.add(window.middle)
+        outline.add(window.middle)
         _send(link, {"type": "progress", "analysed": round(analysed, 2), "duration": total})
 
     if job["threshold"]:
@@ -162,7 +163,7 @@ def _predict(
     prediction = recogniser.predict(file, start=start, duration=duration, track=job["track"], strict=job["strict"])
     answer = prediction.to_dict()
     if job["details"]:
-        answer["details"] = details(recogniser, prediction, peaks, short=job["details"] == "packed")
+        answer["details"] = details(recogniser, prediction, outline, short=job["details"] == "packed")
     return answer
 
 
