@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -28,6 +28,15 @@ class Calibration:
 
     scale: tuple[float, ...]
     bias: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return what `config.json` holds."""
+        return {"scale": list(self.scale), "bias": list(self.bias)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        return cls(*(tuple(float(v) for v in values[name]) for name in ("scale", "bias")))
 
     @classmethod
     def identity(cls, n_labels: int) -> Self:
@@ -53,8 +62,8 @@ class ModelConfig:
     name: str
     version: str
     labels: tuple[Label, ...]
-    features: FeatureSettings
     activation: str = "sigmoid"
+    features: FeatureSettings
     window_s: float = 10.0
     min_window_s: float = 0.0
     padding: str = "zeros"
@@ -151,27 +160,7 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `config.json` holds (without the checksums)."""
-        assert self.calibration and self.frame_calibration and self.pooling
-        return {
-            "format": FORMAT,
-            "name": self.name,
-            "version": self.version,
-            "labels": [label.to_dict() for label in self.labels],
-            "activation": self.activation,
-            "features": self.features.to_dict(),
-            "window_s": self.window_s,
-            "min_window_s": self.min_window_s,
-            "padding": self.padding,
-            "context_s": self.context_s,
-            "context": list(self.context),
-            "pooling": self.pooling.to_dict(),
-            "thresholds": list(self.thresholds),
-            "maybe": list(self.maybe),
-            "calibration": _calibration_to_dict(self.calibration),
-            "frame_calibration": _calibration_to_dict(self.frame_calibration),
-            "timeline": self.timeline.to_dict(),
-            "training": dict(self.training),
-        }
+        return {"format": FORMAT, **{one.name: _as_json(getattr(self, one.name)) for one in fields(self)}}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -200,8 +189,8 @@ class ModelConfig:
                 pooling=Pooling.from_dict(values["pooling"]),
                 thresholds=tuple(float(v) for v in values["thresholds"]),
                 maybe=tuple(float(v) for v in values.get("maybe", ())),
-                calibration=_calibration_from_dict(values["calibration"]),
-                frame_calibration=_calibration_from_dict(values.get("frame_calibration") or values["calibration"]),
+                calibration=Calibration.from_dict(values["calibration"]),
+                frame_calibration=Calibration.from_dict(values.get("frame_calibration") or values["calibration"]),
                 timeline=TimelineSettings.from_dict(values.get("timeline", {})),
                 training=dict(values.get("training", {})),
             )
@@ -224,9 +213,8 @@ def _numbers(settings: FeatureSettings, window_s: float) -> float:
     return max(samples, frames * (1 + settings.n_fft // 2), frames * (settings.n_time_bins or 0))
 
 
-def _calibration_to_dict(calibration: Calibration) -> dict[str, list[float]]:
-    return {"scale": list(calibration.scale), "bias": list(calibration.bias)}
-
-
-def _calibration_from_dict(values: dict[str, Any]) -> Calibration:
-    return Calibration(tuple(float(v) for v in values["scale"]), tuple(float(v) for v in values["bias"]))
+def _as_json(value: Any) -> Any:
+    """Return a field as JSON holds it: what has a `to_dict` by that, tuples as lists."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    return list(map(_as_json, value)) if isinstance(value, tuple) else value
