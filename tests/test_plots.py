@@ -47,6 +47,11 @@ def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:
     assert "guitar 60.0%" in told and "a.wav" in told and "seconds" in told
 
 
+def test_of_silence_the_plot_says_so() -> None:
+    for silent, words in ((True, "silence"), (False, "no score reaches its threshold")):
+        assert words in texts(svg(recording_figure(outline(np.zeros(RATE)), SCORES, silent=silent), description="x"))
+
+
 def test_independent_scores_are_bars_with_their_thresholds() -> None:
     figure = recording_figure(outline(tone(440.0)), SCORES, exclusive=False, thresholds=dict.fromkeys(SCORES, 0.4))
     assert [bar.get_width() for bar in figure.axes[2].patches] == pytest.approx(list(SCORES.values()))

@@ -174,7 +174,6 @@ def test_nobody_reading_is_an_invalid_argument_on_windows(monkeypatch: pytest.Mo
             raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(sys, "stdout", Gone())
-    monkeypatch.setattr(main, "_expanded", list)
     monkeypatch.setattr(main.os, "name", "nt")
     assert main.run(["--version"]) == main.BROKEN_PIPE
     monkeypatch.undo()

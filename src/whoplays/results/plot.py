@@ -46,6 +46,7 @@ def recording_figure(
     colours: Mapping[str, str] | None = None,
     segments: Iterable[tuple[str, float, float]] = (),
     thresholds: Mapping[str, float] | None = None,
+    silent: bool = False,
     lang: str = "en",
 ) -> Figure:
     """Return a recording's waveform, with who plays when under it, and beside it a pie (or bars) of its scores.
@@ -53,6 +54,7 @@ def recording_figure(
     sound: its waveform, or what is drawn in place of one. scores: label id -> probability. exclusive: the scores share one
     unit (softmax) and make a pie; otherwise each has a bar of its own, with its threshold. span: seconds at which the
     sound begins and ends. names, colours: label id -> displayed name, and "#rrggbb". segments: (label id, start, end) in seconds.
+    silent: whether it holds no sound, which is said where nothing plays.
     """
     names, segments, say = names or {}, list(segments), speaker("plot", lang)
     labels = list(scores)
@@ -65,7 +67,7 @@ def recording_figure(
             _draw_curves(wave, sound, colours, say)
         else:
             _draw_wave(wave, sound.levels(_COLUMNS), span, say)
-        _draw_lanes(lanes, labels, names, colours, segments, span, say)
+        _draw_lanes(lanes, labels, names, colours, segments, span, say, say("silent" if silent else "none"))
         lanes.sharex(wave)
         wave.tick_params(labelbottom=False)
         wave.set_title(title)
@@ -99,6 +101,7 @@ def _draw_lanes(
     segments: list[tuple[str, float, float]],
     span: tuple[float, float],
     say: Callable[..., str],
+    nothing: str,
 ) -> None:
     shown = [label for label in labels if any(segment[0] == label for segment in segments)]
     for label, first, last in segments:
@@ -108,7 +111,7 @@ def _draw_lanes(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     if not shown:
-        axes.text(0.5, 0.5, say("none"), transform=axes.transAxes, ha="center", va="center", color=MUTED)
+        axes.text(0.5, 0.5, nothing, transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
 def _draw_pie(axes: Any, scores: Mapping[str, float], names: Mapping[str, str], colours: Mapping[str, str]) -> None:
@@ -196,6 +199,7 @@ def prediction_figure(
         colours={label.id: label.colour for label in prediction.labels},
         segments=[(segment.label, segment.start, segment.end) for segment in prediction.segments],
         thresholds={label: limits[label] for label in shown if label in limits},
+        silent=prediction.silent,
         lang=lang,
     )
 
