@@ -109,7 +109,7 @@ def open_pools(folder: Path) -> tuple[Pool, Pool]:
     return MaterialPool(folder, ("training", "music")), MaterialPool(folder, ("validation",))
 
 
-class MaterialPool:
+class MaterialPool(Pool):
     """Rendered scenes with labels over time, and music that teachers have labelled softly.
 
     Each folder gives as many of the crops as any other, however many rows it has; within a folder rows are drawn by their

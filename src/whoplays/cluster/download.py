@@ -20,7 +20,7 @@ from typing import Any, Self
 from ..errors import DownloadError, UsageError, WhoplaysError
 from ..sources.audioset import PlannedClip
 from ..sources.audioset.download.causes import Cause, ClipUnavailable
-from ..sources.audioset.download.executor import fetcher, pacer
+from ..sources.audioset.download.executor import Executor, fetcher, pacer
 from ..sources.audioset.download.fetch import Fetched, Fetcher
 from ..sources.audioset.download.ledger import NAME as LEDGER
 from ..sources.audioset.download.pacing import Stopped
@@ -193,8 +193,8 @@ class _Order:
     deaths: int = field(default=0)
 
 
-class Workers:
-    """An executor (see `whoplays.sources.audioset.download.executor`) of actors on a cluster."""
+class Workers(Executor):
+    """Actors on a cluster."""
 
     def __init__(self, cluster: Cluster, folder: Path, settings: Settings) -> None:
         """cluster: not entered yet. folder: one that every node sees. Raises `UsageError` for what a node cannot do."""
@@ -268,7 +268,6 @@ class Workers:
         self._cluster.__exit__(None)
 
     def submit(self, clip: PlannedClip) -> Future[Fetched]:
-        """Have a clip fetched by the worker that has the least to do."""
         promise: Future[Fetched] = Future()
         self._send(clip, promise, 0)
         return promise
@@ -280,7 +279,6 @@ class Workers:
             self._orders[hand.actor.fetch.remote(clip)] = _Order(clip, promise, hand, deaths)
 
     def answered(self, refusal: bool) -> None:
-        """Tell the actor that keeps the pace."""
         self._pace.answered.remote(refusal).future().add_done_callback(self._slowed)
 
     def _slowed(self, told: Future[float]) -> None:
@@ -289,7 +287,6 @@ class Workers:
 
     @property
     def extra_s(self) -> float:
-        """The pacer's, as it was last told."""
         return self._extra_s
 
     def stop(self) -> None:

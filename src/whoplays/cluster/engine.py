@@ -21,6 +21,7 @@ from typing import Any, Self
 from ..errors import UsageError, WhoplaysError
 from ..runtime.environment import ONE_THREAD, inherited
 from ..runtime.packages import needed
+from ..runtime.processes import Engine
 
 LOCAL = "local"
 
@@ -67,8 +68,8 @@ def _keep_from_standard_output(worker: Any) -> None:
     worker.print_to_stdstream = tell
 
 
-class Cluster:
-    """Ray, here or at an address, for as long as a `with` statement lasts; an `Engine`.
+class Cluster(Engine):
+    """Ray, here or at an address, for as long as a `with` statement lasts.
 
     A worker that dies is replaced and its work done again. At most a few pieces of work for each core are under way.
     """

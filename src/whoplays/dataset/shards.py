@@ -69,13 +69,12 @@ def labels_text(targets: Sequence[int | None], label_ids: Sequence[str]) -> str:
     )
 
 
-class Npy:
+class Npy(Kind):
     """Features alone, as NumPy writes them."""
 
     suffix = ".npy"
 
     def write(self, path: Place, clips: Iterator[Made], pitch: Sequence[float], label_ids: Sequence[str]) -> str | None:
-        """Write the features of all rows as one array."""
         parts = [features for _, features in clips]
         if not parts:
             return None
@@ -83,7 +82,6 @@ class Npy:
         return _write_hashed(path, lambda file: np.save(file, array, allow_pickle=False))
 
     def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
-        """Return one array."""
         try:
             mapped = np.lib.format.open_memmap(path, mode="r")
         except Exception as error:  # NumPy reads a header as Python's literals, which raises kinds of every sort
@@ -95,13 +93,12 @@ class Npy:
         return [mapped]
 
 
-class Arrow:
+class Arrow(Kind):
     """Rows with all that is known of them."""
 
     suffix = ".arrow"
 
     def write(self, path: Place, clips: Iterator[Made], pitch: Sequence[float], label_ids: Sequence[str]) -> str | None:
-        """Write batches as they come."""
         pa = _pyarrow()
         first = next(clips, None)
         if first is None:
@@ -123,7 +120,6 @@ class Arrow:
         return _write_hashed(path, content)
 
     def features(self, path: Path, shape: tuple[int, ...]) -> list[Array]:
-        """Return an array for each batch."""
         pa = _pyarrow()
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(path)))

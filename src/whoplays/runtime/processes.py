@@ -38,7 +38,7 @@ class Engine(Protocol):
         """Yield (number of the item, `work(item)`), soonest first. What `work` raises is raised here."""
 
 
-class Processes:
+class Processes(Engine):
     """Worker processes on this machine, each on one thread."""
 
     def __init__(self, workers: int = 0) -> None:

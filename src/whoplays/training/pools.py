@@ -45,7 +45,7 @@ def open_pools(source: Place, *, part: tuple[int, int] = (0, 1)) -> tuple[Pool, 
     return DatasetPool(dataset, "training", part=part), DatasetPool(dataset, "validation")
 
 
-class DatasetPool:
+class DatasetPool(Pool):
     """The rows of one split of a built log-mel data set; labels hold for whole rows, the times are unknown."""
 
     def __init__(self, dataset: Dataset, split: str, *, part: tuple[int, int] = (0, 1)) -> None:

@@ -27,17 +27,16 @@ class Communicator(Protocol):
         """Return the sum over all processes of a tensor of one shape. All must call it, equally often."""
 
 
-class SingleProcess:
+class SingleProcess(Communicator):
     """One process, which has nobody to tell."""
 
     rank, workers = 0, 1
 
     def sum(self, values: Any) -> Any:
-        """Return the values as they are."""
         return values
 
 
-class Collective:
+class Collective(Communicator):
     """Processes on one machine or many that sum by TensorFlow's collective operations; `sum` may be in a compiled function."""
 
     def __init__(self, addresses: Sequence[str], rank: int, *, threads: int = 0) -> None:
@@ -71,7 +70,6 @@ class Collective:
         return self._strategy.run(reduce, args=(values,))
 
     def sum(self, values: Any) -> Any:
-        """Return the sum over all processes."""
         return self._sum(values)
 
 

@@ -56,7 +56,7 @@ def pacer(settings: Settings, stopped: threading.Event) -> Pacer:
     return Pacer(per_host=settings.per_host or settings.jobs, pause_s=settings.pause_s, stopped=stopped)
 
 
-class Threads:
+class Threads(Executor):
     """An executor on threads of this process."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -74,16 +74,13 @@ class Threads:
         self._pool.shutdown()
 
     def submit(self, clip: PlannedClip) -> Future[Fetched]:
-        """Have a clip fetched by the next free thread."""
         return self._pool.submit(self._fetcher.fetch, clip)
 
     def answered(self, refusal: bool) -> None:
-        """Tell the pacer."""
         self._pacer.answered(refusal)
 
     @property
     def extra_s(self) -> float:
-        """The pacer's."""
         return self._pacer.extra_s
 
     def stop(self) -> None:
