@@ -10,7 +10,7 @@ import { silence, unit, whole } from "../src/embedding.js";
 import { Features } from "../src/features.js";
 import { Network } from "../src/network.js";
 import { attended, topShareMean } from "../src/pooling.js";
-import { Recogniser } from "../src/recogniser.js";
+import { Listening, Recogniser } from "../src/recogniser.js";
 import { openUncompressed } from "../src/pcm.js";
 import { Downmix } from "../src/quality.js";
 import { ratesBetween } from "../src/resampler.js";
@@ -190,6 +190,14 @@ describe("predictions of the model that ships", () => {
     expectClose(mine.flatMap((s) => [s.start, s.end]), segments.flatMap((s: Record<string, number>) => [s.start, s.end]), STEP_S + TIPPED);
     expectClose(mine.map((s) => s.score), segments.map((s: { score: number }) => s.score), TIPPED);
     expectClose(Object.values(await recogniser.latestScores(samples, 0.5)), Object.values(latest), TIPPED);
+  });
+
+  it("say of silence that it is silence, and nothing of what it may be", async () => {
+    const rate = recogniser.config.features.sample_rate;
+    const [downmix, listening] = [new Downmix(rate), new Listening(recogniser)];
+    await listening.push(downmix.mix([new Float32Array(2 * rate)], rate));
+    const { warnings } = await listening.finish("", rate, (duration) => downmix.warnings(duration));
+    expect(warnings.map(({ code }) => code)).toEqual(["silent"]);
   });
 
   it("refuses a network that is not the configuration's", async () => {
