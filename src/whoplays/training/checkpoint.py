@@ -24,7 +24,7 @@ Arrays = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """identity: what the run is (settings, data); facts: epoch, history, early stopping; groups of arrays by name."""
+    """identity: what the run is (settings, data); facts: history, what is told of the data; groups of arrays by name."""
 
     identity: dict[str, Any]
     facts: dict[str, Any]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..storage.files import write_csv
 
@@ -54,16 +53,3 @@ class EarlyStopping:
     def over(self) -> bool:
         """Whether it is time to stop."""
         return self.waited >= self.patience
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as a checkpoint holds it."""
-        return {
-            "best": self.best if math.isfinite(self.best) else None,
-            "best_epoch": self.best_epoch,
-            "waited": self.waited,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take the state that `to_dict` gave."""
-        self.best = math.inf if state["best"] is None else float(state["best"])
-        self.best_epoch, self.waited = int(state["best_epoch"]), int(state["waited"])

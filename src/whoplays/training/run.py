@@ -83,7 +83,8 @@ class Run:
         for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
         self.history = History(list(found.facts["history"]))
-        self.stopping.restore(found.facts["stopping"])
+        for row in self.history.rows:
+            self.stopping.see(row)
         self.told = self.told or found.facts["told"]
         return True
 
@@ -192,7 +193,7 @@ class Run:
                     yield self._forward_step(tensorflow.convert_to_tensor(features)), targets, weights
 
     def _keep(self) -> None:
-        facts = {"history": self.history.rows, "stopping": self.stopping.to_dict(), "told": self.told}
+        facts = {"history": self.history.rows, "told": self.told}
         optimizer = self.objective.keras.ops.convert_to_numpy
         groups = {
             "weights": self.model.get_weights(),
