@@ -18,6 +18,7 @@ from test_formats import LABELS, PREDICTION
 from test_formats import PREDICTION as TWO  # drums (72 %) and guitar (100 %) play
 
 from conftest import invoke
+from whoplays.audio.quality import QualityWarning
 from whoplays.errors import UsageError
 from whoplays.inference.prediction import Prediction, Segment
 from whoplays.results import expressions, query, spans, table
@@ -340,6 +341,16 @@ def test_the_command(suffix: str, tmp_path: Path) -> None:
     assert invoke("find", results, "drums or strings", "-f", "paths", "--count", 1).stdout == "b.wav\n"
     if suffix == ".csv":
         assert "no times" in invoke("find", results, "drums.share > 0.1").stderr
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_of_a_silent_recording_it_is_said(tmp_path: Path, suffix: str) -> None:
+    warnings = [QualityWarning("silent", "holds no sound", "check it")]
+    silent = replace(PREDICTION, path="s.wav", playing=[], maybe=[], segments=[], warnings=warnings)
+    results = tmp_path / f"r{suffix}"
+    table.write(results, lambda: [{**silent.to_dict(), "seen": ""}], LABELS)
+    assert invoke("find", results, "not drums").stdout.endswith("s.wav  silence\n")
+    assert invoke("find", results, "not drums", "--lang", "pl").stdout.endswith("s.wav  cisza\n")
 
 
 def test_the_prediction_read_back_is_the_one_searched() -> None:
