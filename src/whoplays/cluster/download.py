@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import threading
 import time
@@ -206,7 +207,7 @@ class Workers(Executor):
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links are not followed
         self._hands: list[_Hand] = []
         self._orders: dict[Any, _Order] = {}
-        self._extra_s, self._names = 0.0, itertools.count()
+        self._extra_s, self._names, self._until = 0.0, itertools.count(), math.inf
         self._lock, self._over = threading.RLock(), threading.Event()
 
     def __enter__(self) -> Self:
@@ -264,7 +265,8 @@ class Workers(Executor):
 
     def __exit__(self, *error: object) -> None:
         self.stop()
-        self._watcher.join(END_S)
+        self._until = time.monotonic() + END_S
+        self._watcher.join()  # to its end: Ray ends a process one of whose threads calls it after its shutdown
         self._cluster.__exit__(None)
 
     def submit(self, clip: PlannedClip) -> Future[Fetched]:
@@ -301,7 +303,7 @@ class Workers(Executor):
 
     def _watch(self) -> None:
         """Take in what workers tell, until the end and the last of them."""
-        while not self._over.is_set() or self._orders:
+        while not self._over.is_set() or (self._orders and time.monotonic() < self._until):
             with self._lock:
                 refs = list(self._orders)
             if not refs:

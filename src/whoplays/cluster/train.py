@@ -11,7 +11,6 @@ import math
 import os
 import shutil
 import socket
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +135,22 @@ def _run(asked: _Asked, placed: _Placed, watcher: Watcher) -> None:
     shutil.rmtree(asked.out / NOTES, ignore_errors=True)  # of a run that was killed
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # lost with this node alone
-    trainer = DataParallelTrainer(
+    # In a process of its own: Ctrl-C comes here, and Ray ends a process one of whose threads calls it after its shutdown.
+    fit = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(_fit)
+    try:
+        fitting = fit.remote(asked, placed, told)
+        _listen(told, fitting, placed, watcher)
+        ray.get(fitting)
+    except ray.exceptions.RayError as error:
+        raise WhoplaysError(
+            f"training on the cluster failed ({short(error)}); the same command with --resume goes on "
+            "with the epochs that are done"
+        ) from None
+
+
+def _fit(asked: _Asked, placed: _Placed, told: Any) -> None:
+    """Start the processes, anew when one dies, until they are done."""
+    DataParallelTrainer(
         _work,
         train_loop_config={"asked": asked, "threads": placed.threads, "told": told},
         backend_config=_Meeting(),
@@ -146,33 +160,14 @@ def _run(asked: _Asked, placed: _Placed, watcher: Watcher) -> None:
         run_config=RunConfig(
             name="run", storage_path=str(asked.out / NOTES), failure_config=FailureConfig(max_failures=MOST_RESTARTS)
         ),
-    )
-    failures: list[BaseException] = []
-
-    def fit() -> None:
-        try:
-            trainer.fit()
-        except BaseException as error:
-            failures.append(error)
-
-    fitting = threading.Thread(target=fit, daemon=True)  # this thread is for Ctrl-C, and for what is told
-    fitting.start()
-    try:
-        _listen(told, fitting, placed, watcher)
-    except ray.exceptions.RayError as error:
-        failures.append(error)
-    if failures:
-        raise WhoplaysError(
-            f"training on the cluster failed ({short(failures[0])}); the same command with --resume goes on "
-            "with the epochs that are done"
-        )
+    ).fit()
 
 
-def _listen(told: Any, fitting: threading.Thread, placed: _Placed, watcher: Watcher) -> None:
+def _listen(told: Any, fitting: Any, placed: _Placed, watcher: Watcher) -> None:
     """Pass on to the watcher what is told, until the processes are done. Raises the error of ours that one told."""
     begun, last_word = 0, time.monotonic()
     while True:
-        alive = fitting.is_alive()  # asked first: what is told before the end still counts
+        alive = not ray.wait([fitting], timeout=0)[0]  # asked first: what is told before the end still counts
         try:
             what, values, named = told.get(timeout=POLL_S)
         except Empty:
