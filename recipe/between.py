@@ -1,6 +1,6 @@
 """Write the network between the one that training began as and the one that it ended as: what was learnt, and less forgotten.
 
-    python -m recipe between BASE TRAINED OUT [--share 0.7]
+    python -m recipe between BASE TRAINED OUT [--share 0.85]
 
 BASE: the model folder that training began as. TRAINED: what training made of it, perhaps wider. OUT gets weights that lie a
 share of the way from BASE's, widened as training did, to TRAINED's (WiSE-FT: Wortsman, CVPR 2022). All else of it is
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("base", "trained", "out"):
         parser.add_argument(name, type=Path, metavar=name.upper())
-    parser.add_argument("--share", type=float, default=0.7)
+    parser.add_argument("--share", type=float, default=0.85)
     asked = parser.parse_args()
     found = model_folder.read(asked.trained)
     settings, trained = found.config.training["settings"], warmstart.read(asked.trained)
