@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import whoplays
 from whoplays.errors import ModelError
 from whoplays.inference.segmentation import detect_intervals, over_cells
 from whoplays.model.timeline import TimelineSettings
@@ -118,3 +119,18 @@ def test_settings_out_of_range_and_edges_that_do_not_fit() -> None:
     assert TimelineSettings.from_dict(most.to_dict()) == most
     with pytest.raises(ValueError, match="do not bound"):
         detect_intervals(np.zeros(3, dtype=np.float32), np.arange(3.0), threshold=0.5, settings=PLAIN)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 8.0))
+def test_an_instrument_plays_while_its_family_does(seed: int, sharpness: float) -> None:
+    recogniser, rng = whoplays.load(), np.random.default_rng(seed)
+    labels, steps = recogniser.labels, int(rng.integers(1, 90))
+    walk = np.cumsum(rng.normal(0, 0.5, (steps, len(labels))), axis=0)
+    frames = (1 / (1 + np.exp(-sharpness * (walk - rng.normal(0, 2, len(labels)))))).astype(np.float32)
+    frames = recogniser.config.tree.raise_families(frames).astype(np.float32)
+    segments = recogniser.segments(frames, np.arange(steps + 1) * 0.32, [label.id for label in labels])
+    times = {label.id: [s for s in segments if s.label == label.id] for label in labels}
+    for label in labels:
+        assert times[label.id], label.id
+        for one in times[label.id] if label.parent else ():
+            assert any(s.start <= one.start and one.end <= s.end for s in times[label.parent]), label.id

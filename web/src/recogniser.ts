@@ -8,7 +8,7 @@ import { joined } from "./joined.js";
 import type { Found, Network } from "./network.js";
 import { type QualityWarning, aboutAnswer, isSilent } from "./quality.js";
 import { type Outputs, frameScores, recordingScores, roundHalfEven } from "./pooling.js";
-import { playingTimes } from "./timeline.js";
+import { playingTimes, type Stretch } from "./timeline.js";
 import { type Window, Windows } from "./windows.js";
 
 /** Seconds of sound that a recording must have. */
@@ -179,13 +179,19 @@ export class Recogniser {
   /** Return when labels play that are known, or assumed, to play in the recording; sorted by start. */
   segments(frames: Float32Array, times: Float64Array, labels: readonly string[]): Segment[] {
     const { config } = this;
-    const found = config.labels.flatMap(({ id }, i) => {
-      if (!labels.includes(id)) return [];
-      const scores = Float32Array.from({ length: times.length - 1 }, (_, step) => frames[step * config.labels.length + i]);
-      return playingTimes(scores, times, config.thresholds[i], config.timeline).map((s) => (
-        { label: id, start: rounded(s.start, 2), end: rounded(s.end, 2), score: rounded(s.score, 4) }));
-    });
-    return found.sort((a, b) => a.start - b.start);
+    const found = new Map<string, Stretch[]>();
+    for (const families of [true, false]) {
+      config.labels.forEach(({ id, parent }, i) => {
+        if (!labels.includes(id) || families !== (parent === null)) return;
+        const family = parent === null ? undefined : found.get(parent);
+        const plays = (step: number) => !family || family.some((s) => times[step] >= s.start && times[step] < s.end); // an instrument, while its family does
+        const scores = Float32Array.from({ length: times.length - 1 }, (_, step) => (plays(step) ? frames[step * config.labels.length + i] : 0));
+        found.set(id, playingTimes(scores, times, config.thresholds[i], config.timeline));
+      });
+    }
+    const segments = config.labels.flatMap(({ id }) => (found.get(id) ?? []).map((s) => (
+      { label: id, start: rounded(s.start, 2), end: rounded(s.end, 2), score: rounded(s.score, 4) })));
+    return segments.sort((a, b) => a.start - b.start);
   }
 
   /** Return the prediction for the scores of a recording and those over time. */

@@ -27,7 +27,7 @@ from ..taxonomy.tree import Label
 from . import embedding, scoring
 from .prediction import Prediction, Segment
 from .scoring import NetworkOutputs
-from .segmentation import likely_intervals
+from .segmentation import Interval, likely_intervals, within
 from .source import Source, check_source, opened
 
 Array = NDArray[np.float32]
@@ -444,12 +444,20 @@ class Recogniser:
         Returns
         -------
         list of Segment
-            Sorted by start, at one start in the model's order; each label has at least one.
+            Sorted by start, at one start in the model's order; each label has at least one, an instrument's within its
+            family's.
         """
-        found = [
+        found: dict[str, list[Interval]] = {}
+        for family_only in (True, False):
+            for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True)):
+                if label.id in labels and family_only == (label.parent is None):
+                    scores = frames[:, i]
+                    if label.parent in found:  # an instrument plays while its family does
+                        scores = np.where(within(found[label.parent], times), scores, 0)
+                    found[label.id] = likely_intervals(scores, times, limit, self.config.timeline)
+        segments = [
             Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
-            for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True))
-            if label.id in labels
-            for s in likely_intervals(frames[:, i], times, limit, self.config.timeline)
+            for label in self.labels
+            for s in found.get(label.id, ())
         ]
-        return sorted(found, key=lambda segment: segment.start)
+        return sorted(segments, key=lambda segment: segment.start)

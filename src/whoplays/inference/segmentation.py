@@ -7,6 +7,7 @@ intervals too short to be playing are dropped, in that order.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,14 @@ def likely_intervals(
     reached = min(threshold if settings.threshold is None else settings.threshold, 0.8 * float(scores.max()))
     found = detect_intervals(scores, frame_times, threshold=reached, settings=settings)
     return found or detect_intervals(scores, frame_times, threshold=reached, settings=_LIKELIEST)
+
+
+def within(intervals: Iterable[Interval], frame_times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (steps,) whether each step lies in one of the intervals, which begin and end at `frame_times`."""
+    inside = np.zeros(len(frame_times) - 1, dtype=np.bool_)
+    for one in intervals:
+        inside |= (frame_times[:-1] >= one.start) & (frame_times[:-1] < one.end)
+    return inside
 
 
 def _hysteresis(scores: NDArray[np.float32], high: float, low: float) -> list[tuple[int, int]]:
