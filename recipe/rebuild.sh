@@ -5,8 +5,9 @@
 #
 # DATA: a folder of training material with manifest.csv, music.csv, midi/, real/ and songs/. PEERS: the folders of the four
 # teachers (recipe/teachers). CLASSES: AudioSet's class_labels_indices.csv. CLONES: bare clones of the repositories that
-# music.csv and recipe/recordings.csv name, OWNER/NAME. BASE: the model folder to begin as, in floating point (recipe/float); default@3 made default@4,
-# default@6 made default@7 to default@9. MATERIAL: a folder that grows to 16 GB (packages 6, clips 7, notes 1.3, all else 2).
+# music.csv and recipe/recordings.csv name, OWNER/NAME. BASE: the model folder to begin as, in floating point (recipe/float);
+# default@3 made default@4, default@6 made default@7 to default@9. MATERIAL: a folder that grows to 16 GB (packages 6, clips 7,
+# notes 1.3, all else 2).
 # Every step skips what is there, so the script can be stopped and run again.
 # Measured, on one core: 0.4 s to draw a scene, 75 minutes for 11,264, and less for 5,120 of soloists; 0.3 s to label a clip, 20
 # minutes for 3,500, and 10 more for what is known; two cores: 0.75 s a step of training (0.5 with convolutions in bfloat16), 40 to

@@ -56,23 +56,6 @@ def test_a_network_that_changed_on_the_way_is_noticed(over_time) -> None:
         export.check(content, lambda x: {"other": x}, frames=None, width=8)
 
 
-@pytest.mark.slow
-def test_a_network_of_another_backend_is_converted_by_a_process_that_has_tensorflow() -> None:
-    from whoplays.training.networks import default_network
-
-    network = default_network(16, 3, filters=(4, 4), blocks=(0, 1), hidden=8)
-    outputs = {name: network.get_layer(name).output for name in ("logits", "frame_logits")}
-    part = keras.Model(network.input, outputs, name=network.name)
-    content = export._converted_elsewhere(part, None, 16)
-
-    def reference(x: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: np.asarray(value) for name, value in part(x, training=False).items()}
-
-    assert export.check(content, reference, frames=None, width=16) <= export.TOLERANCE
-    with pytest.raises(ModelError, match="could not be converted"):
-        export._converted_elsewhere(part, None, 17)
-
-
 @pytest.mark.parametrize("name", ["trained_model", "tiny_model"])
 def test_an_exported_file_gives_the_folders_probabilities(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
