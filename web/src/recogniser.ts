@@ -180,17 +180,15 @@ export class Recogniser {
   segments(frames: Float32Array, times: Float64Array, labels: readonly string[]): Segment[] {
     const { config } = this;
     const found = new Map<string, Stretch[]>();
-    for (const families of [true, false]) {
-      config.labels.forEach(({ id, parent }, i) => {
-        if (!labels.includes(id) || families !== (parent === null)) return;
-        const family = parent === null ? undefined : found.get(parent);
-        const plays = (step: number) => !family || family.some((s) => times[step] >= s.start && times[step] < s.end); // an instrument, while its family does
-        const scores = Float32Array.from({ length: times.length - 1 }, (_, step) => (plays(step) ? frames[step * config.labels.length + i] : 0));
-        found.set(id, playingTimes(scores, times, config.thresholds[i], config.timeline));
-      });
-    }
-    const segments = config.labels.flatMap(({ id }) => (found.get(id) ?? []).map((s) => (
-      { label: id, start: rounded(s.start, 2), end: rounded(s.end, 2), score: rounded(s.score, 4) })));
+    config.labels.forEach(({ id, parent }, i) => {
+      if (!labels.includes(id)) return;
+      const family = parent === null ? undefined : found.get(parent); // families come first, and an instrument plays only while its family does
+      const plays = (step: number) => !family || family.some((s) => times[step] >= s.start && times[step] < s.end);
+      const scores = Float32Array.from({ length: times.length - 1 }, (_, step) => (plays(step) ? frames[step * config.labels.length + i] : 0));
+      found.set(id, playingTimes(scores, times, config.thresholds[i], config.timeline));
+    });
+    const segments = [...found].flatMap(([label, stretches]) => stretches.map((s) => (
+      { label, start: rounded(s.start, 2), end: rounded(s.end, 2), score: rounded(s.score, 4) })));
     return segments.sort((a, b) => a.start - b.start);
   }
 

@@ -448,16 +448,15 @@ class Recogniser:
             family's.
         """
         found: dict[str, list[Interval]] = {}
-        for family_only in (True, False):
-            for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True)):
-                if label.id in labels and family_only == (label.parent is None):
-                    scores = frames[:, i]
-                    if label.parent in found:  # an instrument plays while its family does
-                        scores = np.where(within(found[label.parent], times), scores, 0)
-                    found[label.id] = likely_intervals(scores, times, limit, self.config.timeline)
+        for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True)):
+            if label.id in labels:
+                scores = frames[:, i]
+                if label.parent in found:  # families come first, and an instrument plays only while its family does
+                    scores = np.where(within(found[label.parent], times), scores, 0)
+                found[label.id] = likely_intervals(scores, times, limit, self.config.timeline)
         segments = [
-            Segment(label.id, round(s.start, 2), round(s.end, 2), round(s.score, 4))
-            for label in self.labels
-            for s in found.get(label.id, ())
+            Segment(label, round(s.start, 2), round(s.end, 2), round(s.score, 4))
+            for label, intervals in found.items()
+            for s in intervals
         ]
         return sorted(segments, key=lambda segment: segment.start)
