@@ -16,21 +16,12 @@ from .. import features
 from ..audio import reading
 from .prediction import Prediction
 from .recogniser import Recogniser
-from .segmentation import over_cells
+from .segmentation import Interval, over_cells
 
 MOMENT_S = 1.0
 BANDS = 8  # patches over the mel bands
 PATCH_S = 1.0
 _BATCH = 8
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A telling stretch: seconds from the start of the recording, and the mean score of the label in it."""
-
-    start: float
-    end: float
-    score: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Occlusion:
     loss: NDArray[np.float64]
 
 
-def moments(prediction: Prediction, label: str, *, most: int = 3) -> list[Moment]:
+def moments(prediction: Prediction, label: str, *, most: int = 3) -> list[Interval]:
     """Return up to `most` stretches of a second in which `label` scores highest, apart from each other, best first.
 
     Empty without scores over time (a result that was read back).
@@ -59,7 +50,7 @@ def moments(prediction: Prediction, label: str, *, most: int = 3) -> list[Moment
         if len(chosen) < most and all(abs(int(i) - j) > 1 for j in chosen):
             chosen.append(int(i))
     inside = [i for i in chosen if scores[i] >= 0.5 * scores[chosen[0]]]
-    return [Moment(round(float(borders[i]), 2), round(float(borders[i + 1]), 2), float(scores[i])) for i in inside]
+    return [Interval(round(float(borders[i]), 2), round(float(borders[i + 1]), 2), float(scores[i])) for i in inside]
 
 
 def occlude(
