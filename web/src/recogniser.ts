@@ -182,9 +182,9 @@ export class Recogniser {
     const found = new Map<string, Stretch[]>();
     config.labels.forEach(({ id, parent }, i) => {
       if (!labels.includes(id)) return;
-      const family = parent === null ? undefined : found.get(parent); // families come first, and an instrument plays only while its family does
+      const family = parent === null ? undefined : found.get(parent); // families come first, and an instrument plays only while its family does; -1 is below every score
       const plays = (step: number) => !family || family.some((s) => times[step] >= s.start && times[step] < s.end);
-      const scores = Float32Array.from({ length: times.length - 1 }, (_, step) => (plays(step) ? frames[step * config.labels.length + i] : 0));
+      const scores = Float32Array.from({ length: times.length - 1 }, (_, step) => (plays(step) ? frames[step * config.labels.length + i] : -1));
       found.set(id, playingTimes(scores, times, config.thresholds[i], config.timeline));
     });
     const segments = [...found].flatMap(([label, stretches]) => stretches.map((s) => (

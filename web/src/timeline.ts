@@ -9,8 +9,6 @@ export interface Stretch {
   score: number;
 }
 
-const LIKELIEST: TimelineSettings = { span_s: 0, threshold: null, low: 1, max_gap_s: 60, min_length_s: 0 };
-
 /** Return the stretches in which one label plays. scores[i] holds from edges[i] to edges[i + 1], seconds. */
 export function stretches(scores: Float32Array, edges: Float64Array, threshold: number, settings: TimelineSettings): Stretch[] {
   const merged: [number, number][] = [];
@@ -52,5 +50,5 @@ export function playingTimes(scores: Float32Array, edges: Float64Array, threshol
   const highest = scores.reduce((most, score) => Math.max(most, score), 0);
   const reached = Math.min(settings.threshold ?? threshold, 0.8 * highest);
   const found = stretches(scores, edges, reached, settings);
-  return found.length ? found : stretches(scores, edges, reached, LIKELIEST);
+  return found.length ? found : stretches(scores, edges, reached, { ...settings, low: 1, min_length_s: 0 });
 }

@@ -452,7 +452,7 @@ class Recogniser:
             if label.id in labels:
                 scores = frames[:, i]
                 if label.parent in found:  # families come first, and an instrument plays only while its family does
-                    scores = np.where(within(found[label.parent], times), scores, 0)
+                    scores = np.where(within(found[label.parent], times), scores, -1)  # below every score
                 found[label.id] = likely_intervals(scores, times, limit, self.config.timeline)
         segments = [
             Segment(label, round(s.start, 2), round(s.end, 2), round(s.score, 4))

@@ -8,7 +8,7 @@ intervals too short to be playing are dropped, in that order.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Interval:
 def detect_intervals(
     scores: NDArray[np.float32], frame_times: NDArray[np.float64], *, threshold: float, settings: TimelineSettings
 ) -> list[Interval]:
-    """Return the intervals in which one family plays, in order, not touching each other.
+    """Return the intervals in which one label plays, in order, not touching each other.
 
     scores: (steps,), each valid from frame_times[i] to frame_times[i + 1]; frame_times: (steps + 1,), seconds, rising.
     """
@@ -44,9 +44,6 @@ def detect_intervals(
     ]
 
 
-_LIKELIEST = TimelineSettings(low=1.0, max_gap_s=60.0, min_length_s=0.0)
-
-
 def likely_intervals(
     scores: NDArray[np.float32], frame_times: NDArray[np.float64], threshold: float, settings: TimelineSettings
 ) -> list[Interval]:
@@ -56,7 +53,8 @@ def likely_intervals(
     """
     reached = min(threshold if settings.threshold is None else settings.threshold, 0.8 * float(scores.max()))
     found = detect_intervals(scores, frame_times, threshold=reached, settings=settings)
-    return found or detect_intervals(scores, frame_times, threshold=reached, settings=_LIKELIEST)
+    likeliest = replace(settings, low=1.0, min_length_s=0.0)
+    return found or detect_intervals(scores, frame_times, threshold=reached, settings=likeliest)
 
 
 def within(intervals: Iterable[Interval], frame_times: NDArray[np.float64]) -> NDArray[np.bool_]:
