@@ -29,8 +29,12 @@ from whoplays.examples import synth
 RATE = 22050
 COMMAND_S = 900  # for a command to end, on a busy machine too
 
-# Nothing is timed in the tests: on a busy machine one example may well take longer than hypothesis thinks right.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Nothing is timed in the tests: on a busy machine one example may well take longer than hypothesis thinks right. Where
+# CI is set a change is judged by the same examples each time; elsewhere each run tries new ones, and "search" many.
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.register_profile("search", settings.get_profile("untimed"), max_examples=2000, derandomize=False)
 settings.load_profile("untimed")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import invoke
@@ -192,7 +192,6 @@ def test_a_row_written_in_any_layout_is_read_back(video_id, start, length, held,
 
 
 @given(st.binary(max_size=400))
-@settings(deadline=None)
 def test_no_bytes_crash_the_reader_and_nothing_unsafe_gets_through(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "list.csv"
     path.write_bytes(content)
@@ -368,7 +367,6 @@ def test_balanced_with_stand_ins_and_one_clip_a_video(ontology):
 
 
 @given(order=st.permutations(range(30)), seed=st.integers(0, 3), per_class=st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
 def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_rows(ontology, order, seed, per_class):
     rows = [*many(15, PIANO), *many(8, GUITAR, first=100), *many(4, PIANO, GUITAR, first=200), *many(3, PIANO)]
     draw = Draw(per_class=per_class, seed=seed)
@@ -399,7 +397,6 @@ def test_a_larger_draw_only_adds_and_another_seed_draws_others(ontology):
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.sets(st.sampled_from([PIANO, GUITAR, TRUMPET, SPEECH]), min_size=1))))
-@settings(max_examples=60, deadline=None)
 def test_no_clip_is_planned_twice_and_none_that_would_do_is_missed(ontology, rows):
     segments = [segment(number, *sorted(held), start=10.0 * place) for place, (number, held) in enumerate(rows)]
     plan = planned(segments, ontology, Draw(per_class=3, reserve=1.0))
@@ -487,7 +484,6 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path, content):
 
 
 @given(st.binary(max_size=300))
-@settings(deadline=None)
 def test_no_bytes_crash_the_plan_reader(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "plan.csv"
     path.write_bytes(b"video_id,start_s,end_s,family\n" + content)

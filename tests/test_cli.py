@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import whoplays
@@ -209,7 +209,6 @@ def test_wrong_usage_is_status_2_and_one_clear_line(
 WORDS = ("a.wav", "-", "--", "-x", "-o", "-qf", "json", "--jobs", "-1", "é.flac", "", "--end=", "-j3")
 
 
-@settings(max_examples=60)
 @example(words=["-o", "--", "a.wav"])
 @given(words=st.lists(st.sampled_from(WORDS)).filter(lambda words: words.count("--") < 2))
 def test_any_words_are_read_or_refused_in_one_line(words: list[str]) -> None:

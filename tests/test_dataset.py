@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import COMMAND_S, RATE, Here, tone
@@ -404,7 +404,6 @@ def test_a_wrong_manifest_is_refused_with_its_line(tmp_path: Path, text: str, wo
 
 
 @given(content=st.binary(max_size=300))
-@settings(max_examples=200)
 def test_arbitrary_bytes_are_no_reason_to_crash(tmp_path_factory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(b"path,labels\n" + content)
@@ -442,7 +441,6 @@ def clip(name: str, *labels: int, recording: str | None = None, split: str | Non
 THREE = catalogue().labels_for("abc")
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     groups=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), min_size=12, max_size=60),
     seed=st.integers(0, 5),

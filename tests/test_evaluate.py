@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import invoke, write_tiny_model
@@ -46,7 +46,6 @@ cells = st.tuples(st.sampled_from([0.0, 1.0, float("nan")]), st.integers(0, 8).m
 column = st.lists(cells, min_size=2, max_size=30).filter(lambda c: {0.0, 1.0} <= {t for t, _ in c})
 
 
-@settings(max_examples=60, deadline=None)
 @given(column)
 def test_ranking_figures_equal_slow_ones(rows: list[tuple[float, float]]) -> None:
     truth, scores = [t for t, _ in rows], [s for _, s in rows]

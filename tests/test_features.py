@@ -7,7 +7,7 @@ import warnings
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import RATE, tone
@@ -66,7 +66,6 @@ def test_the_range_of_decibels_is_librosas(top_db: float | None) -> None:
     np.testing.assert_allclose(features.compute(samples, chosen), wanted, atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     n=st.integers(1, 9000),
     n_fft=st.sampled_from([64, 255, 256, 400, 1000, 2048]),
@@ -101,7 +100,6 @@ def test_a_tone_raised_3_semitones_peaks_where_the_higher_tone_does(preset: str)
 
 
 @given(shift=st.floats(-12, 12, allow_nan=False), midi=st.integers(60, 84))
-@settings(max_examples=30, deadline=None)
 def test_any_shift_moves_the_peak_by_that_much(shift: float, midi: int) -> None:
     chosen = FeatureSettings(n_mels=128, n_fft=4096, hop_length=1024, fmin=0, fmax=None)
     power = features.power_spectrum(tone(librosa.midi_to_hz(midi)), n_fft=4096, hop_length=1024)

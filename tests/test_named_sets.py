@@ -6,7 +6,7 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from whoplays.evaluation import segments, sets
@@ -144,7 +144,6 @@ timelines = st.dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
 @given(timelines, timelines)
 def test_figures_are_those_sed_eval_gives(true: dict, found: dict) -> None:
     sed_eval = pytest.importorskip("sed_eval", reason="sed_eval is not installed (pip install sed_eval)")
