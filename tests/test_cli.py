@@ -93,13 +93,6 @@ def test_the_overview_names_every_command() -> None:
     assert invoke("--version").stdout == f"whoplays {whoplays.__version__}\n"
 
 
-def test_the_devices_of_the_command_are_all_there_are() -> None:
-    from whoplays.cli.options import DEVICES
-    from whoplays.model import device
-
-    assert set(DEVICES) == {"auto", *device.DEVICES}
-
-
 def test_the_command_reference_is_current() -> None:
     root = Path(__file__).parents[1]
     page = root / "docs" / "reference" / "command-line.md"

@@ -16,26 +16,18 @@ from .parser import Option, Parser, number, whole
 
 def _add_lists(parser: Parser) -> None:
     option = parser.group("AudioSet's files")
-    option("--segments", type=Path, action="append", required=True, metavar="LIST.csv", help="Segment list; repeatable")
-    option("--ontology", type=Path, required=True, metavar="ontology.json", help="Ontology of the labels")
+    option("--segments LIST.csv", "Segment list; repeatable", type=Path, action="append", required=True)
+    option("--ontology ontology.json", "Ontology of the labels", type=Path, required=True)
 
 
 def _add_family(option: Option) -> None:
-    option(
-        "--family",
-        action="append",
-        default=[],
-        help="Family or instrument to choose; repeatable; the default families without it",
-    )
+    about = "Family or instrument to choose; repeatable; the default families without it"
+    option("--family FAMILY", about, action="append")
 
 
 def _add_descendants(option: Option) -> None:
-    option(
-        "--no-descendants",
-        dest="descendants",
-        action="store_false",
-        help="Labels do not stand for the labels below them",
-    )
+    about = "Labels do not stand for the labels below them"
+    option("--no-descendants", about, dest="descendants", action="store_false")
 
 
 def add_plan(parser: Parser) -> None:
@@ -45,25 +37,21 @@ def add_plan(parser: Parser) -> None:
         "whoplays audioset plan --segments balanced_train_segments.csv --ontology ontology.json"
         " --per-class 100 -o plan.csv"
     )
-    option = parser.add_argument
-    option("-o", "--out", type=Path, required=True, metavar="PLAN.csv", help="Plan to write")
+    option = parser.group()
+    option("-o --out PLAN.csv", "Plan to write", type=Path, required=True)
     _add_lists(parser)
     option = parser.group("Labels")
     _add_family(option)
-    option(
-        "--include", action="append", default=[], metavar="LABEL", help="A class from an AudioSet label, or CLASS=LABEL"
-    )
-    option(
-        "--exclude", action="append", default=[], metavar="LABEL", help="Label that no clip may carry, or CLASS=LABEL"
-    )
+    option("--include LABEL", "A class from an AudioSet label, or CLASS=LABEL", action="append")
+    option("--exclude LABEL", "Label that no clip may carry, or CLASS=LABEL", action="append")
     _add_descendants(option)
-    option("--no-exclusions", dest="exclusions", action="store_false", help="Do not apply the families' own exclusions")
+    option("--no-exclusions", "Do not apply the families' own exclusions", dest="exclusions", action="store_false")
     option = parser.group("Sampling")
-    option("--solo", action="store_true", help="Only clips with exactly one of the chosen classes")
-    option("--per-class", type=whole(), metavar="N", help="Clips of each class; all without it")
-    option("--reserve", type=number(), default=1.0, metavar="N", help="Replacements for each clip, in PLAN.reserve.csv")
-    option("--clips-per-video", type=whole(), default=1, metavar="N", help="Clips of one video: 1, or 0 for all")
-    option("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling")
+    option("--solo", "Only clips with exactly one of the chosen classes")
+    option("--per-class N", "Clips of each class; all without it", type=whole())
+    option("--reserve N", "Replacements for each clip, in PLAN.reserve.csv", type=number(), default=1.0)
+    option("--clips-per-video N", "Clips of one video: 1, or 0 for all", type=whole(), default=1)
+    option("--seed N", "Random seed for sampling", type=whole(), default=0)
 
 
 def _plan(args: Namespace) -> None:
@@ -101,16 +89,14 @@ def add_inspect(parser: Parser) -> None:
     """Add the arguments of `audioset inspect`."""
     parser.set_defaults(run=_inspect)
     parser.example = "whoplays audioset inspect --segments eval_segments.csv --ontology ontology.json -o labels"
-    option = parser.add_argument
-    option(
-        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for tables (CSV) and figure (PNG, SVG)"
-    )
+    option = parser.group()
+    option("-o --out FOLDER", "Folder for tables (CSV) and figure (PNG, SVG)", type=Path, required=True)
     _add_lists(parser)
     option = parser.group("Labels")
     _add_family(option)
-    option("--label", action="append", default=[], help="Any AudioSet label to examine too; repeatable")
+    option("--label LABEL", "Any AudioSet label to examine too; repeatable", action="append")
     _add_descendants(option)
-    option("--companions", type=whole(0, 50), default=8, metavar="N", help="Most frequent other labels of each class")
+    option("--companions N", "Most frequent other labels of each class", type=whole(0, 50), default=8)
 
 
 def _inspect(args: Namespace) -> None:
@@ -142,42 +128,30 @@ def add_download(parser: Parser) -> None:
     parser.set_defaults(run=_download)
     parser.example = "whoplays audioset download plan.csv -o clips"
     parser.more = "NAME.reserve.csv beside the plan holds replacements for clips that are gone."
-    option = parser.add_argument
-    option("plan", type=Path, metavar="PLAN.csv", help="Plan that `audioset plan` wrote")
-    option("-o", "--out", type=Path, required=True, metavar="FOLDER", help="Folder for clips, ledger and manifest.csv")
-    option("--per-class", type=whole(), metavar="N", help="First N of each class; the others replace them")
-    option("--dry-run", action="store_true", help="Print what would be done; write and download nothing")
+    option = parser.group()
+    option("PLAN.csv", "Plan that `audioset plan` wrote", type=Path)
+    option("-o --out FOLDER", "Folder for clips, ledger and manifest.csv", type=Path, required=True)
+    option("--per-class N", "First N of each class; the others replace them", type=whole())
+    option("--dry-run", "Print what would be done; write and download nothing")
     option = parser.group("Audio")
-    option("-f", "--format", dest="ending", choices=("flac", "ogg", "wav"), default="flac", help="File format")
-    option("--rate", type=whole(), default=44100, metavar="HZ", help="Sample rate in Hz")
-    option("--channels", type=whole(), default=1, metavar="N", help="Channels: 1 or 2")
-    option("--ffmpeg", metavar="PROGRAM", help="Program to use instead of the installed ffmpeg")
+    option("-f --format ENDING", "File format", dest="ending", choices=("flac", "ogg", "wav"), default="flac")
+    option("--rate HZ", "Sample rate in Hz", type=whole(), default=44100)
+    option("--channels N", "Channels: 1 or 2", type=whole(), default=1)
+    option("--ffmpeg PROGRAM", "Program to use instead of the installed ffmpeg")
     option = parser.group("Access")
-    option("--source", metavar="URL", help="URL with {video_id}: a mirror instead of the site")
-    option("--cookies", type=Path, metavar="cookies.txt", help="Cookies of a browser that is logged in")
-    option(
-        "--cookies-from-browser",
-        metavar="NAME",
-        help="Browser to take cookies from: firefox, chrome, ...; or BROWSER:PROFILE",
-    )
-    option("--proxy", metavar="URL", help="Proxy: http://HOST:PORT")
+    option("--source URL", "URL with {video_id}: a mirror instead of the site")
+    option("--cookies cookies.txt", "Cookies of a browser that is logged in", type=Path)
+    option("--cookies-from-browser NAME", "Browser to take cookies from: firefox, chrome, ...; or BROWSER:PROFILE")
+    option("--proxy URL", "Proxy: http://HOST:PORT")
     option = parser.group("Pace and retries")
-    option("-j", "--jobs", type=whole(), default=4, metavar="N", help="Downloads in parallel")
-    option("--per-host", type=whole(), metavar="N", help="Requests to one host in parallel; as --jobs without it")
-    option(
-        "--pace",
-        dest="pace_s",
-        type=number(),
-        metavar="S",
-        help="Seconds between requests: 12, with cookies 2, a mirror 0.5",
-    )
-    option("--attempts", type=whole(), default=3, metavar="N", help="Attempts for each clip in one run")
-    option("--timeout", dest="timeout_s", type=number(), default=60.0, metavar="S", help="Seconds for one transfer")
-    option("--retry", default="", metavar="CAUSES", help="Causes to retry, such as throttled,network; or all")
-    option("--stop-after", type=whole(), default=30, metavar="N", help="Stop when this many clips in a row are refused")
-    option(
-        "--cluster", default="", metavar="ADDRESS|local", help="Download on a Ray cluster, at one pace for all workers"
-    )
+    option("-j --jobs N", "Downloads in parallel", type=whole(), default=4)
+    option("--per-host N", "Requests to one host in parallel; as --jobs without it", type=whole())
+    option("--pace S", "Seconds between requests: 12, with cookies 2, a mirror 0.5", dest="pace_s", type=number())
+    option("--attempts N", "Attempts for each clip in one run", type=whole(), default=3)
+    option("--timeout S", "Seconds for one transfer", dest="timeout_s", type=number(), default=60.0)
+    option("--retry CAUSES", "Causes to retry, such as throttled,network; or all", default="")
+    option("--stop-after N", "Stop when this many clips in a row are refused", type=whole(), default=30)
+    option("--cluster ADDRESS|local", "Download on a Ray cluster, at one pace for all workers", default="")
 
 
 def _download(args: Namespace) -> int:
@@ -233,7 +207,7 @@ def add_verify(parser: Parser) -> None:
     """Add the arguments of `audioset verify`."""
     parser.set_defaults(run=_verify)
     parser.example = "whoplays audioset verify clips"
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="Folder that `audioset download` filled")
+    parser.group()("FOLDER", "Folder that `audioset download` filled", type=Path)
 
 
 def _verify(args: Namespace) -> int:

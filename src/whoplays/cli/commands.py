@@ -136,8 +136,9 @@ def _help(members: Sequence[str]) -> str:
 def tree() -> Parser:
     """Return one parser with all commands under it, for shell completion and the command reference."""
     root = Parser(prog="whoplays", description=DESCRIPTION)
-    root.add_argument("--version", action="version", version=__version__, help="Print the version and exit")
-    root.add_argument("-h", "--help", action="help", help="Print this help and exit")
+    option = root.group()
+    option("--version", "Print the version and exit", action="version", version=__version__)
+    option("-h --help", "Print this help and exit", action="help")
     level = root.add_subparsers(dest="command", parser_class=Parser, metavar="COMMAND")
     groups = {}
     for name, command in COMMANDS.items():

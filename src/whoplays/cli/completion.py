@@ -19,7 +19,7 @@ def add(parser: Parser) -> None:
     parser.more = (
         "Prints a script for the shell to load (extra: completion). Zsh: a file _whoplays in a folder of $fpath."
     )
-    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="Shell")
+    parser.group()("SHELL", "Shell", choices=SHELLS)
 
 
 def _completion(args: Namespace) -> None:

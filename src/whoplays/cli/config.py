@@ -23,10 +23,10 @@ def add(parser: Parser) -> None:
         "A value is the first there is of: command line, WHOPLAYS_COMMAND_OPTION, WHOPLAYS_OPTION, [command] of the file,"
         " top of the file, built in."
     )
-    option = parser.add_argument
-    option("command", nargs="*", default=[], metavar="COMMAND", help="Command to show; all without it")
-    option("--changed", action="store_true", help="Show only what is not built in")
-    option("--path", action="store_true", help="Print where the configuration file is, and exit")
+    option = parser.group()
+    option("[COMMAND...]", "Command to show; all without it", dest="command")
+    option("--changed", "Show only what is not built in")
+    option("--path", "Print where the configuration file is, and exit")
     add_format(option, "json", "toml")
 
 

@@ -27,63 +27,30 @@ def add(parser: Parser) -> None:
     parser.more = (
         "Recordings are split before they are augmented. An interrupted build continues; the bytes are the same."
     )
-    option = parser.add_argument
-    option("source", metavar="SOURCE", help="Folder with one sub-folder per class, or CSV manifest; or s3://")
-    option("-o", "--out", required=True, metavar="FOLDER", help="Folder (or s3:// address) to build in")
+    option = parser.group()
+    option("SOURCE", "Folder with one sub-folder per class, or CSV manifest; or s3://")
+    option("-o --out FOLDER", "Folder (or s3:// address) to build in", required=True)
     option = parser.group("Clips")
-    option(
-        "--per-class",
-        type=_count,
-        metavar="N|all",
-        help="Clips of each class, sampled; as many as the smallest has without it",
-    )
-    option("--labels", default="", metavar="A,B,...", help="Labels to use, in this order")
-    option(
-        "--parent",
-        action="append",
-        default=[],
-        metavar="LABEL=FAMILY",
-        help="Family that a label of your own belongs to; repeatable",
-    )
-    option(
-        "--where",
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE,...",
-        help="Rows of a manifest to use; also !=; repeatable",
-    )
-    option("--with-none", action="store_true", help="Keep recordings that have none of the labels")
-    option(
-        "--clip",
-        dest="clip_s",
-        type=number(),
-        default=10.0,
-        metavar="S",
-        help="Seconds of a clip; longer files are cut",
-    )
-    option(
-        "--strict", action="store_true", help="Leave out clips that are damaged instead of using what can be decoded"
-    )
+    option("--per-class N|all", "Clips of each class, sampled; as many as the smallest has without it", type=_count)
+    option("--labels A,B,...", "Labels to use, in this order", default="")
+    option("--parent LABEL=FAMILY", "Family that a label of your own belongs to; repeatable", action="append")
+    option("--where COLUMN=VALUE,...", "Rows of a manifest to use; also !=; repeatable", action="append")
+    option("--with-none", "Keep recordings that have none of the labels")
+    option("--clip S", "Seconds of a clip; longer files are cut", dest="clip_s", type=number(), default=10.0)
+    option("--strict", "Leave out clips that are damaged instead of using what can be decoded")
     option = parser.group("Split")
-    option("--test", type=number(), default=0.2, metavar="RATIO", help="Share of the clips for testing")
-    option("--validation", type=number(), default=0.1, metavar="RATIO", help="Share of the clips for validation")
-    option("--seed", type=whole(), default=0, metavar="N", help="Random seed for sampling and splitting")
+    option("--test RATIO", "Share of the clips for testing", type=number(), default=0.2)
+    option("--validation RATIO", "Share of the clips for validation", type=number(), default=0.1)
+    option("--seed N", "Random seed for sampling and splitting", type=whole(), default=0)
     option = parser.group("Features")
-    option("--features", choices=("mfcc", "logmel"), default="mfcc", metavar="TYPE", help="Feature type")
-    option(
-        "--pitch", type=numbers, default=(0.0,), metavar="A,B,...", help="Semitones of each variant of a training clip"
-    )
-    option("--pitch-method", choices=("spectrum", "vocoder"), default="spectrum", metavar="NAME", help="Pitch shifting")
+    option("--features TYPE", "Feature type", choices=("mfcc", "logmel"), default="mfcc")
+    option("--pitch A,B,...", "Semitones of each variant of a training clip", type=numbers, default=(0.0,))
+    option("--pitch-method NAME", "Pitch shifting", choices=("spectrum", "vocoder"), default="spectrum")
     option = parser.group("Processing")
     add_jobs(option)
-    option(
-        "--shard-mb",
-        type=whole(0, 1024),
-        default=0,
-        metavar="MB",
-        help="Size of Arrow shards (64 to 256 for clusters); 0 for .npy",
-    )
-    option("--cluster", default="", metavar="ADDRESS|local", help="Build on a Ray cluster; local: on this machine")
+    about = "Size of Arrow shards (64 to 256 for clusters); 0 for .npy"
+    option("--shard-mb MB", about, type=whole(0, 1024), default=0)
+    option("--cluster ADDRESS|local", "Build on a Ray cluster; local: on this machine", default="")
 
 
 def _build(args: Namespace) -> None:

@@ -36,13 +36,11 @@ def add(parser: Parser) -> None:
         "With --train, goes the whole way of the student report instead: makes recordings, builds a data set, trains, "
         "evaluates and predicts, in about a minute (extra: train)."
     )
-    option = parser.add_argument
-    option(
-        "-o", "--out", type=Path, default=Path("whoplays-demo"), metavar="FOLDER", help="Folder to make everything in"
-    )
-    option("--open", action="store_true", help="Open the page in the browser")
-    option("--train", action="store_true", help="Train a model on synthetic recordings, and evaluate it")
-    option("--seed", type=whole(), default=0, metavar="N", help="Random seed of --train")
+    option = parser.group()
+    option("-o --out FOLDER", "Folder to make everything in", type=Path, default=Path("whoplays-demo"))
+    option("--open", "Open the page in the browser")
+    option("--train", "Train a model on synthetic recordings, and evaluate it")
+    option("--seed N", "Random seed of --train", type=whole(), default=0)
 
 
 def _demo(args: Namespace) -> None:

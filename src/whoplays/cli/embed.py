@@ -28,11 +28,11 @@ def add_embed(parser: Parser) -> None:
     parser.set_defaults(run=_embed)
     parser.example = "whoplays embed folder/with/recordings -o embeddings.npz"
     parser.more = "Then: whoplays similar embeddings.npz song.mp3"
-    option = parser.add_argument
-    option("paths", nargs="*", default=[], metavar="PATH", help="Recordings, folders or patterns (*.wav)")
+    option = parser.group()
+    option("[PATH...]", "Recordings, folders or patterns (*.wav)")
     add_list(option)
-    option("-o", "--out", type=Path, required=True, metavar="FILE", help="Table to write: .npz or .parquet")
-    option("--over-time", action="store_true", help="Also keep an embedding for each step, about three a second")
+    option("-o --out FILE", "Table to write: .npz or .parquet", type=Path, required=True)
+    option("--over-time", "Also keep an embedding for each step, about three a second")
     add_continuing(option, "the table")
     add_model(option)
     add_device(option)
@@ -45,14 +45,12 @@ def add_similar(parser: Parser) -> None:
     parser.set_defaults(run=_similar)
     parser.example = "whoplays similar embeddings.npz song.mp3 --count 20"
     parser.more = "What is silent is similar to nothing. Embeddings of different networks cannot be compared."
-    option = parser.add_argument
-    option("table", type=Path, metavar="TABLE", help="Table of whoplays embed: .npz or .parquet")
-    option("path", nargs="?", metavar="PATH", help="Recording to compare with, in the table or not")
-    option(
-        "--by", choices=("sound", "players"), default="sound", metavar="WHAT", help="Compare the sound, or who plays"
-    )
-    option("-n", "--count", type=whole(1), default=10, metavar="N", help="Maximum number of recordings")
-    option("--duplicates", action="store_true", help="Find files that hold one recording, in other encodings too")
+    option = parser.group()
+    option("TABLE", "Table of whoplays embed: .npz or .parquet", type=Path)
+    option("[PATH]", "Recording to compare with, in the table or not")
+    option("--by WHAT", "Compare the sound, or who plays", choices=("sound", "players"), default="sound")
+    option("-n --count N", "Maximum number of recordings", type=whole(1), default=10)
+    option("--duplicates", "Find files that hold one recording, in other encodings too")
     add_format(option, "paths", "jsonl")
     add_model(option)
     add_device(option)

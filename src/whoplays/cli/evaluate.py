@@ -25,32 +25,16 @@ def add(parser: Parser) -> None:
         "With --benchmark, a public benchmark's folder in place of the data set, as it is published: whoplays evaluate default "
         "--benchmark openmic FOLDER."
     )
-    option = parser.add_argument
-    option("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
-    option(
-        "dataset", metavar="DATASET", help="Data set with the model's features (also s3://), or a benchmark's folder"
-    )
-    option(
-        "-o", "--out", type=Path, metavar="FOLDER", help="Folder for metrics.json and report.html, or benchmark.json"
-    )
-    option("--benchmark", choices=BENCHMARKS, metavar="NAME", help="Public benchmark")
-    option(
-        "--split",
-        choices=("test", "validation", "training"),
-        default="test",
-        metavar="NAME",
-        help="Rows to evaluate on",
-    )
-    option("--draws", type=whole(), default=1000, metavar="N", help="Bootstrap samples for the intervals; 0 for none")
-    option("--seed", type=whole(), default=0, metavar="N", help="Random seed for the bootstrap")
-    option(
-        "-j",
-        "--jobs",
-        type=whole(),
-        default=0,
-        metavar="N",
-        help="With --benchmark: recordings in parallel; 0 for one per core",
-    )
+    option = parser.group()
+    option("MODEL", "Model folder; default: the model inside the package", type=Path)
+    option("DATASET", "Data set with the model's features (also s3://), or a benchmark's folder")
+    option("-o --out FOLDER", "Folder for metrics.json and report.html, or benchmark.json", type=Path)
+    option("--benchmark NAME", "Public benchmark", choices=BENCHMARKS)
+    option("--split NAME", "Rows to evaluate on", choices=("test", "validation", "training"), default="test")
+    option("--draws N", "Bootstrap samples for the intervals; 0 for none", type=whole(), default=1000)
+    option("--seed N", "Random seed for the bootstrap", type=whole(), default=0)
+    about = "With --benchmark: recordings in parallel; 0 for one per core"
+    option("-j --jobs N", about, type=whole(), default=0)
     add_language(option)
     add_device(option)
 

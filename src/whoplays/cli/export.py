@@ -16,18 +16,11 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_export)
     parser.example = "whoplays export model -o model.onnx"
     parser.more = "The ONNX file ends in probabilities, and is compared with the model before it is kept."
-    option = parser.add_argument
-    option("model", type=Path, metavar="MODEL", help="Model folder; default: the model inside the package")
-    option(
-        "-o",
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE.onnx",
-        help="File to write; with --int8, the model folder",
-    )
-    option("--int8", action="store_true", help="Write a model folder in 8-bit integers (INT8): a quarter of the size")
-    option("--like", type=Path, metavar="FOLDER", help="With --int8: recordings like those it is for")
+    option = parser.group()
+    option("MODEL", "Model folder; default: the model inside the package", type=Path)
+    option("-o --out FILE.onnx", "File to write; with --int8, the model folder", type=Path, required=True)
+    option("--int8", "Write a model folder in 8-bit integers (INT8): a quarter of the size")
+    option("--like FOLDER", "With --int8: recordings like those it is for", type=Path)
 
 
 def _export(args: Namespace) -> None:

@@ -31,16 +31,16 @@ def add(parser: Parser) -> None:
         '"guitar alone >= 10" and "guitar and drums together >= 20" (seconds); "maybe(brass)"; \'path "live*"\'.'
         " The best match comes first."
     )
-    option = parser.add_argument
-    option("results", type=Path, metavar="RESULTS", help="Table of predict --out: .parquet, .csv or .jsonl")
-    option("expression", metavar="EXPRESSION", help="What to search for")
-    option("--playlist", type=Path, metavar="FILE.m3u8", help="Also write the result as a playlist")
-    option("--overwrite", action="store_true", help="Replace the playlist even if nothing is found, and files in --cut")
+    option = parser.group()
+    option("RESULTS", "Table of predict --out: .parquet, .csv or .jsonl", type=Path)
+    option("EXPRESSION", "What to search for")
+    option("--playlist FILE.m3u8", "Also write the result as a playlist", type=Path)
+    option("--overwrite", "Replace the playlist even if nothing is found, and files in --cut")
     add_format(option, "paths", "jsonl")
-    option("--times", action="store_true", help="Also print when it is true; a playlist then plays those times alone")
-    option("--cut", type=Path, metavar="FOLDER", help="Write the times at which it is true as FLAC, sample by sample")
-    option("--fade", type=number(), default=0.0, metavar="S", help="Seconds of fade in and out of what is cut")
-    option("-n", "--count", type=whole(), default=0, metavar="N", help="Maximum number of recordings; 0 for all")
+    option("--times", "Also print when it is true; a playlist then plays those times alone")
+    option("--cut FOLDER", "Write the times at which it is true as FLAC, sample by sample", type=Path)
+    option("--fade S", "Seconds of fade in and out of what is cut", type=number(), default=0.0)
+    option("-n --count N", "Maximum number of recordings; 0 for all", type=whole(), default=0)
     add_language(option)
 
 

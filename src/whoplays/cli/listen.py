@@ -24,10 +24,10 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_listen)
     parser.example = "whoplays listen --seconds 30 -f jsonl"
     parser.more = "Shows live scores, and at the end (Ctrl-C) the result for the whole, as for a file (extra: listen)."
-    option = parser.add_argument
-    option("--input", metavar="INPUT", help="Microphone or other input: its number, or part of its name")
-    option("--inputs", action="store_true", help="List the inputs and exit")
-    option("--seconds", type=number(0.1), metavar="S", help="Seconds after which to stop; Ctrl-C without it")
+    option = parser.group()
+    option("--input INPUT", "Microphone or other input: its number, or part of its name")
+    option("--inputs", "List the inputs and exit")
+    option("--seconds S", "Seconds after which to stop; Ctrl-C without it", type=number(0.1))
     add_model(option)
     add_threshold(option)
     add_device(option)

@@ -15,14 +15,7 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_check)
     parser.example = "whoplays models check my-model"
     parser.more = "Checks checksums, format and operators, then runs the network once in a sandbox."
-    parser.add_argument(
-        "folders",
-        type=Path,
-        nargs="*",
-        default=[],
-        metavar="FOLDER",
-        help="Model folders; the model inside the package without one",
-    )
+    parser.group()("[FOLDER...]", "Model folders; the model inside the package without one", type=Path)
 
 
 def _check(args: Namespace) -> int:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import UsageError
+from ..model.device import DEVICES
 from ..taxonomy.messages import LANGUAGES
 from .parser import Option, whole
 from .settings import Configured, variable_of
 
 Settings = TypeVar("Settings")
-
-DEVICES = ("auto", "cpu", "cuda", "tensorrt", "migraphx", "coreml", "directml", "openvino")
 
 
 def settings_of(kind: Callable[..., Settings], args: Namespace, **others: Any) -> Settings:
@@ -27,9 +26,7 @@ def settings_of(kind: Callable[..., Settings], args: Namespace, **others: Any) -
 
 def add_model(option: Option) -> Action:
     """Add --model."""
-    return option(
-        "-m", "--model", type=Path, metavar="FOLDER", help="Model folder; the model inside the package without it"
-    )
+    return option("-m --model FOLDER", "Model folder; the model inside the package without it", type=Path)
 
 
 def model_of(given: Path) -> Path | None:
@@ -39,25 +36,18 @@ def model_of(given: Path) -> Path | None:
 
 def add_jobs(option: Option) -> None:
     """Add --jobs."""
-    option("-j", "--jobs", type=whole(), default=0, metavar="N", help="Recordings in parallel; 0 for one per core")
+    option("-j --jobs N", "Recordings in parallel; 0 for one per core", type=whole(), default=0)
 
 
 def add_format(option: Option, *choices: str) -> None:
     """Add --format, for one of several ways to print a result: text, and others."""
-    option("-f", "--format", choices=("text", *choices), default="text", metavar="FORMAT", help="Output format")
+    option("-f --format FORMAT", "Output format", choices=("text", *choices), default="text")
 
 
 def add_threshold(option: Option) -> None:
     """Add --threshold."""
-    action = option(
-        "--threshold",
-        type=_threshold,
-        action="append",
-        default=[],
-        metavar="N|LABEL=N",
-        help="Score from which labels play, 0 to 1; repeatable",
-    )
-    show_variable(action)
+    about = "Score from which labels play, 0 to 1; repeatable"
+    show_variable(option("--threshold N|LABEL=N", about, type=_threshold, action="append"))
 
 
 def show_variable(action: Action) -> Action:
@@ -89,10 +79,9 @@ def _threshold(text: str) -> tuple[str, float]:
 
 def add_device(option: Option) -> Action:
     """Add --device."""
-    text = "Inference device; falls back to CPU"
-    return option("--device", choices=DEVICES, default="cpu", metavar="NAME", help=text)
+    return option("--device NAME", "Inference device; falls back to CPU", choices=("auto", *DEVICES), default="cpu")
 
 
 def add_language(option: Option) -> None:
     """Add --lang."""
-    option("--lang", choices=LANGUAGES, default="en", metavar="LANG", help="Language of what is printed for people")
+    option("--lang LANG", "Language of what is printed for people", choices=LANGUAGES, default="en")

@@ -8,11 +8,12 @@ import re
 import shutil
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from ..errors import UsageError, did_you_mean
 
-Option = Callable[..., Action]  # `add_argument` of a parser or of a group
+Option = Callable[..., Action]  # `add_option` to one group of a parser
 
 MAX_WIDTH = 120  # columns of help
 SHOWN_CHOICES = 7
@@ -32,21 +33,16 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = _NUMBERS
         self._positionals.title, self._optionals.title = "Arguments", "Options"
 
-    def group(self, title: str) -> Option:
-        """Begin a group of options under a title of the help; return what adds one to it, as `add_argument` does."""
-        return self.add_argument_group(title).add_argument
+    def group(self, title: str = "") -> Option:
+        """Return what adds arguments under a title of the help, or without one at its top; see `add_option`."""
+        return partial(add_option, self.add_argument_group(title) if title else self)
 
     def general(self) -> None:
         """Add the options that every command has."""
         option = self.group("General options")
-        option("-q", "--quiet", action="store_true", help="Print results and errors only")
-        option(
-            "-v",
-            "--verbose",
-            action="store_true",
-            help="Print the time taken, and the traceback of an unexpected error",
-        )
-        option("-h", "--help", action="help", help="Print this help and exit")
+        option("-q --quiet", "Print results and errors only")
+        option("-v --verbose", "Print the time taken, and the traceback of an unexpected error")
+        option("-h --help", "Print this help and exit", action="help")
 
     def format_help(self) -> str:
         """Return usage, description, options by group, and an example."""
@@ -61,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         example = f"\nExample:\n  {self.example}\n" if self.example else ""
         return formatter.format_help() + example
 
-    def parse(self, words: Sequence[str], renamed: Mapping[str, str] | None = None) -> Namespace:
+    def parse(self, words: Sequence[str]) -> Namespace:
         """Return the values of a command line, without the command's name. `given`: those that it names.
 
         Raises `UsageError`.
@@ -75,7 +71,7 @@ class Parser(argparse.ArgumentParser):
             if option not in self._option_string_actions and option[:2] not in self._option_string_actions:
                 known = [name for name in self._option_string_actions if name.startswith("--")]
                 close = f"; the file of that name is ./{option}" if os.path.lexists(option) else ""
-                self.error(f"unknown option {option}{close or did_you_mean(option, known, renamed)}")
+                self.error(f"unknown option {option}{close or did_you_mean(option, known)}")
         try:
             found, left = self.parse_known_intermixed_args(words)
         except ArgumentError as error:
@@ -116,6 +112,30 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
+def add_option(group: argparse._ActionsContainer, named: str, about: str, **settings: Any) -> Action:
+    """Add an argument to a parser, or to a group of one, named as its usage shows it.
+
+    "-o --out FILE" is an option with a value, "--strict" a switch; "MODEL", "[PATH]" and "[PATH...]" stand alone: one, one
+    or none, any number. about: its help. settings: others of `add_argument`; a repeatable option begins with none.
+    """
+    words = named.split()
+    names = [word for word in words if word.startswith("-")]
+    value = "".join(words[len(names) :])
+    if not names:
+        many = value.endswith("...]")
+        if value.startswith("["):
+            settings["nargs"] = "*" if many else "?"
+        value = value.strip("[.]")
+        settings.setdefault("dest", value.lower().partition(".")[0] + "s" * many)
+    if value:
+        settings["metavar"] = value
+    else:
+        settings.setdefault("action", "store_true")
+    if settings.get("nargs") == "*" or settings.get("action") == "append":
+        settings["default"] = []
+    return group.add_argument(*names, help=about, **settings)
+
+
 class _Positional(str):
     """A word after `--`: never an option, whatever it begins with."""
 
@@ -140,7 +160,7 @@ class Help(argparse.HelpFormatter):
         words = [named(action) for action in actions if action.option_strings and action.required]
         for action in actions:
             if not action.option_strings:
-                many = {"*": f"[{action.metavar}...]", "+": f"{action.metavar}...", "?": f"[{action.metavar}]"}
+                many = {"*": f"[{action.metavar}...]", "?": f"[{action.metavar}]"}
                 words.append(many.get(str(action.nargs), str(action.metavar)))
         return f"Usage: {' '.join([self._prog, *words, '[options]'])}\n\n"
 
@@ -156,7 +176,7 @@ class Help(argparse.HelpFormatter):
 
 def value_of(action: Action) -> str:
     """Return how the value of an option is written: " FILE", or "" for an option without one."""
-    return "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    return "" if action.nargs == 0 else f" {action.metavar}"
 
 
 def named(action: Action) -> str:

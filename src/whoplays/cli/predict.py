@@ -27,49 +27,35 @@ def add(parser: Parser) -> None:
     """Add the arguments of `predict`."""
     parser.set_defaults(run=_predict)
     parser.example = "whoplays predict song.mp3 folder/with/recordings -o results.jsonl"
-    option = parser.add_argument
-    option(
-        "paths",
-        nargs="*",
-        default=[],
-        metavar="PATH",
-        help="Recordings, folders or patterns (*.wav); - is standard input",
-    )
+    option = parser.group()
+    option("[PATH...]", "Recordings, folders or patterns (*.wav); - is standard input")
     option = parser.group("Input")
     add_list(option)
-    option(
-        "--start", type=time, default=0.0, metavar="TIME", help="Time in each recording to start at: seconds or m:ss"
-    )
-    option("--end", type=time, metavar="TIME", help="Time in each recording to stop at: seconds or m:ss")
-    option("--track", type=whole(1), metavar="N", help="Track to use of files with several, from 1 [default: theirs]")
-    option("--strict", action="store_true", help="Refuse damaged recordings instead of using what can be decoded")
-    option("--watch", action="store_true", help="Stay, and predict what is added to the folders (Ctrl-C stops)")
-    option("--every", type=number(0.05), default=5.0, metavar="S", help="Seconds between two looks of --watch")
+    option("--start TIME", "Time in each recording to start at: seconds or m:ss", type=time, default=0.0)
+    option("--end TIME", "Time in each recording to stop at: seconds or m:ss", type=time)
+    option("--track N", "Track to use of files with several, from 1 [default: theirs]", type=whole(1))
+    option("--strict", "Refuse damaged recordings instead of using what can be decoded")
+    option("--watch", "Stay, and predict what is added to the folders (Ctrl-C stops)")
+    option("--every S", "Seconds between two looks of --watch", type=number(0.05), default=5.0)
     option = parser.group("Model")
     add_model(option)
     add_threshold(option)
     add_device(option)
     option = parser.group("Output")
-    named = ", ".join(FORMATS)
-    option("-f", "--format", choices=tuple(FORMATS), metavar="FORMAT", help=f"Output format: {named}")
-    option(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="File to write, in the format that its ending names, such as .jsonl, .csv or .parquet",
-    )
-    option("--out-dir", type=Path, metavar="FOLDER", help="Folder for one file per recording, json without --format")
-    option("--frames", action="store_true", help="Add the scores of each frame (json, jsonl, csv)")
+    option("-f --format FORMAT", f"Output format: {', '.join(FORMATS)}", choices=tuple(FORMATS))
+    endings = "such as .jsonl, .csv or .parquet"
+    option("-o --out FILE", f"File to write, in the format that its ending names, {endings}", type=Path)
+    option("--out-dir FOLDER", "Folder for one file per recording, json without --format", type=Path)
+    option("--frames", "Add the scores of each frame (json, jsonl, csv)")
     add_continuing(option, "what exists in --out or --out-dir")
-    option("--report", type=Path, metavar="FILE.html", help="Page with player, plots and times, for offline use")
-    option("--why", action="store_true", help="With --report: explain each score (some seconds each)")
-    option("--plot", type=Path, metavar="FILE", help="Plot of one recording: .png or .svg")
-    option("--write-tags", action="store_true", help="Write the labels into each recording's tag WHOPLAYS")
+    option("--report FILE.html", "Page with player, plots and times, for offline use", type=Path)
+    option("--why", "With --report: explain each score (some seconds each)")
+    option("--plot FILE", "Plot of one recording: .png or .svg", type=Path)
+    option("--write-tags", "Write the labels into each recording's tag WHOPLAYS")
     add_language(option)
     option = parser.group("Processing")
     add_jobs(option)
-    option("--cluster", default="", metavar="ADDRESS|local", help="Predict on a Ray cluster; local: on this machine")
+    option("--cluster ADDRESS|local", "Predict on a Ray cluster; local: on this machine", default="")
 
 
 def _predict(args: Namespace) -> int:

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 def add_list(option: Option) -> None:
     """Add --list."""
-    option("--list", dest="list_from", metavar="FILE", help="File of paths, one a line; - is standard input")
+    option("--list FILE", "File of paths, one a line; - is standard input", dest="list_from")
 
 
 def add_continuing(option: Option, existing: str) -> None:
     """Add --resume, --overwrite and --retry. existing: what is continued or replaced."""
-    option("--resume", action="store_true", help=f"Continue {existing}: skip what is unchanged")
-    option("--overwrite", action="store_true", help=f"Replace {existing}, once its new file is complete")
-    option("--retry", action="store_true", help="With --resume: retry recordings that failed")
+    option("--resume", f"Continue {existing}: skip what is unchanged")
+    option("--overwrite", f"Replace {existing}, once its new file is complete")
+    option("--retry", "With --resume: retry recordings that failed")
 
 
 def check_continuing(args: Namespace) -> None:

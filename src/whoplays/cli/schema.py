@@ -13,9 +13,7 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_schema)
     parser.example = "whoplays schema result > result.schema.json"
     parser.more = "docs/reference/file-formats.md describes the same in words."
-    parser.add_argument(
-        "name", nargs="?", default="", metavar="NAME", help="Schema to print; without it, the names and what each is of"
-    )
+    parser.group()("[NAME]", "Schema to print; without it, the names and what each is of", default="")
 
 
 def _schema(args: Namespace) -> None:

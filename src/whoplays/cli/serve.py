@@ -24,11 +24,11 @@ def add(parser: Parser) -> None:
         add_option = parser.group(title)
         for one in FLAGS:
             if one.metadata["group"] == title:
-                names = ("-j", flag(one)) if one.name == "jobs" else (flag(one),)
-                show_variable(add_option(*names, dest=one.name, help=one.metadata["help"], **_value(one)))
-        return lambda *names, **settings: show_variable(add_option(*names, **settings))
+                named = f"{'-j ' * (one.name == 'jobs')}{flag(one)} {one.metadata['metavar'] or ''}"
+                show_variable(add_option(named, one.metadata["help"], dest=one.name, **_value(one)))
+        return lambda *words, **settings: show_variable(add_option(*words, **settings))
 
-    group("Address")("--open", action="store_true", help="Open the page in the browser")
+    group("Address")("--open", "Open the page in the browser")
     option = group("Model")
     add_model(option)
     add_device(option)
@@ -40,11 +40,10 @@ def add(parser: Parser) -> None:
 def _value(one: Field[Any]) -> dict[str, Any]:
     """Return how the parser reads the value of a setting's flag."""
     if one.type == "bool":
-        return {"action": "store_true"}
+        return {}
     if one.default == ():
-        return {"action": "append", "default": [], "metavar": one.metadata["metavar"]}
-    kind = {"int": whole(), "float": number()}.get(str(one.type), str)
-    return {"type": kind, "default": one.default, "metavar": one.metadata["metavar"]}
+        return {"action": "append"}
+    return {"type": {"int": whole(), "float": number()}.get(str(one.type), str), "default": one.default}
 
 
 def _serve(args: Namespace) -> None:

@@ -22,44 +22,28 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_train)
     parser.example = "whoplays train dataset --recipe mfcc-cnn -o model"
     parser.more = "Ctrl-C keeps the best epoch; --resume continues to the same result. Defaults below are of mfcc-cnn."
-    option = parser.add_argument
-    option("dataset", metavar="DATASET", help="Data set, also s3://; with --from, class folders or a manifest")
-    option("-o", "--out", type=Path, required=True, metavar="FOLDER", help="Model folder to write")
-    recipe = option(
-        "--recipe", choices=("mfcc-cnn", "default"), metavar="NAME", help="Network and training [default: mfcc-cnn]"
-    )
+    option = parser.group()
+    option("DATASET", "Data set, also s3://; with --from, class folders or a manifest")
+    option("-o --out FOLDER", "Model folder to write", type=Path, required=True)
+    recipe = option("--recipe NAME", "Network and training [default: mfcc-cnn]", choices=("mfcc-cnn", "default"))
     recipe.renamed = {"report": "mfcc-cnn"}  # type: ignore[attr-defined]
-    option("--name", metavar="NAME", help="Name of the model [default: the recipe's]")
-    option("--resume", action="store_true", help="Continue the interrupted run in --out")
+    option("--name NAME", "Name of the model [default: the recipe's]")
+    option("--resume", "Continue the interrupted run in --out")
     option = parser.group("Training")
-    option("--epochs", type=whole(), metavar="N", help="Maximum number of epochs [default: 50]")
-    option("--batch-size", type=whole(), metavar="N", help="Rows in a batch [default: 2]")
-    option("--learning-rate", type=number(), metavar="X", help="Learning rate of Adam [default: 0.00001]")
-    option(
-        "--patience",
-        type=whole(),
-        metavar="N",
-        help="Epochs without a better validation loss before stopping [default: 10]",
-    )
-    option("--dropout", type=number(), metavar="RATIO", help="Dropout rate [default: 0.5]")
-    option("--l2", type=number(), metavar="X", help="L2 penalty on the dense layers [default: 0.001]")
-    option("--loss", choices=("softmax", "sigmoid"), metavar="NAME", help="One label a row, or any number of them")
-    option(
-        "--seed", type=whole(), metavar="N", help="Random seed for weights, dropout and the order of rows [default: 0]"
-    )
+    option("--epochs N", "Maximum number of epochs [default: 50]", type=whole())
+    option("--batch-size N", "Rows in a batch [default: 2]", type=whole())
+    option("--learning-rate X", "Learning rate of Adam [default: 0.00001]", type=number())
+    option("--patience N", "Epochs without a better validation loss before stopping [default: 10]", type=whole())
+    option("--dropout RATIO", "Dropout rate [default: 0.5]", type=number())
+    option("--l2 X", "L2 penalty on the dense layers [default: 0.001]", type=number())
+    option("--loss NAME", "One label a row, or any number of them", choices=("softmax", "sigmoid"))
+    option("--seed N", "Random seed for weights, dropout and the order of rows [default: 0]", type=whole())
     option = parser.group("Adapting a model")
-    option(
-        "--from",
-        dest="base",
-        metavar="default|MODEL",
-        help="Teach this model the labels of your recordings (10 of each)",
-    )
-    option("--only-mine", action="store_true", help="With --from: leave out labels that are not yours")
+    option("--from default|MODEL", "Teach this model the labels of your recordings (10 of each)", dest="base")
+    option("--only-mine", "With --from: leave out labels that are not yours")
     option = parser.group("Cluster")
-    option("--cluster", default="", metavar="ADDRESS|local", help="Train on a Ray cluster; local: on this machine")
-    option(
-        "-j", "--jobs", type=whole(), default=0, metavar="N", help="Processes that share each batch; 0 for one per node"
-    )
+    option("--cluster ADDRESS|local", "Train on a Ray cluster; local: on this machine", default="")
+    option("-j --jobs N", "Processes that share each batch; 0 for one per node", type=whole(), default=0)
 
 
 def _train(args: Namespace) -> int:

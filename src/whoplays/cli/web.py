@@ -15,17 +15,11 @@ def add(parser: Parser) -> None:
     parser.set_defaults(run=_build)
     parser.example = "whoplays web build --out site"
     parser.more = "Any host of static files can serve the folder; recordings do not leave the reader's browser."
-    option = parser.add_argument
-    option(
-        "-o", "--out", required=True, type=Path, metavar="FOLDER", help="Folder to write; an earlier build is replaced"
-    )
+    option = parser.group()
+    option("-o --out FOLDER", "Folder to write; an earlier build is replaced", type=Path, required=True)
     add_model(option)
-    option(
-        "--runtime",
-        type=Path,
-        metavar="FOLDER",
-        help="Folder of the npm package whoplays; without it, node_modules/whoplays here, or a checkout's web/",
-    )
+    without = "without it, node_modules/whoplays here, or a checkout's web/"
+    option("--runtime FOLDER", f"Folder of the npm package whoplays; {without}", type=Path)
 
 
 def _build(args: Namespace) -> None:
