@@ -6,7 +6,6 @@ behind the first, a length that the header does not tell or tells wrongly, bytes
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 
 from .content import Content
@@ -14,22 +13,20 @@ from .parts import ASF, EBML, VOC, W64, Part
 
 MOST_PARTS = 10_000
 
-Walk = Callable[[Content, int], tuple[list[Part], int]]
-
 #: how a stream begins -> the module and function that read its kind: a recording loads that of its own kind alone
-_BEHIND_TAG = {b"fLaC": "flac.walk", b"OggS": "ogg.walk", b"TTA1": "objects.walk_tta"}
+_BEHIND_TAG = {b"fLaC": "flac.walk", b"OggS": "ogg.walk", b"TTA1": "objects.end_of_tta"}
 _BY_BEGINNING = {
     **_BEHIND_TAG,
     W64: "riff.walk_w64",
     b"caff": "riff.walk_caf",
     b".snd": "riff.walk_au",
-    EBML: "objects.walk_matroska",
-    ASF: "objects.walk_asf",
-    b"#!AMR": "objects.walk_amr",
-    b"wvpk": "objects.walk_wavpack",
-    b"FLV\1": "objects.walk_flv",
-    b"DSD ": "objects.walk_dsf",
-    VOC: "objects.walk_voc",
+    EBML: "objects.end_of_matroska",
+    ASF: "objects.end_of_asf",
+    b"#!AMR": "objects.end_of_amr",
+    b"wvpk": "objects.end_of_wavpack",
+    b"FLV\1": "objects.end_of_flv",
+    b"DSD ": "objects.end_of_dsf",
+    VOC: "objects.end_of_voc",
 }
 
 
@@ -40,8 +37,10 @@ def parts_of(content: Content) -> list[Part]:
     """
     found: list[Part] = []
     at = 0
-    while at < content.size and len(found) < MOST_PARTS and (walk := _walk_for(content, at)):
-        parts, end = walk(content, at)
+    while at < content.size and len(found) < MOST_PARTS and (kind := _kind(content, at)):
+        module, function = kind.split(".")
+        told = getattr(import_module(f".{module}", __package__), function)(content, at)
+        parts, end = ([Part((((at, told),),))], told) if module == "objects" else told  # objects.py tells the end alone
         if not parts or end <= at:
             break
         found += parts
@@ -49,27 +48,18 @@ def parts_of(content: Content) -> list[Part]:
     return found or [Part((((0, content.size),),))]
 
 
-def _walk_for(content: Content, at: int) -> Walk | None:
-    """Return what reads the kind of stream that begins at a position, None for a kind that is left to the decoders."""
-    named = _kind(content, at)
-    if not named:
-        return None
-    module, function = named.split(".")
-    walk: Walk = getattr(import_module(f".{module}", __package__), function)
-    return walk
-
-
 def _kind(content: Content, at: int) -> str:
+    """Return what reads the kind of stream that begins at a position, "" for a kind that is left to the decoders."""
     head = content.at(at, 20)
     for beginning, walk in _BY_BEGINNING.items():
         if head.startswith(beginning):
             return walk
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        return "riff.walk_wav" if head[8:12] == b"WAVE" else "objects.walk_riff"
+        return "riff.walk_wav" if head[8:12] == b"WAVE" else "objects.end_of_riff"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "riff.walk_aiff"
     if head[4:8] == b"ftyp":
-        return "objects.walk_mp4"
+        return "objects.end_of_mp4"
     from . import adts, mpeg
 
     if head[:3] == b"ID3":

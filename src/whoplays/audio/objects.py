@@ -1,4 +1,4 @@
-"""Containers with sizes or marks (MP4, Matroska, ASF, AVI, WavPack, TTA, FLV ...): whether a second file follows the first.
+"""Containers with sizes or marks (MP4, Matroska, ASF, AVI, WavPack, TTA, FLV ...): where one ends, and a second may follow.
 
 Nothing inside them is read here: FFmpeg does that.
 """
@@ -10,46 +10,46 @@ from collections.abc import Callable
 
 from .content import Content
 from .mpeg import end_of_tag
-from .parts import EBML, VOC, Part, begins
+from .parts import EBML, VOC, begins
 
 _SEGMENT = b"\x18\x53\x80\x67"
 _INITIAL = 1 << 11  # of a WavPack block's flags: the first channels of its samples
 _MOST = 100_000  # boxes that are looked at: fragmented files have one or two a second
 
 
-def walk_mp4(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the MP4 at a position, and where it ends: where behind its samples another file begins."""
+def end_of_mp4(content: Content, begin: int) -> int:
+    """Return where the MP4 at a position ends: where behind its samples another file begins."""
     at, full = begin, False
     for _ in range(_MOST):
         head = content.at(at, 16)
         if full and begins(head):
-            return _until(content, begin, at)
+            return at
         size = int.from_bytes(head[:4], "big")
         size = int.from_bytes(head[8:16], "big") if size == 1 else size
         if size < 8 or at + size > content.size:
             break
         full = full or head[4:8] == b"mdat"
         at += size
-    return _until(content, begin, content.size)
+    return content.size
 
 
-def walk_riff(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the AVI (or whatever RIFF) at a position, and where it ends; AVIX lists go on with it."""
+def end_of_riff(content: Content, begin: int) -> int:
+    """Return where the AVI (or whatever RIFF) at a position ends; AVIX lists go on with it."""
     at = begin
     while content.at(at, 4) == b"RIFF" and (at == begin or content.at(at + 8, 4) == b"AVIX"):
         size = int.from_bytes(content.at(at + 4, 4), "little")
         at += 8 + size + size % 2
-    return _until(content, begin, at if begins(content.at(at, 8)) else content.size)
+    return at if begins(content.at(at, 8)) else content.size
 
 
-def walk_matroska(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the Matroska or WebM at a position, and where it ends."""
+def end_of_matroska(content: Content, begin: int) -> int:
+    """Return where the Matroska or WebM at a position ends."""
     at = begin
     for kind in (EBML, _SEGMENT):
         if content.at(at, 4) != kind or (size := _vint(content.at(at + 4, 8))) is None:
-            return _until(content, begin, content.size)
+            return content.size
         at += 4 + size[1] + size[0]
-    return _until(content, begin, at if begins(content.at(at, 8)) else content.size)
+    return at if begins(content.at(at, 8)) else content.size
 
 
 def _vint(data: bytes) -> tuple[int, int] | None:
@@ -61,71 +61,63 @@ def _vint(data: bytes) -> tuple[int, int] | None:
     return None if value == (1 << 7 * width) - 1 else (value, width)
 
 
-def walk_asf(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the ASF (WMA, WMV) at a position, and where it ends."""
+def end_of_asf(content: Content, begin: int) -> int:
+    """Return where the ASF (WMA, WMV) at a position ends."""
     at = begin
     for _ in range(_MOST):
         head = content.at(at, 24)
         if at > begin and begins(head):
-            return _until(content, begin, at)
+            return at
         size = int.from_bytes(head[16:24], "little")
         if size < 24 or at + size > content.size:
             break
         at += size
-    return _until(content, begin, content.size)
+    return content.size
 
 
-def walk_wavpack(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the WavPack file at a position, and where it ends: at the next first block."""
+def end_of_wavpack(content: Content, begin: int) -> int:
+    """Return where the WavPack file at a position ends: at the next first block."""
     found, at = False, begin
     while len(head := content.at(at, 32)) == 32:
         size, index, samples, flags = struct.unpack_from("<I8xIII", head, 4)
         if head[:4] != b"wvpk":
             if found and begins(head):
-                return _until(content, begin, at)
+                return at
             at = next(content.find_all(b"wvpk", at + 1), content.size)
             continue
         if samples and not index and flags & _INITIAL:
             if found:
-                return _until(content, begin, at)
+                return at
             found = True
         at += 8 + size
-    return _until(content, begin, content.size)
+    return content.size
 
 
-def walk_tta(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the TTA file at a position, and where it ends: its table holds the size of each frame."""
+def end_of_tta(content: Content, begin: int) -> int:
+    """Return where the TTA file at a position ends: its table holds the size of each frame."""
     at = end_of_tag(content, begin) if content.at(begin, 3) == b"ID3" else begin
     rate, samples = struct.unpack("<II", content.at(at + 10, 8).ljust(8, b"\0"))
     frames = -(-samples * 245 // (256 * rate)) if rate else 0
     if not 0 < frames * 4 <= content.size:
-        return _until(content, begin, content.size)
+        return content.size
     table = content.read(at + 22, 4 * frames)
     at += 22 + 4 * frames + 4 + sum(struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4]))
     if begins(content.at(at, 8)):
-        return _until(content, begin, at)
-    return _until(content, begin, next(content.find_all(b"TTA1", at), content.size))  # behind a tag
+        return at
+    return next(content.find_all(b"TTA1", at), content.size)  # behind a tag
 
 
-def walk_dsf(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the DSF file at a position, and where it ends."""
+def end_of_dsf(content: Content, begin: int) -> int:
+    """Return where the DSF file at a position ends."""
     at = begin + int.from_bytes(content.at(begin + 12, 8), "little")
-    return _until(content, begin, at if at > begin and begins(content.at(at, 8)) else content.size)
+    return at if at > begin and begins(content.at(at, 8)) else content.size
 
 
-def until_next(mark: bytes) -> Callable[[Content, int], tuple[list[Part], int]]:
-    """Return what finds the file at a position, and where it ends: at the next mark of one."""
-
-    def walk(content: Content, begin: int) -> tuple[list[Part], int]:
-        return _until(content, begin, next(content.find_all(mark, begin + len(mark)), content.size))
-
-    return walk
+def _end_at(mark: bytes) -> Callable[[Content, int], int]:
+    """Return what finds where the file at a position ends: at the next mark of one."""
+    return lambda content, begin: next(content.find_all(mark, begin + len(mark)), content.size)
 
 
-walk_amr = until_next(b"#!AMR")
-walk_voc = until_next(VOC)
-walk_flv = until_next(b"FLV\1")
-
-
-def _until(content: Content, begin: int, end: int) -> tuple[list[Part], int]:
-    return [Part((((begin, end),),), "any")], end
+end_of_amr = _end_at(b"#!AMR")
+end_of_voc = _end_at(VOC)
+end_of_flv = _end_at(b"FLV\1")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
-from .content import Content, Piece
+from .content import Content
 from .parts import Part, begins
 
 LIMIT = 1 << 32
@@ -23,52 +23,60 @@ _TAGS = (b"TAG", b"ID3", b"APET", b"LYRI")
 _UNKNOWN = 0x7FFF0000  # bytes and more: what programs write that do not know the length yet
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """Where a container's samples lie. claimed: bytes by its header; rate, align: frames a second, bytes of each."""
+def _chunks(
+    content: Content, at: int, head: str, last: bytes, *, counted: int = 0, align: int
+) -> dict[bytes, tuple[int, int]]:
+    """Return name -> (where its body begins, bytes of it) of the chunks up to the samples'; nothing where that is not found.
 
-    begin: int
-    claimed: int
-    rate: float
-    align: int
-    unknown: bool
-    form: bytes = b""
+    at: of the first. head: of each, its name and its size. last: the samples' name. counted: bytes of the head that the
+    size counts as well. align: bytes, of which chunks take a multiple.
+    """
+    found: dict[bytes, tuple[int, int]] = {}
+    width, end = struct.calcsize(head), at + _MAX_HEADER
+    while at < end and len(told := content.at(at, width)) == width:
+        name, size = struct.unpack(head, told)
+        at, size = at + width, size - counted
+        found[name] = at, size
+        if name == last:
+            return found
+        if size < 0:
+            break
+        at += size + -size % align
+    return {}
+
+
+def _body(content: Content, chunks: dict[bytes, tuple[int, int]], name: bytes) -> bytes:
+    """Return what is in a chunk, nothing where there is none."""
+    at, size = chunks.get(name, (0, 0))
+    return content.at(at, min(size, 4096))
+
+
+def _rate_and_align(form: bytes, order: str) -> tuple[float, int]:
+    """Return, of a WAV's format, frames a second and the bytes of each; blocks of several samples are frames, too."""
+    coding, rate, second, align = struct.unpack_from(f"{order}H2xIIH", form)
+    return rate if coding in (1, 3, 0xFFFE) else second / max(align, 1), align
 
 
 def walk_wav(content: Content, begin: int) -> tuple[list[Part], int]:
     """Return the WAV or RF64 file at a position, and where it ends."""
-    order, form, wide = ">" if content.at(begin, 4) == b"RIFX" else "<", b"", None
-    at = begin + 12
-    while at - begin < _MAX_HEADER and len(head := content.at(at, 8)) == 8:
-        name, size = struct.unpack(f"{order}4sI", head)
-        at += 8
-        if name == b"data":
-            break
-        body = content.at(at, min(size, 4096))
-        form = body if name == b"fmt " else form
-        wide = struct.unpack_from("<Q", body, 8)[0] if name == b"ds64" and len(body) >= 16 else wide
-        at += size + size % 2
-    else:
-        return [], begin
+    order = ">" if content.at(begin, 4) == b"RIFX" else "<"
+    chunks = _chunks(content, begin + 12, f"{order}4sI", b"data", align=2)
+    form, sizes = _body(content, chunks, b"fmt "), _body(content, chunks, b"ds64")
     if len(form) < 16:
         return [], begin
-    rate, second, align = struct.unpack_from(f"{order}IIH", form, 4)
+    at, size = chunks[b"data"]
+    wide = struct.unpack_from("<Q", sizes, 8)[0] if len(sizes) >= 16 else None
     claimed = wide if wide is not None and size == LIMIT - 1 else size
     left = content.size - at
     if wide is None and left >= LIMIT and 0 < size < LIMIT - 1:
         claimed = size + (left - size) // LIMIT * LIMIT
-    plain = struct.unpack_from(f"{order}H", form)[0] in (1, 3, 0xFFFE)
     unknown = wide is None and (size in (0, LIMIT - 1) or size >= _UNKNOWN and size > left)
-    rate = rate if plain else second / max(align, 1)  # blocks of several samples
-    samples = _Samples(at, claimed, rate, align, unknown, form)
-
-    def header(length: int) -> bytes:
-        return _wav_header(form, length, align, order)
-
-    return _part_of(content, begin, samples, header, changed=claimed != size and wide is None, even=True)
+    rate, align = _rate_and_align(form, order)
+    header, changed = partial(_wav_header, form, align, order), claimed != size and wide is None
+    return _part_of(content, begin, at, claimed, unknown, rate, align, header, changed=changed, even=True)
 
 
-def _wav_header(form: bytes, length: int, align: int, order: str) -> bytes:
+def _wav_header(form: bytes, align: int, order: str, length: int) -> bytes:
     form_chunk = b"fmt " + struct.pack(f"{order}I", len(form)) + form
     if length < LIMIT - 4096:
         whole = 4 + len(form_chunk) + 8 + length
@@ -83,85 +91,61 @@ def _wav_header(form: bytes, length: int, align: int, order: str) -> bytes:
 
 def walk_w64(content: Content, begin: int) -> tuple[list[Part], int]:
     """Return the Sony Wave64 file at a position, and where it ends."""
-    form, at = b"", begin + 40
-    while at - begin < _MAX_HEADER and len(head := content.at(at, 24)) == 24:
-        size = struct.unpack_from("<Q", head, 16)[0]
-        if head[:16] == _W64_DATA:
-            break
-        form = content.at(at + 24, min(size, 4096) - 24) if head[:16] == _W64_FORM else form
-        at += max(24, size + -size % 8)
-    else:
-        return [], begin
+    chunks = _chunks(content, begin + 40, "<16sQ", _W64_DATA, counted=24, align=8)
+    form = _body(content, chunks, _W64_FORM)
     if len(form) < 16:
         return [], begin
-    rate, second, align = struct.unpack_from("<IIH", form, 4)
-    rate = rate if struct.unpack_from("<H", form)[0] in (1, 3, 0xFFFE) else second / max(align, 1)
-    claimed = max(0, size - 24)
-    unknown = claimed == 0 or size >= 1 << 62
-    samples = _Samples(at + 24, claimed, rate, align, unknown, form)
-    return _part_of(content, begin, samples, lambda length: _wav_header(form, length, align, "<"), even=False)
+    at, size = chunks[_W64_DATA]
+    rate, align = _rate_and_align(form, "<")
+    unknown = size <= 0 or size >= (1 << 62) - 24
+    return _part_of(content, begin, at, max(0, size), unknown, rate, align, partial(_wav_header, form, align, "<"))
 
 
 def walk_aiff(content: Content, begin: int) -> tuple[list[Part], int]:
     """Return the AIFF file at a position, and where it ends."""
-    common, at = -1, begin + 12
-    while at - begin < _MAX_HEADER and len(head := content.at(at, 8)) == 8:
-        name, size = struct.unpack(">4sI", head)
-        if name == b"SSND":
-            break
-        common = at + 8 if name == b"COMM" else common
-        at += 8 + size + size % 2
-    else:
-        return [], begin
-    if common < 0 or len(told := content.at(common, 18)) < 18:
+    chunks = _chunks(content, begin + 12, ">4sI", b"SSND", align=2)
+    common, _ = chunks.get(b"COMM", (content.size, 0))
+    if len(told := content.at(common, 18)) < 18:
         return [], begin
     channels, frames, bits, exponent, mantissa = struct.unpack(">HIHHQ", told)
     plain = content.at(begin + 8, 4) == b"AIFF" or content.at(common + 18, 4) in (b"NONE", b"sowt", b"twos")
     align = max(1, channels) * ((bits + 7) // 8)
     if not plain or not 16383 <= exponent <= 16383 + 40 or not align:
-        return [Part((((0 if begin == 0 else begin, content.size),),))], content.size
+        return [Part((((begin, content.size),),))], content.size
     rate = mantissa / (1 << 63 - (exponent - 16383))
+    data, size = chunks[b"SSND"]
     claimed = max(0, size - 8)
-    unknown = claimed == 0 or (claimed >= _UNKNOWN and claimed > content.size - at - 16)
-    samples = _Samples(at + 16, claimed, rate, align, unknown)
-    data = at
+    unknown = claimed == 0 or (claimed >= _UNKNOWN and claimed > content.size - data - 8)
 
     def header(length: int) -> bytes:
-        head = bytearray(content.read(begin, data + 16 - begin))
-        head[4:8] = struct.pack(">I", min(len(head) - 8 + length, LIMIT - 1))
-        head[common + 2 - begin : common + 6 - begin] = struct.pack(">I", min(length // align, LIMIT - 1))
-        head[data + 4 - begin : data + 8 - begin] = struct.pack(">I", min(length + 8, LIMIT - 1))
+        head = bytearray(content.read(begin, data + 8 - begin))
+        told = (4, len(head) - 8 + length), (common + 2 - begin, length // align), (data - 4 - begin, length + 8)
+        for place, number in told:
+            struct.pack_into(">I", head, place, min(number, LIMIT - 1))
         return bytes(head)
 
-    return _part_of(content, begin, samples, header, changed=frames * align < claimed - align, even=True)
+    changed = frames * align < claimed - align
+    return _part_of(content, begin, data + 8, claimed, unknown, rate, align, header, changed=changed, even=True)
 
 
 def walk_caf(content: Content, begin: int) -> tuple[list[Part], int]:
     """Return the Core Audio file at a position, and where it ends."""
-    rate, form, packet, at = 0.0, b"", 0, begin + 8
-    while at - begin < _MAX_HEADER and len(head := content.at(at, 12)) == 12:
-        name, size = struct.unpack(">4sq", head)
-        if name == b"data":
-            break
-        if size < 0:
-            return [], begin
-        if name == b"desc" and len(told := content.at(at + 12, 20)) == 20:
-            rate, form, _, packet = struct.unpack(">d4sII", told)
-        at += 12 + size
-    else:
+    chunks = _chunks(content, begin + 8, ">4sq", b"data", align=1)
+    if not chunks:
         return [], begin
-    whole = (begin, content.size)
+    described = _body(content, chunks, b"desc")
+    rate, form, packet = struct.unpack_from(">d4s4xI", described) if len(described) >= 20 else (0.0, b"", 0)
     if form != b"lpcm" or not packet or not 0 < rate < 1e7:
-        return [Part(((whole,),))], content.size
+        return [Part((((begin, content.size),),))], content.size
+    data, size = chunks[b"data"]
     claimed = max(0, size - 4)
-    data = at
-    samples = _Samples(at + 16, claimed, rate, packet, size < 0 or claimed == 0 or size >= 1 << 62)
+    unknown = claimed == 0 or size >= 1 << 62
 
     def header(length: int) -> bytes:
-        kept = content.read(begin, data - begin)
-        return kept + struct.pack(">4sq", b"data", length + 4) + content.at(data + 12, 4)
+        kept = content.read(begin, data - 8 - begin)
+        return kept + struct.pack(">q", length + 4) + content.at(data, 4)
 
-    return _part_of(content, begin, samples, header, even=False)
+    return _part_of(content, begin, data + 4, claimed, unknown, rate, packet, header)
 
 
 def walk_au(content: Content, begin: int) -> tuple[list[Part], int]:
@@ -173,50 +157,53 @@ def walk_au(content: Content, begin: int) -> tuple[list[Part], int]:
     width = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(coding, 0)
     if not width or not 0 < channels <= 1024 or not 24 <= offset < _MAX_HEADER or not rate:
         return [], begin
-    samples = _Samples(begin + offset, claimed, rate, width * channels, claimed == 0 or claimed == LIMIT - 1)
+    unknown = claimed in (0, LIMIT - 1)
 
     def header(length: int) -> bytes:
         told = struct.pack(">I", min(length, LIMIT - 1))
         return head[:8] + told + content.read(begin + 12, offset - 12)
 
-    return _part_of(content, begin, samples, header, even=False)
+    return _part_of(content, begin, begin + offset, claimed, unknown, rate, width * channels, header)
 
 
 def _part_of(
     content: Content,
     begin: int,
-    samples: _Samples,
+    at: int,
+    claimed: int,
+    unknown: bool,
+    rate: float,
+    align: int,
     header: Callable[[int], bytes],
     *,
     changed: bool = False,
-    even: bool,
+    even: bool = False,
 ) -> tuple[list[Part], int]:
-    """Return the part for samples that lie somewhere, and where its container ends.
+    """Return the part for the samples of the container at `begin`, which lie from `at` on, and where the container ends.
 
-    header: bytes of samples -> a header that tells so many. changed: the header as it is must not be shown.
+    claimed: their bytes by its header; unknown: it does not know. rate, align: frames a second, bytes of each. header:
+    bytes of samples -> a header that tells so many. changed: the header as it is must not be shown. even: a byte follows an
+    odd number of them.
     """
-    begins, form = content.at(begin, 4), content.at(begin + 8, 4)
-    left = max(0, content.size - samples.begin)
-    claimed_s = None
-    if samples.unknown:  # to the end, or to where another recording was appended
-        starts = (at for at in content.find_all(begins, samples.begin) if content.at(at + 8, len(form)) == form)
+    left = max(0, content.size - at)
+    length, claimed_s = claimed, None
+    if unknown:  # to the end, or to where another recording was appended
+        kind, form = content.at(begin, 4), content.at(begin + 8, 4)
+        starts = (found for found in content.find_all(kind, at) if content.at(found + 8, len(form)) == form)
         end = next(starts, content.size)
-        length = end - samples.begin
-    elif samples.claimed > left:
+        length = end - at
+    elif claimed > left:
         length, end = left, content.size
-        claimed_s = samples.claimed / max(samples.align, 1) / samples.rate if samples.rate else None
+        claimed_s = claimed / max(align, 1) / rate if rate else None
     else:
-        length = samples.claimed
-        end = samples.begin + length + (length % 2 if even else 0)
-        end, follows = _behind(content, end)
+        end, follows = _behind(content, at + length + (length % 2 if even else 0))
         if follows:
-            length = end - samples.begin
-    right = not changed and not samples.unknown and length == samples.claimed and begin == 0
+            length = end - at
+    right = not changed and not unknown and length == claimed and begin == 0
     if right and end >= content.size:
         return [Part((((0, content.size),),), claimed_s=claimed_s)], content.size
-    length -= length % max(samples.align, 1)
-    pieces: tuple[Piece, ...] = (header(length), (samples.begin, samples.begin + length))
-    return [Part((pieces,), claimed_s=claimed_s)], end
+    length -= length % max(align, 1)
+    return [Part(((header(length), (at, at + length)),), claimed_s=claimed_s)], end
 
 
 def _behind(content: Content, at: int) -> tuple[int, bool]:
