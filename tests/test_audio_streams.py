@@ -581,6 +581,9 @@ def test_a_clock_that_leaps_asks_for_an_hour_of_silence_at_most() -> None:
 
 
 def test_the_walks_of_containers_exist() -> None:
-    named = [*containers._BY_BEGINNING.values(), *re.findall(r'"(\w+\.(?:walk|end)\w*)"', inspect.getsource(containers._kind))]
+    named = [
+        *containers._BY_BEGINNING.values(),
+        *re.findall(r'"(\w+\.(?:walk|end)\w*)"', inspect.getsource(containers._kind)),
+    ]
     for module, function in (name.split(".") for name in named):
         assert callable(getattr(importlib.import_module(f"whoplays.audio.{module}"), function))

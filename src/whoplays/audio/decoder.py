@@ -18,7 +18,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
@@ -34,7 +34,6 @@ STUCK_S = 120.0  # without a block: far more than a block of a second takes on a
 MEMORY = 2 << 30  # bytes beyond what starting takes
 MAX_FRAME = 64 << 20
 TOGETHER_S = 5.0  # seconds in a frame: a window takes more than that, and each frame costs two changes of process
-MAX_PARTS = 64  # blocks in a frame; systems take so many parts at once
 #: What a decoding process may fail with, as its frames name it; the first that fits.
 _KINDS: dict[str, type[WhoplaysError]] = {"read": ReadError, "audio": AudioError, "missing": MissingExtraError}
 _HEAD = struct.Struct("<cI")
@@ -44,27 +43,29 @@ _PIPE = 1 << 20  # bytes that can be decoded ahead
 POSSIBLE = os.name == "posix"
 
 
-@lru_cache(maxsize=1)
-def _apart() -> Decoder | None:
-    if not (POSSIBLE and os.environ.get(DECODE_APART)):
-        return None
+@cache
+def shared() -> Decoder:
+    """Return the decoder of this process, which ends with it."""
     found = Decoder()
     atexit.register(found.close)
     return found
+
+
+def _apart() -> bool:
+    return POSSIBLE and bool(os.environ.get(DECODE_APART))
 
 
 def load(
     path: Path, *, sample_rate: int, damage: list[quality.QualityWarning] | None = None, **part: Unpack[reading.Excerpt]
 ) -> Array:
     """Return what `reading.load` returns, decoded here, or in a process of its own where `DECODE_APART` is set."""
-    read = apart.load if (apart := _apart()) else reading.load
+    read = shared().load if _apart() else reading.load
     return read(path, sample_rate=sample_rate, damage=damage, **part)
 
 
 def duration_of(path: Path) -> float | None:
     """Return what `opening.duration_of` returns; `DECODE_APART` as for `load`."""
-    apart = _apart()
-    return apart.duration_of(path) if apart else opening.duration_of(path)
+    return shared().duration_of(path) if _apart() else opening.duration_of(path)
 
 
 class Decoder:
@@ -236,28 +237,22 @@ def _decode(path: str, rate: int, part: dict[str, Any]) -> None:
     with reading.open_recording(path, sample_rate=rate, **part) as recording:
         _tell(b"i", json.dumps({"sample_rate": recording.sample_rate}).encode())
         decoded = sent = 0
-        held: list[memoryview] = []
+        held: list[Array] = []
         for block in recording.blocks():
             decoded += len(block)
-            if len(block):
-                held.append(np.ascontiguousarray(block, dtype=np.float32).data.cast("B"))
-            if decoded - sent >= rate * TOGETHER_S or len(held) == MAX_PARTS:
-                _tell(b"b", *held)
+            held.append(block)
+            if decoded - sent >= rate * TOGETHER_S:
+                _tell(b"b", np.concatenate(held).tobytes())
                 held, sent = [], decoded
         if decoded > sent:
-            _tell(b"b", *held)
+            _tell(b"b", np.concatenate(held).tobytes())
         _tell(b"d", json.dumps([warning.to_dict() for warning in recording.warnings(decoded / rate)]).encode())
 
 
-def _tell(kind: bytes, *contents: bytes | memoryview) -> None:
-    """Write a frame; its parts are written as they lie."""
-    parts = [memoryview(_HEAD.pack(kind, sum(map(len, contents)))), *(memoryview(content) for content in contents)]
-    while parts:
-        gone = os.writev(1, parts)
-        while parts and gone >= len(parts[0]):
-            gone -= len(parts.pop(0))
-        if parts:
-            parts[0] = parts[0][gone:]
+def _tell(kind: bytes, content: bytes) -> None:
+    """Write a frame."""
+    sys.stdout.buffer.write(_HEAD.pack(kind, len(content)) + content)
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

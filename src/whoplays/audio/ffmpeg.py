@@ -43,10 +43,8 @@ _COMPUTED = frozenset(("aac", "loas", "mpeg", "mpegts"))
 _CHECKED = frozenset(("flac", "wavpack", "tta"))
 _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _FAR_BYTES, _FAR_S = 64 << 20, 300  # that are looked through for the beginning of the sound
-_AMR = {
-    "amrnb": (8, 160, 8000),
-    "amrwb": (9, 320, 16000),
-}  # modes from which on a frame holds no sound; its samples, rate
+#: codec -> the mode from which on a frame holds no sound, but comfort noise or nothing; its samples; their rate
+_AMR = {"amrnb": (8, 160, 8000), "amrwb": (9, 320, 16000)}
 
 
 class FFmpegReader(Reader):
@@ -110,10 +108,8 @@ class FFmpegReader(Reader):
         chosen = streams[self._track - 1] if self._track else (default or streams)[0]
         if chosen.codec_context is None:
             raise AudioError("holds sound in a form that no decoder here knows")
-        if chosen.codec_context.name in _CHECKED:
-            chosen.codec_context.options = {
-                "err_detect": "crccheck+explode"
-            }  # else changed bytes are noise, or silence
+        if chosen.codec_context.name in _CHECKED:  # else changed bytes are noise, or silence
+            chosen.codec_context.options = {"err_detect": "crccheck+explode"}
         return chosen
 
     def _first_time(self) -> float:
@@ -183,17 +179,13 @@ class FFmpegReader(Reader):
                 if first is not None and context.sample_rate:
                     packet.pts = packet.dts = round(first / context.sample_rate / packet.time_base)
             time = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
-            if lost and time is not None:
-                time += lost.seconds
             length = 0 if computed else packet.duration
             if time is not None and length and clock.is_before(time, length * packet.time_base):
                 if lost:
-                    lost.add(packet, clock)
+                    self._zero -= lost.after(packet, clock)
                 continue
-            if (
-                codec in _AMR and packet.size and bytes(packet)[0] >> 3 & 15 >= _AMR[codec][0]
-            ):  # comfort noise, or nothing
-                _, size, rate = _AMR[codec]
+            mode, size, rate = _AMR.get(codec, (0, 0, 0))
+            if size and packet.size and bytes(packet)[0] >> 3 & 15 >= mode:
                 yield from clock.place(np.zeros((size, 1), dtype=np.float32), rate, time)
                 continue
             if packet.is_corrupt:
@@ -209,11 +201,7 @@ class FFmpegReader(Reader):
                     clock.broken("samples are damaged")  # PyAV would read planes that do not exist
                     continue
                 samples = samples_of(frame)
-                at = (
-                    frame.time - self._zero + (lost.seconds if lost else 0.0)
-                    if told and frame.time is not None
-                    else None
-                )
+                at = frame.time - self._zero if told and frame.time is not None else None
                 peak = max(float(samples.max(initial=0)), -float(samples.min(initial=0)))
                 if frame.is_corrupt or not peak <= MAX_LEVEL:
                     clock.broken("samples are damaged")
@@ -221,7 +209,7 @@ class FFmpegReader(Reader):
                         continue
                 yield from clock.place(samples, frame.sample_rate, at)
             if lost and packet.size:
-                lost.add(packet, clock)
+                self._zero -= lost.after(packet, clock)
 
     def _packets(self, clock: Clock) -> Iterator[Any]:
         """Yield packets; where the container is damaged, those behind."""
@@ -258,21 +246,20 @@ class _LostFrames:
 
     def __init__(self) -> None:
         """Begin a stream."""
-        self.seconds = 0.0
         self._bytes = self._frames = 0
         self._told = 0.0  # bytes of a frame by its header
 
-    def add(self, packet: Any, clock: Clock) -> None:
-        """Look at a packet that has been decoded."""
+    def after(self, packet: Any, clock: Clock) -> float:
+        """Return what a packet that has been decoded says is lost, in seconds by which what follows is later."""
         told = _size_of_frame(bytes(packet)[:8])
         if told and abs(told - self._told) > 0.02 * self._told:
             self._bytes, self._frames, self._told = 0, 0, told
         frames = round(packet.size * self._frames / self._bytes) if self._bytes else 1
         if frames <= 1:
             self._bytes, self._frames = self._bytes + packet.size, self._frames + 1
-        else:
-            self.seconds += (frames - 1) * float(packet.duration * packet.time_base)
-            clock.broken("frames are damaged")
+            return 0.0
+        clock.broken("frames are damaged")
+        return (frames - 1) * float(packet.duration * packet.time_base)
 
 
 def _size_of_frame(head: bytes) -> float:

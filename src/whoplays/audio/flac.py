@@ -8,14 +8,10 @@ from itertools import pairwise
 from .content import Content
 from .parts import Part
 
-_TAIL = (
-    1 << 17
-)  # bytes before the end in which the last frame begins, where the header does not say how large one may be
-_BLOCKS = {
-    1: 192,
-    **{code: 576 << code - 2 for code in range(2, 6)},
-    **{code: 256 << code - 8 for code in range(8, 16)},
-}
+#: Bytes before the end in which the last frame begins, where the header does not say how large one may be.
+_TAIL = 1 << 17
+#: Samples of a frame, by the code for them; 0: told elsewhere.
+_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
 @dataclass(frozen=True)
@@ -93,9 +89,7 @@ def _frame(head: bytes, size_of_block: int) -> tuple[int, int]:
     if code in (6, 7):
         block = int.from_bytes(head[size : size + code - 5], "big") + 1
         size += code - 5
-    elif (known := _BLOCKS.get(code)) is not None:
-        block = known
-    else:
+    elif not (block := _BLOCKS[code]):
         return none
     size += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
     if len(head) <= size or _crc8(head[:size]) != head[size]:

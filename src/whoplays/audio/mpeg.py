@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 
 from .content import Content
@@ -30,13 +30,9 @@ DECODER_DELAY = 529  # samples
 _NOT_AUDIO = (b"TAG", b"APET", b"LYRI", b"ID3")
 
 
-@lru_cache(maxsize=1)
-def _lengths() -> list[int]:
-    """Return, for each value of header bytes 1 and 2, the bytes of such a frame; 0 where there is none."""
-    return [_length(value) for value in range(1 << 16)]
-
-
+@cache
 def _length(value: int) -> int:
+    """Return the bytes of a frame by its header's bytes 1 and 2; 0 where there is none such."""
     version, layer = value >> 11 & 3, 4 - (value >> 9 & 3)
     bitrate, rate, padding = value >> 4 & 15, value >> 2 & 3, value >> 1 & 1
     if value >> 13 != 7 or version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
@@ -51,16 +47,18 @@ def _samples(version: int, layer: int) -> int:
     return 384 if layer == 1 else 1152 if layer == 2 or version == 3 else 576
 
 
+def _length_at(content: Content, at: int) -> int:
+    """Return the bytes of the frame at a position by its header, 0 where none begins."""
+    head = content.at(at, 3)
+    return _length(int.from_bytes(head[1:], "big")) if len(head) == 3 and head[0] == 0xFF else 0
+
+
 def is_frame(content: Content, at: int) -> bool:
     """Tell whether three frames follow each other at a position."""
-    first = None
+    fixed = int.from_bytes(content.at(at + 1, 2), "big") & _FIXED
     for _ in range(3):
-        head = content.at(at, 3)
-        value = int.from_bytes(head[1:], "big")
-        if len(head) < 3 or head[0] != 0xFF or not (length := _lengths()[value]):
-            return False
-        first = value & _FIXED if first is None else first
-        if value & _FIXED != first:
+        length = _length_at(content, at)
+        if not length or int.from_bytes(content.at(at + 1, 2), "big") & _FIXED != fixed:
             return False
         at += length
     return True
@@ -79,7 +77,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
     runs = list(_runs(content, begin))
     streams: list[list[_Run]] = []
     for run in runs:
-        if streams and not run.begins_stream and run.kind == streams[-1][0].kind and not run.after_tag:
+        if streams and not _info_at(run.head) and run.kind == streams[-1][0].kind and not run.after_tag:
             streams[-1].append(run)
         else:
             streams.append([run])
@@ -89,11 +87,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
 
 def frames_of(content: Content, begin: int, end: int, number: int) -> Iterator[tuple[int, bytes]]:
     """Yield the frames between two positions, numbered from `number` on."""
-    while begin < end:
-        head = content.at(begin, 3)
-        length = _lengths()[int.from_bytes(head[1:], "big")] if len(head) == 3 else 0
-        if not length:
-            return
+    while begin < end and (length := _length_at(content, begin)):
         yield number, content.at(begin, length)
         begin, number = begin + length, number + 1
 
@@ -110,13 +104,8 @@ class _Run:
     head: bytes  # of its first frame
     doubtful: int  # bytes of a last frame behind which no other one begins, left out
 
-    @property
-    def begins_stream(self) -> bool:
-        return _info_at(self.head) is not None
-
 
 def _runs(content: Content, at: int) -> Iterator[_Run]:
-    lengths = _lengths()
     after_tag = False
     while at < content.size:
         head = content.at(at, 3)
@@ -129,24 +118,11 @@ def _runs(content: Content, at: int) -> Iterator[_Run]:
         if not _begins(content, at):
             at, after_tag = _next(content, at + 1), after_tag or head + content.at(at + 3, 1) in _NOT_AUDIO
             continue
-        first_of_run = content.at(at, 4)
-        kind = int.from_bytes(first_of_run[1:3], "big") & _FIXED | (
-            first_of_run[3] >= 0xC0
-        )  # the lowest bit: one channel
-        begin, count = at, 0
-        block, first = b"", at
-        previous = at
-        while True:
-            inside = at - first
-            if inside + 4 > len(block):
-                block, first, inside = content.read(at, 1 << 20), at, 0
-                if len(block) < 4:
-                    break
-            value = block[inside + 1] << 8 | block[inside + 2]
-            same = value & _FIXED | (block[inside + 3] >= 0xC0) == kind
-            if block[inside] != 0xFF or not same or not (length := lengths[value]):
-                break
+        head = content.at(at, 4)
+        kind, begin, count = _kind(head), at, 0
+        while _kind(head) == kind and (length := _length(head[1] << 8 | head[2])):
             previous, at, count = at, at + length, count + 1
+            head = content.at(at, 4)
         behind, doubtful = content.at(at, 3), 0
         tagged = behind in (b"TAG", b"ID3", b"APE", b"LYR")
         if count > 1 and at != content.size and not tagged and (at > content.size or not is_frame(content, at)):
@@ -157,15 +133,17 @@ def _runs(content: Content, at: int) -> Iterator[_Run]:
         after_tag = False
 
 
+def _kind(head: bytes) -> int:
+    """Return what does not change in the headers of a stream's frames, 0 for no header; the lowest bit: one channel."""
+    return (head[1] << 8 | head[2]) & _FIXED | (head[3] >= 0xC0) if len(head) == 4 and head[0] == 0xFF else 0
+
+
 def _begins(content: Content, at: int) -> bool:
     """Tell whether frames begin at a position: three in a row, or as many as fit before the end or a tag."""
     if is_frame(content, at):
         return True
-    value = int.from_bytes(content.at(at + 1, 2), "big")
-    head = content.at(at, 3)
-    if len(head) < 3 or head[0] != 0xFF or not (length := _lengths()[value]):
-        return False
-    return _info_at(content.at(at, 256)) is not None and at + length <= content.size
+    length = _length_at(content, at)
+    return bool(length and _info_at(content.at(at, 256))) and at + length <= content.size
 
 
 def _next(content: Content, at: int) -> int:
@@ -214,7 +192,7 @@ def _part(content: Content, runs: list[_Run], alone: bool, *, last: bool) -> Par
     rate, size = _RATES[version][kind >> 2 & 3], _samples(version, layer)
     if info:  # its own frame holds no sound
         first = runs[0]
-        length = _lengths()[int.from_bytes(first.head[1:3], "big")]
+        length = _length_at(content, first.begin)
         runs = [replace(first, begin=first.begin + length, count=first.count - 1), *runs[1:]]
         if info.frames == sum(run.count for run in runs) + 1 and runs[-1].doubtful:
             end = runs[-1].end + runs[-1].doubtful
@@ -225,8 +203,9 @@ def _part(content: Content, runs: list[_Run], alone: bool, *, last: bool) -> Par
     told = info.frames if info and info.frames else None
     count = placed[-1][2] + placed[-1][3]
     short = told is not None and told > count + _SLACK
-    rest = content.size - runs[-1].end
-    broken_off = last and told is None and rest >= 4 and _broken_off(content, runs[-1].end)
+    behind = runs[-1].end
+    broken_off = last and told is None and content.size - behind >= 4
+    broken_off = broken_off and behind + _length_at(content, behind) > content.size
     frames = Frames(placed, layer, rate, size, skip, 0 if short else drop)
     whole = len(runs) == 1 and (told is None or abs(told - count) <= _SLACK)
     begin = 0 if alone else runs[0].begin - (length if info else 0)
@@ -238,13 +217,6 @@ def _part(content: Content, runs: list[_Run], alone: bool, *, last: bool) -> Par
         broken_off,
         frames=frames,
     )
-
-
-def _broken_off(content: Content, at: int) -> bool:
-    """Tell whether a frame begins at a position and the file ends before it does."""
-    head = content.at(at, 3)
-    length = _lengths()[int.from_bytes(head[1:], "big")] if len(head) == 3 and head[0] == 0xFF else 0
-    return at + length > content.size
 
 
 def _placed(runs: list[_Run], info: _Info | None) -> tuple[tuple[tuple[int, int, int, int], ...], int]:

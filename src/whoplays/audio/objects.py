@@ -101,7 +101,8 @@ def end_of_tta(content: Content, begin: int) -> int:
     if not 0 < frames * 4 <= content.size:
         return content.size
     table = content.read(at + 22, 4 * frames)
-    at += 22 + 4 * frames + 4 + sum(struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4]))
+    sizes: tuple[int, ...] = struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4])
+    at += 22 + 4 * frames + 4 + sum(sizes)
     if begins(content.at(at, 8)):
         return at
     return next(content.find_all(b"TTA1", at), content.size)  # behind a tag

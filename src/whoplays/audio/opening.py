@@ -32,23 +32,22 @@ class _Parts(Reader):
         """content: of the open file; found: at least one part."""
         self._content, self._parts, self._track = content, found, track
         self.gaps = []
+        infos: list[AudioInfo] = []
+        failures: list[AudioError] = []
         self._lengths: list[float | None] = []
-        first: AudioError | None = None
         for part in found[:_MEASURED_PARTS]:
             try:
-                with contextlib.closing(_opened(part, content, track, whole=len(found) == 1)) as reader:
+                with contextlib.closing(_opened(part, content, track)) as reader:
+                    infos.append(reader.info)
                     self._lengths.append(reader.info.duration)
-                    if len(self._lengths) == 1 or not hasattr(self, "info"):
-                        self.info = reader.info
             except AudioError as error:
-                first = first or error
+                failures.append(error)
                 self._lengths.append(0.0)
-        if not hasattr(self, "info"):
-            assert first
-            raise first
+        if not infos:
+            raise failures[0]
         self._lengths += [None] * (len(found) - len(self._lengths))
         known = None if None in self._lengths else sum(length or 0.0 for length in self._lengths)
-        self.info = replace(self.info, duration=known)
+        self.info = replace(infos[0], duration=known)
 
     def blocks(self, *, start: float = 0.0) -> Iterator[Block]:
         at = 0.0
@@ -57,7 +56,7 @@ class _Parts(Reader):
                 at += length
                 continue
             try:
-                reader = _opened(part, self._content, self._track, whole=len(self._parts) == 1)
+                reader = _opened(part, self._content, self._track)
             except AudioError as error:
                 self.gaps.append(Gap(at, at, str(error)))
                 continue
@@ -120,7 +119,7 @@ def _open(source: Source, track: int | None, opened: contextlib.ExitStack) -> Re
         path = Path(source)
         _check_path(path)
         if not path.is_file():  # a pipe or a device, which cannot be looked through
-            return opened.enter_context(contextlib.closing(_decoder(path, [path], None, None, track)))
+            return opened.enter_context(contextlib.closing(_decoder([path], None, None, track)))
         file: Any = opened.enter_context(path.open("rb", buffering=1 << 16))
         name = os.fspath(path)
     else:
@@ -128,41 +127,35 @@ def _open(source: Source, track: int | None, opened: contextlib.ExitStack) -> Re
     content = Content(WatchedFile(file, name))
     found = parts_of(content)
     if len(found) == 1:
-        return opened.enter_context(contextlib.closing(_opened(found[0], content, track, whole=True)))
+        return opened.enter_context(contextlib.closing(_opened(found[0], content, track)))
     return _Parts(content, found, track)
 
 
-def _opened(part: Part, content: Content, track: int | None, *, whole: bool) -> Reader:
+def _opened(part: Part, content: Content, track: int | None) -> Reader:
     """Open one part of a file, by the file itself where it is all of it. Raises `AudioError`."""
-    watched = content.file
-    if part.decoder == "mpeg":
-        return _by_frames(content, part)
-    sources = [watched if whole and pieces == ((0, content.size),) else View(watched, pieces) for pieces in part.runs]
-    watched.seek(0)
-    reader = _decoder(sources[0], sources, watched, part, track)
-    frames = part.frames
-    if frames and isinstance(reader, SoundFileReader) and abs(reader.frames - frames.samples) > 4 * frames.size:
+    watched, frames = content.file, part.frames
+    if part.decoder != "mpeg":
+        sources = [watched if pieces == ((0, content.size),) else View(watched, pieces) for pieces in part.runs]
+        watched.seek(0)
+        reader = _decoder(sources, watched, part, track)
+        if not (frames and isinstance(reader, SoundFileReader)):
+            return reader
+        if abs(reader.frames - frames.samples) <= 4 * frames.size:
+            return reader
         reader.close()  # it has estimated the length
-        return _by_frames(content, part)
-    return reader
-
-
-def _by_frames(content: Content, part: Part) -> Reader:
     from .ffmpeg import MpegReader
 
     return MpegReader(content, part)
 
 
-def _decoder(
-    source: Any, sources: list[Any], watched: WatchedFile | None, part: Part | None, track: int | None
-) -> Reader:
+def _decoder(sources: list[Any], watched: WatchedFile | None, part: Part | None, track: int | None) -> Reader:
     """Open with libsndfile, or else with FFmpeg. Raises `AudioError` with what both say."""
     with needed("reading recordings"):
         import soundfile
 
     told = ""
     if part is None or part.decoder == "any":
-        given = source
+        source = given = sources[0]
         if isinstance(source, Path) and os.name != "nt" and not os.fsencode(source).isascii():
             given = os.fsencode(source)  # a path whose bytes are no UTF-8 libsndfile opens as those bytes
         try:

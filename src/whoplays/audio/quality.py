@@ -89,7 +89,6 @@ class Meter:
         self._peak = 0.0
         self._power = np.zeros(0)  # of each channel
         self._spectrum = np.zeros(_N_FFT // 2 + 1)
-        self._window = _window()
         self.cancelled_s = 0.0  # in which one channel was taken, because their mean holds nothing
 
     def measure(self, block: Array, sample_rate: int = 0, power: NDArray[Any] | None = None) -> None:
@@ -118,7 +117,7 @@ class Meter:
         if len(block) >= _N_FFT:
             first = (len(block) - _N_FFT) // 2
             middle = mean_of_channels(block[first : first + _N_FFT])
-            spectrum = np.fft.rfft(middle * self._window)
+            spectrum = np.fft.rfft(middle * _window())
             self._spectrum += spectrum.real**2 + spectrum.imag**2  # the square of abs() in a third of its time
 
     def warnings(self, duration: float) -> list[QualityWarning]:

@@ -114,10 +114,12 @@ class Recording:
 
 
 @contextlib.contextmanager
-def open_recording(source: Source, *, sample_rate: int, **part: Unpack[Excerpt]) -> Iterator[Recording]:
-    """Open a recording to read it measured; see `open_audio` and `Recording`. Raises `AudioError`."""
+def open_recording(
+    source: Source, *, sample_rate: int, measured: bool = True, **part: Unpack[Excerpt]
+) -> Iterator[Recording]:
+    """Open a recording to read it; see `open_audio` and `Recording`. Raises `AudioError`."""
     with open_audio(source, track=part.get("track")) as reader:
-        yield Recording(reader, sample_rate, part)
+        yield Recording(reader, sample_rate, part, measured=measured)
 
 
 class _Given(Reader):
@@ -206,16 +208,13 @@ def mono(block: NDArray[Any]) -> Array:
     return Downmix()(block)
 
 
-def stream(source: Source | Reader, *, sample_rate: int, **part: Unpack[Excerpt]) -> Iterator[Array]:
+def stream(source: Source, *, sample_rate: int, **part: Unpack[Excerpt]) -> Iterator[Array]:
     """Yield a recording as mono blocks (n,) at `sample_rate`.
 
     Raises `AudioError` when it cannot be read or holds what no audio holds; blocks before that point have been yielded.
     """
-    opened = (
-        contextlib.nullcontext(source) if isinstance(source, Reader) else open_audio(source, track=part.get("track"))
-    )
-    with opened as reader:
-        yield from Recording(reader, sample_rate, part, measured=False).blocks()
+    with open_recording(source, sample_rate=sample_rate, measured=False, **part) as recording:
+        yield from recording.blocks()
 
 
 def resampled(blocks: Iterable[Array], from_rate: int, to_rate: int) -> Iterator[Array]:
@@ -252,8 +251,8 @@ def load(
 
     damage: gets the warnings about what could not be decoded.
     """
-    with open_audio(source, track=part.get("track")) as reader:
-        return whole(Recording(reader, sample_rate, part, measured=False), damage)
+    with open_recording(source, sample_rate=sample_rate, measured=False, **part) as recording:
+        return whole(recording, damage)
 
 
 def whole(sound: Sound, damage: list[quality.QualityWarning] | None = None) -> Array:

@@ -116,17 +116,8 @@ def _is_text(start: bytes) -> bool:
 @lru_cache(maxsize=100_000)
 def _opens(path: str, size: int, changed_ns: int) -> bool:
     """Tell whether sound can be decoded from a file, in a process of its own. Once for each state of the file."""
-    load = _prober().load if decoder.POSSIBLE else reading.load
+    load = decoder.shared().load if decoder.POSSIBLE else reading.load
     try:
         return len(load(Path(path), sample_rate=_RATE, duration=_TRIED_S)) > 0
     except AudioError:
         return False
-
-
-@lru_cache(maxsize=1)
-def _prober() -> decoder.Decoder:
-    import atexit
-
-    found = decoder.Decoder()
-    atexit.register(found.close)
-    return found
