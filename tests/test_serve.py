@@ -335,6 +335,26 @@ def test_a_live_client_that_vanishes_leaves_nothing(server: Running) -> None:
     assert threading.active_count() < before + 20
 
 
+def test_a_live_client_that_reads_nothing_is_let_go(tiny_model: Path) -> None:
+    """The thread waits to tell it scores when the stream turns out to be too long."""
+    from whoplays.serve.live import _Session
+
+    class Deaf:
+        async def receive(self) -> dict:
+            await asyncio.sleep(0.01)
+            return {"type": "websocket.receive", "bytes": tone(440, 1.0).astype("<f4").tobytes()}
+
+        async def send_json(self, message: dict) -> None:
+            assert message["type"] == "scores"
+            await asyncio.Event().wait()
+
+    async def session() -> None:
+        with pytest.raises(Problem, match="more than 5 s"):
+            await asyncio.wait_for(_Session(Deaf(), load(tiny_model), RATE, 5.0).predict(), PATIENCE_S)
+
+    asyncio.run(session())
+
+
 # Limits
 
 

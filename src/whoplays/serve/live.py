@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from ..audio.opening import MAX_RATE, MIN_RATE
 from ..audio.reading import mono
 from ..errors import WhoplaysError
 from ..inference.live import Recent
+from ..inference.prediction import Prediction
 from ..inference.recogniser import Array, Recogniser
-from .guard import IDLE_S, Guard
+from ..runtime.arguments import fits
+from .guard import IDLE_S
 from .problems import Problem
 
 FRAME_BYTES = 1 << 20
@@ -33,64 +36,45 @@ WAITING = 8  # frames between the socket and the thread
 EVERY_S = 1.0  # of sound, between two scores
 
 
-def shown(
-    recogniser: Recogniser, pieces: Iterator[Array], rate: int, tell: Callable[[dict[str, Any]], None]
-) -> Iterator[Array]:
-    """Yield the pieces (n,) of a stream at `rate` Hz; about once a second, tell the scores of the time since the last ones."""
-    recent, received, told = Recent(recogniser, rate), 0, 0.0
-    for piece in pieces:
-        recent.add(mono(piece))
-        received += len(piece)
-        at = received / rate
-        if at - told >= EVERY_S:
-            tell({"type": "scores", "at": round(at, 2), "scores": recent.scores(at - told)})
-            told = at
-        yield piece
-
-
-def samples_of(frame: bytes) -> Array:
-    """Return the samples (n,) of a binary frame. Raises `Problem`."""
-    if len(frame) > FRAME_BYTES or len(frame) % 4:
-        raise Problem(
-            "invalid", f"a frame of {len(frame)} bytes: 32-bit floats, at most {FRAME_BYTES} bytes, are needed"
-        )
-    return np.frombuffer(frame, dtype="<f4").astype(np.float32)
-
-
-class _Door:
-    """Who may come in: sessions at a time, and the model, loaded with the first."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self.app = app
-        self.open = 0
-        self._recogniser: Recogniser | None = None
-        self._loading = asyncio.Lock()
-
-    async def recogniser(self) -> Recogniser:
-        async with self._loading:
-            if self._recogniser is None:
-                settings = self.app.state.settings
-                self._recogniser = await asyncio.to_thread(
-                    Recogniser, settings.model, device=settings.device, threshold=settings.threshold
-                )
-        return self._recogniser
-
-
 def add_live(app: FastAPI) -> None:
     """Add the route /v1/live."""
-    door = _Door(app)
+    settings, loading = app.state.settings, asyncio.Lock()
+    places = asyncio.Semaphore(settings.live)
+    loaded: Recogniser | None = None
+
+    async def recogniser() -> Recogniser:
+        """Return the model, loaded with the first session."""
+        nonlocal loaded
+        async with loading:
+            if loaded is None:
+                given = {"device": settings.device, "threshold": settings.threshold}
+                loaded = await asyncio.to_thread(Recogniser, settings.model, **given)
+        return loaded
+
+    async def converse(socket: WebSocket) -> None:
+        hello = await _hello(socket)
+        if not settings.knows(str(hello.get("token") or "")):
+            raise Problem("unauthorised", 'give {"token": ..., "sample_rate": ...} as the first message')
+        rate: Any = hello.get("sample_rate")
+        if not fits(rate, int) or not 0 < rate < 1e9:
+            raise Problem("invalid", "sample_rate: a whole number of Hz is needed")
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise Problem("invalid", f"sample_rate {int(rate)}: {MIN_RATE} to {MAX_RATE} Hz can be used")
+        session = _Session(socket, await recogniser(), int(rate), settings.max_duration_s)
+        await socket.send_json({"type": "ready", "model": app.state.config.id})
+        prediction = await session.predict()
+        await socket.send_json({"type": "result", "result": prediction.to_dict() | {"path": "live"}})
+        app.state.metrics.count("whoplays_live_seconds_total", prediction.duration)
+        await socket.close()
 
     @app.websocket("/v1/live")
     async def live(socket: WebSocket) -> None:
         await socket.accept()
         try:
-            if door.open >= app.state.settings.live:
-                raise Problem("busy", f"{door.open} live sessions are open, which is the most; try again later")
-            door.open += 1
-            try:
-                await _converse(app, door, socket)
-            finally:
-                door.open -= 1
+            if places.locked():
+                raise Problem("busy", f"{settings.live} live sessions are open, which is the most; try again later")
+            async with places:
+                await converse(socket)
         except Problem as problem:
             await _refuse(socket, problem)
         except WhoplaysError as error:
@@ -106,106 +90,81 @@ async def _refuse(socket: WebSocket, problem: Problem) -> None:
         await socket.close(1008)
 
 
-async def _converse(app: FastAPI, door: _Door, socket: WebSocket) -> None:
-    settings = app.state.settings
-    hello = await _text(socket)
-    guard = Guard(app, settings=settings, metrics=app.state.metrics, pool=app.state.pool)
-    if not guard.knows(str(hello.get("token") or "")):
-        raise Problem("unauthorised", 'give {"token": ..., "sample_rate": ...} as the first message')
-    rate = hello.get("sample_rate")
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < 1e9 or rate != int(rate):
-        raise Problem("invalid", "sample_rate: a whole number of Hz is needed")
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise Problem("invalid", f"sample_rate {int(rate)}: {MIN_RATE} to {MAX_RATE} Hz can be used")
-    loop = asyncio.get_running_loop()
-    out: asyncio.Queue[dict[str, Any]] = asyncio.Queue(64)
-    pieces: asyncio.Queue[Array | None] = asyncio.Queue(WAITING)
-
-    def tell(message: dict[str, Any]) -> None:
-        asyncio.run_coroutine_threadsafe(out.put(message), loop).result()
-
-    recogniser = await door.recogniser()
-
-    def arriving() -> Iterator[Array]:
-        while (piece := asyncio.run_coroutine_threadsafe(pieces.get(), loop).result()) is not None:
-            yield piece
-
-    await socket.send_json({"type": "ready", "model": app.state.config.id})
-    heard = shown(recogniser, arriving(), int(rate), tell)
-    predicting = asyncio.create_task(asyncio.to_thread(recogniser.predict_stream, heard, sample_rate=int(rate)))
-    sending = asyncio.create_task(_send_all(socket, out))
-    reading = asyncio.create_task(_read_all(socket, pieces, int(rate), settings.max_duration_s))
-    try:
-        await asyncio.wait([predicting, reading], return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            reading.result()
-        prediction = await predicting
-        await out.join()
-        await socket.send_json({"type": "result", "result": prediction.to_dict() | {"path": "live"}})
-        app.state.metrics.count("whoplays_live_seconds_total", prediction.duration)
-        await socket.close()
-    finally:
-        await _end(predicting, pieces, (sending, reading), out)
-
-
-async def _end(
-    predicting: asyncio.Task[Any],
-    pieces: asyncio.Queue[Any],
-    others: tuple[asyncio.Task[Any], ...],
-    out: asyncio.Queue[Any],
-) -> None:
-    """Stop the tasks, and let the thread run out: it may wait for a piece, or for room to tell."""
-    for task in others:
-        task.cancel()
-    while not predicting.done():
-        while not pieces.empty():
-            pieces.get_nowait()
-        while not out.empty():
-            out.get_nowait()
-        with contextlib.suppress(asyncio.QueueFull):
-            pieces.put_nowait(None)
-        await asyncio.wait([predicting], timeout=0.05)
-    with contextlib.suppress(BaseException):
-        predicting.exception()
-
-
-async def _text(socket: WebSocket) -> dict[str, Any]:
+async def _received(socket: WebSocket, late: Problem) -> dict[str, Any]:
+    """Return the client's next message. Raises `late` where none comes in time, `WebSocketDisconnect`."""
     try:
         async with asyncio.timeout(IDLE_S):
             message = await socket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code") or 1000)
-        return dict(json.loads((message.get("text") or "")[:10_000]))
     except TimeoutError:
-        raise Problem("invalid", f"no first message came within {IDLE_S:g} s") from None
+        raise late from None
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code") or 1000)
+    return dict(message)
+
+
+async def _hello(socket: WebSocket) -> dict[str, Any]:
+    message = await _received(socket, Problem("invalid", f"no first message came within {IDLE_S:g} s"))
+    try:
+        return dict(json.loads((message.get("text") or "")[:10_000]))
     except (ValueError, TypeError):
         raise Problem("invalid", 'the first message is no JSON object such as {"sample_rate": 48000}') from None
 
 
-async def _read_all(socket: WebSocket, pieces: asyncio.Queue[Array | None], rate: int, most: float) -> None:
-    received = 0
-    while True:
-        try:
-            async with asyncio.timeout(IDLE_S):
-                message = await socket.receive()
-        except TimeoutError:
-            raise Problem("too-slow-upload", f"no frame came for {IDLE_S:g} s") from None
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code") or 1000)
-        if (frame := message.get("bytes")) is None:
-            await pieces.put(None)  # any text ends the stream
-            return
-        piece = samples_of(frame)
-        received += len(piece)
-        if received > most * rate:
-            raise Problem("too-long", f"more than {most:g} s came, which is the most")
-        await pieces.put(piece)
+class _Session:
+    """A stream that comes in over a socket, and the thread that predicts from it."""
 
+    def __init__(self, socket: WebSocket, recogniser: Recogniser, rate: int, most_s: float) -> None:
+        self._socket, self._recogniser, self._rate, self._most_s = socket, recogniser, rate, most_s
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[Array | None] = asyncio.Queue(WAITING)
+        self._awaited: Future[Any] = Future()  # what the thread waits for
 
-async def _send_all(socket: WebSocket, out: asyncio.Queue[dict[str, Any]]) -> None:
-    while True:
-        message = await out.get()
+    async def predict(self) -> Prediction:
+        """Return the prediction from all that comes. Raises `Problem`, `WhoplaysError`, `WebSocketDisconnect`."""
+        work = asyncio.to_thread(self._recogniser.predict_stream, self._shown(), sample_rate=self._rate)
+        predicting, reading = asyncio.create_task(work), asyncio.create_task(self._read())
         try:
-            await socket.send_json(message)
+            await asyncio.wait([predicting, reading], return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+            return await predicting
         finally:
-            out.task_done()
+            reading.cancel()
+            while (
+                not predicting.done()
+            ):  # the thread runs out: it may wait for a piece, or for a client that does not read
+                self._awaited.cancel()
+                await asyncio.wait([predicting], timeout=0.05)
+            with contextlib.suppress(BaseException):
+                predicting.exception()
+
+    def _wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
+        self._awaited = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._awaited.result()
+
+    def _shown(self) -> Iterator[Array]:
+        """Yield, in the thread, what comes; about once a second, tell the scores of the time since the last ones."""
+        recent, received, told = Recent(self._recogniser, self._rate), 0, 0.0
+        while (piece := self._wait_for(self._pieces.get())) is not None:
+            recent.add(mono(piece))
+            received += len(piece)
+            at = received / self._rate
+            if at - told >= EVERY_S:
+                scores = {"type": "scores", "at": round(at, 2), "scores": recent.scores(at - told)}
+                self._wait_for(self._socket.send_json(scores))
+                told = at
+            yield piece
+
+    async def _read(self) -> None:
+        received = 0
+        late = Problem("too-slow-upload", f"no frame came for {IDLE_S:g} s")
+        while (frame := (await _received(self._socket, late)).get("bytes")) is not None:
+            if len(frame) > FRAME_BYTES or len(frame) % 4:
+                told = f"a frame of {len(frame)} bytes: 32-bit floats, at most {FRAME_BYTES} bytes, are needed"
+                raise Problem("invalid", told)
+            piece = np.frombuffer(frame, dtype="<f4").astype(np.float32)
+            received += len(piece)
+            if received > self._most_s * self._rate:
+                raise Problem("too-long", f"more than {self._most_s:g} s came, which is the most")
+            await self._pieces.put(piece)
+        await self._pieces.put(None)  # any text ends the stream

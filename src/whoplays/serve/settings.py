@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import os
 from collections.abc import Mapping
@@ -98,6 +99,10 @@ class Settings:
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+    def knows(self, token: str) -> bool:
+        """Whether this is the token (compared in a time that tells nothing), or none is asked for."""
+        return self.token is None or hmac.compare_digest(token.encode(), self.token.encode())
 
     @property
     def max_upload_bytes(self) -> int:
