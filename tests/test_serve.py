@@ -789,7 +789,10 @@ def test_a_worker_that_cannot_start_is_told_once_and_nobody_waits_for_it(monkeyp
         def kill(self) -> None:
             pass
 
-    monkeypatch.setattr(pool.Worker, "start", lambda settings: Broken())
+    async def start(settings: Settings) -> Broken:
+        return Broken()
+
+    monkeypatch.setattr(pool.Worker, "start", start)
     monkeypatch.setattr(pool, "LOOK_S", 0.01)
     told: list[str] = []
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,12 +17,12 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import UsageError, did_you_mean, printable
-from ..inference.prediction import Failure
+from ..inference.prediction import Failure, result_of
 from ..model import thresholds
 from ..model.config import ModelConfig
-from ..results.formats import FORMATS
+from ..results.formats import FORMATS, writer
+from ..taxonomy.tree import Label
 from . import assets, schemas
-from .formats import written
 from .guard import Guard, answer
 from .live import add_live
 from .metrics import Metrics
@@ -199,7 +199,7 @@ def _add_predict(app: FastAPI) -> None:
         result = await while_connected(request, predict_upload(app, upload, job))
         if format == "json":
             return JSONResponse(result, headers=_NOT_KEPT)
-        return written([result], format, labels, lang)
+        return _written([result], format, labels, lang)
 
     fails = documented(*COMMON, *UPLOADS)
 
@@ -224,6 +224,23 @@ def _texts() -> dict[str, Any]:
 
 
 _NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+def _written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[Label], lang: str) -> Response:
+    """Return the results as a file to save. Raises `Problem` where the format, or this model, does not know them."""
+    kind = writer(form)
+    if len(results) > 1 and not kind.many:
+        raise Problem("invalid", f"format: {form} holds one recording, and there are {len(results)}")
+    known = {label.id for label in labels}
+    for result in (one for one in results if "error" not in one):
+        named = {*result["playing"], *(segment["label"] for segment in result["segments"])}
+        if set(result["scores"]) != known or not named <= known:
+            told = f"results: this model scores {', '.join(sorted(known))}, neither more nor fewer"
+            raise Problem("invalid", told[:300])
+    chosen = kind(labels, lang)
+    text = chosen.head() + "".join(chosen.item(result_of(result)) for result in results) + chosen.tail()
+    headers = {"Content-Disposition": f'attachment; filename="whoplays{kind.suffix}"', **_NOT_KEPT}
+    return Response(text.encode(), media_type=FORMATS[form][2], headers=headers)
 
 
 async def _all(app: FastAPI, uploads: list[Upload], job: Job) -> list[dict[str, Any]]:
@@ -269,11 +286,7 @@ def _event(name: str, data: dict[str, Any]) -> str:
 def _add_facts(app: FastAPI) -> None:
     config, pool, metrics = app.state.config, app.state.pool, app.state.metrics
     begun, open_files = time.time(), Path("/proc/self/fd")  # of Linux
-    limits = {
-        "max_upload_mb": pool.settings.max_upload_mb,
-        "max_duration_s": pool.settings.max_duration_s,
-        "max_files": pool.settings.max_files,
-    }
+    limits = {name: getattr(pool.settings, name) for name in schemas.Limits.model_fields}
 
     @app.get("/v1/labels", response_model=schemas.Labels, responses=documented(*COMMON[:-1]), tags=["facts"])
     async def labels() -> dict[str, Any]:
@@ -289,15 +302,14 @@ def _add_facts(app: FastAPI) -> None:
     @app.post("/v1/write", responses=told | documented(*kinds), response_class=PlainTextResponse, tags=["predict"])
     async def write(body: schemas.ToWrite, format: Format = "csv", lang: Lang = "en") -> Response:
         """Write results in another format: for programs that label tracks, for tables."""
-        return written([entry.model_dump() for entry in body.results], format, config.labels, lang)
+        return _written([entry.model_dump() for entry in body.results], format, config.labels, lang)
 
     ready: dict[int | str, dict[str, Any]] = documented("unavailable", "foreign-origin", "wrong-host", "bad-request")
 
     @app.get("/healthz", response_model=schemas.Health, responses=ready, tags=["facts"])
     async def health() -> dict[str, Any]:
         """Return whether recordings can be analysed."""
-        if pool.unusable:
-            raise Problem("unavailable", f"the model cannot be used: {pool.unusable}", retry_after=30)
+        pool.check_usable()
         workers = pool.settings.jobs
         return {"status": "ok", "model": config.id, "version": __version__, "workers": workers}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
+from pathlib import Path
 
 from ..results.html.template import template
 
+PACKAGE = Path(__file__).parents[1]
 #: Scripts, styles, pictures and calls from the page's own host alone; recordings from memory (blob:).
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -36,36 +36,29 @@ class Asset:
     media_type: str
     tag: str
 
-
-def _read(folder: Any, prefix: str, found: dict[str, Asset]) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            _read(entry, f"{prefix}{entry.name}/", found)
-        elif entry.name.rpartition(".")[2] in TYPES:
-            _add(found, prefix + entry.name, entry.read_bytes())
+    @classmethod
+    def of(cls, name: str, content: bytes) -> Asset:
+        """Return the file of that name, whose ending is one of `TYPES`."""
+        return cls(content, TYPES[name.rpartition(".")[2]], hashlib.sha256(content).hexdigest()[:16])
 
 
-def _add(found: dict[str, Asset], name: str, content: bytes) -> None:
-    found[name] = Asset(content, TYPES[name.rpartition(".")[2]], hashlib.sha256(content).hexdigest()[:16])
+def _read(folder: Path) -> dict[str, Asset]:
+    """Return name -> file of what is in a folder and below it, and is of one of `TYPES`."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix[1:] in TYPES)
+    return {path.relative_to(folder).as_posix(): Asset.of(path.name, path.read_bytes()) for path in paths}
 
 
 def page() -> dict[str, Asset]:
     """Return name -> file of the page, with the catalogue of messages that it speaks from, and an empty report to fill in."""
-    found: dict[str, Asset] = {}
-    _read(resources.files("whoplays.serve") / "page", "", found)
-    _add(found, "messages.json", (resources.files("whoplays.taxonomy") / "messages.json").read_bytes())
-    _add(found, "report.html", template().encode())
-    return found
+    found = _read(PACKAGE / "serve" / "page")
+    messages = (PACKAGE / "taxonomy" / "messages.json").read_bytes()
+    added = {"messages.json": messages, "report.html": template().encode()}
+    return found | {name: Asset.of(name, content) for name, content in added.items()}
 
 
 def examples() -> dict[str, Asset]:
     """Return name -> recording, and `index.json`: their names and who plays when as composed."""
-    found: dict[str, Asset] = {}
-    folder = resources.files("whoplays") / "examples"
-    if not folder.is_dir():
-        return found
-    _read(folder, "", found)
-    told = json.loads(found["examples.json"].content) if "examples.json" in found else {}
+    found = _read(PACKAGE / "examples")
+    told = json.loads(found["examples.json"].content)
     index = [{"name": name, **told.get(name, {})} for name in found if name.endswith(".ogg")]
-    _add(found, "index.json", json.dumps(sorted(index, key=lambda entry: str(entry["name"]))).encode())
-    return found
+    return found | {"index.json": Asset.of("index.json", json.dumps(index).encode())}

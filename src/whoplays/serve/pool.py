@@ -50,17 +50,23 @@ class Died(Exception):
 class Worker:
     """The server's side of one process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], link: socket.socket) -> None:
-        """Take over a process that was started with the other end of `link`."""
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        link: socket.socket,
+        lines: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Take over a process that was started with the other end of `link`, and what reads from `link` and closes it."""
         self.process = process
-        self.link = link
         self.ready = False
-        self._rest = b""
+        self._link, self._lines, self._writer = link, lines, writer
 
     @classmethod
-    def start(cls, settings: Settings) -> Worker:
+    async def start(cls, settings: Settings) -> Worker:
         """Start a process; it says `ready` when it is warm."""
         ours, theirs = socket.socketpair()
+        streams = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
         quiet = None if os.environ.get("WHOPLAYS_DEBUG") else subprocess.DEVNULL
         environment = {**os.environ, **ONE_THREAD}
         environment.pop("WHOPLAYS_TOKEN", None)  # what a worker does not know, it cannot give away
@@ -75,8 +81,7 @@ class Worker:
                 start_new_session=True,  # Ctrl-C is the server's to handle
                 env=environment,
             )
-        ours.setblocking(False)
-        worker = cls(process, ours)
+        worker = cls(process, ours, *streams)
         model = None if settings.model is None else str(settings.model.resolve())
         order = {"model": model, "device": settings.device, "memory_mb": settings.memory_mb}
         worker._send({**order, "threshold": settings.threshold})
@@ -85,29 +90,16 @@ class Worker:
     def _send(self, message: dict[str, Any], file: int | None = None) -> None:
         line = json.dumps(message).encode() + b"\n"  # always small, so it fits the socket's buffer whole
         try:
-            socket.send_fds(self.link, [line], [] if file is None else [file])
+            socket.send_fds(self._link, [line], [] if file is None else [file])
         except OSError as error:
             raise Died from error
 
     async def receive(self) -> dict[str, Any]:
         """Return the next message. Raises `Died`."""
-        loop = asyncio.get_running_loop()
-        pieces = [self._rest]
-        size = 0
-        while b"\n" not in pieces[-1]:
-            try:
-                piece = await loop.sock_recv(self.link, 1 << 18)
-            except OSError as error:
-                raise Died from error
-            size += len(piece)
-            if not piece or size > MAX_LINE:
-                raise Died
-            pieces.append(piece)
-        line, _, self._rest = b"".join(pieces).partition(b"\n")
         try:
-            message: dict[str, Any] = json.loads(line)
+            message: dict[str, Any] = json.loads(await self._lines.readuntil(b"\n"))
             return message
-        except ValueError as error:
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise Died from error
 
     async def predict(self, file: int, job: Job, max_duration_s: float, progress: Progress) -> dict[str, Any]:
@@ -142,7 +134,7 @@ class Worker:
         with contextlib.suppress(OSError):
             self.process.kill()
         self.process.wait()
-        self.link.close()
+        self._writer.close()
 
 
 class Pool:
@@ -175,7 +167,7 @@ class Pool:
     async def _add_worker(self) -> None:
         pause, patience = 0.5, START_S
         while not self._closed:
-            worker = Worker.start(self.settings)
+            worker = await Worker.start(self.settings)
             self._all.add(worker)
             try:
                 async with asyncio.timeout(patience):
@@ -224,8 +216,7 @@ class Pool:
 
         Raises `Problem`: busy, not a recording, too long, too slow, too large in memory. Cancelling it ends the work.
         """
-        if self.unusable:
-            raise Problem("unavailable", f"the model cannot be used: {self.unusable}", retry_after=30)
+        self.check_usable()
         worker = await self._next_worker()
         begun = time.monotonic()
         try:
@@ -245,7 +236,7 @@ class Pool:
             if message.get("kind") == "memory":  # what is left of it is not to be relied on
                 worker.kill()
         finally:
-            if worker.alive and worker.link.fileno() >= 0:
+            if worker.alive:
                 self._free.put_nowait(worker)
             else:
                 self._drop(worker)
@@ -264,10 +255,14 @@ class Pool:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         return await self._free.get()
-                if self.unusable:
-                    raise Problem("unavailable", f"the model cannot be used: {self.unusable}", retry_after=30)
+                self.check_usable()
         finally:
             self.waiting -= 1
+
+    def check_usable(self) -> None:
+        """Raise `Problem` while no worker can use the model."""
+        if self.unusable:
+            raise Problem("unavailable", f"the model cannot be used: {self.unusable}", retry_after=30)
 
     def patience(self) -> int:
         """Return the seconds after which a place in the queue is likely free."""
@@ -278,15 +273,12 @@ class Pool:
         if message["type"] == "result":
             result: dict[str, Any] = message["result"]
             return result
-        detail = str(message.get("detail", ""))
-        match message.get("kind"):
-            case "audio":
-                raise Problem("not-a-recording", detail)
-            case "too-long":
-                raise Problem("too-long", detail)
-            case "memory":
-                self.metrics.count("whoplays_workers_replaced_total", reason="memory")
-                raise Problem("not-a-recording", "cannot be decoded: it needs more memory than a recording may take")
+        kind, detail = message.get("kind"), str(message.get("detail", ""))
+        if kind == "memory":
+            self.metrics.count("whoplays_workers_replaced_total", reason="memory")
+            kind, detail = "not-a-recording", "cannot be decoded: it needs more memory than a recording may take"
+        if kind in ("not-a-recording", "too-long"):
+            raise Problem(kind, detail)
         raise Problem("internal", f"could not be analysed ({detail}); please report it")
 
     def close(self) -> None:

@@ -22,13 +22,15 @@ import numpy as np
 from ..audio import opening
 from ..audio.windows import Window
 from ..errors import AudioError, WhoplaysError, printable
-from ..inference.recogniser import Recogniser
-from ..results.overview import Outline
+from ..inference.prediction import Prediction
+from ..inference.recogniser import Array, Recogniser
+from ..results.overview import Outline, Overview, packed
 from ..runtime.packages import needed
 from ..runtime.sandbox import confine
-from .details import details
 
 LINE_BYTES = 64 * 1024
+MOST_PEAKS = 700_000  # more than two hours of an outline at 22,050 Hz
+MOST_STEPS = 30_000  # of scores over time; more than two hours of the default model's
 
 
 class _Cancelled(Exception):
@@ -126,11 +128,10 @@ def _answer(
     except _TooLong as error:
         return {"type": "failed", "kind": "too-long", "detail": str(error)}
     except AudioError as error:
-        return {"type": "failed", "kind": "audio", "detail": str(error)}
-    except MemoryError:
-        return {"type": "failed", "kind": "memory", "detail": "it needs more memory than a recording may take"}
+        return {"type": "failed", "kind": "not-a-recording", "detail": str(error)}
     except Exception as error:
-        memory = "alloc" in str(error).lower()  # ONNX Runtime and FFmpeg have words of their own
+        # ONNX Runtime and FFmpeg have words of their own
+        memory = isinstance(error, MemoryError) or "alloc" in str(error).lower()
         return {"type": "failed", "kind": "memory" if memory else "internal", "detail": type(error).__name__}
 
 
@@ -165,6 +166,31 @@ def _predict(
     if job["details"]:
         answer["details"] = details(recogniser, prediction, outline, short=job["details"] == "packed")
     return answer
+
+
+def details(recogniser: Recogniser, prediction: Prediction, outline: Outline, *, short: bool = False) -> dict[str, Any]:
+    """Return what a page needs beside the prediction to draw it at any zoom, and with any threshold.
+
+    "start", "end" in seconds; "peaks": levels (n,) of even parts; "frame_scores": for each label its scores over time (steps,)
+    on an even grid; "active_ratio": the share of the time in which each plays; "segments" as of `Overview`. short: give numbers
+    as `packed` does.
+    """
+    view = Overview.of(recogniser, prediction, most_steps=MOST_STEPS)
+    write = packed if short else _numbers
+    return {
+        "start": view.start,
+        "end": view.end,
+        "peaks": write(outline.levels(MOST_PEAKS)),
+        "frame_scores": {label: write(view.frame_scores[:, i]) for i, label in enumerate(prediction.scores)},
+        "active_ratio": {label: round(share, 4) for label, share in prediction.active_ratio().items()},
+        "segments": view.segments,
+    }
+
+
+def _numbers(values: Array) -> list[float]:
+    """Return values (n,) to three places, of 64 bits: JSON writes 0.123 of 32 bits with seventeen digits."""
+    rounded: list[float] = np.round(values.astype(np.float64), 3).tolist()
+    return rounded
 
 
 if __name__ == "__main__":
