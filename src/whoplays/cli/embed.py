@@ -62,8 +62,7 @@ def _embed(args: Namespace) -> int:
     from ..inference import batch
     from ..inference.prediction import Failure
     from ..results import embedding_table
-    from ..results.resumable_table import how
-    from ..results.table_output import Table
+    from ..results.resumable_table import Collection, Table, how
     from ..storage.files import check_output
 
     check_continuing(args)
@@ -80,8 +79,8 @@ def _embed(args: Namespace) -> int:
     labels = [label.id for label in recogniser.labels]
     mark = how(f"{recogniser.fingerprint}{' over time' * args.over_time}", 0.0, None)
     failed = 0
-    options: dict[str, Any] = {"resume": args.resume, "overwrite": args.overwrite, "retry": args.retry}
-    with Table(args.out, mark, labels, **options, tell=say, kind=embedding_table.EMBEDDINGS) as output:
+    kept = Collection(args.out, resume=args.resume, overwrite=args.overwrite, kind=embedding_table.EMBEDDINGS)
+    with Table(kept, mark, labels, retry=args.retry, tell=say) as output:
         todo = output.todo(names)
 
         def rows() -> Iterator[dict[str, Any]]:

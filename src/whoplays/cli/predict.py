@@ -192,10 +192,10 @@ def _output(kind: type[Writer] | None, run: Run, paths: list[str]) -> Output:
 
     args, labels = run.args, run.recogniser.labels
     if kind is None:
-        from ..results.table_output import Table
+        from ..results.resumable_table import Collection, Table
 
-        ids = [label.id for label in labels]
-        return Table(args.out, run.how, ids, resume=args.resume, overwrite=args.overwrite, retry=args.retry, tell=say)
+        kept = Collection(args.out, resume=args.resume, overwrite=args.overwrite)
+        return Table(kept, run.how, [label.id for label in labels], retry=args.retry, tell=say)
 
     def writer() -> Writer:
         look = {}

@@ -1,4 +1,4 @@
-"""Where the results of a run go: one text, or a file for each recording; for tables see table_output.py."""
+"""Where the results of a run go: one text, or a file for each recording; for tables see resumable_table.py."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Output(ABC):
         """Return the recordings that have no result yet."""
         return list(names)
 
-    def is_done(self, name: str, mark: str) -> bool:
-        """Return whether a recording that `todo` was asked for needs no further result. mark: as it is now."""
+    def is_done(self, name: str, seen: str) -> bool:
+        """Return whether a recording that `todo` was asked for needs no further result. seen: its mark as it is now."""
         return True
 
     def update(self, names: Iterable[str], change: Callable[[Result], bool]) -> int:

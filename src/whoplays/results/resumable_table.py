@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
-from ..errors import UsageError, WhoplaysError
+from ..errors import UsageError, WhoplaysError, counted
 from ..inference.prediction import Result, result_of
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, explained, hold, remove_leftovers
 from . import table
+from .output import Output
 
 SYNC_EVERY_S = 0.5
 NEVER = ""  # of what cannot be known again, like standard input
@@ -198,6 +199,78 @@ class Collection:
         for path in paths:
             if kept := self._kept.get(_key(path)):
                 yield result_of(self._row(kept))
+
+
+class Table(Output):
+    """Results of a run into a collection; recordings that are in it and unchanged need no new result."""
+
+    def __init__(
+        self, kept: Collection, how: str, labels: Sequence[str], *, retry: bool, tell: Callable[[str], None]
+    ) -> None:
+        """Take an open collection, what recordings are marked with (`how`), and the model's label ids.
+
+        retry: failures in it need a new result. tell: called with what was written.
+        """
+        self.kept, self._how, self._labels, self._retry, self._tell = kept, how, labels, retry, tell
+        self._any_used = False
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Write the table with everything that is known, also when the run was stopped.
+
+        A table that it would replace stays when the run was stopped, or when no recording could be used.
+        """
+        try:
+            if self.kept.replaces and not (kind is None and self._any_used):
+                why = "" if kind else ", since no recording could be used"
+                told = counted(len(self.kept), "result")
+                self._tell(f"{self.kept.path} is unchanged{why}; --resume adds the {told} of this run to it")
+            elif kind is None or len(self.kept):
+                self.kept.merge(self._labels)
+                self._tell(f"Written to {self.kept.path}: {counted(len(self.kept), 'recording')}")
+        finally:
+            self.kept.__exit__(kind)
+
+    def is_done(self, name: str, seen: str) -> bool:
+        """Return whether the table has a result for the recording with that mark."""
+        return self.kept.is_done(name, seen, retry=self._retry)
+
+    def todo(self, names: Sequence[str]) -> list[str]:
+        """Return the recordings that are not in the table, each once; tell how many are."""
+        once = dict.fromkeys(names)
+        todo = [name for name in once if not self.is_done(name, mark(name, self._how))]
+        if done := len(once) - len(todo):
+            self._tell(f"{done} of {len(once)} recordings are done and unchanged")
+        return todo
+
+    def update(self, names: Iterable[str], change: Callable[[Result], bool]) -> int:
+        """Call `change` with the results of these recordings, and mark those anew whose file it changed; return how many."""
+        changed = 0
+        for result in self.kept.results(names):
+            if change(result):
+                changed += 1
+                self.kept.add(result.to_dict(), mark(result.path, self._how))
+        return changed
+
+    def write(self, results: Iterable[Result]) -> None:
+        self.keep(result.to_dict() for result in results)
+
+    def keep(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Keep each row, of the kind that the table holds, on disk as it comes."""
+        for row in rows:
+            self._any_used |= "error" not in row
+            self.kept.add(row, mark(row["path"], self._how))
+
+    def save(self) -> None:
+        self.kept.merge(self._labels)
+
+    def add(self, results: Iterable[Result]) -> None:
+        self.write(results)
+        self.save()
+
+    def reported(self, names: Sequence[str], fresh: Sequence[Result]) -> Sequence[Result]:
+        """Return results of this run and earlier ones; fresh ones have scores over time."""
+        known = {result.path: result for result in fresh}
+        return [known.get(result.path, result) for result in self.kept.results(names)]
 
 
 def _key(path: str) -> str:
