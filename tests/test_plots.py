@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 import struct
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import whoplays
 from conftest import RATE, tone
+from whoplays.audio.quality import QualityWarning
 from whoplays.errors import UsageError
 from whoplays.evaluation.plots import bars_figure, confusion_figure, history_figure
+from whoplays.features import FeatureSettings
+from whoplays.inference.prediction import Prediction, Segment
+from whoplays.model.config import ModelConfig
 from whoplays.results.drawing import svg, write_figure
 from whoplays.results.overview import Outline
-from whoplays.results.plot import draw_recording, recording_figure
+from whoplays.results.plot import draw_recording, prediction_figure
 
 SCORES = {"brass": 0.05, "drums": 0.05, "guitar": 0.6, "piano": 0.1, "strings": 0.2}
 ROWS = [{"epoch": e, "loss": 3 / e, "accuracy": 0.5, "precision": 0.5, "recall": 0.4} for e in (1, 2, 3)]
@@ -34,10 +40,23 @@ def outline(samples: np.ndarray) -> Outline:
     return found
 
 
-def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:
-    figure = recording_figure(
-        outline(tone(440.0, 2.0)), SCORES, span=(3.0, 5.0), title="a.wav", segments=[("guitar", 3.0, 4.5)]
-    )
+def prediction(path: Path | str, *segments: Segment, warnings: Sequence[QualityWarning] = ()) -> Prediction:
+    """Of two seconds of a recording, from its third on."""
+    playing, times = [segment.label for segment in segments], np.array([3.0, 4.0, 5.0])
+    frames = np.tile(np.array([*SCORES.values()], np.float32), (2, 1))
+    return Prediction(str(path), 2.0, RATE, "m@1", SCORES, playing, list(segments), frames, times, list(warnings))
+
+
+def config(found: Prediction, activation: str) -> ModelConfig:
+    limits = tuple(np.linspace(0.3, 0.5, len(SCORES)).tolist())
+    about = {"name": "m", "version": "1", "labels": found.labels, "features": FeatureSettings()}
+    return ModelConfig(**about, activation=activation, thresholds=limits)
+
+
+def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(440.0, 6.0), RATE)
+    found = prediction(tmp_path / "a.wav", Segment("guitar", 3.0, 4.5, 0.6))
+    figure = prediction_figure(found, config=config(found, "softmax"))
     wave, lanes, pie = figure.axes
     assert wave.get_xlim() == pytest.approx((3.0, 5.0), abs=0.01)
     assert lanes.patches[0].get_x() == 3.0 and lanes.patches[0].get_width() == pytest.approx(1.5)
@@ -48,14 +67,18 @@ def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time() -> None:
 
 
 def test_of_silence_the_plot_says_so() -> None:
-    for silent, words in ((True, "silence"), (False, "no score reaches its threshold")):
-        assert words in texts(svg(recording_figure(outline(np.zeros(RATE)), SCORES, silent=silent), description="x"))
+    silence = QualityWarning("silent", "", "")
+    for warnings, words in (([silence], "silence"), ([], "no score reaches its threshold")):
+        assert words in texts(svg(prediction_figure(prediction("", warnings=warnings)), description="x"))
 
 
 def test_independent_scores_are_bars_with_their_thresholds() -> None:
-    figure = recording_figure(outline(tone(440.0)), SCORES, exclusive=False, thresholds=dict.fromkeys(SCORES, 0.4))
-    assert [bar.get_width() for bar in figure.axes[2].patches] == pytest.approx(list(SCORES.values()))
-    assert [line.get_xdata()[0] for line in figure.axes[2].lines] == pytest.approx([0.4] * 5)
+    found = prediction("gone.wav")
+    figure = prediction_figure(found, config=config(found, "sigmoid"))
+    curves, _, bars = figure.axes
+    assert [bar.get_width() for bar in bars.patches] == pytest.approx(list(SCORES.values()))
+    assert [line.get_xdata()[0] for line in bars.lines] == pytest.approx(np.linspace(0.3, 0.5, 5))
+    assert [step.get_data().values[0] for step in curves.patches] == pytest.approx(list(SCORES.values()))
 
 
 def test_an_outline_keeps_peaks_whatever_the_blocks() -> None:
@@ -114,8 +137,6 @@ def test_a_recording_is_drawn_as_its_name_ends(ending: str, trained_model: Path,
 
 
 def test_names_that_look_like_mathematics_or_markup_are_drawn_as_they_are(trained_model: Path, tmp_path: Path) -> None:
-    import soundfile
-
     path = tmp_path / "$a_1$ <b>&.wav"
     soundfile.write(path, tone(440.0), RATE)
     recogniser = whoplays.load(trained_model)
