@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -192,11 +191,7 @@ def check_row(row: Any) -> None:
     _need(_is_number(row.get("duration")), "duration", row)
     _need(type(row.get("sample_rate")) is int and 0 <= row["sample_rate"] < 1 << 40, "sample_rate", row)
     scores = row["scores"]
-    _need(
-        isinstance(scores, Mapping) and bool(scores) and all(_is_score(score) for score in scores.values()),
-        "scores",
-        row,
-    )
+    _need(isinstance(scores, Mapping) and bool(scores) and all(map(_is_score, scores.values())), "scores", row)
     for name in ("playing", "maybe"):
         named = row.get(name, None if name == "playing" else [])
         _need(isinstance(named, list) and all(isinstance(p, str) and p in scores for p in named), name, row)
@@ -216,9 +211,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    return 0 <= value < 1e12 and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e12  # NaN is neither
 
 
 def _is_score(value: Any) -> bool:
@@ -237,6 +230,5 @@ def _is_segment(value: Any, scores: Mapping[str, Any]) -> bool:
 
 
 def _is_warning(value: Any) -> bool:
-    return (
-        isinstance(value, Mapping) and set(value) == _CAUTION and all(isinstance(text, str) for text in value.values())
-    )
+    texts = isinstance(value, Mapping) and set(value) == _CAUTION
+    return texts and all(isinstance(text, str) for text in value.values())

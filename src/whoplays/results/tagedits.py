@@ -67,6 +67,14 @@ def _copy(source: IO[bytes], target: IO[bytes], count: int | None) -> None:
         count = None if count is None else count - len(block)
 
 
+def with_one(entries: Sequence[bytes], ours: Callable[[bytes], bool], new: bytes) -> list[bytes]:
+    """Return entries with `new` in place of the first that is ours, or at the end; the others that are ours go."""
+    places = [i for i, entry in enumerate(entries) if ours(entry)]
+    kept = [entry for i, entry in enumerate(entries) if i not in places]
+    kept.insert(places[0] if places else len(entries), new)
+    return kept
+
+
 def _bytes(file: IO[bytes], at: int, count: int) -> bytes:
     file.seek(at)
     return file.read(count)
@@ -143,10 +151,7 @@ def with_comment(content: bytes, field: str, text: str) -> bytes:
         entry, at = text_at(at)
         entries.append(entry)
     start = f"{field}=".encode()
-    ours = [i for i, entry in enumerate(entries) if entry[: len(start)].upper() == start]
-    place = ours[0] if ours else len(entries)
-    kept = [entry for i, entry in enumerate(entries) if i not in ours]
-    kept.insert(place, start + text.encode())
+    kept = with_one(entries, lambda entry: entry[: len(start)].upper() == start, start + text.encode())
     packed = b"".join(len(entry).to_bytes(4, "little") + entry for entry in kept)
     return content[:first] + len(kept).to_bytes(4, "little") + packed + content[at:]
 
@@ -222,10 +227,8 @@ def _ape(file: IO[bytes], field: str, text: str) -> Edits:
     if version != 2000 or start < 0 or (has_header and _bytes(file, start, 8) != b"APETAGEX"):
         raise ValueError("its APE tag is damaged, or not of version 2")
     items = list(_ape_items(_bytes(file, end - size, size - 32), count))
-    ours = [i for i, item in enumerate(items) if item[8 : 8 + len(field) + 1].upper() == field.encode() + b"\0"]
-    place = ours[0] if ours else len(items)
-    kept = [item for i, item in enumerate(items) if i not in ours]
-    kept.insert(place, _ape_item(field, text))
+    key = field.encode() + b"\0"
+    kept = with_one(items, lambda item: item[8 : 8 + len(key)].upper() == key, _ape_item(field, text))
     return [Edit(start, end - start, _ape_tag(kept, flags))]
 
 
@@ -307,19 +310,19 @@ def _with_descriptor(content: bytes, field: str, text: str) -> bytes:
         coded = f"{value}\0".encode("utf-16-le")
         return len(coded).to_bytes(2, "little") + coded
 
-    kept, place, at = [], None, 2
-    for number in range(int.from_bytes(content[:2], "little")):
-        name_end = sized(at)
-        end = sized(name_end + 2)
-        if content[at + 2 : name_end].decode("utf-16-le", "replace").rstrip("\0").upper() == field:
-            place = number if place is None else place
-        else:
-            kept.append(content[at:end])
+    def is_ours(descriptor: bytes) -> bool:
+        name = descriptor[2 : 2 + int.from_bytes(descriptor[:2], "little")]
+        return name.decode("utf-16-le", "replace").rstrip("\0").upper() == field
+
+    descriptors, at = [], 2
+    for _ in range(int.from_bytes(content[:2], "little")):
+        end = sized(sized(at) + 2)
+        descriptors.append(content[at:end])
         at = end
     entry = packed(field) + bytes(2) + packed(text)
-    if len(entry) >= 1 << 16 or len(kept) >= (1 << 16) - 1:
+    kept = with_one(descriptors, is_ours, entry)
+    if len(entry) >= 1 << 16 or len(kept) >= 1 << 16:
         raise ValueError("its tags are full")
-    kept.insert(len(kept) if place is None else place, entry)
     return len(kept).to_bytes(2, "little") + b"".join(kept) + content[at:]
 
 

@@ -180,20 +180,19 @@ def _set_atom(file: IO[bytes], tags: Any, text: str) -> None:
         atoms = atoms_of(file)[b"moov.udta.meta.ilst"].children or ()
     except KeyError:
         atoms = ()
-    kept: list[bytes] = []
-    place = None
+    raw = []
     for atom in atoms:
         file.seek(atom.offset)
-        raw = file.read(atom.length)
-        if atom.name == b"----" and b"org.whoplays" in raw[:80] and FIELD.encode() in raw[:80]:
-            place = len(kept) if place is None else place
-        else:
-            kept.append(raw)
-    kept.insert(len(kept) if place is None else place, field)
+        raw.append(file.read(atom.length))
+    kept = tagedits.with_one(raw, _is_our_atom, field)
     tags.clear()
     tags._failed_atoms = {}
     tags[_MP4_FIELD] = [b""]
     tags._render = lambda key, value: b"".join(kept)
+
+
+def _is_our_atom(raw: bytes) -> bool:
+    return raw[4:8] == b"----" and b"org.whoplays" in raw[:80] and FIELD.encode() in raw[:80]
 
 
 def _sound(path: Path) -> bytes:

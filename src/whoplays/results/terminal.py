@@ -6,6 +6,7 @@ elsewhere a dot.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from ..inference.prediction import Prediction
 from ..inference.segmentation import over_cells
 from ..taxonomy.tree import Label, Tree
+from .formats.base import clock
 
 BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 REST, ASCII_REST = "·", "."
@@ -45,8 +47,8 @@ class Look:
 
 def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str = "en") -> list[str]:
     """Return the lines of one recording: a row for each label that plays, or may play, then the time; none without such."""
-    places = {label.id: i for i, label in enumerate(labels)}
-    shown, _ = Tree(labels).divide([*prediction.playing, *prediction.maybe])
+    tree = Tree(labels)
+    shown, _ = tree.divide([*prediction.playing, *prediction.maybe])
     if not shown:
         return []
     names = [_cut("  " * bool(label.parent) + label.name(lang), look.width // 3, look.unicode) for label in shown]
@@ -56,12 +58,12 @@ def strip(prediction: Prediction, labels: Sequence[Label], look: Look, lang: str
     shares = prediction.active_ratio()
     blocks, rest = (BLOCKS, REST) if look.unicode else (ASCII, ASCII_REST)
     rows = []
-    for i, label in enumerate(shown):
+    for name, label in zip(names, shown, strict=True):
         plays = label.id in prediction.playing
         share = f"{shares[label.id]:.0%}" if plays else "-"
         mark = "?" if label.id in prediction.maybe else " "
-        head = f"  {names[i]:<{wide}} {mark}{prediction.scores[label.id]:.2f}  {share:>4}  "
-        row = "".join(blocks[min(7, int(level * 8))] if level > 0 else rest for level in levels[places[label.id]])
+        head = f"  {name:<{wide}} {mark}{prediction.scores[label.id]:.2f}  {share:>4}  "
+        row = "".join(blocks[min(7, int(v * 8))] if v > 0 else rest for v in levels[tree.index(label.id)])
         if look.colour:
             begin = f"{head}\x1b[38;5;{_of_256(label.colour)}m" if plays else f"\x1b[2m{head}"
             rows.append(f"{begin}{row}\x1b[0m")
@@ -75,10 +77,8 @@ def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> 
 
     Where it plays in a part of the cell, that is the score times this part: above 0 however short it is.
     """
-    start = float(prediction.frame_times[0]) if len(prediction.frame_times) > 1 else 0.0
+    start = float(prediction.frame_times[0])
     borders = np.linspace(start, start + prediction.duration, cells + 1)
-    known = len(prediction.frame_scores) > 0
-    scores = over_cells(prediction.frame_scores, prediction.frame_times, borders) if known else None
     levels, played = np.zeros((len(labels), cells)), np.zeros((len(labels), cells))
     places = {label.id: i for i, label in enumerate(labels)}
     for segment in prediction.segments:
@@ -87,7 +87,8 @@ def levels_over(prediction: Prediction, labels: Sequence[Label], cells: int) -> 
         part = np.maximum(0.0, overlap) / np.diff(borders)
         played[i] += part
         levels[i] += part * segment.score
-    if scores is not None:
+    if len(prediction.frame_scores):
+        scores = over_cells(prediction.frame_scores, prediction.frame_times, borders)
         levels = np.where(played > 0.999, scores.T, levels)
     return np.where(played > 0, np.maximum(1e-6, levels), 0.0)
 
@@ -96,24 +97,20 @@ def live_line(
     scores: Mapping[str, float], labels: Sequence[Label], at: float, level_db: float, look: Look, lang: str = "en"
 ) -> str:
     """Return one line of what plays now: time, level, and the likeliest families that fit, a block each, as high as its score."""
-    from .formats.base import clock
-
     blocks = BLOCKS if look.unicode else ASCII
-    parts = []
     families = [label for label in labels if label.parent is None]
-    names = {label.id: _cut(label.name(lang), max(2, look.width - 26), look.unicode) for label in families}
-    shown, room = set[str](), look.width - 15
-    for label in sorted(families, key=lambda label: -scores[label.id]):
-        room -= len(names[label.id]) + 9
-        if room < 0:
-            break
-        shown.add(label.id)
-    for label in (label for label in families if label.id in shown):
-        score = scores[label.id]
-        block = blocks[min(7, int(score * 8))]
-        if look.colour:
-            block = f"\x1b[38;5;{_of_256(label.colour)}m{block}\x1b[0m"
-        parts.append(f"{names[label.id]} {block} {score:.2f}")
+    names = {label: _cut(label.name(lang), max(2, look.width - 26), look.unicode) for label in families}
+    likeliest = sorted(families, key=lambda label: -scores[label.id])
+    ends = itertools.accumulate(len(names[label]) + 9 for label in likeliest)
+    shown = {label for label, end in zip(likeliest, ends, strict=True) if end <= look.width - 15}
+    parts = []
+    for label in families:
+        if label in shown:
+            score = scores[label.id]
+            block = blocks[min(7, int(score * 8))]
+            if look.colour:
+                block = f"\x1b[38;5;{_of_256(label.colour)}m{block}\x1b[0m"
+            parts.append(f"{names[label]} {block} {score:.2f}")
     return f"{clock(at):>5} {level_db:>4.0f} dB  " + "  ".join(parts)
 
 
@@ -130,9 +127,7 @@ def _of_256(colour: str) -> int:
 
 
 def _axis(prediction: Prediction, cells: int) -> str:
-    from .formats.base import clock
-
-    start = float(prediction.frame_times[0]) if len(prediction.frame_times) > 1 else 0.0
+    start = float(prediction.frame_times[0])
     parts = 4 if cells >= 60 else 2 if cells >= 24 else 1
     marks = [clock(start + prediction.duration * k / parts) for k in range(parts + 1)]
     line = [" "] * cells

@@ -19,8 +19,6 @@ class Writer(ABC):
     frames = False
     #: whether one file can hold several recordings
     many = True
-    #: whether a recording that could not be used has its place in the output
-    shows_failures = True
     #: whether more recordings can follow without the whole becoming invalid
     grows = True
 
@@ -48,8 +46,6 @@ class Writer(ABC):
 
 class PredictionWriter(Writer):
     """A format without a place for recordings that could not be used."""
-
-    shows_failures = False
 
     def item(self, result: Result) -> str:
         return "" if isinstance(result, Failure) else self.prediction(result)

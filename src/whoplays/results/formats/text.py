@@ -35,7 +35,7 @@ class Text(PredictionWriter):
 
     def prediction(self, result: Prediction) -> str:
         """Return the recording's lines; without a `look`, plain ASCII but for names."""
-        start = float(result.frame_times[0]) if len(result.frame_times) else 0.0
+        start = float(result.frame_times[0])
         length = span(start, start + result.duration) if start else clock(result.duration)
         title = f"{printable(result.path) or '(samples)'}  {length}"
         if self.look:
