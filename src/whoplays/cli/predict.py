@@ -108,7 +108,7 @@ def _check_flags(args: Namespace) -> None:
     if args.write_tags:
         from ..results import tags
 
-        tags.check()
+        tags.load_mutagen()
     if args.plot:
         with needed("--plot", "plot"):
             from ..results import plot  # noqa: F401 - before anything is read

@@ -22,18 +22,14 @@ def length(start: bytes) -> int:
     return HEADER + _syncsafe(start[6:10]) + footer
 
 
-def new(description: str, text: str) -> bytes:
-    """Return a tag of version 2.4 that holds a user-defined text field (TXXX) and nothing else."""
-    frame = _frame(4, description, text, unsynchronised=False)
-    return b"ID3\4\0\0" + _as_syncsafe(len(frame)) + frame
-
-
 def with_field(tag: bytes, description: str, text: str) -> bytes:
     """Return a whole tag with its user-defined text field of that description set, all other bytes as they were.
 
-    tag: header, frames, padding and footer. description, text: of the field (TXXX; in version 2.2 TXX). Raises `ValueError` for
-    a tag that is damaged, or of a kind that cannot be changed without touching other fields.
+    tag: header, frames, padding and footer; b"" for a new one, of version 2.4. description, text: of the field (TXXX; in
+    version 2.2 TXX). Raises `ValueError` for a tag that is damaged, or of a kind that cannot be changed without touching other
+    fields.
     """
+    tag = tag or b"ID3\4" + bytes(HEADER - 4)
     version, flags = tag[3], tag[5]
     if version not in (2, 3, 4) or (version == 2 and flags & 0x40):
         raise ValueError(f"its ID3 tag is of version 2.{version}, or compressed, which cannot be changed")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import IO, NamedTuple
 
 from . import id3
@@ -42,8 +43,7 @@ def edits(file: IO[bytes], field: str, text: str) -> Edits | None:
         or after == b"TTA1"
         or (len(after) == 4 and after[0] == 0xFF and after[1] & 0xE0 == 0xE0 and _is_mpeg(after))
     ):
-        tag = _bytes(file, 0, prefix)
-        return [Edit(0, prefix, id3.with_field(tag, field, text) if tag else id3.new(field, text))]
+        return [Edit(0, prefix, id3.with_field(_bytes(file, 0, prefix), field, text))]
     return None
 
 
@@ -92,35 +92,33 @@ def _is_mpeg(header: bytes) -> bool:
 # -- chunks: WAV, AIFF, DSDIFF
 
 
-def _chunks(number: str, name: bytes) -> Callable[[IO[bytes], str, str], Edits]:
-    """Return the function for files of chunks. number: struct's format of sizes; name: of a new chunk with an ID3 tag."""
+def _chunks(form: bytes, number: str, name: bytes, file: IO[bytes], field: str, text: str) -> Edits | None:
+    """Files of chunks; None for those of another form. number: struct's format of sizes; name: of a new chunk with a tag."""
+    if form not in _bytes(file, 8, 8):
+        return None
     width = struct.calcsize(number)
-
-    def edits_of_chunks(file: IO[bytes], field: str, text: str) -> Edits:
-        header = _bytes(file, 4, width)
-        whole = struct.unpack(number, header)[0] if len(header) == width else 0
-        end = 4 + width + whole
-        if whole < 4:  # the form's name
-            raise ValueError("its header is damaged, or was never finished")
-        if end > _size(file):
-            raise ValueError("its header says that it is longer than the file")
-        at, old = 8 + width, None
-        while at + 4 + width <= end:
-            header = _bytes(file, at, 4 + width)
-            size = struct.unpack(number, header[4:])[0]
-            if at + len(header) + size > end:
-                raise ValueError("a chunk of it is longer than the file")
-            next_at = at + len(header) + size + size % 2
-            if header[:4] in (b"id3 ", b"ID3 "):
-                old = (at, min(next_at, end) - at, header[:4], _bytes(file, at + len(header), size))
-            at = next_at
-        place, length, chunk_name, tag = old or (min(at, end), 0, name, b"")
-        new = id3.with_field(tag, field, text) if tag else id3.new(field, text)
-        missing = b"" if old or at <= end else b"\0"  # of an odd last chunk
-        content = missing + chunk_name + struct.pack(number, len(new)) + new + bytes(len(new) % 2)
-        return [Edit(4, width, struct.pack(number, whole + len(content) - length)), Edit(place, length, content)]
-
-    return edits_of_chunks
+    header = _bytes(file, 4, width)
+    whole = struct.unpack(number, header)[0] if len(header) == width else 0
+    end = 4 + width + whole
+    if whole < 4:  # the form's name
+        raise ValueError("its header is damaged, or was never finished")
+    if end > _size(file):
+        raise ValueError("its header says that it is longer than the file")
+    at, old = 8 + width, None
+    while at + 4 + width <= end:
+        header = _bytes(file, at, 4 + width)
+        size = struct.unpack(number, header[4:])[0]
+        if at + len(header) + size > end:
+            raise ValueError("a chunk of it is longer than the file")
+        next_at = at + len(header) + size + size % 2
+        if header[:4] in (b"id3 ", b"ID3 "):
+            old = (at, min(next_at, end) - at, header[:4], _bytes(file, at + len(header), size))
+        at = next_at
+    place, length, chunk_name, tag = old or (min(at, end), 0, name, b"")
+    new = id3.with_field(tag, field, text)
+    missing = b"" if old or at <= end else b"\0"  # of an odd last chunk
+    content = missing + chunk_name + struct.pack(number, len(new)) + new + bytes(len(new) % 2)
+    return [Edit(4, width, struct.pack(number, whole + len(content) - length)), Edit(place, length, content)]
 
 
 def _dsf(file: IO[bytes], field: str, text: str) -> Edits:
@@ -128,7 +126,7 @@ def _dsf(file: IO[bytes], field: str, text: str) -> Edits:
     pointer = struct.unpack("<Q", _bytes(file, 20, 8))[0]
     end = _size(file)
     tag = _bytes(file, pointer, end - pointer) if 0 < pointer < end else b""
-    new = id3.with_field(tag, field, text) if tag else id3.new(field, text)
+    new = id3.with_field(tag, field, text)
     place = end - len(tag)
     return [Edit(12, 16, struct.pack("<QQ", place + len(new), place)), Edit(place, len(tag), new)]
 
@@ -326,19 +324,11 @@ def _with_descriptor(content: bytes, field: str, text: str) -> bytes:
     return len(kept).to_bytes(2, "little") + b"".join(kept) + content[at:]
 
 
-def _of_form(form: bytes, of: Callable[[IO[bytes], str, str], Edits]) -> Callable[[IO[bytes], str, str], Edits | None]:
-    """Return the function for files of chunks, for those of one form alone."""
-    return lambda file, field, text: of(file, field, text) if form in _bytes(file, 8, 8) else None
-
-
 _CONTAINERS: dict[bytes, Callable[[IO[bytes], str, str], Edits | None]] = {
-    b"RIFF": _of_form(b"WAVE", _chunks("<I", b"id3 ")),
-    b"FORM": _of_form(b"AIF", _chunks(">I", b"ID3 ")),
-    b"FRM8": _of_form(b"DSD ", _chunks(">Q", b"ID3 ")),
+    b"RIFF": partial(_chunks, b"WAVE", "<I", b"id3 "),
+    b"FORM": partial(_chunks, b"AIF", ">I", b"ID3 "),
+    b"FRM8": partial(_chunks, b"DSD ", ">Q", b"ID3 "),
     b"DSD ": _dsf,
     _ASF: _asf,
-    b"MAC ": _ape,
-    b"MP+": _ape,
-    b"MPCK": _ape,
-    b"wvpk": _ape,
+    **dict.fromkeys((b"MAC ", b"MP+", b"MPCK", b"wvpk"), _ape),
 }

@@ -43,18 +43,13 @@ def text_of(prediction: Prediction) -> str:
     return f"{found or 'none'} ({prediction.model})"
 
 
-def check() -> None:
-    """Raise `MissingExtraError` without mutagen."""
-    _mutagen()
-
-
 def write(path: Path, prediction: Prediction) -> str:
     """Write the field into a recording; a symbolic link is followed.
 
     Return what the file system could not keep, for people: other hard links, the owner; mostly "". Raises `WhoplaysError` when
     it cannot be tagged; the recording is as it was then.
     """
-    mutagen = _mutagen()
+    mutagen = load_mutagen()
     path = Path(path).resolve()
     with explained(path, "tagged"):
         descriptor, name = tempfile.mkstemp(prefix=".whoplays-", suffix=path.suffix, dir=path.parent)
@@ -91,7 +86,7 @@ def is_written(path: Path, prediction: Prediction) -> bool:
 
 def read(path: Path) -> str | None:
     """Return the field's text, or None where there is none. Raises `WhoplaysError` for what is no audio file."""
-    mutagen = _mutagen()
+    mutagen = load_mutagen()
     try:
         file = mutagen.File(path)
     except (mutagen.MutagenError, OSError) as error:
@@ -128,7 +123,7 @@ def _edits(mutagen: Any, source: IO[bytes], text: str) -> tagedits.Edits | None:
     changes = tagedits.edits(source, FIELD, text)
     source.seek(0)
     if changes is None and isinstance(mutagen.File(source), ID3FileType):  # an MP3 that begins with something else
-        return [tagedits.Edit(0, 0, id3.new(FIELD, text))]
+        return [tagedits.Edit(0, 0, id3.with_field(b"", FIELD, text))]
     return changes
 
 
@@ -207,7 +202,8 @@ def _sound(path: Path) -> bytes:
     return digest.digest()
 
 
-def _mutagen() -> Any:
+def load_mutagen() -> Any:
+    """Return mutagen. Raises `MissingExtraError` without it."""
     with needed("--write-tags", "tags"):
         import mutagen
     return mutagen

@@ -6,7 +6,7 @@ import base64
 import os
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +32,13 @@ _STOPS = (
 )
 
 
-@dataclass(frozen=True)
-class Looks:
-    """One pass over a recording. peaks: (columns,), its largest levels; mel: (columns, bands) in dB, the peak is 0."""
-
-    peaks: NDArray[np.float32]
-    mel: NDArray[np.float64]
-
-
 def look(
     source: str | os.PathLike[str], settings: FeatureSettings, *, start: float, duration: float, columns: int = COLUMNS
-) -> Looks:
-    """Read a part of a recording once, block by block. settings: of the model. Raises `AudioError`."""
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return a part's largest levels (columns,), and its log-mel (columns, bands) in dB, of which the peak is 0.
+
+    It is read once, block by block. settings: of the model. Raises `AudioError`.
+    """
     settings = replace(settings, feature_type="logmel", n_time_bins=None)
     total = max(1, round(duration * settings.sample_rate))
     peaks = np.zeros(columns, dtype=np.float32)
@@ -58,7 +53,7 @@ def look(
         columns_of = np.minimum(frames * columns // total, columns - 1)
         np.add.at(power, columns_of, bands)
         np.add.at(counts, columns_of, 1)
-    return Looks(peaks, _decibel(power, counts))
+    return peaks, _decibel(power, counts)
 
 
 def _decibel(power: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

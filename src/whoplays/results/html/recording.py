@@ -14,7 +14,7 @@ from ...audio import opening, reading
 from ...errors import AudioError
 from ...inference import explanation
 from ...inference.prediction import Prediction
-from ...inference.recogniser import Array, Recogniser
+from ...inference.recogniser import Recogniser
 from ..overview import Overview, packed
 from . import pictures
 
@@ -49,34 +49,30 @@ class Entry:
 
     def short(self, note: Note) -> dict[str, Any]:
         """Return the entry without pictures and sound; note: why."""
-        view = Overview(self.start, self.start + self.prediction.duration, np.zeros((0, 0), np.float32), [])
         segments = [segment.to_dict() for segment in self.prediction.segments]
-        return self._entry("", note, {**_details(view, {}, np.zeros(0, np.float32)), "segments": segments})
+        end = self.start + self.prediction.duration
+        return self._entry("", note, _details(Overview(self.start, end, np.zeros((0, 0), np.float32), segments)))
 
     def whole(self, n: int, *, why: bool = False) -> dict[str, Any]:
         """Return all of the entry, as large as it may be where `n` recordings share the page; sound beyond is linked."""
-        prediction = self.prediction
+        prediction, start = self.prediction, self.start
         columns = max(160, min(pictures.COLUMNS, 12_000 // n))
-        view = Overview.of(
-            self.recogniser, prediction, most_steps=MOST_STEPS if n == 1 else 2 * columns, start=self.start
-        )
-        shown = [*prediction.playing, *prediction.maybe]
-        labels = list(prediction.scores)
-        frame_scores = (
-            {label: view.frame_scores[:, labels.index(label)] for label in shown} if len(view.frame_scores) else {}
-        )
+        steps = MOST_STEPS if n == 1 else 2 * columns
+        view = Overview.of(self.recogniser, prediction, most_steps=steps, start=start)
+        details = _details(view)
+        if len(view.frame_scores):
+            curves = dict(zip(prediction.scores, view.frame_scores.T, strict=True))
+            shown = [*prediction.playing, *prediction.maybe]
+            details["frame_scores"] = {label: packed(curves[label]) for label in shown}
         try:
             if prediction.path == "-":
                 raise AudioError("it came from standard input")
-            settings = self.recogniser.config.features
-            looks = pictures.look(
-                prediction.path, settings, start=self.start, duration=prediction.duration, columns=columns
-            )
+            settings, part = self.recogniser.config.features, {"start": start, "duration": prediction.duration}
+            peaks, mel = pictures.look(prediction.path, settings, **part, columns=columns)
             sound, note = self._sound(min(EMBED_BYTES, MOST_SOUND // n) if n > 1 else EMBED_BYTES)
         except AudioError as error:
-            return self._entry("", ("gone", {"why": str(error)}), _details(view, frame_scores, np.zeros(0, np.float32)))
-        details = _details(view, frame_scores, looks.peaks)
-        details["mel"] = pictures.data_url(pictures.mel_png(looks.mel), "image/png")
+            return self._entry("", ("gone", {"why": str(error)}), details)
+        details |= {"peaks": packed(peaks), "mel": pictures.data_url(pictures.mel_png(mel), "image/png")}
         if why:
             details["why"] = self._reasons()
         return self._entry(sound, note, details)
@@ -118,14 +114,8 @@ class Entry:
         return found
 
 
-def _details(view: Overview, frame_scores: dict[str, Array], peaks: Array) -> dict[str, Any]:
-    return {
-        "start": view.start,
-        "end": view.end,
-        "peaks": packed(peaks),
-        "frame_scores": {label: packed(scores) for label, scores in frame_scores.items()},
-        "segments": view.segments,
-    }
+def _details(view: Overview) -> dict[str, Any]:
+    return {"start": view.start, "end": view.end, "peaks": "", "frame_scores": {}, "segments": view.segments}
 
 
 def as_flac(path: Path, rate: int, duration: float) -> bytes:
