@@ -31,9 +31,8 @@ from whoplays.evaluation.metrics import average_precision
 from whoplays.evaluation.segments import FRAME_S
 from whoplays.inference.recogniser import Recogniser
 from whoplays.model import folder as model_folder
-from whoplays.model.config import Calibration, ModelConfig
+from whoplays.model.config import Calibration, ModelConfig, TimelineSettings
 from whoplays.model.pooling import Pooling, log_odds, sigmoid
-from whoplays.model.timeline import TimelineSettings
 from whoplays.training import heads
 from whoplays.training.calibrate import platt
 

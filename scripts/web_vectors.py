@@ -24,8 +24,8 @@ from whoplays.audio import reading
 from whoplays.audio.windows import windows
 from whoplays.inference.segmentation import detect_intervals
 from whoplays.model import folder
+from whoplays.model.config import TimelineSettings
 from whoplays.model.pooling import attended, top_share_mean
-from whoplays.model.timeline import TimelineSettings
 
 VECTORS = Path(__file__).parents[1] / "web" / "tests" / "vectors.json"
 LENGTHS_S = (0.5, 4.0, 10.24, 12.5, 31.0)  # shorter than a window, as long, longer

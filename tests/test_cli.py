@@ -42,7 +42,7 @@ OURS = {
     "audio": "clock containers content flac libsndfile opening parts quality reader reading times watchedfile windows",
     "cli": "commands main options output parser predict predict_run recordings settings",
     "inference": "batch embedding prediction recogniser scoring segmentation source",
-    "model": "config device folder pooling thresholds timeline",
+    "model": "config device folder pooling thresholds",
     "results": "formats formats.base formats.text output",
     "runtime": "arguments interrupts packages",
     "storage": "address files streams",

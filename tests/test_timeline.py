@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import whoplays
 from whoplays.errors import ModelError
 from whoplays.inference.segmentation import detect_intervals, over_cells
-from whoplays.model.timeline import TimelineSettings
+from whoplays.model.config import TimelineSettings
 
 PLAIN = TimelineSettings(low=0.5, max_gap_s=0.0, min_length_s=0.0)
 

@@ -24,7 +24,7 @@ from recipe.teachers import LABELS, Ensemble, Panel
 from recipe.teachers.panel import STEP_S
 from whoplays.evaluation import metrics, segments
 from whoplays.inference.segmentation import detect_intervals
-from whoplays.model.timeline import TimelineSettings
+from whoplays.model.config import TimelineSettings
 
 Array = NDArray[np.float32]
 Logits = dict[str, Array]  # by the teacher's name

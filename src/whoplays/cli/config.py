@@ -85,9 +85,9 @@ def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
         if command not in names:
             continue
         problems.update(dict.fromkeys(settings.unknown_keys(parser, command, held, args.parsers)))
-        for option in settings.options(parser):
+        for option, action in settings.options(parser).items():
             try:
-                setting = settings.resolve(parser, command, held, [option])[option]
+                setting = settings.resolve(parser, action, option, command, held)
             except UsageError as error:
                 problems[str(error)] = None
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -62,28 +63,30 @@ class Parser(argparse.ArgumentParser):
 
         Raises `UsageError`.
         """
-        words = _marked(words)
+        words = list(words)
+        if "--" in words:
+            at = words.index("--")
+            words[at:] = map(_Positional, words[at + 1 :])
         options = [word.partition("=")[0] for word in words if self._is_option(word)]
         if "-h" in options or "--help" in options:
             print(self.format_help(), end="")  # argparse drops errors of the stream
             self.exit()
+        known = self._option_string_actions
         for option in options:
-            if option not in self._option_string_actions and option[:2] not in self._option_string_actions:
-                known = [name for name in self._option_string_actions if name.startswith("--")]
+            if option not in known and option[:2] not in known:
                 close = f"; the file of that name is ./{option}" if os.path.lexists(option) else ""
-                self.error(f"unknown option {option}{close or did_you_mean(option, known)}")
+                long = (name for name in known if name.startswith("--"))
+                self.error(f"unknown option {option}{close or did_you_mean(option, long)}")
         try:
             found, left = self.parse_known_intermixed_args(words)
         except ArgumentError as error:
             if error.argument_name is None:
                 self.error(error.message)
-            self.error(
-                f"{error.argument_name.split('/')[-1]}{':' * error.message.startswith('expected')} {error.message}"
-            )
+            colon = ":" * error.message.startswith("expected")
+            self.error(f"{error.argument_name.split('/')[-1]}{colon} {error.message}")
         if left:
             self.error(f"unexpected argument {left[0]}")
-        known_options = self._option_string_actions
-        found.given = {(known_options.get(option) or known_options[option[:2]]).dest for option in options}
+        found.given = {(known.get(option) or known[option[:2]]).dest for option in options}
         return found
 
     def _is_option(self, word: str) -> bool:
@@ -138,13 +141,6 @@ def add_option(group: argparse._ActionsContainer, named: str, about: str, **sett
 
 class _Positional(str):
     """A word after `--`: never an option, whatever it begins with."""
-
-
-def _marked(words: Sequence[str]) -> list[str]:
-    if "--" not in words:
-        return list(words)
-    at = list(words).index("--")
-    return [*words[:at], *map(_Positional, words[at + 1 :])]
 
 
 class Help(argparse.HelpFormatter):
@@ -203,14 +199,12 @@ def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:
     """Return what reads a whole number from `low` to `high`."""
 
     def read(text: str) -> int:
-        try:
+        with contextlib.suppress(ValueError):
             value = int(text)
-        except ValueError:
-            value = None
-        if value is None or value < low or (high is not None and value > high):
-            upper = "" if high is None else f" to {high:,}"
-            raise ArgumentTypeError(f"{text}: must be a whole number from {low:,}{upper}")
-        return value
+            if value >= low and (high is None or value <= high):
+                return value
+        upper = "" if high is None else f" to {high:,}"
+        raise ArgumentTypeError(f"{text}: must be a whole number from {low:,}{upper}")
 
     return read
 
@@ -219,13 +213,11 @@ def number(low: float = 0.0) -> Callable[[str], float]:
     """Return what reads a number from `low` on."""
 
     def read(text: str) -> float:
-        try:
+        with contextlib.suppress(ValueError):
             value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value < float("inf"):
-            raise ArgumentTypeError(f"{text}: must be a number from {low:g}")
-        return value
+            if low <= value < float("inf"):
+                return value
+        raise ArgumentTypeError(f"{text}: must be a number from {low:g}")
 
     return read
 

@@ -109,15 +109,8 @@ def table_of(held: Mapping[str, Any], command: str) -> Mapping[str, Any]:
     return held if isinstance(held, Mapping) else {}
 
 
-def resolve(
-    parser: Parser, command: str, held: Mapping[str, Any], names: Collection[str] | None = None
-) -> dict[str, Setting]:
-    """Return each option's value (of `names`) where the command line does not give it. Raises `UsageError`."""
-    known = options(parser)
-    return {name: _resolved(parser, known[name], name, command, held) for name in (known if names is None else names)}
-
-
-def _resolved(parser: Parser, action: Action, name: str, command: str, held: Mapping[str, Any]) -> Setting:
+def resolve(parser: Parser, action: Action, name: str, command: str, held: Mapping[str, Any]) -> Setting:
+    """Return the value of a command's option where the command line does not give it. Raises `UsageError`."""
     for variable in (variable_of(name, command), variable_of(name)):
         if text := os.environ.get(variable):
             words: Any = text.split() if isinstance(action.default, list) else text
@@ -190,11 +183,10 @@ def apply(parser: Parser, command: str, parsers: Parsers) -> None:
         if unknown := next(unknown_keys(parser, command, held, parsers), ""):
             raise UsageError(unknown)
         set_general(held)
-    known = options(parser)
-    for name, setting in resolve(parser, command, held).items():
+    for name, action in options(parser).items():
+        setting = resolve(parser, action, name, command, held)
         if setting.source == BUILT_IN:
             continue
-        action = known[name]
         action.default = setting.value
         if isinstance(setting.value, list):
             action.default = Configured(setting.value)

@@ -13,6 +13,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,19 +101,14 @@ class Microphone(Source):
 
         Raises `AudioError` when they came much faster than they were taken.
         """
-        while (block := self._next()) is not None:
-            if self._behind:
-                raise AudioError(
-                    f"this machine is slower than the sound: {BEHIND_S:g} s were waiting; record to a file instead"
-                )
-            yield block
-
-    def _next(self) -> NDArray[Any] | None:
         try:
-            return self._queue.get(timeout=GONE_S)
+            while (block := self._queue.get(timeout=GONE_S)) is not None:
+                if self._behind:
+                    waited = f"{BEHIND_S:g} s were waiting"
+                    raise AudioError(f"this machine is slower than the sound: {waited}; record to a file instead")
+                yield block
         except queue.Empty:
             self.lost = True
-            return None
 
     def close(self) -> None:
         self._stream.close()
@@ -155,8 +151,7 @@ def listen(
     """
     if not 0.05 <= step_s <= 10:
         raise UsageError(f"a step of {step_s:g} s is not possible; 0.05 to 10 s are")
-    passed: queue.Queue[NDArray[Any] | None] = queue.Queue(WAITING)
-    answer = _Answer(recogniser, passed, source.sample_rate)
+    answer = _Answer(recogniser, source.sample_rate)
     recent = Recent(recogniser, source.sample_rate)
     received, shown = 0, 0.0
     limit = None if seconds is None else round(seconds * source.sample_rate)
@@ -173,50 +168,41 @@ def listen(
                     scores = recent.scores(at - shown)
                     shown = at
                     show(Live(at, scores, recent.level_db(), time.monotonic() - came))
-            if answer.failed or (limit is not None and received >= limit):
+            if answer.found.done() or (limit is not None and received >= limit):
                 break
     except KeyboardInterrupt:
         pass
     finally:
         source.close()
         answer.take(None)
-    return answer.wait()
+    return answer.found.result()
 
 
 class _Answer:
     """Predicts everything in a thread of its own, as if it were a file."""
 
-    def __init__(self, recogniser: Recogniser, blocks: queue.Queue[NDArray[Any] | None], rate: int) -> None:
-        self._found: Prediction | None = None
-        self._blocks = blocks
-        self.failed: BaseException | None = None
+    def __init__(self, recogniser: Recogniser, rate: int) -> None:
+        self.found: Future[Prediction] = Future()
+        self._blocks: queue.Queue[NDArray[Any] | None] = queue.Queue(WAITING)
 
         def come() -> Iterator[NDArray[Any]]:
-            while (block := blocks.get()) is not None:
+            while (block := self._blocks.get()) is not None:
                 yield block
 
         def predict() -> None:
             try:
-                self._found = recogniser.predict_stream(come(), sample_rate=rate)
+                self.found.set_result(recogniser.predict_stream(come(), sample_rate=rate))
             except BaseException as error:  # raised again where it is waited for
-                self.failed = error
+                self.found.set_exception(error)
 
-        self._thread = threading.Thread(target=predict, daemon=True)
-        self._thread.start()
+        threading.Thread(target=predict, daemon=True).start()
 
     def take(self, block: NDArray[Any] | None) -> None:
         """Hand over the next block (None: the end); wait while too many are there already."""
-        while not self.failed:
+        while not self.found.done():
             with contextlib.suppress(queue.Full):
                 self._blocks.put(block, timeout=0.5)
                 return
-
-    def wait(self) -> Prediction:
-        self._thread.join()
-        if self.failed:
-            raise self.failed
-        assert self._found
-        return self._found
 
 
 class Recent:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.timeline import TimelineSettings
+from ..model.config import TimelineSettings
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,7 +63,8 @@ class Stream(Output):
         self._writer, self._path, self._tell = writer, path, tell
 
     def write(self, results: Iterable[Result]) -> None:
-        self._emit(_whole(self._writer, results))
+        writer = self._writer
+        self._emit(chain([writer.head()], map(writer.item, results), [writer.tail()]))
 
     def add(self, results: Iterable[Result]) -> None:
         self._emit(map(self._writer.item, results))
@@ -133,12 +135,6 @@ class Folder(Output):
         self._tell(f"Written to {self._folder}: {counted(written, 'file')}")
 
     add = write
-
-
-def _whole(writer: Writer, results: Iterable[Result]) -> Iterator[str]:
-    yield writer.head()
-    yield from map(writer.item, results)
-    yield writer.tail()
 
 
 def _is_older(result: Path, name: str) -> bool:
