@@ -22,9 +22,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn, TypeVar
 
 from ..errors import UsageError, did_you_mean, printable
 from ..inference.prediction import Prediction
@@ -33,6 +32,8 @@ from . import expressions
 from .expressions import COMPARE, MEASURES, Both, Compare, Either, Expression, Maybe, Not, Number, Plays, Together
 from .formats.base import span
 from .spans import Spans
+
+Part = TypeVar("Part")
 
 _TOKEN = re.compile(
     r"\s*(?:(<=|>=|<|>|\(|\))"
@@ -62,13 +63,12 @@ def parse(text: str, labels: Sequence[str], parents: Mapping[str, str] | None = 
     return _Parser(text, labels, parents or {}).whole()
 
 
-@dataclass(frozen=True)
-class _Token:
+class _Token(NamedTuple):
     """A word or a sign. word: in small letters, "" for what was quoted; name: as written; measure: of .share and such."""
 
-    word: str
-    name: str
-    place: int
+    word: str = ""
+    name: str = ""
+    place: int = 0
     measure: str = ""
 
     @classmethod
@@ -97,35 +97,37 @@ class _Parser:
             self._fail("and, or, or the end was expected")
         return found
 
-    def _peek(self, ahead: int = 0) -> str:
-        return self._word_at(self._at + ahead)
-
-    def _word_at(self, at: int) -> str:
-        return self._tokens[at].word if at < len(self._tokens) else ""
+    def _token(self, ahead: int = 0) -> _Token:
+        """Return what comes next, or after that; an empty token stands for the end."""
+        at = self._at + ahead
+        return self._tokens[at] if at < len(self._tokens) else _Token()
 
     def _take(self, word: str) -> bool:
-        if self._peek() != word:
+        if self._token().word != word:
             return False
         self._at += 1
         return True
 
     def _fail(self, expected: str) -> NoReturn:
         if self._at < len(self._tokens):
-            token = self._tokens[self._at]
-            raise UsageError(f"in {self._text!r}, at {token.name!r} (character {token.place + 1}): {expected}")
+            name, place = self._token().name, self._token().place
+            raise UsageError(f"in {self._text!r}, at {name!r} (character {place + 1}): {expected}")
         raise UsageError(f"{self._text!r} ends too early: {expected}")
 
+    def _joined(self, word: str, part: Callable[[], Part]) -> tuple[Part, ...]:
+        """Return parts that stand between that word."""
+        parts = [part()]
+        while self._take(word):
+            parts.append(part())
+        return tuple(parts)
+
     def _either(self) -> Expression:
-        parts = [self._both()]
-        while self._take("or"):
-            parts.append(self._both())
-        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+        parts = self._joined("or", self._both)
+        return parts[0] if len(parts) == 1 else Either(parts)
 
     def _both(self) -> Expression:
-        parts = [self._factor()]
-        while self._take("and"):
-            parts.append(self._factor())
-        return parts[0] if len(parts) == 1 else Both(tuple(parts))
+        parts = self._joined("and", self._factor)
+        return parts[0] if len(parts) == 1 else Both(parts)
 
     def _factor(self) -> Expression:
         self._depth += 1
@@ -142,11 +144,12 @@ class _Parser:
             return self._closed(self._either())
         if self._take("only"):
             return self._only()
-        if self._peek() == "maybe" and self._peek(1) == "(":
+        if self._token().word == "maybe" and self._token(1).word == "(":
             self._at += 2
             return self._closed(Maybe(self._label()))
         if self._take("path"):
-            if self._at >= len(self._tokens) or (token := self._tokens[self._at]).word in (*_WORDS, *COMPARE, "(", ")"):
+            token = self._token()
+            if self._is_no_label(0):
                 self._fail('a pattern such as path "live*" was expected')
             self._at += 1
             return expressions.Path(token.name)
@@ -157,17 +160,11 @@ class _Parser:
             self._fail(") was expected")
         return found
 
-    def _labels_joined(self) -> list[str]:
-        labels = [self._label()]
-        while self._take("and"):
-            labels.append(self._label())
-        return labels
-
     def _only(self) -> Expression:
         if not self._take("("):
             label = self._label()
             return Plays(label, only=True, related=self._related(label))
-        labels = self._labels_joined()
+        labels = self._joined("and", self._label)
         if not self._take(")"):
             self._fail("and or ) was expected")
         related = frozenset(labels).union(*map(self._related, labels))
@@ -179,24 +176,24 @@ class _Parser:
 
     def _together(self) -> Expression | None:
         """Return `a and b together >= 20` or `a alone >= 10`; None where none of them begins here."""
-        last = self._at
-        while self._word_at(last + 1) == "and" and not self._is_word(last + 2):
+        last = 0
+        while self._token(last + 1).word == "and" and not self._is_no_label(last + 2):
             last += 2
-        word = self._word_at(last + 1)
-        if word not in ("together", "alone") or (word == "together") != (last > self._at) or self._is_word(self._at):
+        word = self._token(last + 1).word
+        if word not in ("together", "alone") or (word == "together") != (last > 0) or self._is_no_label(0):
             return None
-        labels = self._labels_joined()
+        labels = self._joined("and", self._label)
         self._at += 1
-        sign, limit = self._limit(word) if self._peek() in COMPARE else (">", 0.0)
+        sign, limit = self._limit(word) if self._token().word in COMPARE else (">", 0.0)
         related = frozenset[str]().union(*map(self._related, labels)) if word == "alone" else frozenset[str]()
-        return Together(tuple(labels), sign, limit, word == "alone", related)
+        return Together(labels, sign, limit, word == "alone", related)
 
-    def _is_word(self, at: int) -> bool:
-        """Tell whether what is there cannot be a label."""
-        return self._word_at(at) in (*_WORDS, *COMPARE, "(", ")") or at >= len(self._tokens)
+    def _is_no_label(self, ahead: int) -> bool:
+        """Tell whether what is there is a word of the language, a sign, or the end."""
+        return self._token(ahead).word in (*_WORDS, *COMPARE, "(", ")") or self._at + ahead >= len(self._tokens)
 
     def _label(self) -> str:
-        token = self._tokens[self._at] if self._at < len(self._tokens) else _Token("", "", 0)
+        token = self._token()
         if token.measure or token.word in _WORDS:
             self._fail_for_label()
         return self._take_label(token.name)
@@ -226,7 +223,7 @@ class _Parser:
         return did_you_mean(words[0], self._labels) if words else ""
 
     def _label_or_comparison(self) -> Expression:
-        token = self._tokens[self._at] if self._at < len(self._tokens) else _Token("", "", 0)
+        token = self._token()
         if token.word == "duration":
             self._at += 1
             return self._comparison("duration", "duration")
@@ -235,7 +232,7 @@ class _Parser:
             label = self._take_label(token.name if token.measure else name)
             return self._comparison(label, token.measure or measure.lower())
         label = self._label()
-        return self._comparison(label, "score") if self._peek() in COMPARE else Plays(label)
+        return self._comparison(label, "score") if self._token().word in COMPARE else Plays(label)
 
     def _comparison(self, what: str, number: str) -> Compare:
         known: dict[str, Number] = {name: name for name in ("duration", "score", *MEASURES)}
@@ -243,14 +240,14 @@ class _Parser:
         return Compare(what, sign, limit, known[number])
 
     def _limit(self, what: str) -> tuple[str, float]:
-        sign = self._peek()
+        sign, limit = self._token().word, self._token(1).word
         if sign not in COMPARE:
             self._fail(f"{what} needs < <= > or >= and a number")
         self._at += 1
-        if not re.fullmatch(r"\d+(\.\d+)?", self._peek()):
+        if not re.fullmatch(r"\d+(\.\d+)?", limit):
             self._fail("a number was expected")
         self._at += 1
-        return sign, float(self._tokens[self._at - 1].word)
+        return sign, float(limit)
 
 
 def find(predictions: Iterable[Prediction], expression: Expression) -> list[tuple[float, Prediction]]:
