@@ -11,23 +11,16 @@ from ..errors import DownloadError, counted, printable
 from ..runtime.packages import needed
 from .options import settings_of
 from .output import INTERRUPTED, Progress, say, warn
-from .parser import Option, Parser, number, whole
+from .parser import Parser, number, whole
+
+_FAMILY = ("--family FAMILY", "Family or instrument to choose; repeatable; the default families without it")
+_DESCENDANTS = ("--no-descendants", "Labels do not stand for the labels below them")
 
 
 def _add_lists(parser: Parser) -> None:
     option = parser.group("AudioSet's files")
     option("--segments LIST.csv", "Segment list; repeatable", type=Path, action="append", required=True)
     option("--ontology ontology.json", "Ontology of the labels", type=Path, required=True)
-
-
-def _add_family(option: Option) -> None:
-    about = "Family or instrument to choose; repeatable; the default families without it"
-    option("--family FAMILY", about, action="append")
-
-
-def _add_descendants(option: Option) -> None:
-    about = "Labels do not stand for the labels below them"
-    option("--no-descendants", about, dest="descendants", action="store_false")
 
 
 def add_plan(parser: Parser) -> None:
@@ -41,10 +34,10 @@ def add_plan(parser: Parser) -> None:
     option("-o --out PLAN.csv", "Plan to write", type=Path, required=True)
     _add_lists(parser)
     option = parser.group("Labels")
-    _add_family(option)
+    option(*_FAMILY, action="append")
     option("--include LABEL", "A class from an AudioSet label, or CLASS=LABEL", action="append")
     option("--exclude LABEL", "Label that no clip may carry, or CLASS=LABEL", action="append")
-    _add_descendants(option)
+    option(*_DESCENDANTS, dest="descendants", action="store_false")
     option("--no-exclusions", "Do not apply the families' own exclusions", dest="exclusions", action="store_false")
     option = parser.group("Sampling")
     option("--solo", "Only clips with exactly one of the chosen classes")
@@ -93,9 +86,9 @@ def add_inspect(parser: Parser) -> None:
     option("-o --out FOLDER", "Folder for tables (CSV) and figure (PNG, SVG)", type=Path, required=True)
     _add_lists(parser)
     option = parser.group("Labels")
-    _add_family(option)
+    option(*_FAMILY, action="append")
     option("--label LABEL", "Any AudioSet label to examine too; repeatable", action="append")
-    _add_descendants(option)
+    option(*_DESCENDANTS, dest="descendants", action="store_false")
     option("--companions N", "Most frequent other labels of each class", type=whole(0, 50), default=8)
 
 

@@ -10,7 +10,7 @@ from ..errors import UsageError, did_you_mean, printable
 from . import settings
 from .options import add_format
 from .output import say, warn
-from .parser import Parser
+from .parser import VARIABLES, Parser, variable_of
 
 SCHEMA = 1  # version of --format json: results/schemas/settings.json
 
@@ -75,13 +75,13 @@ def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
     except UsageError as error:
         problems[str(error)] = None
     rows: list[Row] = []
-    variables = {settings.FILE, *map(settings.variable_of, settings.GENERAL)}
+    variables = {settings.FILE, *map(variable_of, settings.GENERAL)}
     if not chosen:
         rows += [("", name, *_general(name, held)) for name in settings.GENERAL]
     for command, make in args.parsers.items():
         parser = make()
         for option in settings.options(parser):
-            variables |= {settings.variable_of(option), settings.variable_of(option, command)}
+            variables |= {variable_of(option), variable_of(option, command)}
         if command not in names:
             continue
         problems.update(dict.fromkeys(settings.unknown_keys(parser, command, held, args.parsers)))
@@ -95,7 +95,7 @@ def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
                 rows.append((command, option, shown, setting.source))
     for variable in sorted(set(os.environ) - variables):
         close = did_you_mean(variable, [name.lower() for name in variables])
-        if close and variable.startswith(settings.PREFIX):
+        if close and variable.startswith(VARIABLES):
             problems[f"{variable}: no such setting; did you mean {close[15:-1].upper()}?"] = None
     if args.changed:
         rows = [row for row in rows if row[3] != settings.BUILT_IN]
@@ -103,7 +103,7 @@ def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
 
 
 def _general(name: str, held: dict[str, Any]) -> tuple[Any, str]:
-    variable = settings.variable_of(name)
+    variable = variable_of(name)
     if variable in os.environ:
         return os.environ[variable], variable
     if name in held:

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections import Counter
 from typing import Any
 
-from .options import add_jobs, settings_of
+from .options import settings_of, share
 from .output import Progress, say
 from .parser import Parser, number, numbers, whole
 
@@ -47,7 +47,7 @@ def add(parser: Parser) -> None:
     option("--pitch A,B,...", "Semitones of each variant of a training clip", type=numbers, default=(0.0,))
     option("--pitch-method NAME", "Pitch shifting", choices=("spectrum", "vocoder"), default="spectrum")
     option = parser.group("Processing")
-    add_jobs(option)
+    share(option, "jobs")
     about = "Size of Arrow shards (64 to 256 for clusters); 0 for .npy"
     option("--shard-mb MB", about, type=whole(0, 1024), default=0)
     option("--cluster ADDRESS|local", "Build on a Ray cluster; local: on this machine", default="")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, UsageError, WhoplaysError, printable
 from ..taxonomy.messages import speaker
-from .options import add_device, add_format, add_jobs, add_language, add_model
+from .options import add_format, share
 from .output import Progress, say, warn
 from .parser import Parser, whole
-from .recordings import add_continuing, add_list, check_continuing, found_in, given, recogniser_of
+from .recordings import add_continuing, check_continuing, found_in, given, recogniser_of
 
 if TYPE_CHECKING:
     from ..inference.recogniser import Recogniser
@@ -30,14 +30,11 @@ def add_embed(parser: Parser) -> None:
     parser.more = "Then: whoplays similar embeddings.npz song.mp3"
     option = parser.group()
     option("[PATH...]", "Recordings, folders or patterns (*.wav)")
-    add_list(option)
+    share(option, "list")
     option("-o --out FILE", "Table to write: .npz or .parquet", type=Path, required=True)
     option("--over-time", "Also keep an embedding for each step, about three a second")
     add_continuing(option, "the table")
-    add_model(option)
-    add_device(option)
-    add_jobs(option)
-    add_language(option)
+    share(option, "model", "device", "jobs", "lang")
 
 
 def add_similar(parser: Parser) -> None:
@@ -52,9 +49,7 @@ def add_similar(parser: Parser) -> None:
     option("-n --count N", "Maximum number of recordings", type=whole(1), default=10)
     option("--duplicates", "Find files that hold one recording, in other encodings too")
     add_format(option, "paths", "jsonl")
-    add_model(option)
-    add_device(option)
-    add_language(option)
+    share(option, "model", "device", "lang")
 
 
 def _embed(args: Namespace) -> int:

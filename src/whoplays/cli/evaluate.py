@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..taxonomy.messages import speaker
-from .options import add_device, add_language, model_of
+from .options import model_of, share
 from .output import Progress, say, warn
 from .parser import Parser, whole
 from .recordings import recogniser_of
@@ -35,8 +35,7 @@ def add(parser: Parser) -> None:
     option("--seed N", "Random seed for the bootstrap", type=whole(), default=0)
     about = "With --benchmark: recordings in parallel; 0 for one per core"
     option("-j --jobs N", about, type=whole(), default=0)
-    add_language(option)
-    add_device(option)
+    share(option, "lang", "device")
 
 
 def _evaluate(args: Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, UsageError, printable
-from .options import add_format, add_language
+from .options import add_format, share
 from .output import say, warn
 from .parser import Parser, number, whole
 
@@ -41,7 +41,7 @@ def add(parser: Parser) -> None:
     option("--cut FOLDER", "Write the times at which it is true as FLAC, sample by sample", type=Path)
     option("--fade S", "Seconds of fade in and out of what is cut", type=number(), default=0.0)
     option("-n --count N", "Maximum number of recordings; 0 for all", type=whole(), default=0)
-    add_language(option)
+    share(option, "lang")
 
 
 def _find(args: Namespace) -> int:

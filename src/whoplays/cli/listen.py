@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import output
-from .options import add_device, add_format, add_language, add_model, add_threshold
+from .options import add_format, share
 from .output import say, warn
 from .parser import Parser, number
 from .recordings import recogniser_of
@@ -28,11 +28,9 @@ def add(parser: Parser) -> None:
     option("--input INPUT", "Microphone or other input: its number, or part of its name")
     option("--inputs", "List the inputs and exit")
     option("--seconds S", "Seconds after which to stop; Ctrl-C without it", type=number(0.1))
-    add_model(option)
-    add_threshold(option)
-    add_device(option)
+    share(option, "model", "threshold", "device")
     add_format(option, "jsonl")
-    add_language(option)
+    share(option, "lang")
 
 
 def _listen(args: Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,9 +12,16 @@ from ..errors import UsageError
 from ..model.device import DEVICES
 from ..taxonomy.messages import LANGUAGES
 from .parser import Option, whole
-from .settings import Configured, variable_of
+from .settings import Configured
 
 Settings = TypeVar("Settings")
+
+
+def share(option: Option, *names: str) -> None:
+    """Add options that several commands share."""
+    for name in names:
+        named, about, settings = SHARED[name]
+        option(named, about, **settings)
 
 
 def settings_of(kind: Callable[..., Settings], args: Namespace, **others: Any) -> Settings:
@@ -24,36 +31,14 @@ def settings_of(kind: Callable[..., Settings], args: Namespace, **others: Any) -
     return kind(**(given | others))
 
 
-def add_model(option: Option) -> Action:
-    """Add --model."""
-    return option("-m --model FOLDER", "Model folder; the model inside the package without it", type=Path)
-
-
 def model_of(given: Path) -> Path | None:
     """Return a model folder; None, which is the model inside the package, for "default" where no folder has that name."""
     return None if str(given) == "default" and not given.exists() else given
 
 
-def add_jobs(option: Option) -> None:
-    """Add --jobs."""
-    option("-j --jobs N", "Recordings in parallel; 0 for one per core", type=whole(), default=0)
-
-
 def add_format(option: Option, *choices: str) -> None:
     """Add --format, for one of several ways to print a result: text, and others."""
     option("-f --format FORMAT", "Output format", choices=("text", *choices), default="text")
-
-
-def add_threshold(option: Option) -> None:
-    """Add --threshold."""
-    about = "Score from which labels play, 0 to 1; repeatable"
-    show_variable(option("--threshold N|LABEL=N", about, type=_threshold, action="append"))
-
-
-def show_variable(action: Action) -> Action:
-    """Name the option's environment variable in its help."""
-    action.variable = variable_of(action.option_strings[-1].lstrip("-"))  # type: ignore[attr-defined]
-    return action
 
 
 def threshold_of(values: list[tuple[str, float]]) -> dict[str, float] | None:
@@ -77,11 +62,18 @@ def _threshold(text: str) -> tuple[str, float]:
         raise ArgumentTypeError(str(error).removeprefix("threshold ")) from None
 
 
-def add_device(option: Option) -> Action:
-    """Add --device."""
-    return option("--device NAME", "Inference device; falls back to CPU", choices=("auto", *DEVICES), default="cpu")
+_DEVICES = ("auto", *DEVICES)
 
-
-def add_language(option: Option) -> None:
-    """Add --lang."""
-    option("--lang LANG", "Language of what is printed for people", choices=LANGUAGES, default="en")
+#: Options that several commands share: as they are named in the help, what it says, and settings of `add_option`.
+SHARED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "list": ("--list FILE", "File of paths, one a line; - is standard input", {"dest": "list_from"}),
+    "model": ("-m --model FOLDER", "Model folder; the model inside the package without it", {"type": Path}),
+    "device": ("--device NAME", "Inference device; falls back to CPU", {"choices": _DEVICES, "default": "cpu"}),
+    "threshold": (
+        "--threshold N|LABEL=N",
+        "Score from which labels play, 0 to 1; repeatable",
+        {"type": _threshold, "action": "append", "shows_variable": True},
+    ),
+    "jobs": ("-j --jobs N", "Recordings in parallel; 0 for one per core", {"type": whole(), "default": 0}),
+    "lang": ("--lang LANG", "Language of what is printed for people", {"choices": LANGUAGES, "default": "en"}),
+}

@@ -16,6 +16,7 @@ from ..errors import UsageError, did_you_mean
 
 Option = Callable[..., Action]  # `add_option` to one group of a parser
 
+VARIABLES = "WHOPLAYS_"  # how environment variables begin
 MAX_WIDTH = 120  # columns of help
 SHOWN_CHOICES = 7
 _HELP_COLUMN = 36
@@ -34,9 +35,9 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = _NUMBERS
         self._positionals.title, self._optionals.title = "Arguments", "Options"
 
-    def group(self, title: str = "") -> Option:
-        """Return what adds arguments under a title of the help, or without one at its top; see `add_option`."""
-        return partial(add_option, self.add_argument_group(title) if title else self)
+    def group(self, title: str = "", **settings: Any) -> Option:
+        """Return what adds arguments under a title of the help, or at its top: `add_option`, with these settings."""
+        return partial(add_option, self.add_argument_group(title) if title else self, **settings)
 
     def general(self) -> None:
         """Add the options that every command has."""
@@ -105,21 +106,33 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             choices = [str(choice) for choice in action.choices]
-            renamed: Mapping[str, str] | None = getattr(action, "renamed", None)
-            raise ArgumentError(
-                action, f"{value}: must be one of: {', '.join(choices)}{did_you_mean(str(value), choices, renamed)}"
-            )
+            close = did_you_mean(str(value), choices, getattr(action, "renamed", None))
+            raise ArgumentError(action, f"{value}: must be one of: {', '.join(choices)}{close}")
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError` with the message and where to read more."""
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def add_option(group: argparse._ActionsContainer, named: str, about: str, **settings: Any) -> Action:
+def variable_of(name: str, command: str = "") -> str:
+    """Return the environment variable of an option (without its dashes), for all commands or for one."""
+    return VARIABLES + "_".join([*command.split(), name]).replace("-", "_").upper()
+
+
+def add_option(
+    group: argparse._ActionsContainer,
+    named: str,
+    about: str,
+    *,
+    shows_variable: bool = False,
+    renamed: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Action:
     """Add an argument to a parser, or to a group of one, named as its usage shows it.
 
     "-o --out FILE" is an option with a value, "--strict" a switch; "MODEL", "[PATH]" and "[PATH...]" stand alone: one, one
-    or none, any number. about: its help. settings: others of `add_argument`; a repeatable option begins with none.
+    or none, any number. about: its help. shows_variable: name its environment variable there. renamed: its former choices, with
+    what each is now. settings: others of `add_argument`; a repeatable option begins with none.
     """
     words = named.split()
     names = [word for word in words if word.startswith("-")]
@@ -136,7 +149,9 @@ def add_option(group: argparse._ActionsContainer, named: str, about: str, **sett
         settings.setdefault("action", "store_true")
     if settings.get("nargs") == "*" or settings.get("action") == "append":
         settings["default"] = []
-    return group.add_argument(*names, help=about, **settings)
+    action = group.add_argument(*names, help=about, **settings)
+    vars(action).update(renamed=renamed, variable=variable_of(names[-1].lstrip("-")) if shows_variable else "")
+    return action
 
 
 class _Positional(str):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError, counted
 from ..results.formats import FORMATS
 from ..runtime.packages import needed
-from .options import add_device, add_jobs, add_language, add_model, add_threshold
+from .options import share
 from .output import say
 from .parser import Parser, number, time, whole
-from .recordings import add_continuing, add_list, check_continuing, found_in, given, recogniser_of
+from .recordings import add_continuing, check_continuing, found_in, given, recogniser_of
 
 if TYPE_CHECKING:
     from ..results.formats.base import Writer
@@ -30,7 +30,7 @@ def add(parser: Parser) -> None:
     option = parser.group()
     option("[PATH...]", "Recordings, folders or patterns (*.wav); - is standard input")
     option = parser.group("Input")
-    add_list(option)
+    share(option, "list")
     option("--start TIME", "Time in each recording to start at: seconds or m:ss", type=time, default=0.0)
     option("--end TIME", "Time in each recording to stop at: seconds or m:ss", type=time)
     option("--track N", "Track to use of files with several, from 1 [default: theirs]", type=whole(1))
@@ -38,9 +38,7 @@ def add(parser: Parser) -> None:
     option("--watch", "Stay, and predict what is added to the folders (Ctrl-C stops)")
     option("--every S", "Seconds between two looks of --watch", type=number(0.05), default=5.0)
     option = parser.group("Model")
-    add_model(option)
-    add_threshold(option)
-    add_device(option)
+    share(option, "model", "threshold", "device")
     option = parser.group("Output")
     option("-f --format FORMAT", f"Output format: {', '.join(FORMATS)}", choices=tuple(FORMATS))
     endings = "such as .jsonl, .csv or .parquet"
@@ -52,9 +50,9 @@ def add(parser: Parser) -> None:
     option("--why", "With --report: explain each score (some seconds each)")
     option("--plot FILE", "Plot of one recording: .png or .svg", type=Path)
     option("--write-tags", "Write the labels into each recording's tag WHOPLAYS")
-    add_language(option)
+    share(option, "lang")
     option = parser.group("Processing")
-    add_jobs(option)
+    share(option, "jobs")
     option("--cluster ADDRESS|local", "Predict on a Ray cluster; local: on this machine", default="")
 
 

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from ..inference.recogniser import Recogniser
 
 
-def add_list(option: Option) -> None:
-    """Add --list."""
-    option("--list FILE", "File of paths, one a line; - is standard input", dest="list_from")
-
-
 def add_continuing(option: Option, existing: str) -> None:
     """Add --resume, --overwrite and --retry. existing: what is continued or replaced."""
     option("--resume", f"Continue {existing}: skip what is unchanged")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..runtime.packages import needed
 from ..serve.settings import FLAGS, Settings, flag
-from .options import add_device, add_model, add_threshold, settings_of, show_variable, threshold_of
+from .options import settings_of, share, threshold_of
 from .output import say, warn
 from .parser import Option, Parser, number, whole
 
@@ -21,18 +21,15 @@ def add(parser: Parser) -> None:
 
     def group(title: str) -> Option:
         """Begin a group of options, shown with their environment variables, with the flags of its settings."""
-        add_option = parser.group(title)
+        option = parser.group(title, shows_variable=True)
         for one in FLAGS:
             if one.metadata["group"] == title:
                 named = f"{'-j ' * (one.name == 'jobs')}{flag(one)} {one.metadata['metavar'] or ''}"
-                show_variable(add_option(named, one.metadata["help"], dest=one.name, **_value(one)))
-        return lambda *words, **settings: show_variable(add_option(*words, **settings))
+                option(named, one.metadata["help"], dest=one.name, **_value(one))
+        return option
 
     group("Address")("--open", "Open the page in the browser")
-    option = group("Model")
-    add_model(option)
-    add_device(option)
-    add_threshold(option)
+    share(group("Model"), "model", "device", "threshold")
     group("Limits")
     group("Access")
 

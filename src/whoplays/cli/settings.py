@@ -11,18 +11,15 @@ import sys
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import UsageError, did_you_mean
+from .parser import Parser, variable_of
 
-if TYPE_CHECKING:
-    from .parser import Parser
-
-Parsers = Mapping[str, Callable[[], "Parser"]]
+Parsers = Mapping[str, Callable[[], Parser]]
 
 BUILT_IN = "built in"
 FILE = "WHOPLAYS_CONFIG"  # names another file
-PREFIX = "WHOPLAYS_"
 
 #: Settings that no option has, with what they are. The file's top or the variable sets them for every command.
 GENERAL = {
@@ -85,11 +82,6 @@ def set_general(held: Mapping[str, Any]) -> None:
         if name in ("cache", "labels"):
             value = _placed(str(value))
         os.environ[variable_of(name)] = ("1" if value else "") if isinstance(value, bool) else str(value)
-
-
-def variable_of(name: str, command: str = "") -> str:
-    """Return the variable of an option, for all commands or for one."""
-    return PREFIX + "_".join([*command.split(), name]).replace("-", "_").upper()
 
 
 def options(parser: Parser) -> dict[str, Action]:

@@ -25,8 +25,8 @@ def add(parser: Parser) -> None:
     option = parser.group()
     option("DATASET", "Data set, also s3://; with --from, class folders or a manifest")
     option("-o --out FOLDER", "Model folder to write", type=Path, required=True)
-    recipe = option("--recipe NAME", "Network and training [default: mfcc-cnn]", choices=("mfcc-cnn", "default"))
-    recipe.renamed = {"report": "mfcc-cnn"}  # type: ignore[attr-defined]
+    names, renamed = ("mfcc-cnn", "default"), {"report": "mfcc-cnn"}
+    option("--recipe NAME", "Network and training [default: mfcc-cnn]", choices=names, renamed=renamed)
     option("--name NAME", "Name of the model [default: the recipe's]")
     option("--resume", "Continue the interrupted run in --out")
     option = parser.group("Training")

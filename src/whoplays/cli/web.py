@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from .options import add_model
+from .options import share
 from .output import say
 from .parser import Parser
 
@@ -17,7 +17,7 @@ def add(parser: Parser) -> None:
     parser.more = "Any host of static files can serve the folder; recordings do not leave the reader's browser."
     option = parser.group()
     option("-o --out FOLDER", "Folder to write; an earlier build is replaced", type=Path, required=True)
-    add_model(option)
+    share(option, "model")
     without = "without it, node_modules/whoplays here, or a checkout's web/"
     option("--runtime FOLDER", f"Folder of the npm package whoplays; {without}", type=Path)
 

@@ -104,8 +104,9 @@ class Microphone(Source):
         try:
             while (block := self._queue.get(timeout=GONE_S)) is not None:
                 if self._behind:
-                    waited = f"{BEHIND_S:g} s were waiting"
-                    raise AudioError(f"this machine is slower than the sound: {waited}; record to a file instead")
+                    raise AudioError(
+                        f"this machine is slower than the sound: {BEHIND_S:g} s were waiting; record to a file instead"
+                    )
                 yield block
         except queue.Empty:
             self.lost = True
