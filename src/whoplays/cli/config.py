@@ -42,12 +42,8 @@ def _config(args: Namespace) -> int:
 
         keys = ("command", "name", "value", "source")
         named = [dict(zip(keys, row, strict=True)) for row in rows]
-        print(
-            to_json(
-                {"schema": SCHEMA, "file": str(path), "exists": path.exists(), "settings": named, "problems": problems},
-                2,
-            )
-        )
+        about = {"schema": SCHEMA, "file": str(path), "exists": path.exists()}
+        print(to_json({**about, "settings": named, "problems": problems}, 2))
     elif args.format == "toml":
         _print_toml(rows)
     else:
@@ -68,12 +64,12 @@ def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
     if not names:
         close = did_you_mean(chosen, args.parsers)
         raise UsageError(f"config {chosen}: there is no such command{close} (see whoplays --help)")
-    problems: dict[str, None] = {}
+    problems: list[str] = []
     held: dict[str, Any] = {}
     try:
         held = settings.read_file()
     except UsageError as error:
-        problems[str(error)] = None
+        problems.append(str(error))
     rows: list[Row] = []
     variables = {settings.FILE, *map(variable_of, settings.GENERAL)}
     if not chosen:
@@ -84,22 +80,22 @@ def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
             variables |= {variable_of(option), variable_of(option, command)}
         if command not in names:
             continue
-        problems.update(dict.fromkeys(settings.unknown_keys(parser, command, held, args.parsers)))
+        problems += settings.unknown_keys(parser, command, held, args.parsers)
         for option, action in settings.options(parser).items():
             try:
                 setting = settings.resolve(parser, action, option, command, held)
             except UsageError as error:
-                problems[str(error)] = None
+                problems.append(str(error))
             else:
                 shown = "(hidden)" if setting.value and option in settings.SECRET else _plain(setting.value)
                 rows.append((command, option, shown, setting.source))
     for variable in sorted(set(os.environ) - variables):
         close = did_you_mean(variable, [name.lower() for name in variables])
         if close and variable.startswith(VARIABLES):
-            problems[f"{variable}: no such setting; did you mean {close[15:-1].upper()}?"] = None
+            problems.append(f"{variable}: no such setting; did you mean {close[15:-1].upper()}?")
     if args.changed:
         rows = [row for row in rows if row[3] != settings.BUILT_IN]
-    return rows, list(problems)
+    return rows, list(dict.fromkeys(problems))
 
 
 def _general(name: str, held: dict[str, Any]) -> tuple[Any, str]:

@@ -70,7 +70,7 @@ def _embed(args: Namespace) -> int:
     if args.resume and args.out.exists() and args.out.stat().st_size:
         before = embedding_table.load(args.out)
         if before.width:
-            before.require(recogniser.config.id, recogniser.network_checksum, recogniser.embedding_width, args.out)
+            before.require(recogniser, args.out)
     labels = [label.id for label in recogniser.labels]
     mark = how(f"{recogniser.fingerprint}{' over time' * args.over_time}", 0.0, None)
     failed = 0
@@ -140,19 +140,15 @@ def _row_of(table: Embeddings, path: str) -> int | None:
     """Return the row of a recording that the table holds."""
     named = (table.path == path).nonzero()[0].tolist()
     if not named:
-        wanted = _absolute(path)
+        absolute = os.path.abspath  # links are not followed
         same_name = (i for i, one in enumerate(table.path.tolist()) if one.endswith(Path(path).name))
-        named = [i for i in same_name if _absolute(str(table.path[i])) == wanted][:1]
+        named = [i for i in same_name if absolute(str(table.path[i])) == absolute(path)]
     return named[0] if named else None
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(path)  # noqa: PTH100 - links are not followed
 
 
 def _queried(table: Embeddings, args: Namespace) -> Any:
     recogniser = _recogniser(args)
-    table.require(recogniser.config.id, recogniser.network_checksum, recogniser.embedding_width, args.table)
+    table.require(recogniser, args.table)
     try:
         prediction = recogniser.predict(args.path, embed=True)
     except AudioError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -181,21 +182,21 @@ def _predict_one(
     recogniser: Recogniser, name: str, *, excerpt: Excerpt, embed: bool, decoder: Decoder | None = None
 ) -> Result:
     try:
-        if is_address(name):
-            from ..storage.cache import recording
+        with contextlib.ExitStack() as stack:
+            here: str | IO[bytes] = name
+            if is_address(name):
+                from ..storage.cache import recording
 
-            with recording(Address.of(name)) as here:
-                return replace(
-                    _predict_one(recogniser, str(here), excerpt=excerpt, embed=embed, decoder=decoder), path=name
-                )
-        if name != "-" and decoder:
-            rate = recogniser.config.features.sample_rate
-            decoded = decoder.decode(name, sample_rate=rate, **excerpt)
-            return recogniser.predict_sound(decoded, name, start=excerpt.get("start", 0.0), embed=embed)
-        if name != "-":
-            return recogniser.predict(name, **excerpt, embed=embed)
-        with spool_standard_input() as file:
-            return replace(recogniser.predict(file, **excerpt, embed=embed), path="-")
+                here = str(stack.enter_context(recording(Address.of(name))))
+            elif name == "-":
+                here, decoder = stack.enter_context(spool_standard_input()), None
+            if decoder:
+                rate = recogniser.config.features.sample_rate
+                decoded = decoder.decode(str(here), sample_rate=rate, **excerpt)
+                found = recogniser.predict_sound(decoded, start=excerpt.get("start", 0.0), embed=embed)
+            else:
+                found = recogniser.predict(here, **excerpt, embed=embed)
+            return replace(found, path=name)
     except AudioError as error:
         return Failure(name, error.problem)
     except MemoryError:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -74,9 +73,7 @@ class Recogniser:
     ) -> None:
         """Read the model folder."""
         self._opened_with = {"threads": threads, "device": device}
-        self._bundle, self._network = model_folder.load(
-            None if model is None else Path(model), threads=threads, device=device
-        )
+        self._bundle, self._network = model_folder.load(model, threads=threads, device=device)
         self._config = self._bundle.config
         if threshold is not None:
             self._set_threshold(threshold)

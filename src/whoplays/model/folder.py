@@ -41,6 +41,8 @@ MAX_CONFIG_BYTES = 4 << 20
 MAX_CARD_BYTES = 4 << 20
 MAX_MEMORY = 4 << 30  # bytes that all networks of a process may take while they compute
 
+Folder = str | os.PathLike[str]
+
 #: The model inside the package.
 DEFAULT = Path(__file__).parents[1] / "pretrained" / "default"
 
@@ -82,19 +84,19 @@ def write(folder: Path, config: ModelConfig, network: bytes, card: str) -> Bundl
     return Bundle(folder, config, checksums)
 
 
-def read(folder: Path | str | None = None) -> Bundle:
+def read(folder: Folder | None = None) -> Bundle:
     """Read and check a model folder (None: the model inside the package). Raises `ModelError` with the folder's name."""
     return _read_named(folder)[0]
 
 
-def load(folder: Path | str | None = None, *, threads: int = 1, device: str = "cpu") -> tuple[Bundle, Network]:
+def load(folder: Folder | None = None, *, threads: int = 1, device: str = "cpu") -> tuple[Bundle, Network]:
     """Read a model folder and open its network: `read` and `Network`, with the file read and hashed once."""
     bundle, content = _read_named(folder)
     _look_through(bundle.folder, content)
     return bundle, Network(bundle, threads=threads, device=device, content=content)
 
 
-def _read_named(folder: Path | str | None) -> tuple[Bundle, bytes]:
+def _read_named(folder: Folder | None) -> tuple[Bundle, bytes]:
     folder = DEFAULT if folder is None else Path(folder)
     try:
         return _read(folder)

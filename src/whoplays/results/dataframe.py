@@ -60,7 +60,7 @@ def to_dataframe(results: Iterable[Result] | Result, *, rows: str = "recordings"
     if rows == "recordings":
         return make(_recordings(given))
     if rows == "frames":
-        return make(_joined([_frames(one, named=True) for one in known]))
+        return make(_joined([{"path": [one.path] * len(one.frame_scores), **_frames(one)} for one in known]))
     found = [(one.path, s.label, s.start, s.end, s.score) for one in known for s in one.segments]
     return make({name: [row[i] for row in found] for i, name in enumerate(("path", "label", "start", "end", "score"))})
 
@@ -95,11 +95,10 @@ def _recordings(results: list[Result]) -> Columns:
     return columns
 
 
-def _frames(prediction: Prediction, *, named: bool = False) -> Columns:
+def _frames(prediction: Prediction) -> Columns:
     times, scores = prediction.frame_times, prediction.frame_scores
-    path = {"path": [prediction.path] * len(scores)} if named else {}
     named_scores = {column_of(label): scores[:, i].tolist() for i, label in enumerate(prediction.scores)}
-    return {**path, "start": times[: len(scores)].tolist(), "end": times[1:].tolist(), **named_scores}
+    return {"start": times[: len(scores)].tolist(), "end": times[1:].tolist(), **named_scores}
 
 
 def _joined(parts: list[Columns]) -> Columns:

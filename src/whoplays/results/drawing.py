@@ -71,12 +71,9 @@ def svg(figure: Figure, *, description: str) -> str:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*pt"', r"\1", text, count=1)
     text = text.replace("font: ", "font-family:inherit;font: ")
     described = escape(description)
-    return _own_ids(text.replace("<svg", f'<svg role="img" aria-label="{described}"', 1), described)
-
-
-def _own_ids(text: str, salt: str) -> str:
-    """Make ids of one figure differ from those of another on the same page."""
-    mark = "f" + hashlib.blake2b((salt + text).encode(), digest_size=4).hexdigest()
+    text = text.replace("<svg", f'<svg role="img" aria-label="{described}"', 1)
+    # Ids of one figure must differ from those of another on the same page.
+    mark = "f" + hashlib.blake2b((described + text).encode(), digest_size=4).hexdigest()
     text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', text)
     return re.sub(r"(url\(#|href=\"#)", rf"\g<1>{mark}-", text)
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError, WhoplaysError
 from ..inference.prediction import Prediction
+from ..inference.recogniser import Recogniser
 from ..storage.files import write_atomically
 from .resumable_table import Kind
 from .table import load_pyarrow, storable
@@ -81,12 +82,10 @@ class Embeddings:
         """Values of an embedding."""
         return int(self.embedding.shape[1])
 
-    def require(self, model: str, network: str, width: int, name: Path | str) -> None:
-        """Refuse to compare with embeddings of another network. Raises `UsageError`.
-
-        model, network, width: name, checksum and width of what the embeddings are compared with. name: of this table.
-        """
-        if (self.network, self.width) == (network, width):
+    def require(self, recogniser: Recogniser, name: Path | str) -> None:
+        """Refuse to compare with embeddings of another network. name: of this table. Raises `UsageError`."""
+        model, width = recogniser.config.id, recogniser.embedding_width
+        if (self.network, self.width) == (recogniser.network_checksum, width):
             return
         other = f"{model} ({width} values)" if (model, width) != (self.model, self.width) else f"another {model}"
         raise UsageError(
@@ -174,22 +173,19 @@ def _write_npz(file: IO[bytes], rows: Iterable[Row], about: Row) -> None:
 
 def _write_parquet(file: IO[bytes], rows: Iterable[Row], about: Row) -> None:
     pa = load_pyarrow()
-    vector, labels = pa.list_(pa.float32(), max(1, about["width"])), about["labels"]
+    width, labels = max(1, about["width"]), about["labels"]
+    vector = pa.list_(pa.float32(), width)
     columns = [("path", pa.string()), ("duration", pa.float64()), ("embedding", vector)]
     columns += [(f"score={label}", pa.float32()) for label in labels]
     columns += [("error", pa.string()), ("seen", pa.string()), ("step_start", pa.list_(pa.float32()))]
-    columns += [("steps", pa.list_(vector))]
-    schema = pa.schema(columns, metadata={_METADATA: json.dumps(about)})
-    width = max(1, about["width"])
+    schema = pa.schema([*columns, ("steps", pa.list_(vector))], metadata={_METADATA: json.dumps(about)})
 
     def cells(row: Row) -> Row:
         scores = {f"score={label}": row.get("scores", {}).get(label) for label in labels}
         found = {name: row.get(name) for name in ("duration", "error", "seen")}
         found["embedding"] = _values(row["embedding"]) if "embedding" in row else np.zeros(width, np.float32)
-        found |= {
-            "step_start": _values(row.get("step_start", "")),
-            "steps": list(_values(row.get("steps", "")).reshape(-1, width)),
-        }
+        found["step_start"] = _values(row.get("step_start", ""))
+        found["steps"] = list(_values(row.get("steps", "")).reshape(-1, width))
         return {"path": storable(row["path"]), **scores, **found}
 
     with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -266,16 +262,13 @@ def _load_parquet(path: Path) -> Embeddings:
     def numbers(column: Any) -> NDArray[Any]:
         return np.asarray(column.to_numpy(zero_copy_only=False))
 
-    starts = table["step_start"].combine_chunks()
-    vectors = table["embedding"].combine_chunks()
-    steps = table["steps"].combine_chunks()
+    vectors, starts, steps = (table[name].combine_chunks() for name in ("embedding", "step_start", "steps"))
+    scores = [numbers(table[f"score={label}"]).astype(np.float32) for label in labels]
     return Embeddings(
         path=text("path"),
         duration=np.nan_to_num(numbers(table["duration"]).astype(np.float64)),
         embedding=numbers(vectors.flatten()).reshape(-1, max(1, width)).astype(np.float32, copy=False),
-        scores=np.stack([numbers(table[f"score={label}"]).astype(np.float32) for label in labels], axis=1)
-        if labels
-        else np.zeros((table.num_rows, 0), np.float32),
+        scores=np.stack(scores, axis=1) if labels else np.zeros((table.num_rows, 0), np.float32),
         error=text("error"),
         seen=text("seen"),
         step_of=np.repeat(np.arange(table.num_rows), np.diff(numbers(starts.offsets))),

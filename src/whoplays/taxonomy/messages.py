@@ -83,9 +83,8 @@ def translated_line(text: str, lang: str) -> str:
     """
     if (whole := translated(text, lang, "terminal")) != text:
         return whole
-    for mark in reversed(
-        list(re.finditer(r"^|: ", text))
-    ):  # a message may begin with a value, which is not to take more
+    # From the end on: a message may begin with a value, which is not to take more.
+    for mark in reversed(list(re.finditer(r"^|: ", text))):
         if (problem := translated(text[mark.end() :], lang, "error")) != text[mark.end() :]:
             return text[: mark.end()] + problem
     return text

@@ -67,10 +67,8 @@ class Text(PredictionWriter):
             lines.append(f"  {names[label.id]:<{width}}  {result.scores[label.id]:.2f}  {told}")
         if result.maybe:
             doubtful = sorted(result.maybe, key=lambda label: -result.scores[label])
-            named = ", ".join(
-                f"{self._tree.full_name(label, self.lang)} {result.scores[label]:.2f}" for label in doubtful
-            )
-            lines.append(f"  {self._say('maybe', names=named)}")
+            named = (f"{self._tree.full_name(label, self.lang)} {result.scores[label]:.2f}" for label in doubtful)
+            lines.append(f"  {self._say('maybe', names=', '.join(named))}")
         return lines
 
     def _missing(self, result: Prediction) -> list[str]:
