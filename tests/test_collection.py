@@ -21,7 +21,7 @@ from test_formats import FAILURE, LABELS, PREDICTION
 from conftest import COMMAND_S, RATE, tone
 from whoplays.errors import UsageError, WhoplaysError
 from whoplays.inference.prediction import Failure
-from whoplays.results import resumable_table, table, watch
+from whoplays.results import resumable_table, table
 
 
 @pytest.fixture
@@ -224,8 +224,8 @@ def test_a_watched_folder(table_out: bool, tiny_model: Path, folder: Path, tmp_p
 
 def test_a_file_that_grows_is_left_alone_until_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([{"b": "1"}, {"b": "2"}, {"b": "2"}, {"b": "2"}, {"b": "2"}, {"b": "3"}, {"b": "3"}, {"b": "3"}])
-    monkeypatch.setattr(watch, "marks", lambda given, how: {"a": "1", **next(looks)})
-    found = watch.watch(["folder"], {"a": "1"}, every_s=0.0)
+    monkeypatch.setattr(resumable_table, "marks", lambda given, how: {"a": "1", **next(looks)})
+    found = resumable_table.watch(["folder"], {"a": "1"}, every_s=0.0)
     assert next(found) == ["b"]  # at the third look; the fourth is its mark once it is predicted
     assert next(found) == ["b"] and not list(looks)[1:]  # it has changed, and stands again
 

@@ -126,7 +126,7 @@ class Run:
 
     def watch(self, output: Output, given: list[str], names: list[str]) -> None:
         """Predict what is added to the folders, until Ctrl-C."""
-        from ..results.watch import marks, watch
+        from ..results.resumable_table import marks, watch
 
         known = set(names)
         done = {n: mark for n, mark in marks(given, self.how).items() if n in known and output.is_done(n, mark)}

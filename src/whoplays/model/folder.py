@@ -326,15 +326,11 @@ class Network:
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the scores (batch, labels) of recordings of one window each, features (batch, frames, width)."""
         found = self.run(features)
-        attention = found.get("attention", [None] * len(features))
-        step_s = np.full(found["frame_logits"].shape[1], features.shape[1] * self.config.features.frame_s)
-        step_s /= found["frame_logits"].shape[1]
-        return np.stack(
-            [
-                self.config.recording_scores(logits, weights, step_s)
-                for logits, weights in zip(found["frame_logits"], attention, strict=True)
-            ]
-        ).astype(np.float32)
+        steps = found["frame_logits"].shape[1]
+        step_s = np.full(steps, features.shape[1] * self.config.features.frame_s / steps)
+        recordings = zip(found["frame_logits"], found.get("attention", [None] * len(features)), strict=True)
+        scores = [self.config.recording_scores(logits, weights, step_s) for logits, weights in recordings]
+        return np.stack(scores).astype(np.float32)
 
 
 def _onnxruntime() -> Any:

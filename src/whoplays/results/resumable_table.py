@@ -17,11 +17,12 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from ..errors import UsageError, WhoplaysError, counted
+from ..inference import batch
 from ..inference.prediction import Result, result_of
 from ..storage.address import Address, is_address
 from ..storage.files import check_output, explained, hold, remove_leftovers
@@ -49,6 +50,28 @@ def how(fingerprint: str, start: float, duration: float | None, track: int | Non
     """Return a short name for a model and what it is given of recordings. fingerprint: of the model folder."""
     told = f"{fingerprint} {start} {duration}{f' {track}' if track else ''}{' strict' if strict else ''}"
     return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
+
+
+def marks(given: Iterable[str], how: str = "") -> dict[str, str]:
+    """Return the mark of each recording that is there now. given: recordings and folders."""
+    return {name: mark(name, how) for name in batch.recordings(given) if name != "-"}
+
+
+def watch(given: Sequence[str], done: Mapping[str, str], *, every_s: float, how: str = "") -> Iterator[list[str]]:
+    """Yield the recordings that are added to folders or change, once they have stopped changing.
+
+    given: recordings and folders. done: the marks of recordings that need no result. every_s: seconds between two looks. how:
+    what marks are made with.
+    """
+    known, before = dict(done), dict[str, str]()
+    while True:
+        time.sleep(every_s)
+        now = marks(given, how)
+        ready = [name for name, seen in now.items() if known.get(name) != seen and before.get(name) == seen]
+        before = now
+        if ready:
+            yield ready
+        known.update({name: marks([name], how).get(name, "") for name in ready})
 
 
 class Kind(NamedTuple):

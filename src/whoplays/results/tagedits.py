@@ -6,6 +6,7 @@ A function for each kind of container takes an open file and returns edits, or r
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -52,19 +53,13 @@ def apply(source: IO[bytes], target: IO[bytes], changes: Sequence[Edit]) -> None
     source.seek(0)
     at = 0
     for edit in sorted(changes):
-        _copy(source, target, edit.at - at)
+        left = edit.at - at
+        while left > 0 and (block := source.read(min(left, _COPY_BYTES))):
+            target.write(block)
+            left -= len(block)
         target.write(edit.content)
         at = source.seek(edit.at + edit.length)
-    _copy(source, target, None)
-
-
-def _copy(source: IO[bytes], target: IO[bytes], count: int | None) -> None:
-    while count is None or count > 0:
-        block = source.read(_COPY_BYTES if count is None else min(count, _COPY_BYTES))
-        if not block:
-            return
-        target.write(block)
-        count = None if count is None else count - len(block)
+    shutil.copyfileobj(source, target, _COPY_BYTES)
 
 
 def with_one(entries: Sequence[bytes], ours: Callable[[bytes], bool], new: bytes) -> list[bytes]:

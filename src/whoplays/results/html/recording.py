@@ -47,19 +47,22 @@ class Entry:
         self.folder = folder
         self.start = start
 
-    def short(self, note: Note) -> dict[str, Any]:
+    def short(self, note: Note | None) -> dict[str, Any]:
         """Return the entry without pictures and sound; note: why."""
         segments = [segment.to_dict() for segment in self.prediction.segments]
-        end = self.start + self.prediction.duration
-        return self._entry("", note, _details(Overview(self.start, end, np.zeros((0, 0), np.float32), segments)))
+        part = {"start": self.start, "end": self.start + self.prediction.duration}
+        details = {**part, "peaks": "", "frame_scores": {}, "segments": segments}
+        result = self.prediction.to_dict()
+        return {"name": self.prediction.path, "result": result, "sound": "", "note": note, "details": details}
 
     def whole(self, n: int, *, why: bool = False) -> dict[str, Any]:
         """Return all of the entry, as large as it may be where `n` recordings share the page; sound beyond is linked."""
-        prediction, start = self.prediction, self.start
+        prediction, entry = self.prediction, self.short(None)
+        details = entry["details"]
         columns = max(160, min(pictures.COLUMNS, 12_000 // n))
         steps = MOST_STEPS if n == 1 else 2 * columns
-        view = Overview.of(self.recogniser, prediction, most_steps=steps, start=start)
-        details = _details(view)
+        view = Overview.of(self.recogniser, prediction, most_steps=steps, start=self.start)
+        details |= {"start": view.start, "end": view.end, "segments": view.segments}
         if len(view.frame_scores):
             curves = dict(zip(prediction.scores, view.frame_scores.T, strict=True))
             shown = [*prediction.playing, *prediction.maybe]
@@ -67,24 +70,16 @@ class Entry:
         try:
             if prediction.path == "-":
                 raise AudioError("it came from standard input")
-            settings, part = self.recogniser.config.features, {"start": start, "duration": prediction.duration}
+            settings, part = self.recogniser.config.features, {"start": self.start, "duration": prediction.duration}
             peaks, mel = pictures.look(prediction.path, settings, **part, columns=columns)
-            sound, note = self._sound(min(EMBED_BYTES, MOST_SOUND // n) if n > 1 else EMBED_BYTES)
+            entry["sound"], entry["note"] = self._sound(min(EMBED_BYTES, MOST_SOUND // n) if n > 1 else EMBED_BYTES)
         except AudioError as error:
-            return self._entry("", ("gone", {"why": str(error)}), details)
+            entry["note"] = ("gone", {"why": str(error)})
+            return entry
         details |= {"peaks": packed(peaks), "mel": pictures.data_url(pictures.mel_png(mel), "image/png")}
         if why:
             details["why"] = self._reasons()
-        return self._entry(sound, note, details)
-
-    def _entry(self, sound: str, note: Note | None, details: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "name": self.prediction.path,
-            "result": self.prediction.to_dict(),
-            "sound": sound,
-            "note": note,
-            "details": details,
-        }
+        return entry
 
     def _sound(self, most: int) -> tuple[str, Note | None]:
         """Return the sound's address, which holds it where it has no more than `most` bytes, and a word about it."""
@@ -112,10 +107,6 @@ class Entry:
                 loss = np.round(one.loss, 3).tolist()
                 found.append({"label": label, "start": one.start, "end": one.end, "loss": loss})
         return found
-
-
-def _details(view: Overview) -> dict[str, Any]:
-    return {"start": view.start, "end": view.end, "peaks": "", "frame_scores": {}, "segments": view.segments}
 
 
 def as_flac(path: Path, rate: int, duration: float) -> bytes:
