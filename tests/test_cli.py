@@ -40,7 +40,7 @@ BESIDE_PACKAGES = {
 }  # fmt: skip
 OURS = {
     "audio": "clock containers content flac libsndfile opening parts quality reader reading times watchedfile windows",
-    "cli": "commands main options output parser predict predict_run recordings settings",
+    "cli": "commands main options output parser predict recordings settings",
     "inference": "batch embedding prediction recogniser scoring segmentation source",
     "model": "config device folder pooling thresholds",
     "results": "formats formats.base formats.text output",
