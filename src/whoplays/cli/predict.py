@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError, counted
 from ..results.formats import FORMATS
@@ -219,8 +219,8 @@ class Run:
     def __init__(self, recogniser: Recogniser, args: Namespace) -> None:
         """Take the model and the command's arguments."""
         self.recogniser, self.args = recogniser, args
-        self.duration = None if args.end is None else args.end - args.start
-        self.part: dict[str, Any] = {"start": args.start, "duration": self.duration, "track": args.track}
+        duration = None if args.end is None else args.end - args.start
+        self.part = {"start": args.start, "duration": duration, "track": args.track, "strict": args.strict}
         self.failed = 0
         self._read = 0
         self._found: Counter[str] = Counter()  # recordings by label, and by ?label where it may play
@@ -232,7 +232,7 @@ class Run:
         """What recordings are marked with: the model, its thresholds, and the part of each recording."""
         from ..results.resumable_table import how
 
-        return how(self.recogniser.fingerprint, **self.part, strict=self.args.strict)
+        return how(self.recogniser.fingerprint, **self.part)
 
     def results(self, names: Sequence[str], *, shown: bool = False) -> Iterator[Result]:
         """Yield a result for each name; print failures, draw, tag. shown: show progress."""
@@ -265,24 +265,24 @@ class Run:
         with contextlib.suppress(WhoplaysError, OSError):  # which are told of where it is read
             total = probe(names[0]).duration if names[0] != "-" and not is_address(names[0]) else None
         if total:
-            length = min(total - self.args.start, self.duration or total)
+            length = min(total - self.args.start, self.part["duration"] or total)
             rate = self.recogniser.config.features.sample_rate
             self.recogniser.on_window = lambda window: bar(round(min(window.last / rate, length)), round(length))
         return bar
 
     def _predicted(self, names: Sequence[str]) -> Iterator[Result]:
         args = self.args
-        part = self.part | {"strict": args.strict}
         if not args.cluster:
             from ..inference.batch import predict_files
 
-            yield from predict_files(self.recogniser, names, jobs=args.jobs, **part)
+            yield from predict_files(self.recogniser, names, jobs=args.jobs, **self.part)
         elif names:
             from ..cluster import Cluster
             from ..cluster.predict import predict_files as predict_on_cluster
 
             with Cluster(args.cluster, jobs=args.jobs) as engine:
-                yield from predict_on_cluster(engine, args.model, names, threshold=threshold_of(args.threshold), **part)
+                threshold = threshold_of(args.threshold)
+                yield from predict_on_cluster(engine, args.model, names, threshold=threshold, **self.part)
 
     def _beside(self, result: Prediction) -> None:
         args = self.args

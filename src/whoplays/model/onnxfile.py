@@ -54,6 +54,8 @@ SCHEMA: dict[str, dict[int, str]] = {
     },
 }
 
+_KIND, _DOMAIN = 4, 7  # fields of a node: the operator, and whose it is
+
 _REFUSED = {
     "segment": "holds a tensor in segments; store it as one",
     "training": "holds a training graph; export the network alone",
@@ -123,55 +125,33 @@ def inspect(data: bytes) -> Contents:
     for part in _checked(data, "Model", 0, len(data)):
         if part.number == 7:
             graphs += 1
-            _Walk(data, found).graph(part.value, part.end, 1)
+            _walk(data, "Graph", part, 1, found)
     if graphs != 1:
         raise ModelError(f"is no ONNX network: it holds {graphs} graphs, not one")
     return found
 
 
-class _Walk:
-    def __init__(self, data: bytes, found: Contents) -> None:
-        self._data = data
-        self._found = found
-
-    def graph(self, start: int, end: int, depth: int) -> None:
-        if depth > MAX_DEPTH:
-            raise ModelError(f"its graphs lie within each other more than {MAX_DEPTH} deep")
-        for part in _checked(self._data, "Graph", start, end):
-            if part.number == 1:
-                self._node(part, depth)
-            elif part.number == 5:
-                self._tensor(part)
-
-    def _node(self, node: _Part, depth: int) -> None:
-        kind, domain = "", ""
-        for part in _checked(self._data, "Node", node.value, node.end):
-            if part.number == 4:
-                kind = self._text(part)
-            elif part.number == 7:
-                domain = self._text(part)
-            elif part.number == 5:
-                self._attribute(part, depth)
-        _check_operator(kind, domain)
-        self._found.operators[kind] += 1
-        if self._found.nodes > MAX_NODES:
+def _walk(data: bytes, message: str, whole: _Part, depth: int, found: Contents) -> None:
+    """Look through a graph, a node or an attribute, and all that it holds. depth: of the graph that it is, or is in."""
+    if depth > MAX_DEPTH:
+        raise ModelError(f"its graphs lie within each other more than {MAX_DEPTH} deep")
+    named = {_KIND: "", _DOMAIN: ""}
+    for part in _checked(data, message, whole.value, whole.end):
+        inner = SCHEMA[message][part.number]
+        if inner == "Tensor":
+            found.tensors += 1
+            if found.tensors > MAX_TENSORS:
+                raise ModelError(f"holds more than {MAX_TENSORS:,} tensors")
+            found.numbers += _Tensor(data, part).check()
+        elif inner in SCHEMA:
+            _walk(data, inner, part, depth + (inner == "Graph"), found)
+        elif message == "Node" and part.number in named:
+            named[part.number] = data[part.value : part.end].decode("utf-8", "replace")
+    if message == "Node":
+        _check_operator(named[_KIND], named[_DOMAIN])
+        found.operators[named[_KIND]] += 1
+        if found.nodes > MAX_NODES:
             raise ModelError(f"has more than {MAX_NODES:,} operators")
-
-    def _attribute(self, attribute: _Part, depth: int) -> None:
-        for part in _checked(self._data, "Attribute", attribute.value, attribute.end):
-            if part.number in (5, 10):
-                self._tensor(part)
-            elif part.number in (6, 11):
-                self.graph(part.value, part.end, depth + 1)
-
-    def _text(self, part: _Part) -> str:
-        return self._data[part.value : part.end].decode("utf-8", "replace")
-
-    def _tensor(self, tensor: _Part) -> None:
-        self._found.tensors += 1
-        if self._found.tensors > MAX_TENSORS:
-            raise ModelError(f"holds more than {MAX_TENSORS:,} tensors")
-        self._found.numbers += _Tensor(self._data, tensor).check()
 
 
 def _check_operator(kind: str, domain: str) -> None:
@@ -196,19 +176,16 @@ class _Tensor:
         self._raw: bytes | None = None
         self._values: dict[int, list[_Part]] = {}
         for part in _checked(data, "Tensor", tensor.value, tensor.end):
-            self._take(part)
-
-    def _take(self, part: _Part) -> None:
-        if part.number == 1:
-            self._dims += [n - (1 << 64) if n >> 63 else n for n in _numbers(self._data, part)]  # two's complement
-        elif part.number == 2:
-            self._type = part.value
-        elif part.number == 8:
-            self._name = self._data[part.value : part.end].decode("utf-8", "replace")[:60]
-        elif part.number == 9:
-            self._raw = self._data[part.value : part.end]
-        elif part.number in (4, 5, 6, 7, 10, 11):
-            self._values.setdefault(part.number, []).append(part)
+            if part.number == 1:
+                self._dims += [n - (1 << 64) if n >> 63 else n for n in _numbers(data, part)]  # two's complement
+            elif part.number == 2:
+                self._type = part.value
+            elif part.number == 8:
+                self._name = data[part.value : part.end].decode("utf-8", "replace")[:60]
+            elif part.number == 9:
+                self._raw = data[part.value : part.end]
+            elif part.number in (4, 5, 6, 7, 10, 11):
+                self._values.setdefault(part.number, []).append(part)
 
     def check(self) -> int:
         """Return how many numbers it holds. Raises `ModelError` unless they are as many as it claims, and finite."""
