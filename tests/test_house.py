@@ -46,7 +46,7 @@ ALLOWED = {
         "audio/opening.py",
         "cli/demo.py",
         "results/cut.py",
-        "results/html/recording.py",
+        "results/html/build.py",
         "serve/worker.py",
         "sources/audioset/download/measure.py",
     },

@@ -112,9 +112,9 @@ def test_the_sound_inside_is_the_recording(page_file: Path) -> None:
 
 
 def test_a_long_recording_is_linked(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from whoplays.results.html import recording
+    from whoplays.results.html import build
 
-    monkeypatch.setattr(recording, "EMBED_S", 1.0)
+    monkeypatch.setattr(build, "EMBED_S", 1.0)
     (tmp_path / "a b").mkdir()
     soundfile.write(tmp_path / "a b" / "x#1.wav", tone(440.0, 2.0), RATE)
     recogniser = whoplays.load(tiny_model)

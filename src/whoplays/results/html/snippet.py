@@ -12,7 +12,7 @@ from ...storage.address import is_address
 from ...taxonomy.tree import Label, Tree
 from ..formats.base import clock, span
 from . import pictures
-from .recording import EMBED_BYTES, EMBED_S, FLAC_BYTES_PER_S, PLAYABLE, as_flac
+from .build import EMBED_BYTES, EMBED_S, FLAC_BYTES_PER_S, PLAYABLE, as_flac
 
 SOUND_RATE = 22_050  # Hz, of what a browser cannot play as it is
 _WIDTH, _NAMES, _ROW = 800, 170, 24  # of the picture: all of it, the column of names, a lane
