@@ -1,4 +1,4 @@
-// AC-3 and E-AC-3 within films, which no browser decodes: by FFmpeg's decoder of @mediabunny/ac3, fetched when such a film comes.
+// AC-3 and E-AC-3 within films, which no browser decodes: by FFmpeg's decoder of @mediabunny/ac3, fetched for the first such film.
 // The package begins its worker from a blob, which a strict Content-Security-Policy forbids; this begins it from its file.
 
 import { type AudioCodec, AudioSample, CustomAudioDecoder, type EncodedPacket, registerDecoder } from "mediabunny";
@@ -18,7 +18,7 @@ interface Answer {
 class Ac3Decoder extends CustomAudioDecoder {
   private worker!: Worker;
   private ctx = 0;
-  private asked = 0;
+  private requests = 0;
 
   static override supports(codec: AudioCodec): boolean {
     return codec === "ac3" || codec === "eac3";
@@ -44,7 +44,7 @@ class Ac3Decoder extends CustomAudioDecoder {
   }
 
   private ask(type: string, data: object): Promise<Answer> {
-    const id = ++this.asked;
+    const id = ++this.requests;
     return new Promise((resolve, reject) => {
       const listening = new AbortController();
       const end = (act: () => void) => {

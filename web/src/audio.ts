@@ -100,7 +100,7 @@ async function* decoded(sink: AudioSampleSink, { skip, length, padded }: Extent)
   if (held) yield give();
 }
 
-/** Return what a person can be told about an error of a decoder or of reading. */
+/** Return the error to show for one of a decoder or of reading. */
 export function broken(error: unknown): WhoplaysError {
   const why = String(error instanceof Error ? error.message || error.name : error).split("\n")[0].slice(0, 150);
   const gone = error instanceof DOMException && ["NotReadableError", "NotFoundError"].includes(error.name);

@@ -6,7 +6,7 @@ export type Language = "en" | "pl";
 export type Code = "model" | "not-a-recording" | "too-long" | "stopped" | "usage";
 export type Values = Record<string, string | number>;
 
-/** What can be told to a person in one line. `code` and `reason` are for programs: a kind, and the message's key. */
+/** An error that one line explains to a user. `code` and `reason` are for programs: a kind, and the message's key. */
 export class WhoplaysError extends Error {
   constructor(readonly code: Code, readonly reason: string, readonly values: Values = {}) {
     super(filled(browser[reason], values, "en"));

@@ -1,4 +1,4 @@
-// Formats that no browser reads -> blocks of their samples, by a decoder in WebAssembly that is fetched when such a file comes.
+// Formats that no browser reads -> blocks of their samples, by a decoder in WebAssembly that is fetched for the first such file.
 
 import type { Block, Opened } from "./audio.js";
 import { WhoplaysError } from "./errors.js";
@@ -22,8 +22,8 @@ interface Module {
   demuxASF?(head: Uint8Array): { duration: number; formatTag: number };
 }
 
-/** duration: seconds, null where a file does not tell. late: samples of silence before the first that is decoded. */
-interface Told {
+/** duration: seconds, null where the header has none. late: samples of silence before the first that is decoded. */
+interface Header {
   duration: number | null;
   late: number;
 }
@@ -33,10 +33,10 @@ interface Kind {
   address: () => URL;
   /** Bytes that the decoder needs at once to begin. */
   headSize(start: DataView): number;
-  /** What the head tells. */
-  about(head: Uint8Array<ArrayBuffer>, module: Module, sampleRate: number): Told;
-  /** How often its code came to a halt; it cannot be used again then, and is loaded anew. */
-  halted: number;
+  /** Read the head. */
+  about(head: Uint8Array<ArrayBuffer>, module: Module, sampleRate: number): Header;
+  /** How often its code has crashed; it is loaded anew after each crash. */
+  crashes: number;
 }
 
 const READ = 1 << 18; // bytes
@@ -58,7 +58,7 @@ const WAVPACK: Kind = {
     const samples = new DataView(head.buffer).getUint32(12, true);
     return { duration: samples === UNKNOWN ? null : samples / sampleRate, late: 0 };
   },
-  halted: 0,
+  crashes: 0,
 };
 
 const WMA: Kind = {
@@ -73,7 +73,7 @@ const WMA: Kind = {
     const late = [WMA_1, WMA_2].includes(formatTag) ? Math.round((1000 * 2 * frame) / sampleRate) / 1000 : 0; // ASF counts milliseconds
     return { duration: duration || null, late: Math.round(late * sampleRate) };
   },
-  halted: 0,
+  crashes: 0,
 };
 
 const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
@@ -111,7 +111,7 @@ export async function openForeign(file: Blob): Promise<Opened | null> {
 
 async function fetched(kind: Kind): Promise<Module> {
   const address = kind.address();
-  if (kind.halted) address.search = String(kind.halted);
+  if (kind.crashes) address.search = String(kind.crashes);
   try {
     return await import(/* @vite-ignore */ address.href);
   } catch {
@@ -137,8 +137,8 @@ async function* decoded(file: Blob, head: number, use: { decoder: Decoder }, mod
       begun = true;
       return [{ channels: channelData, sampleRate }];
     } catch (error) {
-      if (error instanceof WebAssembly.RuntimeError) kind.halted++;
-      else if (!begun && /frame.* failed/.test(String(error))) return []; // the first one of WMA lacks what came before it
+      if (error instanceof WebAssembly.RuntimeError) kind.crashes++;
+      else if (!begun && /frame.* failed/.test(String(error))) return []; // the first frame of WMA lacks its predecessor
       throw error;
     }
   };

@@ -23,8 +23,8 @@ export interface LoadOptions {
   threads?: number;
   /**
    * Address of the folder `dist/` of the npm package onnxruntime-web, from which ONNX Runtime with WebGPU is fetched (27 MB): the network
-   * runs on the graphics processor where there is one. `Recogniser.device` tells. With 8-bit integers it is no faster: try it with a
-   * model of floats.
+   * runs on the graphics processor where there is one. `Recogniser.device` says which was chosen. It does not speed up an INT8 model: try it with a
+   * floating-point one.
    */
   webgpu?: string | URL;
 }
@@ -37,11 +37,11 @@ export interface PredictOptions {
   maxDuration?: number;
   /** Whether the prediction has embeddings as well. */
   embed?: boolean;
-  /** analysed: seconds so far. duration: of the recording, null where it does not tell. */
-  onProgress?: (told: { analysed: number; duration: number | null }) => void;
+  /** analysed: seconds so far. duration: of the recording, null where it is unknown. */
+  onProgress?: (progress: { analysed: number; duration: number | null }) => void;
 }
 
-/** Sound as it comes: mono blocks in, scores out about once a second, the prediction of all of it at the end. */
+/** Live sound: mono blocks in, scores out about once a second, the prediction of all of it at the end. */
 export interface Stream {
   /** Add a block; throws `WhoplaysError` after `finish` or `close`. */
   push(samples: Float32Array): void;
@@ -61,7 +61,7 @@ export class Recogniser {
   declare readonly config: ModelConfig;
   /** Values of an embedding; 0 where the model has none. */
   declare readonly embeddingWidth: number;
-  /** What computes: "wasm", or "webgpu" where that was asked for and there is a graphics processor. */
+  /** What computes: "wasm", or "webgpu" if it was requested and there is a graphics processor. */
   declare readonly device: Device;
 
   private constructor(private readonly worker: Worker) {}

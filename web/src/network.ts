@@ -1,4 +1,4 @@
-// The model folder's network, run by ONNX Runtime Web: by WebAssembly, or on the graphics processor where that was asked for.
+// The model folder's network, run by ONNX Runtime Web: by WebAssembly, or on the graphics processor on request.
 // Its bytes must have the checksum that config.json names.
 
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -13,13 +13,13 @@ import type { Table } from "./features.js";
 export interface Found {
   logits: Float32Array;
   attention: Float32Array | null;
-  /** (steps, width), where it was asked for. */
+  /** (steps, width), if requested. */
   embedding: Float32Array | null;
   steps: number;
   outputs: number;
 }
 
-/** What computes. */
+/** What runs the network. */
 export type Device = "wasm" | "webgpu";
 
 /** Where ONNX Runtime's WebAssembly is, and how many threads it may use (more than one: in isolated pages alone). */

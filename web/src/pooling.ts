@@ -76,9 +76,9 @@ export function topShareMean(scores: Float64Array, lengths: Float64Array, share:
   let left = share * lengths.reduce((sum, length) => sum + length, 0);
   let [sum, whole] = [0, 0];
   for (const step of order) {
-    const taken = Math.min(Math.max(left, 0), lengths[step]);
-    sum += scores[step] * taken;
-    whole += taken;
+    const used = Math.min(Math.max(left, 0), lengths[step]);
+    sum += scores[step] * used;
+    whole += used;
     left -= lengths[step];
   }
   return sum / whole;

@@ -1,4 +1,4 @@
-// What in a recording could mislead: measured while it streams by, told in the words of src/whoplays/audio/quality.py.
+// What in a recording could mislead: measured while it streams by, reported in the words of src/whoplays/audio/quality.py.
 
 import FFT from "fft.js";
 
@@ -32,7 +32,7 @@ function warningOf(key: string, values: Values = {}): QualityWarning {
   return { code: key.split(".")[0], message: filled(catalogue[key], values, "en"), advice: filled(catalogue[`${key}.advice`], values, "en") };
 }
 
-/** The Blackman window, whose side lobes lie below the cliff that is looked for. */
+/** The Blackman window, whose side lobes lie below the cut-off to detect. */
 const WINDOW = Float64Array.from({ length: N_FFT }, (_, i) => {
   const turn = (2 * Math.PI * i) / (N_FFT - 1);
   return 0.42 - 0.5 * Math.cos(turn) + 0.08 * Math.cos(2 * turn);
@@ -41,7 +41,7 @@ const WINDOW = Float64Array.from({ length: N_FFT }, (_, i) => {
 /** Brings blocks of one recording to one channel, their mean, or a single one where they cancel each other; measures on the way. */
 export class Downmix {
   private channels = 0;
-  private kept: number | null = null; // taken the last time: to change it would turn the sound round
+  private kept: number | null = null; // the channel used last: changing it would invert the sound
   private samples = 0; // of all channels
   private clipped = 0;
   private peak = 0;
@@ -153,7 +153,7 @@ export class Downmix {
 /** Return a warning where a file has more tracks with sound than the one that was used. */
 export const aboutTracks = (track: number, tracks: number): QualityWarning[] => (tracks < 2 ? [] : [warningOf("tracks", { tracks, track })]);
 
-/** Tell whether warnings say that a recording holds no sound: then there is nothing to say of what is heard in it. */
+/** Whether warnings say that a recording is silent: then warnings about its scores mean nothing. */
 export const isSilent = (warnings: QualityWarning[]): boolean => warnings.some(({ code }) => code === "silent");
 
 /** Return warnings from what the model detected: nothing, or something in a small part of the time. */

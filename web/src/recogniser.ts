@@ -33,14 +33,14 @@ export interface Prediction {
   playing: string[];
   maybe: string[];
   segments: Segment[];
-  /** What could mislead in the recording, and in the answer. */
+  /** Why the recording, or the result, may mislead. */
   warnings: QualityWarning[];
   /** Version of the object's shape. */
   schema: number;
   /** Scores over time (steps, labels), row after row; step i holds from frame_times[i] to frame_times[i + 1] seconds. */
   frame_scores: Float32Array;
   frame_times: Float64Array;
-  /** How the recording sounds (width,): of unit length; and over time (steps, width). Where they were asked for. */
+  /** The recording's embedding (width,), of unit length, and those over time (steps, width). Present when requested. */
   embedding?: Float32Array;
   frame_embeddings?: Float32Array;
 }
@@ -48,7 +48,7 @@ export interface Prediction {
 const rounded = (x: number, digits: number) => Math.round(x * 10 ** digits) / 10 ** digits;
 
 /** Predicts from samples as they arrive: `push` them, then `finish`. Holds one window, and the network's numbers. */
-export class Listening {
+export class StreamPredictor {
   private readonly windows: Windows;
   private readonly logits: Float32Array[] = [];
   private readonly attention: Float32Array[] = [];
@@ -70,15 +70,15 @@ export class Listening {
     return this.received / this.recogniser.config.features.sample_rate;
   }
 
-  /** Take in mono samples at the model's rate. */
+  /** Add mono samples at the model's rate. */
   async push(block: Float32Array): Promise<void> {
     this.received += block.length;
     for (const window of this.windows.push(block)) await this.run(window);
   }
 
   /**
-   * Return the prediction for everything that was pushed. sampleRate: of the recording as it was. noticed: returns what could mislead
-   * in that many seconds. Throws `WhoplaysError`.
+   * Return the prediction for everything that was pushed. sampleRate: of the recording as it was. noticed: returns the warnings
+   * for that many seconds. Throws `WhoplaysError`.
    */
   async finish(path: string, sampleRate: number, noticed: (duration: number) => QualityWarning[] = () => []): Promise<Prediction> {
     const duration = this.seconds;
@@ -95,8 +95,8 @@ export class Listening {
     const found: Outputs = { logits: joined(this.logits), attention: this.attention.length ? joined(this.attention) : null, lengths, outputs: this.outputs };
     const frames = frameScores(found, config);
     const prediction = this.recogniser.prediction(path, duration, sampleRate, recordingScores(this.repeated ?? found, config), frames, times);
-    const heard = noticed(duration);
-    prediction.warnings = isSilent(heard) ? heard : [...heard, ...prediction.warnings];
+    const inputWarnings = noticed(duration);
+    prediction.warnings = isSilent(inputWarnings) ? inputWarnings : [...inputWarnings, ...prediction.warnings];
     if (!this.embed) return prediction;
     const vectors = joined(this.vectors);
     const width = vectors.length / lengths.length;
@@ -132,9 +132,9 @@ export class Recogniser {
 
   /** Predict from mono samples at the model's rate. */
   async predict(samples: Float32Array, embed = false): Promise<Prediction> {
-    const listening = new Listening(this, embed);
-    await listening.push(samples);
-    return listening.finish("", this.config.features.sample_rate);
+    const predictor = new StreamPredictor(this, embed);
+    await predictor.push(samples);
+    return predictor.finish("", this.config.features.sample_rate);
   }
 
   /** Throws `WhoplaysError` where the model has no embedding. */

@@ -6,7 +6,7 @@ import { WhoplaysError } from "./errors.js";
 import { joined } from "./joined.js";
 
 const QUALITY = 8; // of 10; nearest to the resampler that Python uses
-const QUALITY_BETWEEN = 4; // what lies between the rates is not heard
+const QUALITY_BETWEEN = 4; // of intermediate steps, whose transition band the last step removes
 const MOST_PHASES = 16; // of which Speex keeps the filters at QUALITY; of more it computes them anew for each sample
 const PIECE = 16384; // samples
 const FLUSH = 8192; // samples of silence that carry the last sound through
@@ -74,10 +74,10 @@ class Step {
   }
 }
 
-/** Brings mono blocks to another rate, as they come; `close` frees what it holds. */
+/** Brings mono blocks to another rate, as they arrive; `close` frees what it holds. */
 export class Resampler {
-  private taken = 0;
-  private given = 0;
+  private received = 0;
+  private returned = 0;
 
   private constructor(private steps: Step[], private readonly ratio: number) {}
 
@@ -95,15 +95,15 @@ export class Resampler {
   }
 
   push(block: Float32Array): Float32Array {
-    this.taken += block.length;
+    this.received += block.length;
     const found = this.through(block);
-    this.given += found.length;
+    this.returned += found.length;
     return found;
   }
 
   /** Return what is still inside, and free the resampler. */
   finish(): Float32Array {
-    const missing = Math.round(this.taken * this.ratio) - this.given;
+    const missing = Math.round(this.received * this.ratio) - this.returned;
     const rest = missing > 0 ? this.through(new Float32Array(Math.ceil(missing / this.ratio) + FLUSH)).slice(0, missing) : new Float32Array(0);
     this.close();
     return rest;

@@ -6,7 +6,7 @@ import { WhoplaysError } from "./errors.js";
 import type { Ask, Details, Options, Tell } from "./messages.js";
 import { Network, hasGraphics, prepare } from "./network.js";
 import { Downmix, type QualityWarning } from "./quality.js";
-import { Listening, type Prediction, Recogniser } from "./recogniser.js";
+import { StreamPredictor, type Prediction, Recogniser } from "./recogniser.js";
 import { Resampler } from "./resampler.js";
 
 const EVERY_S = 1; // live scores
@@ -81,24 +81,24 @@ function detailsOf(prediction: Prediction, peaks: Peaks): Details {
   return { start, end, peaks: peaks.bytes(), frame_scores, segments: recogniser.segments(prediction.frame_scores, frame_times, possible) };
 }
 
-/** One recording on its way through. */
-class Hearing {
-  private readonly listening: Listening;
+/** Blocks of one recording -> its prediction: downmix, resample, predict. */
+class Pipeline {
+  private readonly predictor: StreamPredictor;
   private readonly downmix: Downmix;
   private resampler: Resampler | null = null;
   private rate = 0;
 
   /** sampleRate: of the recording, as the prediction names it. peaks: gets the samples. */
   constructor(private readonly sampleRate: number, embed = false, private readonly peaks: Peaks | null = null) {
-    this.listening = new Listening(recogniser, embed);
+    this.predictor = new StreamPredictor(recogniser, embed);
     this.downmix = new Downmix(sampleRate);
   }
 
   get seconds(): number {
-    return this.listening.seconds;
+    return this.predictor.seconds;
   }
 
-  /** Take in a block; return its samples at the model's rate. */
+  /** Add a block; return its samples at the model's rate. */
   async push({ channels, sampleRate }: Block): Promise<Float32Array> {
     if (sampleRate !== this.rate) {
       await this.flush();
@@ -110,10 +110,10 @@ class Hearing {
     return samples;
   }
 
-  /** known: what the file told. */
+  /** known: warnings from the file's header. */
   async finish(path: string, known: QualityWarning[] = []): Promise<Prediction> {
     await this.flush();
-    return this.listening.finish(path, this.sampleRate, (duration) => [...known, ...this.downmix.warnings(duration)]);
+    return this.predictor.finish(path, this.sampleRate, (duration) => [...known, ...this.downmix.warnings(duration)]);
   }
 
   close(): void {
@@ -127,21 +127,22 @@ class Hearing {
 
   private async take(samples: Float32Array): Promise<void> {
     this.peaks?.add(samples);
-    await this.listening.push(samples);
+    await this.predictor.push(samples);
   }
 }
 
 interface Live {
-  hearing: Hearing;
+  pipeline: Pipeline;
   sampleRate: number;
   recent: Float32Array;
-  told: number;
+  /** Seconds at the last live scores. */
+  scoredAt: number;
 }
 
 /** Let messages in, a stop among them. */
 const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-/** What is heard: as `Opened` of audio.ts. */
+/** A recording to analyse; compare `Opened` of audio.ts. */
 interface Source {
   sampleRate: number;
   duration: number | null;
@@ -149,27 +150,27 @@ interface Source {
   blocks(): AsyncIterable<Block>;
 }
 
-async function hear(call: number, path: string, { sampleRate, duration, warnings, blocks }: Source, { details, embed, maxDuration }: Options): Promise<void> {
+async function analyse(call: number, path: string, { sampleRate, duration, warnings, blocks }: Source, { details, embed, maxDuration }: Options): Promise<void> {
   const tooLong = () => new WhoplaysError("too-long", "long", { most: Math.round(maxDuration / 36) / 100 });
   if (duration !== null && duration > maxDuration) throw tooLong();
   const peaks = details ? new Peaks() : null;
-  const hearing = new Hearing(sampleRate, embed, peaks);
-  let told = performance.now();
+  const pipeline = new Pipeline(sampleRate, embed, peaks);
+  let reported = performance.now();
   try {
     for await (const block of blocks()) {
-      await hearing.push(block);
-      if (hearing.seconds > maxDuration) throw tooLong();
-      if (performance.now() - told < 100) continue;
-      told = performance.now();
-      tell(call, { kind: "progress", analysed: hearing.seconds, duration });
+      await pipeline.push(block);
+      if (pipeline.seconds > maxDuration) throw tooLong();
+      if (performance.now() - reported < 100) continue;
+      reported = performance.now();
+      tell(call, { kind: "progress", analysed: pipeline.seconds, duration });
       await pause();
       if (stopped.delete(call)) throw new WhoplaysError("stopped", "stopped");
     }
   } catch (error) {
-    hearing.close();
+    pipeline.close();
     throw error;
   }
-  const prediction = await hearing.finish(path, warnings);
+  const prediction = await pipeline.finish(path, warnings);
   tell(call, { kind: "result", prediction, details: peaks ? detailsOf(prediction, peaks) : null });
 }
 
@@ -181,58 +182,58 @@ async function answer(call: number, ask: Ask): Promise<void> {
   if (ask.kind === "load") return tell(call, await load(ask));
   if (ask.kind === "samples") {
     const { channels, sampleRate } = ask;
-    return hear(call, "", { sampleRate, duration: channels[0].length / sampleRate, warnings: [], blocks: () => cut(channels, sampleRate) }, ask);
+    return analyse(call, "", { sampleRate, duration: channels[0].length / sampleRate, warnings: [], blocks: () => cut(channels, sampleRate) }, ask);
   }
   if (ask.kind === "predict") {
     const opened = await openFile(ask.file);
     try {
-      return await hear(call, ask.name, opened, ask);
+      return await analyse(call, ask.name, opened, ask);
     } finally {
       opened.close();
     }
   }
   if (ask.kind === "stream") {
-    streams.set(call, { hearing: new Hearing(ask.sampleRate), sampleRate: ask.sampleRate, recent: new Float32Array(0), told: 0 });
+    streams.set(call, { pipeline: new Pipeline(ask.sampleRate), sampleRate: ask.sampleRate, recent: new Float32Array(0), scoredAt: 0 });
     return;
   }
   if (ask.kind === "block") return live(ask.stream, ask.samples);
   if (ask.kind === "finish") {
     const session = streams.get(ask.stream);
     streams.delete(ask.stream);
-    if (session) tell(call, { kind: "result", prediction: await session.hearing.finish("live"), details: null });
+    if (session) tell(call, { kind: "result", prediction: await session.pipeline.finish("live"), details: null });
   }
 }
 
 async function live(stream: number, samples: Float32Array): Promise<void> {
   const session = streams.get(stream);
   if (!session) return;
-  const came = await session.hearing.push({ channels: [samples], sampleRate: session.sampleRate });
+  const added = await session.pipeline.push({ channels: [samples], sampleRate: session.sampleRate });
   const { window_s, features } = recogniser.config;
-  const both = new Float32Array(session.recent.length + came.length);
+  const both = new Float32Array(session.recent.length + added.length);
   both.set(session.recent);
-  both.set(came, session.recent.length);
+  both.set(added, session.recent.length);
   session.recent = both.subarray(Math.max(0, both.length - Math.round(window_s * features.sample_rate)));
-  const { seconds } = session.hearing;
-  if (seconds - session.told < EVERY_S) return;
-  const scores = await recogniser.latestScores(session.recent, seconds - session.told);
-  session.told = seconds;
+  const { seconds } = session.pipeline;
+  if (seconds - session.scoredAt < EVERY_S) return;
+  const scores = await recogniser.latestScores(session.recent, seconds - session.scoredAt);
+  session.scoredAt = seconds;
   tell(stream, { kind: "scores", scores, at: seconds });
 }
 
 let [files, sounds] = [Promise.resolve(), Promise.resolve()]; // live sound does not wait for a file
-let asked = 0;
+let requests = 0;
 
-/** Where nobody asks yet, predict silence: a browser compiles what runs for the first time, and the first answer need not wait for it. */
+/** Predict silence while there is no request: a browser compiles code on its first run, and the first answer need not wait for that. */
 async function warmUp(): Promise<void> {
-  if (asked === 1) await recogniser.predict(new Float32Array(recogniser.config.features.sample_rate));
+  if (requests === 1) await recogniser.predict(new Float32Array(recogniser.config.features.sample_rate));
 }
 
 addEventListener("message", ({ data }: MessageEvent<Ask & { call: number }>) => {
-  asked++;
+  requests++;
   if (data.kind === "stop") {
     stopped.add(data.call);
     const session = streams.get(data.call);
-    if (session) sounds = sounds.then(() => session.hearing.close());
+    if (session) sounds = sounds.then(() => session.pipeline.close());
     streams.delete(data.call);
     return;
   }

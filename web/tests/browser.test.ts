@@ -1,4 +1,4 @@
-// The built package in Chromium: the same answers as the Python package's, and nothing asked of any other host.
+// The built package in Chromium: the same results as the Python package, and no request to another host.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -19,13 +19,13 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
   let files: Host;
   let browser: Browser;
   let page: Page;
-  const asked: string[] = [];
+  const requested: string[] = [];
 
   beforeAll(async () => {
     files = await host({ "examples/": EXAMPLES, "runtime/": RUNTIME, "": DIST });
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
     page = await browser.newPage();
-    page.on("request", (request) => asked.push(request.url()));
+    page.on("request", (request) => requested.push(request.url()));
     await page.goto(files.address);
     await page.evaluate("import('/index.js').then(async (m) => { globalThis.recogniser = await m.load(); })");
   });
@@ -51,24 +51,24 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
 
   it("asks its own host alone", async () => {
     await predict("examples/band.ogg");
-    expect(asked.filter((url) => !url.startsWith(files.address) && !url.startsWith("blob:"))).toEqual([]);
+    expect(requested.filter((url) => !url.startsWith(files.address) && !url.startsWith("blob:"))).toEqual([]);
   });
 
   it.each(["band.ogg", "violin-and-piano.ogg", "brass-quartet.ogg"])("names what plays in %s", async (name) => {
     const found = await predict(`examples/${name}`);
     expect(found.playing.length).toBeGreaterThan(0);
     if (!PYTHON) return;
-    const told = JSON.parse(execFileSync(PYTHON, ["-m", "whoplays", "predict", join(EXAMPLES, name), "--format", "jsonl"], { encoding: "utf8" }));
-    expect(found.playing).toEqual(told.playing);
-    for (const [label, score] of Object.entries<number>(told.scores)) expect(Math.abs(found.scores[label] - score), label).toBeLessThan(0.02);
-    expect(found.duration).toBeCloseTo(told.duration, 1);
-    expect(found.warnings).toEqual(told.warnings);
+    const expected = JSON.parse(execFileSync(PYTHON, ["-m", "whoplays", "predict", join(EXAMPLES, name), "--format", "jsonl"], { encoding: "utf8" }));
+    expect(found.playing).toEqual(expected.playing);
+    for (const [label, score] of Object.entries<number>(expected.scores)) expect(Math.abs(found.scores[label] - score), label).toBeLessThan(0.02);
+    expect(found.duration).toBeCloseTo(expected.duration, 1);
+    expect(found.warnings).toEqual(expected.warnings);
   });
 
   it.each([
     ["wasm", "no graphics processor", []],
     ["webgpu", "one made of software", ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]],
-  ])("runs by %s with %s when WebGPU is asked for", async (device, _, flags) => {
+  ])("runs by %s with %s on request", async (device, _, flags) => {
     const other = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags.length ? flags : ["--disable-gpu"]] });
     try {
       const graphic = await other.newPage();
@@ -131,7 +131,7 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
     [["silent"], ["channels"], ["clipped"], ["low_rate"]].forEach((wanted, i) => expect(codes[i]).toEqual(expect.arrayContaining(wanted)));
   });
 
-  it("stops when it is asked to", async () => {
+  it("stops on request", async () => {
     const code = await page.evaluate(`(async () => {
       const stop = new AbortController();
       const samples = new Float32Array(44100 * 300);
@@ -154,20 +154,20 @@ describe.skipIf(!existsSync(CHROMIUM) || !existsSync(join(DIST, "worker.js")))("
   });
 
   it("ends a stream at a block that cannot be used, and says why", async () => {
-    const told = await page.evaluate<string[]>(`(async () => {
-      const told = [];
+    const reasons = await page.evaluate<string[]>(`(async () => {
+      const reasons = [];
       const failed = new Promise((resolve) => {
-        const stream = recogniser.stream(44100, () => {}, (error) => { told.push(error.reason); resolve(stream); });
+        const stream = recogniser.stream(44100, () => {}, (error) => { reasons.push(error.reason); resolve(stream); });
         stream.push(new Float32Array(4410).fill(NaN));
       });
-      await (await failed).finish().catch((error) => told.push(error.reason));
+      await (await failed).finish().catch((error) => reasons.push(error.reason));
       const other = recogniser.stream(44100);
-      try { other.push([0, 1]); } catch (error) { told.push(error.reason); }
+      try { other.push([0, 1]); } catch (error) { reasons.push(error.reason); }
       other.push(new Float32Array(4410).fill(Infinity));
-      await other.finish().catch((error) => told.push(error.reason));
-      try { other.push(new Float32Array(1)); } catch (error) { told.push(error.reason); }
-      return told;
+      await other.finish().catch((error) => reasons.push(error.reason));
+      try { other.push(new Float32Array(1)); } catch (error) { reasons.push(error.reason); }
+      return reasons;
     })()`);
-    expect(told.slice(0, 4)).toEqual(["notFinite", "notFinite", "blocks", "notFinite"]);
+    expect(reasons.slice(0, 4)).toEqual(["notFinite", "notFinite", "blocks", "notFinite"]);
   });
 }, 120_000);

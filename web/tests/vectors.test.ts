@@ -10,7 +10,7 @@ import { silence, unit, whole } from "../src/embedding.js";
 import { Features } from "../src/features.js";
 import { Network } from "../src/network.js";
 import { attended, topShareMean } from "../src/pooling.js";
-import { Listening, Recogniser } from "../src/recogniser.js";
+import { StreamPredictor, Recogniser } from "../src/recogniser.js";
 import { openUncompressed } from "../src/pcm.js";
 import { Downmix } from "../src/quality.js";
 import { ratesBetween } from "../src/resampler.js";
@@ -137,7 +137,7 @@ it.each<any>(vectors.quality)("warnings about $kind of $seconds s at $rate Hz, c
   expect(downmix.warnings(seconds)).toEqual(found);
 });
 
-it("rates are reached in steps that keep what is heard", () => {
+it("resampling in several steps keeps the audible band", () => {
   expect(ratesBetween(22050, 22050)).toEqual([]);
   expect(ratesBetween(44100, 22050)).toEqual([22050]);
   expect(ratesBetween(48000, 22050)).toEqual([42000, 36750, 22050]);
@@ -194,9 +194,9 @@ describe("predictions of the model that ships", () => {
 
   it("say of silence that it is silence, and nothing of what it may be", async () => {
     const rate = recogniser.config.features.sample_rate;
-    const [downmix, listening] = [new Downmix(rate), new Listening(recogniser)];
-    await listening.push(downmix.mix([new Float32Array(2 * rate)], rate));
-    const { warnings } = await listening.finish("", rate, (duration) => downmix.warnings(duration));
+    const [downmix, predictor] = [new Downmix(rate), new StreamPredictor(recogniser)];
+    await predictor.push(downmix.mix([new Float32Array(2 * rate)], rate));
+    const { warnings } = await predictor.finish("", rate, (duration) => downmix.warnings(duration));
     expect(warnings.map(({ code }) => code)).toEqual(["silent"]);
   });
 
