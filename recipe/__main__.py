@@ -12,7 +12,7 @@ from whoplays.errors import WhoplaysError
 from whoplays.runtime.packages import needed
 from whoplays.storage.files import write_atomically
 
-#: Steps that are modules with a `main`, in the order in which they are taken; `ablation` is beside the way.
+#: Steps that are modules with a `main`, in the order in which they run; `ablation` is optional.
 MODULES = {
     "train": "Train the network, beginning as the model before.",
     "between": "Take weights between the model before and the trained one.",
@@ -34,8 +34,8 @@ def main() -> None:
                 sys.argv = [f"python -m recipe {step}", *sys.argv[2:]]
                 importlib.import_module(f"recipe.{step}").main()
             else:
-                asked = _parser().parse_args()
-                asked.run(asked)
+                args = _parser().parse_args()
+                args.run(args)
     except (WhoplaysError, FileNotFoundError) as error:
         sys.exit(f"python -m recipe {step}: {error}")
     except KeyboardInterrupt:

@@ -3,8 +3,8 @@
 python -m recipe ablation DATA MATERIAL BASE OUT [--rows NAME ...] [--shards 12] [--steps 8000] [--seeds 3] [--keep]
 
 MATERIAL: as `python -m recipe label` leaves it. BASE: a model folder in floating point that has seen none of it. All but its
-last layer stays as it is; that is fitted anew, a logistic regression for each label on its hidden values, to as many steps of
-time for each row. That takes seconds, and shows what the material says, not what a network could still learn from it.
+last layer stays as it is; in its place a logistic regression for each label is fitted to the hidden values, on as many steps
+of time for each row. That takes seconds, and shows what the material says, not what a network could still learn from it.
 OUT: a folder that may grow to 500 MB.
 
     all       scenes, and music that all teachers together have labelled, in equal parts
@@ -14,8 +14,8 @@ OUT: a folder that may grow to 500 MB.
     families  nothing is known but the five families
     alone     as `all`, but decided without the outputs beside the five families
 
-What is heard and every score are files: stopped at any time, the same command goes on, and the table holds all that is done.
-All rows get a first seed before any gets a second; a seed draws the steps. Judged as in `recipe.decide`, each recording by
+Hidden values and scores are kept in files: after an interruption the same command goes on, and the table holds all that is done.
+All rows get a first seed before any gets a second; a seed samples the steps. Evaluated as in `recipe.decide`, each recording by
 decisions fitted without it: the development half of real/, songs with their parts, stems. With --keep it writes the table.
 """
 
@@ -48,7 +48,7 @@ from whoplays.training.heads import Body, split_head
 from . import material as store
 from . import soft_labels
 from .decide import ALWAYS, Fit, reached
-from .examples import Example, heard_by
+from .examples import Example, examples_of
 from .labels import LABELS
 
 Array = NDArray[np.float32]
@@ -56,7 +56,7 @@ Half = NDArray[np.float16]
 
 FAMILIES = [LABELS.index(family) for family in ALWAYS]
 OTHERS = [i for i in range(len(LABELS)) if i not in FAMILIES]
-BESIDE = ("voice", "bass")  # labels beside the families that are judged
+BESIDE = ("voice", "bass")  # labels beside the families that are evaluated
 PENALTY, ITERATIONS = 1e-4, 60
 
 
@@ -84,22 +84,22 @@ ROWS = (
 
 @dataclass(frozen=True)
 class Part:
-    """What is fitted to: hidden values (n, steps, width), targets over time, and how often each row is drawn."""
+    """Training rows: hidden values (n, steps, width), targets over time, and each row's sampling weight."""
 
-    heard: Half
+    hidden: Half
     targets: Half
     weight: Array
 
-    def drawn(self, rng: np.random.Generator, n: int) -> tuple[Array, Array]:
-        """Draw n steps of time and their targets."""
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+        """Sample n steps of time and their targets."""
         summed = np.cumsum(self.weight, dtype=np.float64)
         rows = np.searchsorted(summed, rng.random(n) * summed[-1], side="right")
-        steps = rng.integers(self.heard.shape[1], size=n)
-        return self.heard[rows, steps].astype(np.float32), self.targets[rows, steps].astype(np.float32)
+        steps = rng.integers(self.hidden.shape[1], size=n)
+        return self.hidden[rows, steps].astype(np.float32), self.targets[rows, steps].astype(np.float32)
 
 
 class Hidden:
-    """Stands for a network where a recogniser expects one: gives hidden values in place of logits."""
+    """A network whose logits are the hidden values, for a recogniser."""
 
     attends = True
 
@@ -115,12 +115,12 @@ class Hidden:
         return np.concatenate([part.astype(np.float16) for part in self._body.hidden(features.astype(np.float32))])
 
     def run(self, features: Array, *, embed: bool = False) -> dict[str, Array]:
-        """Return them as a network's answer."""
+        """Return them as a network's outputs."""
         hidden = np.concatenate(list(self._body.hidden(features)))
         return {"frame_logits": hidden, "attention": hidden[..., :1]}
 
 
-class Listener(Recogniser):
+class HiddenRecogniser(Recogniser):
     """Cuts recordings into the windows that a newly trained model gets, and gives their hidden values."""
 
     def __init__(self, base: Path, hidden: Hidden) -> None:
@@ -129,11 +129,11 @@ class Listener(Recogniser):
         self._config, self._network = hidden.config, hidden  # type: ignore[assignment]
 
 
-class Heard:
-    """Hidden values of all that is fitted to and judged; computed once and kept in a folder."""
+class HiddenValues:
+    """Hidden values of all training rows and examples; computed once and kept in a folder."""
 
     def __init__(self, data: Path, material: Path, base: Path, folder: Path, shards: int) -> None:
-        """shards: of scenes, spread over all. Raises `ModelError`, `RenderError`."""
+        """shards: number of shards of scenes, spread over all. Raises `ModelError`, `RenderError`."""
         self._data, self._material, self._base, self._folder = data, material, base, folder
         scenes = store.shards(material / "training")
         self._scenes = [scenes[i] for i in np.unique(np.linspace(0, len(scenes) - 1, shards).astype(int)) if scenes]
@@ -147,20 +147,20 @@ class Heard:
         return replace(rows, features=store.read([kept / path.name]).features)
 
     @cached_property
-    def _drawn_scenes(self) -> list[store.Rows]:
+    def _scene_rows(self) -> list[store.Rows]:
         return [self._shard(path, store.read([path])) for path in self._scenes]
 
     def scenes(self, row: Row) -> Part:
         """Return the row's scenes."""
-        which = [row.bands | ~with_voice_or_bass(rows.about) for rows in self._drawn_scenes]
-        return _part(row, self._drawn_scenes, which)
+        which = [row.bands | ~with_voice_or_bass(rows.about) for rows in self._scene_rows]
+        return _part(row, self._scene_rows, which)
 
     @cache  # noqa: B019  # there is one of it
     def _labelled(self, teachers: tuple[str, ...] | None) -> list[store.Rows]:
         folder, ensemble = self._material / "music", soft_labels.fit(self._material, teachers)
         shards = [
             self._shard(folder / f"{track.name}.npz", soft_labels.labelled(self._material, track, ensemble))
-            for track in soft_labels.heard_tracks(self._material)
+            for track in soft_labels.labelled_tracks(self._material)
         ]
         return shards + [self._shard(path, store.read([path])) for path in sorted(folder.glob("guitar-*.npz"))]
 
@@ -170,37 +170,37 @@ class Heard:
         return _part(row, shards, [np.ones(len(rows), dtype=bool) for rows in shards])
 
     def examples(self) -> list[Example]:
-        """Return what is judged, with hidden values for outputs."""
+        """Return the examples to evaluate on, with hidden values for outputs."""
         path = self._folder / "examples.npz"
         if not path.exists():
-            listener = Listener(self._base, self._hidden)
-            _keep(path, list(heard_by(listener, self._hidden, self._data, self._material, leads_s=(0.0,))))
+            recogniser = HiddenRecogniser(self._base, self._hidden)
+            _keep(path, list(examples_of(recogniser, self._hidden, self._data, self._material, leads_s=(0.0,))))
         return _kept(path)
 
 
 def with_voice_or_bass(about: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Return which scenes (n,) are of bands with voice or bass, from what they say of themselves: "drums+bass+piano: ..."."""
+    """Return which scenes (n,) are of bands with voice or bass, by their descriptions: "drums+bass+piano: ..."."""
     members = [set(text.partition(":")[0].split("+")) for text in about.tolist()]
     return np.array([len(roles) > 1 and bool(roles & {"voice", "bass"}) for roles in members])
 
 
 def _part(row: Row, shards: Sequence[store.Rows], chosen: Sequence[NDArray[np.bool_]]) -> Part:
-    heard, targets, weight = (
+    hidden, targets, weight = (
         np.concatenate([getattr(rows, name)[which] for rows, which in zip(shards, chosen, strict=True)])
         for name in ("features", "targets", "weight")
     )
     if row.families:
         targets[..., OTHERS] = np.nan
-    return Part(heard, targets, weight)
+    return Part(hidden, targets, weight)
 
 
 def _keep(path: Path, found: Sequence[Example]) -> None:
-    told = [(one.kind, one.sources, len(one.outputs.logits)) for one in found]
+    facts = [(one.kind, one.sources, len(one.outputs.logits)) for one in found]
     arrays: dict[str, Any] = {
-        "heard": np.concatenate([one.outputs.logits for one in found]).astype(np.float16),
+        "hidden": np.concatenate([one.outputs.logits for one in found]).astype(np.float16),
         "lengths": np.concatenate([one.outputs.lengths for one in found]),
         "targets": np.array([one.targets for one in found]),
-        "told": np.frombuffer(json.dumps(told).encode(), dtype=np.uint8),
+        "facts": np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: np.savez(file, **arrays), durable=False)
@@ -208,10 +208,11 @@ def _keep(path: Path, found: Sequence[Example]) -> None:
 
 def _kept(path: Path) -> list[Example]:
     with np.load(path, allow_pickle=False) as kept:
-        told, heard, lengths, targets = json.loads(bytes(kept["told"])), kept["heard"], kept["lengths"], kept["targets"]
+        facts, hidden = json.loads(bytes(kept["facts"])), kept["hidden"]
+        lengths, targets = kept["lengths"], kept["targets"]
     found, first = [], 0
-    for (kind, sources, steps), known in zip(told, targets, strict=True):
-        outputs = NetworkOutputs(heard[first : first + steps], None, lengths[first : first + steps])
+    for (kind, sources, steps), known in zip(facts, targets, strict=True):
+        outputs = NetworkOutputs(hidden[first : first + steps], None, lengths[first : first + steps])
         found.append(Example(kind, outputs, known, tuple(sources)))
         first += steps
     return found
@@ -227,10 +228,10 @@ class Head:
     bias: Array
 
     @classmethod
-    def fit(cls, heard: Array, targets: Array) -> Head:
+    def fit(cls, hidden: Array, targets: Array) -> Head:
         """Fit it to hidden values (n, width) and targets (n, labels), 0 to 1, NaN unknown; a label nobody knows gets 0."""
-        mean, deviation = heard.mean(axis=0), heard.std(axis=0) + np.float32(1e-3)
-        x, known = (heard - mean) / deviation, ~np.isnan(targets)
+        mean, deviation = hidden.mean(axis=0), hidden.std(axis=0) + np.float32(1e-3)
+        x, known = (hidden - mean) / deviation, ~np.isnan(targets)
         y, share = np.where(known, targets, 0), known / np.maximum(known.sum(axis=0), 1).astype(np.float32)
         shape = (x.shape[1] + 1, targets.shape[1])
 
@@ -248,16 +249,16 @@ class Head:
         p = found.x.astype(np.float32).reshape(shape)
         return cls(mean, deviation, p[:-1], p[-1])
 
-    def heard(self, examples: Sequence[Example]) -> list[Example]:
-        """Return the examples with logits for hidden values."""
+    def apply(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the examples with logits in place of hidden values."""
         return [replace(one, outputs=one.outputs._replace(logits=self._logits(one.outputs.logits))) for one in examples]
 
     def _logits(self, hidden: NDArray[np.floating]) -> Array:
         return np.asarray((hidden.astype(np.float32) - self.mean) / self.deviation @ self.weights + self.bias)
 
 
-def judged(found: Sequence[Example], *, families: bool) -> dict[str, float]:
-    """Return what decisions reach on recordings that they are not fitted to. families: from the outputs of those alone."""
+def evaluate(found: Sequence[Example], *, families: bool) -> dict[str, float]:
+    """Return figures of decisions on recordings that they were not fitted to. families: use only the families' outputs."""
     if families:
         for one in found:
             one.outputs.logits[:, OTHERS] = 0
@@ -268,7 +269,7 @@ def judged(found: Sequence[Example], *, families: bool) -> dict[str, float]:
     wrong, exact = named & known & ~plays, ((named == plays) | ~known).all(axis=1)
 
     def of(*kinds: str) -> NDArray[np.bool_]:
-        return fit.judged & np.isin(fit.kinds, kinds)
+        return fit.evaluated & np.isin(fit.kinds, kinds)
 
     def f1(rows: NDArray[np.bool_]) -> float:
         hits = (named & plays)[rows].sum()
@@ -292,18 +293,18 @@ def judged(found: Sequence[Example], *, families: bool) -> dict[str, float]:
     return result
 
 
-def scored(row: Row, seed: int, heard: Heard, asked: argparse.Namespace) -> None:
-    """Train and judge a row with a seed, and keep the figures, unless that is done."""
+def score(row: Row, seed: int, hidden: HiddenValues, args: argparse.Namespace) -> None:
+    """Train and evaluate a row with a seed, and keep the figures, unless that is done."""
     wanted = [one for one in ROWS if row.name in (one.name, one.trained_as)]
-    if all(_path(asked.out, one, seed).exists() for one in wanted):
+    if all(_path(args.out, one, seed).exists() for one in wanted):
         return
     begun = time.monotonic()
-    parts, rng = [heard.scenes(row), *([heard.music(row)] if row.music else [])], np.random.default_rng(seed)
-    drawn = [part.drawn(rng, asked.steps // len(parts)) for part in parts]
-    head = Head.fit(*(np.concatenate(values) for values in zip(*drawn, strict=True)))
+    parts, rng = [hidden.scenes(row), *([hidden.music(row)] if row.music else [])], np.random.default_rng(seed)
+    sampled = [part.sample(rng, args.steps // len(parts)) for part in parts]
+    head = Head.fit(*(np.concatenate(values) for values in zip(*sampled, strict=True)))
     for one in wanted:
-        figures = judged(head.heard(heard.examples()), families=one.families)
-        write_atomically(_path(asked.out, one, seed), json.dumps(figures, indent=1).encode())
+        figures = evaluate(head.apply(hidden.examples()), families=one.families)
+        write_atomically(_path(args.out, one, seed), json.dumps(figures, indent=1).encode())
         print(
             one.name,
             seed,
@@ -353,7 +354,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="folder with real/ and songs/")
     parser.add_argument("material", type=Path, metavar="MATERIAL", help="as python -m recipe label leaves it")
     parser.add_argument("base", type=Path, metavar="BASE", help="model folder in floating point to begin as")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for what is heard, and figures")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for hidden values and figures")
     trained = [row.name for row in ROWS if not row.trained_as]
     parser.add_argument(
         "--rows", nargs="*", choices=trained, default=trained, help="those alone; `all` gives `alone` too"
@@ -362,18 +363,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8000, help="steps of time to fit to (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each row (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="write bench/results/ablation.json")
-    asked = parser.parse_args()
-    (asked.out / "scores").mkdir(parents=True, exist_ok=True)
-    heard = Heard(asked.data, asked.material, asked.base, asked.out / "heard", asked.shards)
-    for seed in range(asked.seeds):
-        for row in (row for row in ROWS if row.name in asked.rows):
-            scored(row, seed, heard, asked)
-    lines = table(asked.out)
+    args = parser.parse_args()
+    (args.out / "scores").mkdir(parents=True, exist_ok=True)
+    hidden = HiddenValues(args.data, args.material, args.base, args.out / "hidden", args.shards)
+    for seed in range(args.seeds):
+        for row in (row for row in ROWS if row.name in args.rows):
+            score(row, seed, hidden, args)
+    lines = table(args.out)
     print(json.dumps(lines, indent=1))
-    if asked.keep:
-        base = model_folder.read(asked.base).config.id
+    if args.keep:
+        base = model_folder.read(args.base).config.id
         remarks = (
-            f"Heads on the hidden values of `{base}`, fitted to {asked.steps:,} steps of time each; the mean over "
+            f"Heads on the hidden values of `{base}`, fitted to {args.steps:,} steps of time each; the mean over "
             f"{lines[0]['seeds']} seeds and the range. Shares from 0 to 1. Development half of real/, songs and stems, each "
             "recording decided without it."
         )

@@ -2,8 +2,8 @@
 
 python -m recipe background MODEL MATERIAL [--scenes 384]
 
-`whoplays train --from MODEL` needs it to tell new labels from all that is neither. Only scenes without other instruments
-and voices are taken: those may be what a user wants to teach.
+`whoplays train --from MODEL` needs it as examples of what is none of the new labels. Only scenes without other instruments and
+voices are used: those may be what a user wants to teach.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def main() -> None:
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("material", type=Path, metavar="MATERIAL")
     parser.add_argument("--scenes", type=int, default=384)
-    asked = parser.parse_args()
-    network = model_folder.read(asked.model).content(model_folder.NETWORK)
+    args = parser.parse_args()
+    network = model_folder.read(args.model).content(model_folder.NETWORK)
     body = heads.Body(heads.with_direction(*heads.split_head(network))[0])
-    shards = store.shards(asked.material / "training")
+    shards = store.shards(args.material / "training")
     found: list[np.ndarray] = []
-    per_shard = -(-asked.scenes // len(shards))
+    per_shard = -(-args.scenes // len(shards))
     for path in shards:
         rows = store.read([path])
         free = np.flatnonzero(is_free(rows.targets))[:per_shard]
         found += [hidden.mean(axis=1) for hidden in body.hidden(rows.features[free].astype(np.float32))]
-    hidden = np.concatenate(found)[: asked.scenes]
-    write_background(asked.model, hidden)
-    print(f"{len(hidden)} scenes, {(asked.model / BACKGROUND).stat().st_size:,} bytes")
+    hidden = np.concatenate(found)[: args.scenes]
+    write_background(args.model, hidden)
+    print(f"{len(hidden)} scenes, {(args.model / BACKGROUND).stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

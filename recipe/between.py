@@ -56,12 +56,12 @@ def main() -> None:
     for name in ("base", "trained", "out"):
         parser.add_argument(name, type=Path, metavar=name.upper())
     parser.add_argument("--share", type=float, default=0.85)
-    asked = parser.parse_args()
-    found = model_folder.read(asked.trained)
-    settings, trained = found.config.training["settings"], warmstart.read(asked.trained)
+    args = parser.parse_args()
+    found = model_folder.read(args.trained)
+    settings, trained = found.config.training["settings"], warmstart.read(args.trained)
     shape = {name: settings[name] for name in ("filters", "blocks", "hidden")}
-    base = warmstart.widened(warmstart.read(asked.base), *shape.values(), seed=settings["seed"])
-    made = between(base, trained, asked.share)
+    base = warmstart.widened(warmstart.read(args.base), *shape.values(), seed=settings["seed"])
+    made = between(base, trained, args.share)
     bands, labels = len(made.mean), found.config.labels
     network = default_network(bands, len(made.labels), mean=made.mean, variance=made.variance, **shape)
     rng = np.random.default_rng(0)
@@ -69,9 +69,7 @@ def main() -> None:
     warmstart.transfer(network, made, labels, sample)
     outputs = {name: name for name in ("logits", "frame_logits", "attention", model_folder.EMBEDDING)}
     content = export.to_onnx(network, frames=None, width=bands, outputs=outputs)
-    model_folder.write(
-        asked.out, found.config, content, (asked.trained / model_folder.CARD).read_text(encoding="utf-8")
-    )
+    model_folder.write(args.out, found.config, content, (args.trained / model_folder.CARD).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ MODEL: a model folder whose labels and context are all outputs of the network, i
 MATERIAL: scenes of held-out sources (`python -m recipe scenes --held-out`). Fitted are, for each label, a logistic regression on
 the pooled log odds of all outputs (its own free, the others drawn towards 0), thresholds of the best F1, the lower ones of
 `maybe`, and the calibration of scores over time. Fitting and choosing use the development half of real/, songs with their parts
-and stems, and scenes; the test half of real/ is never read. Recordings are fitted to thrice, each time with other silence before.
+and stems, and scenes; the test half of real/ is never read. Each recording is used three times, with other silence before it.
 
-Everything is judged with recordings left out in turn (five folds; a song, its parts and its stems are in one fold). With
+Everything is evaluated with recordings left out in turn (five folds; a song, its parts and its stems are in one fold). With
 --keep the folder is written anew, and with --alike another one in the same way: that network in floating point. With --only,
 those labels alone are decided anew; the others that ship keep what was decided for them.
 """
@@ -73,7 +73,7 @@ class Fit:
         self.x = (self.odds - self.mean) / self.deviation
         self.targets = np.array([one.targets for one in found])
         self._weights = np.array([one.weight for one in found])
-        self.judged = np.array([one.lead_s == 0 for one in found])
+        self.evaluated = np.array([one.lead_s == 0 for one in found])
         self.kinds = np.array([one.kind for one in found])
         self.folds = [one.folds for one in found]
         self.sources = [one.sources for one in found]
@@ -131,7 +131,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Reached:
-    """What a label reaches on real recordings, each judged by a fit without it."""
+    """Figures of a label on real recordings, each evaluated by a fit without it."""
 
     label: str
     recordings: int
@@ -147,10 +147,10 @@ class Reached:
 
 
 def reached(fit: Fit, label: str) -> Reached:
-    """Judge a label on clips, other sounds, whole songs and stems."""
+    """Evaluate a label on clips, other sounds, whole songs and stems."""
     i = LABELS.index(label)
     scores, named = fit.left_out(i)
-    rows = fit.judged & np.isin(fit.kinds, ("clips", "silent", "songs", "stems")) & ~np.isnan(fit.targets[:, i])
+    rows = fit.evaluated & np.isin(fit.kinds, ("clips", "silent", "songs", "stems")) & ~np.isnan(fit.targets[:, i])
     y, scores, named = fit.targets[rows, i] == 1, scores[rows], named[rows]
     sources = {fit.sources[j] for j in np.flatnonzero(rows) if fit.targets[j, i] == 1}
     if not y.any() or y.all():
@@ -303,7 +303,7 @@ def _print_songs(fit: Fit) -> None:
     """Print how many songs are named exactly right in the first five families, each by a fit without it."""
     given = [LABELS.index(family) for family in ALWAYS]
     named = np.stack([fit.left_out(i)[1] for i in given], axis=1)
-    rows = fit.judged & (fit.kinds == "songs") & ~np.isnan(fit.targets[:, given]).any(axis=1)
+    rows = fit.evaluated & (fit.kinds == "songs") & ~np.isnan(fit.targets[:, given]).any(axis=1)
     truth, said = fit.targets[rows][:, given] == 1, named[rows]
     print(
         f"songs, each left out in turn: {(truth == said).all(axis=1).sum()} of {rows.sum()} exactly right, "
@@ -320,8 +320,8 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write the model folder anew")
     parser.add_argument("--only", nargs="+", default=(), metavar="LABEL", help="decide these alone anew")
     parser.add_argument("--alike", type=Path, help="the same network in floating point, to get the same decisions")
-    asked = parser.parse_args()
-    decide(asked.model, asked.data, asked.material, keep=asked.keep, only=asked.only, alike=asked.alike)
+    args = parser.parse_args()
+    decide(args.model, args.data, args.material, keep=args.keep, only=args.only, alike=args.alike)
 
 
 if __name__ == "__main__":

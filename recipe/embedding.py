@@ -3,7 +3,7 @@
 python -m recipe embedding MODEL MATERIAL PEERS CLASSES [--also FOLDER]... [--at-most N]
 
 MODEL: the model folder in floating point. What is read of it are its hidden values and what the hidden layer reads, the last
-convolution: that one still tells recordings apart whose labels are the same. --also: folders of the same network in another
+convolution: it still distinguishes recordings whose labels are the same. --also: folders of the same network in another
 form (INT8) that get the same layers. Scores stay as they are. MATERIAL holds notes/ and clips/ (`python -m recipe notes`,
 `music`), PEERS mn04/ and yamnet/. Features and the teachers' embeddings are kept in MATERIAL/heard.npz, so that another model
 takes minutes.
@@ -85,7 +85,9 @@ class Clips:
         """Return the clips of a folder of material, or some of them, computed once and kept there."""
         kept = material / "heard.npz"
         if not kept.is_file():
-            rows = [(log_mel(x), *_heard(mn04, yamnet, x), *about) for x, *about in islice(_clips(material), at_most)]
+            rows = [
+                (log_mel(x), *_by_teachers(mn04, yamnet, x), *about) for x, *about in islice(_clips(material), at_most)
+            ]
             columns = zip(*rows, strict=True)
             names = ("features", "mn04", "yamnet", "label", "hand", "music", "held_out")
             fields: dict[str, Any] = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
@@ -106,12 +108,12 @@ class Clips:
 
 def _clips(material: Path) -> Iterator[tuple[Any, ...]]:
     """Yield samples (327680,) at 32 kHz, label, hand, whether it is music, whether it is held out."""
-    rng, library, taken = np.random.default_rng(1), Library(material / "notes"), dict[tuple[str, str], int]()
+    rng, library, counts = np.random.default_rng(1), Library(material / "notes"), dict[tuple[str, str], int]()
     for i in rng.permutation(len(library.clips)):
         clip = library.clips[i]
         voice = clip.instrument, clip.source
-        taken[voice] = taken.get(voice, 0) + 1
-        if clip.kind != "ir" and taken[voice] <= PER_VOICE:
+        counts[voice] = counts.get(voice, 0) + 1
+        if clip.kind != "ir" and counts[voice] <= PER_VOICE:
             samples = np.resize(library.samples(clip), N_SAMPLES)
             noise = clip.kind == "noise"
             yield samples, clip.path if noise else clip.instrument, clip.source.split("-")[0], False, clip.held_out
@@ -121,14 +123,14 @@ def _clips(material: Path) -> Iterator[tuple[Any, ...]]:
             yield clips[row].astype(np.float32) / 32767, path.stem, str(row), True, i % 4 == 0
 
 
-def _heard(mn04: Mn04, yamnet: Yamnet, samples: Array) -> tuple[Array, Array]:
+def _by_teachers(mn04: Mn04, yamnet: Yamnet, samples: Array) -> tuple[Array, Array]:
     """Return mn04's embedding of 10 s, and YAMNet's of 5 s."""
     half = soxr.resample(samples[: 5 * SAMPLE_RATE], SAMPLE_RATE, yamnet.SAMPLE_RATE)
     return mn04.embed(samples[: 10 * SAMPLE_RATE]).mean(axis=0), yamnet.embed(half).mean(axis=0)
 
 
 def _instrument(name: str) -> str:
-    """Return the label of a note's instrument below families, or its name; cymbals are told apart."""
+    """Return the label of a note's instrument below families, or its name; cymbals keep their own."""
     found = TREE.of_sample(name)
     labels = [label for label in (found.present if found else ()) if label not in (*FAMILIES, "cymbals")]
     return labels[0] if labels else name
@@ -148,9 +150,10 @@ def hidden_values(model: model_folder.Bundle, clips: Clips, *, variants: int) ->
                 plain = augment.Examples(x, nothing, nothing[:, None])
                 x = augment.apply(plain, drawn, log_offset=offset).features
             for row, steps in zip(x, (step for rows in body.hidden(x) for step in rows), strict=True):
-                heard = np.flatnonzero(embedding.sounding(row, len(steps), offset))
-                heard = heard if len(heard) else np.arange(len(steps))
-                parts.append(steps[heard[np.linspace(0, len(heard) - 1, STEPS_KEPT).astype(int)]].astype(np.float16))
+                sounding = np.flatnonzero(embedding.sounding(row, len(steps), offset))
+                sounding = sounding if len(sounding) else np.arange(len(steps))
+                kept = sounding[np.linspace(0, len(sounding) - 1, STEPS_KEPT).astype(int)]
+                parts.append(steps[kept].astype(np.float16))
         found.append(np.stack(parts))
     return np.stack(found)
 
@@ -322,14 +325,14 @@ def main() -> None:
     parser.add_argument("--at-most", type=int, metavar="N", help="Clips to learn from, for a try.")
     parser.add_argument("--variants", type=int, default=VARIANTS, help="Of each clip, beside it as it is.")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    asked = parser.parse_args()
-    teachers = Mn04(asked.peers / "mn04", asked.classes), Yamnet(asked.peers / "yamnet")
-    clips = Clips.of(asked.material, *teachers, at_most=asked.at_most)
-    hidden = hidden_values(model_folder.read(asked.model), clips, variants=asked.variants)
+    args = parser.parse_args()
+    teachers = Mn04(args.peers / "mn04", args.classes), Yamnet(args.peers / "yamnet")
+    clips = Clips.of(args.material, *teachers, at_most=args.at_most)
+    hidden = hidden_values(model_folder.read(args.model), clips, variants=args.variants)
     learnt = ~clips.held_out
-    layers = fit(hidden[:, learnt], clips.chosen(learnt), epochs=asked.epochs)
+    layers = fit(hidden[:, learnt], clips.chosen(learnt), epochs=args.epochs)
     report(clips, applied(layers, hidden[0]))
-    for folder in (asked.model, *asked.also):
+    for folder in (args.model, *args.also):
         install(folder, layers)
         print(f"{folder}: embedding of {WIDTH} values, {(folder / model_folder.NETWORK).stat().st_size:,} bytes")
 

@@ -1,4 +1,4 @@
-"""What decisions are fitted to: real recordings, songs and scenes, as a network hears them, and what is known of each."""
+"""Examples that decisions are fitted to: the network's outputs for real recordings, songs and scenes, and their labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .labels import LABELS, TREE, Sounding
 
 FOLDS = 5
 #: Seconds of silence put before each recording in turn: where the network's steps and windows fall on it is chance, which
-#: decisions must not be fitted to. What is reached is judged without.
+#: decisions must not be fitted to. Figures are measured without any.
 LEADS_S = (0.0, 0.1, 0.17)
 #: Weight of one recording in the fit, by the set that it is from: songs are few, and what users have.
 WEIGHTS = {
@@ -96,7 +96,7 @@ def targets_of(recording: Recording, *, complete: bool = True) -> NDArray[np.flo
     given = np.array([LABELS.index(family) for family in TREE.defaults])
     if recording.path.startswith("noise/"):
         targets[:] = 0
-        if recording.instrument == "voice":  # speech, singing and animals, not told apart
+        if recording.instrument == "voice":  # speech, singing and animals, not distinguished
             targets[LABELS.index("voice")] = np.nan
         return targets
     names = [_NAMES.get(name, name) for name in re.split(r"[;+]", recording.instrument.replace(" ", "")) if name]
@@ -110,14 +110,14 @@ def targets_of(recording: Recording, *, complete: bool = True) -> NDArray[np.flo
 
 
 def examples(model: Path, data: Path, material: Path) -> Iterator[Example]:
-    """Yield everything that is fitted to, as a model folder's network hears it."""
-    return heard_by(Recogniser(model), model_folder.Network(model_folder.read(model)), data, material)
+    """Yield all examples, with the outputs of a model folder's network."""
+    return examples_of(Recogniser(model), model_folder.Network(model_folder.read(model)), data, material)
 
 
-def heard_by(
+def examples_of(
     recogniser: Recogniser, network: Runs, data: Path, material: Path, leads_s: Sequence[float] = LEADS_S
 ) -> Iterator[Example]:
-    """Yield everything that is fitted to: recordings as a recogniser hears them, scenes as its network does."""
+    """Yield all examples: recordings through a recogniser, scenes through its network."""
     for lead_s in leads_s:
         yield from (replace(one, times=len(leads_s)) for one in _recordings(recogniser, data, lead_s))
     yield from _scenes(network, material)
@@ -159,11 +159,11 @@ def _scenes(network: Runs, material: Path) -> Iterator[Example]:
 
 def _of_scene(over_time: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what holds for a whole scene; what plays in less than a fifth of it is unknown."""
-    heard = np.nan_to_num(over_time).max(axis=0)
-    unsure = np.isnan(over_time).any(axis=0) & (heard < 1) | (heard == 1) & (
+    highest = np.nan_to_num(over_time).max(axis=0)
+    unsure = np.isnan(over_time).any(axis=0) & (highest < 1) | (highest == 1) & (
         np.nan_to_num(over_time).mean(axis=0) < 0.2
     )
-    return np.where(unsure, np.nan, heard).astype(np.float32)
+    return np.where(unsure, np.nan, highest).astype(np.float32)
 
 
 def _sequences(parts: Sequence[Example], *, count: int = 60, of: int = 6) -> Iterator[Example]:

@@ -54,12 +54,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("out", type=Path, metavar="OUT")
-    asked = parser.parse_args()
-    found = model_folder.read(asked.model)
+    args = parser.parse_args()
+    found = model_folder.read(args.model)
     card = (found.folder / model_folder.CARD).read_text(encoding="utf-8")
     content = halved(found.content(model_folder.NETWORK))
-    model_folder.write(asked.out, found.config, content, card)
-    print(f"{asked.out}: {(asked.out / model_folder.NETWORK).stat().st_size:,} bytes")
+    model_folder.write(args.out, found.config, content, card)
+    print(f"{args.out}: {(args.out / model_folder.NETWORK).stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python -m recipe integers FLOAT OUT MATERIAL
 
-FLOAT: the model folder in floating point. OUT: the folder to write. Ranges are taken from scenes of
+FLOAT: the model folder in floating point. OUT: the folder to write. Ranges are measured on scenes of
 MATERIAL's training part. What follows: decisions
 (`python -m recipe decide`), then its background (`python -m recipe background`).
 """
@@ -21,7 +21,7 @@ from whoplays.training.quantise import WINDOWS, quantise_on
 
 from . import material as store
 
-#: Shards of scenes, spread over all, that windows are taken from.
+#: Shards of scenes, spread over all, that windows come from.
 SHARDS = 8
 
 
@@ -39,13 +39,13 @@ def main() -> None:
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("material", type=Path, metavar="MATERIAL")
-    asked = parser.parse_args()
-    plain = model_folder.read(asked.model)
+    args = parser.parse_args()
+    plain = model_folder.read(args.model)
     with tempfile.TemporaryDirectory() as made:
-        facts = quantise_on(plain, Path(made) / "model", windows(asked.material))
+        facts = quantise_on(plain, Path(made) / "model", windows(args.material))
         content = model_folder.read(Path(made) / "model").content(model_folder.NETWORK)
     card = (plain.folder / model_folder.CARD).read_text(encoding="utf-8")
-    model_folder.write(asked.out, plain.config, content, card)
+    model_folder.write(args.out, plain.config, content, card)
     print(
         f"{facts['bytes_before']:,} bytes became {facts['bytes']:,}; a window's scores differ by {facts['difference']:.3f}"
     )

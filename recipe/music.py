@@ -32,7 +32,7 @@ from .scenes import N_SAMPLES
 
 Array = NDArray[np.float32]
 
-#: What is taken out of a package: recordings, soundfonts, and archives that hold recordings.
+#: Files extracted from a package: recordings, soundfonts, and archives that hold recordings.
 RECORDINGS = (".ogg", ".mp3", ".opus", ".flac", ".wav", ".g722", ".webm", ".m4a")
 ARCHIVES = (".pk3", ".zip")
 KEPT = (*RECORDINGS, *ARCHIVES, ".sf2", ".sf3")

@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 
 SAMPLE_RATE = 32000
 KINDS = ("note", "strum", "hit", "phrase", "noise", "ir")
-#: Sources kept for validation: instruments, kits and players that training never hears.
+#: Sources kept for validation: instruments, kits and players that are never trained on.
 HELD_OUT = (
     "generaluser-",
     "enoe-pearl-master-studio",

@@ -17,7 +17,7 @@ from .notes import SAMPLE_RATE, Clip, Library
 Array = NDArray[np.float32]
 
 
-#: Instruments that a bow or a breath is heard of, by the beginnings of their names.
+#: Instruments with audible bow or breath noise, by the beginnings of their names.
 BLOWN_OR_BOWED = (
     "trumpet", "trombone", "tuba", "french-horn", "violin", "viola", "cello", "double-bass", "string-section",
     "saxophone", "flute", "clarinet", "oboe", "bassoon", "bass-clarinet", "cor-anglais", "piccolo", "contrabassoon",

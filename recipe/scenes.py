@@ -26,8 +26,8 @@ STEP = SAMPLE_RATE * 16 // 50
 STEPS = 32
 N_SAMPLES = STEP * STEPS
 DURATION_S = N_SAMPLES / SAMPLE_RATE
-#: A family counts as heard in a step down to this far under the whole; a little lower it is unknown, then absent.
-HEARD_DB, UNHEARD_DB = -24.0, -36.0
+#: A label is present in a step down to the first level below the mix, unknown down to the second, and absent under it.
+PRESENT_DB, ABSENT_DB = -24.0, -36.0
 
 #: What plays together, as it occurs in music: the number is how often. A role is a family of the tree.
 BANDS = (
@@ -140,7 +140,7 @@ _RESIZED, _MACHINES = 0.4, 0.25
 
 @dataclass(frozen=True)
 class Scene:
-    """Samples (n,) at 32 kHz, and targets over time (steps, families): 1 heard, 0 absent, NaN unknown."""
+    """Samples (n,) at 32 kHz, and targets over time (steps, families): 1 present, 0 absent, NaN unknown."""
 
     samples: Array
     targets: Array
@@ -257,7 +257,7 @@ class Studio:
             for (wave, label, _), gain_db in zip(stems, gains_db, strict=True)
         ]
         whole = np.sum([wave for wave, _ in levelled], axis=0)
-        targets = _heard(levelled, whole)
+        targets = _audible_targets(levelled, whole)
         if rng.random() < 0.5:
             whole = mix_chain(rng, whole, self.rooms, self._bed(rng))
         return Scene(whole, targets, f"solos {' + '.join(instrument for *_, instrument in stems)}")
@@ -289,10 +289,10 @@ class Studio:
             stems.append((whole * np.float32(gain), self._label_of(clip)))
             about.append(clip.path)
         samples = np.sum([wave for wave, _ in stems], axis=0)
-        heard = _heard(stems, samples)
+        targets = _audible_targets(stems, samples)
         if count > 1:
             samples = mix_chain(rng, samples, self.rooms, self._bed(rng))
-        return Scene(samples, heard, f"single {' + '.join(about)}")
+        return Scene(samples, targets, f"single {' + '.join(about)}")
 
     def _single(self, rng: np.random.Generator, family: str = "") -> tuple[Array, Clip]:
         """Draw one sound, some tenths of a second to 5 s of it, with silence round it, and the clip it is from."""
@@ -407,30 +407,30 @@ class Studio:
                 wave = wave * _rest(rng)
             stems.append((wave, one.label))
         whole = np.sum([wave for wave, _ in stems], axis=0)
-        targets = _heard(stems, whole)
+        targets = _audible_targets(stems, whole)
         names = ",".join(one.instrument for one in played)
         if band and self.rooms is not None and rng.random() < 0.6:
             whole = master(rng, whole)
         return Scene(mix_chain(rng, whole, self.rooms, self._bed(rng)), targets, f"{about}: {names}")
 
 
-def _heard(stems: list[tuple[Array, Sounding]], whole: Array) -> Array:
-    """Return targets (steps, families) from how loud each stem is against the whole, step by step.
+def _audible_targets(stems: list[tuple[Array, Sounding]], whole: Array) -> Array:
+    """Return targets (steps, families) from the level of each stem against that of the mix, step by step.
 
-    The reference is the whole's level in that step, held up by its level over the clip less 20 dB: in a pause nothing
-    is heard, however loud the hiss would be after normalising.
+    The reference is the mix's level in that step, but no less than 20 dB under its level over the clip: in a pause nothing is
+    present, however loud the hiss would be after normalising.
     """
     power = _step_power(whole)
     reference = np.maximum(power, float(power.mean()) * 0.01) + 1e-12
-    heard, unsure = np.zeros((2, STEPS, len(LABELS)), dtype=np.float32)
+    present, unsure = np.zeros((2, STEPS, len(LABELS)), dtype=np.float32)
     for wave, label in stems:
         power_of, of = _step_power(wave)[:, None], label.targets
-        heard += power_of * (of == 1)
+        present += power_of * (of == 1)
         unsure += power_of * np.isnan(of)
     targets = np.zeros((STEPS, len(LABELS)), dtype=np.float32)
-    least, enough = (reference[:, None] * 10 ** (limit / 10) for limit in (UNHEARD_DB, HEARD_DB))
-    targets[(heard > least) | (unsure > least)] = np.nan
-    targets[heard > enough] = 1.0
+    least, enough = (reference[:, None] * 10 ** (limit / 10) for limit in (ABSENT_DB, PRESENT_DB))
+    targets[(present > least) | (unsure > least)] = np.nan
+    targets[present > enough] = 1.0
     return targets
 
 

@@ -225,9 +225,9 @@ def fit(material: Path, teachers: Collection[str] | None = None) -> WeightedEnse
 
 def _read(path: Path, first: str) -> tuple[NDArray[Any], Logits]:
     """Return an array of a file, and the logits in it by the teachers' names."""
-    with np.load(path, allow_pickle=False) as heard:
-        names = [name for name in heard.files if name.startswith("logits/")]
-        return heard[first], {name.removeprefix("logits/"): heard[name].astype(np.float32) for name in names}
+    with np.load(path, allow_pickle=False) as archive:
+        names = [name for name in archive.files if name.startswith("logits/")]
+        return archive[first], {name.removeprefix("logits/"): archive[name].astype(np.float32) for name in names}
 
 
 def known_examples(
@@ -304,7 +304,7 @@ def average(values: Array, span: int) -> Array:
     return ((summed[:, span:] - summed[:, :-span]) / span).astype(np.float32)
 
 
-def heard_tracks(material: Path) -> list[Track]:
+def labelled_tracks(material: Path) -> list[Track]:
     """Return the tracks that teachers have labelled."""
     return [track for track in used_tracks(material) if (material / "teachers" / f"{track.name}.npz").exists()]
 
@@ -321,9 +321,9 @@ def labelled(material: Path, track: Track, ensemble: WeightedEnsemble) -> Rows:
 
 
 def label(material: Path, ensemble: WeightedEnsemble) -> int:
-    """Write a shard into `material`/music for every track that teachers have heard; return the number of rows."""
+    """Write a shard into `material`/music for every track that teachers have labelled; return the number of rows."""
     count = 0
-    for track in heard_tracks(material):
+    for track in labelled_tracks(material):
         rows = labelled(material, track, ensemble)
         store.write_shard(material / "music", track.name, rows)
         count += len(rows)

@@ -18,11 +18,11 @@ from .parts import Song
 def write(path: Path, songs: Sequence[Song]) -> None:
     """Write songs as one archive of plain arrays."""
     parts = [part for song in songs for part in song.parts]
-    told = [
+    facts = [
         {"name": song.name, "duration": song.duration, "programs": song.programs, "drums": song.drums} for song in songs
     ]
     arrays = {
-        "told": np.frombuffer(json.dumps(told).encode(), dtype=np.uint8),
+        "told": np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
         "lengths": np.array([len(part) for part in parts], dtype=np.int64),
         "notes": np.concatenate([*parts, np.zeros((0, 4), dtype=np.float32)]),
     }
@@ -33,7 +33,7 @@ def read(path: Path) -> list[Song]:
     """Read what `write` wrote. Raises `RenderError`."""
     try:
         with np.load(path, allow_pickle=False) as kept:
-            told, notes = json.loads(bytes(kept["told"])), kept["notes"]
+            facts, notes = json.loads(bytes(kept["told"])), kept["notes"]
             edges = [0, *accumulate(kept["lengths"].tolist())]
         parts = iter([notes[first:last] for first, last in pairwise(edges)])
         return [
@@ -44,7 +44,7 @@ def read(path: Path) -> list[Song]:
                 tuple(song["drums"]),
                 float(song["duration"]),
             )
-            for song in told
+            for song in facts
         ]
     except Exception as error:  # an archive can be damaged in more ways than its reader has kinds of errors
         raise RenderError(f"{path}: cannot be read ({error}); remove it") from None

@@ -55,20 +55,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=110, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=150, help="of an epoch (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    if not (asked.material / "training").is_dir():
+    args = parser.parse_args()
+    if not (args.material / "training").is_dir():
         raise RenderError(
-            f"{asked.material} holds no scenes; draw some first: python -m recipe scenes DATA {asked.material}"
+            f"{args.material} holds no scenes; draw some first: python -m recipe scenes DATA {args.material}"
         )
-    settings = SETTINGS | {"epochs": asked.epochs, "steps_per_epoch": asked.steps, "seed": asked.seed}
-    settings["restart"] = asked.epochs // 2
+    settings = SETTINGS | {"epochs": args.epochs, "steps_per_epoch": args.steps, "seed": args.seed}
+    settings["restart"] = args.epochs // 2
     train_default(
-        open_pools(asked.material),
-        asked.model,
+        open_pools(args.material),
+        args.model,
         DefaultSettings(**settings),
         resume=True,
         watcher=Lines(),
-        start=warmstart.read(asked.base) if asked.base else None,
+        start=warmstart.read(args.base) if args.base else None,
     )
 
 

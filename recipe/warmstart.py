@@ -180,7 +180,7 @@ def transfer(network: Any, base: Base, labels: Sequence[Label], sample: Array) -
     labels : sequence of Label
         The network's; where `base` lacks one, its weights stay as drawn, but smaller.
     sample : ndarray, shape (n, frames, bands)
-        Features that the norms' means and variances are taken from.
+        Features to measure the norms' means and variances on.
 
     Raises
     ------

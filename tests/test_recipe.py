@@ -24,7 +24,7 @@ from recipe.material import clip_targets
 from recipe.notes import Library, Voice, pack
 from recipe.parts import Song, excerpt, into_register
 from recipe.players import RecordedVoice, Soundfont
-from recipe.scenes import N_SAMPLES, STEPS, Studio, _heard
+from recipe.scenes import N_SAMPLES, STEPS, Studio, _audible_targets
 from recipe.singer import Singer
 from recipe.train import SETTINGS
 from whoplays.errors import RenderError
@@ -146,8 +146,8 @@ def test_a_player_plays_the_pitch_it_is_given(library: Library, pitch: int) -> N
     part = np.array([[0.1, 1.0, pitch, 127]], dtype=np.float32)
     out = player.play(np.random.default_rng(3), part, 2 * RATE)
     spectrum = np.abs(np.fft.rfft(out))
-    heard = 69 + 12 * np.log2(spectrum.argmax() / 2 / 440)
-    assert abs(heard - pitch) < 0.6  # an instrument may be a little out of tune
+    measured = 69 + 12 * np.log2(spectrum.argmax() / 2 / 440)
+    assert abs(measured - pitch) < 0.6  # an instrument may be a little out of tune
     assert not out[: RATE // 10].any()
 
 
@@ -200,18 +200,18 @@ def test_without_production_sounds_stay_as_they_were_played(library: Library) ->
 
 
 def test_scenes_are_sound_and_cover_everything(studio: Studio) -> None:
-    heard, abouts = np.zeros(len(LABELS)), set()
+    present, abouts = np.zeros(len(LABELS)), set()
     for seed in range(40):
         scene = studio.draw(seed)
         assert scene.samples.shape == (N_SAMPLES,) and scene.targets.shape == (STEPS, len(LABELS))
         assert np.isfinite(scene.samples).all() and np.abs(scene.samples).max() <= 1.5
-        heard += np.nanmax(scene.targets, axis=0, initial=0) == 1
+        present += np.nanmax(scene.targets, axis=0, initial=0) == 1
         abouts.add(scene.about.split()[0])
-    assert (heard[:5] >= 3).all() and heard[LABELS.index("voice")] >= 1
+    assert (present[:5] >= 3).all() and present[LABELS.index("voice")] >= 1
     assert {"single", "noise"} <= abouts
 
 
-def test_what_is_heard_depends_on_how_loud_it_is_in_the_whole() -> None:
+def test_targets_depend_on_the_level_within_the_mix() -> None:
     loud = np.ones(N_SAMPLES, dtype=np.float32)
     loud[N_SAMPLES // 2 :] = 0
     levels = {0.0: 1.0, -20.0: 1.0, -32.0: NAN, -60.0: 0.0}
@@ -222,7 +222,7 @@ def test_what_is_heard_depends_on_how_loud_it_is_in_the_whole() -> None:
             (quiet, Sounding(("piano", "acoustic-piano"))),
             (loud, Sounding(("voice",), unknown=("guitar",))),
         ]
-        begin, end = (dict(zip(LABELS, targets, strict=True)) for targets in _heard(stems, loud)[[0, -1]])
+        begin, end = (dict(zip(LABELS, targets, strict=True)) for targets in _audible_targets(stems, loud)[[0, -1]])
         assert begin["drums"] == begin["voice"] == 1 and begin["cymbals"] == begin["strings"] == begin["violin"] == 0
         np.testing.assert_equal([begin["guitar"], begin["piano"], begin["acoustic-piano"]], [NAN, expected, expected])
         # below a family that may sound the instruments are unknown; beside one that is named they are absent
@@ -315,7 +315,7 @@ def test_shards_come_back_as_they_were_written(tmp_path: Path) -> None:
         store.read(store.shards(tmp_path))
 
 
-def test_clip_targets_say_whether_something_was_heard_at_some_time() -> None:
+def test_clip_targets_are_present_if_any_step_is() -> None:
     steps = np.array([[[0, 1, NAN, NAN], [0, 0, 0, 1]]], dtype=np.float32)
     np.testing.assert_equal(clip_targets(steps), [[0, 1, NAN, 1]])
 
@@ -511,8 +511,8 @@ def test_notes_and_teachers_become_a_model(library: Library, tmp_path: Path, mon
     for folder in ("clips", "teachers"):
         (tmp_path / folder).mkdir()
     music.write_tracks(tmp_path / "clips" / music.TRACKS, tracks)
-    heard = {f"logits/{name}": np.concatenate([logits_of(voice=6.0)] * 2) for name in ("mn04", "yamnet")}
-    np.savez(tmp_path / "teachers" / "t0000.npz", features=np.full((2, 512, 64), -5, np.float16), **heard)
+    logits = {f"logits/{name}": np.concatenate([logits_of(voice=6.0)] * 2) for name in ("mn04", "yamnet")}
+    np.savez(tmp_path / "teachers" / "t0000.npz", features=np.full((2, 512, 64), -5, np.float16), **logits)
     assert soft_labels.label(tmp_path, soft_labels.fit(tmp_path)) == 2
     rows = store.read(store.shards(tmp_path / "music"))
     assert (rows.targets[..., LABELS.index("voice")] > 0.8).all() and (rows.weight == 4).all()
@@ -606,7 +606,7 @@ def test_the_readme_lists_every_step() -> None:
     assert not [step for step in MODULES if f"python -m recipe {step}" not in page]
 
 
-def test_bands_with_voice_or_bass_are_told_by_what_scenes_say_of_themselves() -> None:
+def test_bands_with_voice_or_bass_are_found_by_the_description_of_scenes() -> None:
     from recipe.ablation import with_voice_or_bass
 
     about = [
@@ -620,7 +620,7 @@ def test_bands_with_voice_or_bass_are_told_by_what_scenes_say_of_themselves() ->
 
 
 @pytest.mark.slow
-def test_an_ablation_fits_a_head_and_judges_it_on_what_decisions_have_not_seen(tmp_path: Path) -> None:
+def test_an_ablation_fits_a_head_and_evaluates_it_on_held_out_recordings(tmp_path: Path) -> None:
     from recipe import ablation
     from recipe.examples import Example
     from whoplays.inference.scoring import NetworkOutputs
@@ -628,31 +628,31 @@ def test_an_ablation_fits_a_head_and_judges_it_on_what_decisions_have_not_seen(t
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(len(LABELS), 24)).astype(np.float32)
 
-    def heard(truth: np.ndarray) -> np.ndarray:
+    def hidden_of(truth: np.ndarray) -> np.ndarray:
         return (truth @ directions + rng.normal(0, 0.5, (*truth.shape[:-1], 24))).astype(np.float16)
 
     truth = (rng.random((40, 32, len(LABELS))) < 0.2).astype(np.float16)
-    part = ablation.Part(heard(truth), truth, np.ones(40, np.float32))
-    head = ablation.Head.fit(*part.drawn(rng, 1000))
+    part = ablation.Part(hidden_of(truth), truth, np.ones(40, np.float32))
+    head = ablation.Head.fit(*part.sample(rng, 1000))
     found = []
     for i, kind in enumerate(("songs", "10 s", "clips", "mixes", "duets", "silent", "stems") * 12):
         plays = (rng.random(len(LABELS)) < (0 if kind == "silent" else 0.3)).astype(np.float32)
-        hidden = heard(np.tile(plays, (32, 1)))
+        hidden = hidden_of(np.tile(plays, (32, 1)))
         found.append(Example(kind, NetworkOutputs(hidden, None, np.full(32, 0.32)), plays, (f"recording {i}",)))
-    ablation._keep(tmp_path / "heard" / "examples.npz", found)
-    kept = ablation._kept(tmp_path / "heard" / "examples.npz")
+    ablation._keep(tmp_path / "hidden" / "examples.npz", found)
+    kept = ablation._kept(tmp_path / "hidden" / "examples.npz")
     assert [(one.kind, one.sources) for one in kept] == [(one.kind, one.sources) for one in found]
-    figures = ablation.judged(head.heard(kept), families=False)
+    figures = ablation.evaluate(head.apply(kept), families=False)
     assert figures["mean average precision"] > 0.9 and figures["clips exactly right"] > 0.5
     unknown = ablation.Head.fit(
         *ablation._part(
             ablation.ROWS[4],
-            [store.Rows(part.heard, part.targets, part.weight, np.array([""] * 40), LABELS)],
+            [store.Rows(part.hidden, part.targets, part.weight, np.array([""] * 40), LABELS)],
             [np.ones(40, bool)],
-        ).drawn(rng, 1000)
+        ).sample(rng, 1000)
     )
     assert not unknown.weights[:, ablation.OTHERS].any() and unknown.weights[:, ablation.FAMILIES].any()
-    assert "average precision: voice" not in ablation.judged(unknown.heard(kept), families=True)
+    assert "average precision: voice" not in ablation.evaluate(unknown.apply(kept), families=True)
 
 
 def test_the_page_on_the_model_shows_the_ablation_that_was_measured() -> None:

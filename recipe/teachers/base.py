@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 
 class Scores(NamedTuple):
-    """Logits over time: `logits` (frames, classes), `frame_times` (frames,) in seconds, the middle of what was heard."""
+    """Logits over time: `logits` (frames, classes), `frame_times` (frames,), the middles of frames in seconds."""
 
     logits: Array
     frame_times: NDArray[np.float64]
@@ -36,12 +36,12 @@ class Analysis:
 
 
 class Teacher(ABC):
-    """A trained network that tells what is heard in a recording.
+    """A trained audio tagger.
 
     Attributes
     ----------
     NAME : str
-        By which the teacher is known in maps, ensembles and files.
+        The teacher's key in maps, ensembles and files.
     SAMPLE_RATE : int
         Of the samples that the teacher takes, in Hz.
     classes : tuple of str
@@ -73,7 +73,7 @@ def sigmoid(logits: Array) -> Array:
 def mean_score(logits: Array) -> Array:
     """Return the logit (classes,) of the mean score over frames, for logits (frames, classes).
 
-    In float64, so that scores far below what float32 tells from 0 or 1 keep their logit.
+    In float64, so that scores far below what float32 distinguishes from 0 or 1 keep their logit.
     """
     wide = logits.astype(np.float64)
     high = np.logaddexp.reduce(-np.logaddexp(0, -wide), axis=0)

@@ -21,7 +21,7 @@ from whoplays.training import logistic
 from .base import Array, sigmoid
 
 _FORMAT = 1
-#: Logits that vary less than this are taken to vary by it: nothing is divided by nothing.
+#: Least standard deviation of logits, so that nothing is divided by 0.
 _LEAST_DEVIATION = 1e-3
 
 Numbers = NDArray[np.float64]

@@ -36,7 +36,7 @@ AUDIOSET: Final[Map] = {
         *("Singing", "Choir", "Yodeling", "Chant", "Male singing", "Female singing", "Child singing"),
         *("Synthetic singing", "Vocal music", "A capella"),
     ),
-    # Not "Double bass", which does not tell the plucked one (bass) from the bowed one (strings).
+    # Not "Double bass", which may be plucked (bass) or bowed (strings).
     "bass": ("Bass guitar",),
     "woodwinds": ("Wind instrument, woodwind instrument", "Flute", "Saxophone", "Clarinet"),
     "organ": ("Organ", "Electronic organ", "Hammond organ"),

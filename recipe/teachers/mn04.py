@@ -45,7 +45,7 @@ class Mn04(Teacher):
     class_list : Path
         AudioSet's `class_labels_indices.csv`, for the names of the classes.
     span_steps : int
-        Odd number of steps of `STEP_S` that a logit over time hears: 9 are about 3 s.
+        Odd number of steps of `STEP_S` that a logit over time covers: 9 are about 3 s.
     """
 
     NAME: ClassVar[str] = "mn04"
@@ -114,8 +114,8 @@ class Mn04(Teacher):
         steps = [self.embed(whole[start : start + piece]) for start in starts]
         clip = self.classify(np.stack([each.mean(axis=0) for each in steps])).max(axis=0)
         embedding, times = self._joined(steps, starts)
-        heard = times < len(samples) / self.SAMPLE_RATE
-        return Analysis(Scores(self.classify(around(embedding[heard], self.span_steps)), times[heard]), clip)
+        inside = times < len(samples) / self.SAMPLE_RATE
+        return Analysis(Scores(self.classify(around(embedding[inside], self.span_steps)), times[inside]), clip)
 
     def _joined(self, steps: list[Array], starts: list[int]) -> tuple[Array, NDArray[np.float64]]:
         """Return the embeddings of all pieces in a row (steps, 384), without what two pieces share, and their times."""

@@ -7,7 +7,7 @@ over time; maximum and mean over time give the tags. The two differ in where the
 temporal filters see. Their published weights come from a folder that the caller names; they are read to make targets and
 become no part of a model of ours.
 
-A network hears 3 s. The windows of a recording overlap, and nearly all of the work is in the timbral filters, so these
+A network's input is 3 s. The windows of a recording overlap, and nearly all of the work is in the timbral filters, so these
 run once over the recording, and a window takes its part. At the edges of a window alone they would see padding instead of
 its neighbours, which sets many a maximum over time (scores differ by up to 0.15): these few frames are done for each window.
 """
@@ -66,7 +66,7 @@ class _Musicnn(Teacher):
     """
 
     SAMPLE_RATE: ClassVar[int] = _RATE
-    #: Frames of 16 ms that the network hears at once, and the samples that they come from.
+    #: Number of 16 ms frames in the network's input, and of the samples that they come from.
     FRAMES: ClassVar[int]
     LENGTH: ClassVar[int]
 

@@ -25,7 +25,7 @@ Reduction = Literal["max", "logsumexp"]
 
 
 class Panel:
-    """Teachers that hear the same recordings.
+    """Several teachers run on the same recordings.
 
     Parameters
     ----------
