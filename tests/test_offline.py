@@ -62,7 +62,7 @@ def test_the_guard_sees_what_reaches_out(guarded: Path) -> None:
     assert ended.returncode == 99 and "REACHED OUT" in ended.stderr
 
 
-def test_hearing_opens_no_connection(guarded: Path, duet: Path, tiny_model: Path) -> None:
+def test_predicting_opens_no_connection(guarded: Path, duet: Path, tiny_model: Path) -> None:
     out, page = guarded / "out.jsonl", guarded / "page.html"
     copy = duet.with_name("again.flac")
     copy.write_bytes(duet.read_bytes())
@@ -75,7 +75,7 @@ def test_hearing_opens_no_connection(guarded: Path, duet: Path, tiny_model: Path
     assert json.loads(out.read_text())["duration"] == 12.0
 
 
-def test_libraries_that_report_home_are_told_not_to(duet: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_libraries_that_report_usage_are_disabled(duet: Path, tiny_model: Path, tmp_path: Path) -> None:
     """ONNX Runtime's reports go round Python, past the guard; but they begin with an identifier and a queue on the disk."""
     home = tmp_path / "home"
     home.mkdir()

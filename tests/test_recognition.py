@@ -225,14 +225,14 @@ def test_figures_of_a_half_tell_right_from_wrong(monkeypatch: pytest.MonkeyPatch
     assert figures["false alarms: clips %"][0] == 1 and figures["false alarms: scores %"][0] == pytest.approx(0.2)
     assert figures["solo: found %"][0] == 1 and figures["solo: exactly it %"][0] == pytest.approx(3 / 15)
     assert figures["mixes: highest scores %"][0] < 1 and figures["mixes: all found %"][0] == 1
-    assert set(worst_failures(wrong, half)) == {"taken for"} and worst_failures(right, half) == {}
+    assert set(worst_failures(wrong, half)) == {"mistaken for"} and worst_failures(right, half) == {}
 
 
 def test_the_worst_clips_are_drawn(tmp_path: Path) -> None:
     half = tasks()
     wrong = {name: Oracle([], also="brass").outputs(part) for name, part in half.named().items()}
     draw_worst(wrong, half, None, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["worst-taken-for.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["worst-mistaken-for.png"]
 
 
 def test_a_score_that_grows_with_length_is_seen() -> None:

@@ -40,7 +40,7 @@ def plain(recogniser: whoplays.Recogniser, sounds) -> Scores:
 
 @pytest.mark.parametrize("rate", variants.RATES)
 def test_sample_rates(rate: int, recogniser, sounds, plain: Scores, tmp_path: Path) -> None:
-    """A rate that holds all that the model hears changes nothing; a lower one is heard as the band that it holds."""
+    """A rate that holds the model's whole band changes nothing; a lower one scores as the band that it holds."""
     for name, (samples, own) in sounds.items():
         path = tmp_path / f"{name}.flac"
         soundfile.write(path, variants.at_rate(samples, own, rate), rate, subtype="PCM_24")
@@ -58,8 +58,8 @@ def test_depths(subtype: str, recogniser, sounds, plain: Scores, tmp_path: Path)
         assert drift(recogniser.predict(tmp_path / "a.wav").scores, plain[name]) <= LOSSLESS, name
 
 
-def test_eight_bits_are_heard_as_the_samples_that_they_are(recogniser, sounds, tmp_path: Path) -> None:
-    """What eight bits cannot hold is lost before we hear it; what they hold is heard exactly."""
+def test_eight_bits_score_as_the_samples_that_they_hold(recogniser, sounds, tmp_path: Path) -> None:
+    """What eight bits cannot hold is lost in the file; what they hold is read exactly."""
     samples, rate = sounds["band"]
     held = variants.eight_bits(tmp_path / "a.wav", samples, rate)
     wanted = recogniser.predict(held, sample_rate=rate).scores

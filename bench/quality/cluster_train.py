@@ -65,11 +65,11 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    told = []
+    sentences = []
     for i, which in enumerate(("best", "last")):
         one, several = ([values[i] for values in found] for found in ends.values())
         spread = statistics.stdev(one) if options.seeds > 1 else float("nan")
-        told.append(
+        sentences.append(
             f"Mean of the {which} {judged}: {statistics.mean(one):.4f} in one process, {statistics.mean(several):.4f} in "
             f"{options.workers} (difference {statistics.mean(several) - statistics.mean(one):+.4f}); seeds alone make it "
             f"vary by {spread:.4f} (standard deviation of one process)."
@@ -80,5 +80,5 @@ def main() -> None:
         rows,
         peer="one process, the same batch",
         packages=("keras", "tensorflow-cpu", "ray"),
-        remarks=f"Batch {options.batch_size} in all. {' '.join(told)}",
+        remarks=f"Batch {options.batch_size} in all. {' '.join(sentences)}",
     )

@@ -63,11 +63,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--songs", type=int, default=19)
     parser.add_argument("--keep", action="store_true")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "music"
         folder.mkdir()
-        sources, copied = originals(asked.data, folder, asked.songs)
+        sources, copied = originals(args.data, folder, args.songs)
         way_of = {}
         for path, (i, (way, (ending, options))) in itertools.product(copied, enumerate(WAYS.items())):
             copy = path.with_name(f"{path.stem}-{i}.{ending}")
@@ -79,16 +79,16 @@ def main() -> None:
         rows, pairs, false = judged(embedding_table.load(table), sources, way_of)
     for row in rows:
         print(row)
-    told = f"{pairs} pairs of files were joined, {false} of them falsely."
-    print(told)
-    if asked.keep:
+    summary = f"{pairs} pairs of files were joined, {false} of them falsely."
+    print(summary)
+    if args.keep:
         measure.keep(
             "duplicates",
             f"Copies of {len(copied)} songs in a table of {len(sources)} files",
             rows,
             peer="none",
             packages=("onnxruntime",),
-            remarks=f"{told} Real recordings of {LONG_S:g} s or more of the development half are in the table as they are.",
+            remarks=f"{summary} Real recordings of {LONG_S:g} s or more of the development half are in the table as they are.",
         )
 
 

@@ -60,10 +60,10 @@ def main() -> None:
     parser.add_argument("--half", choices=HALVES, default="development")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--keep", action="store_true")
-    asked = parser.parse_args()
-    clips = real_recordings(asked.data, asked.half)
-    recogniser, mn04 = load(asked.model), Mn04(asked.peers / "mn04", asked.classes)
-    yamnet = Yamnet(asked.peers / "yamnet")
+    args = parser.parse_args()
+    clips = real_recordings(args.data, args.half)
+    recogniser, mn04 = load(args.model), Mn04(args.peers / "mn04", args.classes)
+    yamnet = Yamnet(args.peers / "yamnet")
 
     def by_mn04(samples: Array) -> Array:
         """The mean over pieces of 10 s, each repeated to that length."""
@@ -97,15 +97,15 @@ def main() -> None:
             }
         )
         print(rows[-1], flush=True)
-    if asked.keep:
+    if args.keep:
         seen = (
             " The test half was scored for four earlier embeddings too (.513, .569, .590, .610; mn04 .592)."
-            if asked.half == "test"
+            if args.half == "test"
             else ""
         )
         measure.keep(
-            f"embedding-{asked.half}",
-            f"Retrieval by embedding, {asked.half} half of the real recordings",
+            f"embedding-{args.half}",
+            f"Retrieval by embedding, {args.half} half of the real recordings",
             rows,
             peer="EfficientAT mn04_as, YAMNet",
             packages=("onnxruntime",),

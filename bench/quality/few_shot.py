@@ -91,20 +91,20 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--development", action="store_true", help="The tasks by which the way of learning was chosen.")
     parser.add_argument("--keep", action="store_true")
-    asked = parser.parse_args()
-    if asked.development and asked.keep:
+    args = parser.parse_args()
+    if args.development and args.keep:
         parser.error("--development is not kept")
-    clips = real_recordings(asked.data, "development")
+    clips = real_recordings(args.data, "development")
     rows = []
-    for task, labels in (DEVELOPMENT if asked.development else TASKS).items():
+    for task, labels in (DEVELOPMENT if args.development else TASKS).items():
         found: dict[str, list[tuple[float, float]]] = {"source left out": [], "real": []}
         seconds, estimates = [], []
-        for draw in range(asked.draws):
+        for draw in range(args.draws):
             rng = np.random.default_rng(draw)
             with tempfile.TemporaryDirectory() as made:
                 tests: dict[str, list[tuple[np.ndarray, str]]] = {name: [] for name in found}
                 for label in labels:
-                    learnt, tested = drawn(asked.data, label, rng)
+                    learnt, tested = drawn(args.data, label, rng)
                     (Path(made) / "mine" / label).mkdir(parents=True)
                     for i, path in enumerate(learnt):
                         shutil.copy(path, Path(made) / "mine" / label / f"{i}-{path.name}")
@@ -113,7 +113,7 @@ def main() -> None:
                     if (name := REAL_NAMES.get(clip.instrument, clip.instrument)) in labels:
                         tests["real"].append((clip.samples, name))
                 begun = time.perf_counter()
-                done = adapt(Path(made) / "mine", Path(made) / "model", base=asked.base, seed=draw)
+                done = adapt(Path(made) / "mine", Path(made) / "model", base=args.base, seed=draw)
                 seconds.append(time.perf_counter() - begun)
                 estimates.append(done.right[0] / done.right[1])
                 recogniser = load(Path(made) / "model")
@@ -129,14 +129,14 @@ def main() -> None:
                 row |= {f"{name}, right": "-", f"{name}, exact": "-"}
         rows.append({**row, "estimate": _shown(np.array(estimates)), "seconds": f"{np.median(seconds):.0f}"})
         print(rows[-1], flush=True)
-    if asked.keep:
+    if args.keep:
         measure.keep(
             "few_shot",
             f"{PER_LABEL} recordings a label, train --from",
             rows,
             peer="none",
             packages=("onnxruntime",),
-            remarks=f"Mean of {asked.draws} draws (least to most). Estimate: what train --from prints. The machine was shared.",
+            remarks=f"Mean of {args.draws} draws (least to most). Estimate: what train --from prints. The machine was shared.",
         )
 
 

@@ -3,7 +3,7 @@
     python -m bench operating_points DATA [MODEL] [--keep]
 
 DATA: a folder of training material with songs/. With --keep the figures go into the model's config.json as
-`training.operating_points`, from where `whoplays serve` tells them. Only families of which it is known count.
+`training.operating_points`, which `whoplays serve` returns. Only families whose presence is known count.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of training material with songs/")
     parser.add_argument("model", type=Path, nargs="?", help="model folder; without it, the one in the package")
     parser.add_argument("--keep", action="store_true", help="write the figures into the model's config.json")
-    asked = parser.parse_args()
-    model = Model(asked.model)
-    recordings = [part for song in songs(asked.data) for part in (song.recording, *song.cuts(CUT_S))]
+    args = parser.parse_args()
+    model = Model(args.model)
+    recordings = [part for song in songs(args.data) for part in (song.recording, *song.cuts(CUT_S))]
     targets = np.array([recording.targets for recording in recordings])
     scores = np.array([output.scores for output in model.outputs(recordings)])
     places = [model.config.tree.index(family) for family in FAMILY_IDS]
@@ -65,8 +65,8 @@ def main() -> None:
         right = int((named & (targets == 1)).sum())
         wrong, missed = int((named & (targets == 0)).sum()), int((~named & (targets == 1)).sum())
         rows.append({"position": position, "precision": right / (right + wrong), "recall": right / (right + missed)})
-    if asked.keep:
-        path = model_folder.read(asked.model).folder / model_folder.CONFIG
+    if args.keep:
+        path = model_folder.read(args.model).folder / model_folder.CONFIG
         values = json.loads(path.read_text(encoding="utf-8"))
         values["training"]["operating_points"] = [{k: round(v, 3) for k, v in row.items()} for row in rows]
         path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -4,8 +4,8 @@ python -m bench quantise DATA MODEL --material MATERIAL [--keep]
 
 MODEL: a folder in floating point, as recipe/float holds that of the package.
 
-Ranges are taken once from scenes of MATERIAL's training part, and once, as `whoplays export --int8` does without
-recordings, from sounds made from formulas.
+Ranges are measured once on scenes of MATERIAL's training part, and once, as `whoplays export --int8` does without
+recordings, on sounds made from formulas.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--material", type=Path, required=True)
     parser.add_argument("--keep", action="store_true")
-    asked = parser.parse_args()
-    tasks, rows = Tasks.of(asked.data, "development"), []
-    given = model_folder.read(asked.model)
-    windows = of_scenes(asked.material)
+    args = parser.parse_args()
+    tasks, rows = Tasks.of(args.data, "development"), []
+    given = model_folder.read(args.model)
+    windows = of_scenes(args.material)
     with tempfile.TemporaryDirectory() as made:
         single = opened(given.content(model_folder.NETWORK)).SerializeToString()  # weights may be kept in 16 bits
         plain = model_folder.write(Path(made) / "single", given.config, single, "")
         folders = {"32-bit floating point": plain.folder, "int8, ranges from scenes": Path(made) / "scenes"}
         folders["int8, ranges from formulas"] = Path(made) / "formulas"
         quantise_on(plain, folders["int8, ranges from scenes"], windows)
-        quantise(asked.model, folders["int8, ranges from formulas"])
+        quantise(args.model, folders["int8, ranges from formulas"])
         networks = {name: model_folder.Network(model_folder.read(folder)) for name, folder in folders.items()}
         times: dict[str, list[float]] = {name: [] for name in folders}
         for _ in range(15):
@@ -62,7 +62,7 @@ def main() -> None:
                 | {what.removesuffix(" %"): f"{figures[what][0]:.3f}" for what in TOLD}
             )
             print(rows[-1], flush=True)
-    if asked.keep:
+    if args.keep:
         measure.keep(
             "quantise",
             f"{plain.config.id} in whole numbers",

@@ -6,8 +6,8 @@ python -m bench recognition DATA [MODEL ...] [--half development|test] [--peers 
 DATA: a folder of training material with manifest.csv, real/ (see real.py for the tasks) and songs/ (songs.py). MODEL: model
 folders; without any, the one in the package. --peers: a folder with a folder for each teacher of `recipe.teachers`; what
 they say is kept in --cache. --keep writes bench/results and the tables of docs/explanation/default-model.md, with the
-picture of what is taken for what; --pictures draws the worst clips. The
-test half is for the table alone: choose by the development half.
+confusion matrices; --pictures draws the worst clips. The test half is for the table alone: choose by the
+development half.
 
 Songs are evaluated whole, in cuts of 30 and of 10 seconds, and (ours) twice in a row and in halves; where times are known,
 over time (`whoplays.evaluation.segments`); then each instrument of a song alone.
@@ -146,7 +146,7 @@ def _time_figures(found: Sequence[Song], system: System) -> dict[str, Figure]:
 
 
 def stability(found: Sequence[Song], system: System) -> dict[str, Figure]:
-    """Return how far scores move when a song is heard twice in a row, and from a whole song to the halves of it in which
+    """Return how far scores move when a song plays twice in a row, and from a whole song to those of its halves in which
     the same families play."""
     whole = scores_of(system.outputs([song.recording for song in found]))
     twice = scores_of(system.outputs([song.twice() for song in found]))
@@ -210,18 +210,18 @@ def main() -> None:
     parser.add_argument(
         "--pictures", type=Path, help="a folder to draw the worst clips into; keep it out of the project"
     )
-    asked = parser.parse_args()
-    if asked.peers and not (asked.class_list and asked.cache):
+    args = parser.parse_args()
+    if args.peers and not (args.class_list and args.cache):
         parser.error("--peers needs --class-list and --cache")
 
-    found, alone = songs(asked.data), stems(asked.data)
-    tasks = Tasks.of(asked.data, asked.half)
-    systems: list[System] = [Model(folder) for folder in asked.models or [None]]
-    if asked.peers:
+    found, alone = songs(args.data), stems(args.data)
+    tasks = Tasks.of(args.data, args.half)
+    systems: list[System] = [Model(folder) for folder in args.models or [None]]
+    if args.peers:
         from bench.quality.peers import Examples, peers
 
-        development = tasks if asked.half == "development" else Tasks.of(asked.data, "development")
-        systems += peers(asked.peers, asked.class_list, asked.cache, Examples.of(development.all(), found, CUTS_S))
+        development = tasks if args.half == "development" else Tasks.of(args.data, "development")
+        systems += peers(args.peers, args.class_list, args.cache, Examples.of(development.all(), found, CUTS_S))
     outputs: dict[str, dict[str, list[Output]]] = {}
     of_songs: dict[str, dict[str, Figure]] = {}
     of_half: dict[str, dict[str, Figure]] = {}
@@ -233,11 +233,11 @@ def main() -> None:
             of_songs[system.name] |= stability(found, system)
         of_half[system.name] = evaluate_half(outputs[system.name], tasks)
         print(summary(of_songs[system.name] | of_half[system.name]), flush=True)
-    if asked.pictures:
-        draw_worst(outputs[systems[0].name], tasks, asked.models[0] if asked.models else None, asked.pictures)
-    if asked.keep:
+    if args.pictures:
+        draw_worst(outputs[systems[0].name], tasks, args.models[0] if args.models else None, args.pictures)
+    if args.keep:
         keep_songs(of_songs, found, alone)
-        keep_half(asked.half, of_half, outputs, tasks)
+        keep_half(args.half, of_half, outputs, tasks)
 
 
 if __name__ == "__main__":

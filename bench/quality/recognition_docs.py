@@ -75,7 +75,7 @@ def worst_failures(outputs: Outputs, tasks: Tasks) -> dict[str, list[Failure]]:
                 if target == 1 and not output.named[family]:
                     kind = "missed" if task == "clips" else "duet: lost"
                 elif target == 0 and output.named[family] and task != "duets":
-                    kind = "taken for" if task == "clips" else "noise taken for"
+                    kind = "mistaken for" if task == "clips" else "noise mistaken for"
                 if kind:
                     gap = abs(float(target) - float(output.scores[family]))
                     found.setdefault(kind, []).append((-gap, (kind, task, place, family)))
@@ -214,8 +214,8 @@ def keep_half(half: str, figures: Figures, outputs: Mapping[str, Outputs], tasks
     picture = PICTURE.format(half=half)
     shown = [*list(outputs)[: IN_PICTURE - 1], *list(outputs)[IN_PICTURE - 1 :][-1:]]
     write_figure(confusion_figure({name: outputs[name] for name in shown}, tasks), EXPLANATION / picture)
-    told = f"![What is named for what on the {half} half: rows play alone, columns are named]({picture})"
-    _keep(half, f"Recognition on the {half} half of real/", table_rows(figures), remarks, told)
+    image = f"![What is named for what on the {half} half: rows play alone, columns are named]({picture})"
+    _keep(half, f"Recognition on the {half} half of real/", table_rows(figures), remarks, image)
 
 
 def _keep(name: str, title: str, rows: list[dict[str, str]], remarks: str, *below: str) -> None:

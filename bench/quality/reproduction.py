@@ -46,7 +46,7 @@ DUETS = {
 }
 DUETS_EACH, DUET_S = 60, 5.0
 
-#: arm -> how rows are split, which pitch variants training sees, which loss, and whether it also hears made-up duets.
+#: arm -> how rows are split, which pitch variants training sees, which loss, and whether it also trains on made-up duets.
 ARMS: dict[str, dict[str, Any]] = {
     "random rows": {"split": "rows", "variants": "vocoder"},
     "random files": {"split": "files", "variants": "vocoder"},
@@ -54,13 +54,13 @@ ARMS: dict[str, dict[str, Any]] = {
     "no variants": {"split": "recordings", "variants": "none"},
     "one spectrum": {"split": "recordings", "variants": "spectrum"},
     "sigmoid": {"split": "recordings", "variants": "vocoder", "loss": "sigmoid"},
-    "sigmoid, duets heard": {"split": "recordings", "variants": "vocoder", "loss": "sigmoid", "duets": True},
+    "sigmoid, trained on duets": {"split": "recordings", "variants": "vocoder", "loss": "sigmoid", "duets": True},
 }
 
 #: Arms that are compared on duets of notes as well.
-DUET_ARMS = ("by instrument", "sigmoid", "sigmoid, duets heard")
+DUET_ARMS = ("by instrument", "sigmoid", "sigmoid, trained on duets")
 
-#: What is asked: figures of the first arm less those of the second, seed by seed (the same seed, the same split).
+#: Comparisons: figures of the first arm less those of the second, seed by seed (the same seed, the same split).
 QUESTIONS = {
     "a random split of rows, against one by instrument": ("random rows", "by instrument"),
     "a random split of files, against one by instrument": ("random files", "by instrument"),
@@ -68,7 +68,7 @@ QUESTIONS = {
     "variants from one spectrum, against none": ("one spectrum", "no variants"),
     "variants from one spectrum, against phase vocoder": ("one spectrum", "by instrument"),
     "sigmoid, against softmax": ("sigmoid", "by instrument"),
-    "sigmoid that heard duets, against one that did not": ("sigmoid, duets heard", "sigmoid"),
+    "sigmoid trained on duets, against one that was not": ("sigmoid, trained on duets", "sigmoid"),
 }
 
 
@@ -203,7 +203,7 @@ def _split(x: np.ndarray, y: np.ndarray, recordings: np.ndarray | None = None) -
     groups = np.arange(n) if recordings is None else recordings
     return Split(
         "made",
-        np.asarray(x, np.float32),  # type: ignore[arg-type]  # rows in memory have what is asked of those on disk
+        np.asarray(x, np.float32),  # type: ignore[arg-type]  # rows in memory support what is used of those on disk
         np.asarray(y, np.float32),
         groups,
         np.zeros(n, np.float32),

@@ -183,8 +183,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="folder of training material with songs/")
     parser.add_argument("model", type=Path, nargs="?", help="model folder; without it, the one in the package")
-    asked = parser.parse_args()
-    found, model = songs(asked.data), Model(asked.model)
+    args = parser.parse_args()
+    found, model = songs(args.data), Model(args.model)
     print(model.name)
     print(*song_lines(found, model.outputs([song.recording for song in found])), sep="\n")
 

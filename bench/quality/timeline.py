@@ -167,21 +167,21 @@ def main() -> None:
     parser.add_argument("--mixtures", type=int, default=40)
     parser.add_argument("--data", type=Path, default=os.environ.get("WHOPLAYS_DATA"))
     parser.add_argument("--settings", action="store_true", help="compare settings of the timeline")
-    asked = parser.parse_args()
-    data = Path(asked.data) if asked.data else None
+    args = parser.parse_args()
+    data = Path(args.data) if args.data else None
     recogniser = whoplays.load()
     shipped = recogniser.config.timeline.to_dict()
     about = (
         f"Model {recogniser.config.id}. Frames of {segments.FRAME_S:g} s; onsets within {segments.COLLAR_S:g} s, offsets within "
         f"that or {segments.OFFSET_RATIO:.0%} of the true segment."
     )
-    if asked.settings:
+    if args.settings:
         if not data:
             parser.error("--settings needs --data")
         keep(
             "timeline_settings",
             "How scores become segments: other settings",
-            by_settings(data, asked.mixtures),
+            by_settings(data, args.mixtures),
             peer=f"{shipped} (shipped)",
             packages=("onnxruntime",),
             remarks=about,
@@ -190,7 +190,7 @@ def main() -> None:
     keep(
         "timeline",
         "When families play: onsets and offsets",
-        [row(material, examples, recogniser) for material, examples in materials(data, asked.mixtures).items()],
+        [row(material, examples, recogniser) for material, examples in materials(data, args.mixtures).items()],
         peer="none",
         packages=("onnxruntime",),
         remarks=f"{about} Settings {shipped}. "

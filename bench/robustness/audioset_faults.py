@@ -117,12 +117,12 @@ def check(out: Path, available: set[str], lost: dict[str, str]) -> list[str]:
     """Return what is not as it should be."""
     problems = []
     with closing(sqlite3.connect(out / "ledger.sqlite")) as db:
-        told = dict(db.execute("select video_id, cause from clips where state = 'lost'"))
+        causes = dict(db.execute("select video_id, cause from clips where state = 'lost'"))
         waiting = db.execute("select count(*) from clips where state = 'waiting'").fetchone()[0]
     problems += [
-        f"{name}: {told.get(name)} instead of {cause}" for name, cause in lost.items() if told.get(name) != cause
+        f"{name}: {causes.get(name)} instead of {cause}" for name, cause in lost.items() if causes.get(name) != cause
     ]
-    problems += [f"{name}: lost by {told[name]}, and could be had" for name in set(told) - set(lost)]
+    problems += [f"{name}: lost by {causes[name]}, and could be had" for name in set(causes) - set(lost)]
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     expected = {f"piano/{name}_{START_S * 1000}.flac" for name in available} | {"ledger.sqlite", "manifest.csv"}
     problems += [f"missing: {name}" for name in expected - files] + [f"left over: {name}" for name in files - expected]

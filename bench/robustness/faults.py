@@ -71,7 +71,7 @@ def kept() -> dict[str, dict[str, Any]]:
 
 def _keep(row: dict[str, Any], problems: list[str]) -> None:
     path = measure.FOLDER / f"{NAME}.json"
-    told = [*(json.loads(path.read_text()).get("problems", []) if path.exists() else []), *problems]
+    all_problems = [*(json.loads(path.read_text()).get("problems", []) if path.exists() else []), *problems]
     measure.keep(
         NAME,
         "Long commands under faults",
@@ -81,9 +81,9 @@ def _keep(row: dict[str, Any], problems: list[str]) -> None:
         remarks="A round: the command with one to three faults in a row, then undisturbed, with what goes on with it. "
         "Problems: a result that differs from an undisturbed run's in any byte (but for seconds that an epoch took, and "
         "when a clip was fetched), a file left over, a message that is not clear. "
-        + ("; ".join(told)[:2000] if told else "There were none."),
+        + ("; ".join(all_problems)[:2000] if all_problems else "There were none."),
     )
-    path.write_text(json.dumps({**json.loads(path.read_text()), "problems": told}, indent=2) + "\n")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "problems": all_problems}, indent=2) + "\n")
 
 
 def _scenarios(name: str, folder: Path, opened: contextlib.ExitStack) -> list[harness.Scenario]:

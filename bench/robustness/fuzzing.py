@@ -2,7 +2,7 @@
 
 python -m bench fuzzing [DOOR ...] [--runs 1000000] [--slice 30] [--seed 2]    (no DOOR: all)
 
-A round gives each door that has not had its runs a slice of time. Inputs are told by seed and number, so those counted
+A round gives each door that has not had its runs a slice of time. Inputs follow from seed and number, so those counted
 before are not tried again. What is found lies in fuzz/new (see fuzz/run.py), and goes to fuzz/found once it is corrected.
 """
 
@@ -80,16 +80,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--slice", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=2)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     fuzz = fuzzer()
     known = fuzz.doors()
-    if unknown := set(asked.doors) - set(known):
+    if unknown := set(args.doors) - set(known):
         parser.error(f"no door {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    none = {"seed": asked.seed, "inputs": 0, "processor minutes": 0.0, "findings": 0, "regression cases": 0}
-    before = rows_before(asked.seed)
+    none = {"seed": args.seed, "inputs": 0, "processor minutes": 0.0, "findings": 0, "regression cases": 0}
+    before = rows_before(args.seed)
     rows = {name: before.get(name, {"door": name, **none}) for name in known}
-    while left := [name for name in asked.doors or known if rows[name]["inputs"] < asked.runs]:
+    while left := [name for name in args.doors or known if rows[name]["inputs"] < args.runs]:
         for name in left:
-            rows[name] = slice_of(fuzz, known[name], rows[name], asked.runs, asked.slice)
-            keep(rows, asked.runs)
+            rows[name] = slice_of(fuzz, known[name], rows[name], args.runs, args.slice)
+            keep(rows, args.runs)
             print(f"{name}: {rows[name]['inputs']:,} inputs, {rows[name]['findings']} findings", flush=True)

@@ -21,7 +21,7 @@ SOUNDS = ("wav", "flac", "ogg", "mp3", "mp4", "mkv", "aiff", "wma", "m3u8")
 
 
 class Hostile:
-    """One client of each bad kind at a time; `kinds` by name. Each returns what it was told, in a word."""
+    """One client of each bad kind at a time; `kinds` by name. Each returns the answer that it got, in a word."""
 
     def __init__(self, address: str, seed: int, limit_mb: int) -> None:
         """limit_mb: of the server's uploads."""
@@ -58,7 +58,7 @@ class Hostile:
 
     async def _send(self, client: httpx.AsyncClient, content: bytes, **more: Any) -> str:
         answer = await client.post("/v1/predict", files={"file": ("a.wav", content)}, **more)
-        return told(answer)
+        return status_of(answer)
 
     async def damaged(self, client: httpx.AsyncClient) -> str:
         return await self._send(client, self._damaged())
@@ -71,7 +71,7 @@ class Hostile:
 
     async def batch(self, client: httpx.AsyncClient) -> str:
         files = [("files", (f"{i}.wav", self._damaged())) for i in range(self.rng.randrange(1, 6))]
-        return told(await client.post("/v1/predict/batch", files=files))
+        return status_of(await client.post("/v1/predict/batch", files=files))
 
     async def too_large(self, client: httpx.AsyncClient) -> str:
         return await self._send(client, bytes(self.limit + 100_000))
@@ -105,7 +105,7 @@ class Hostile:
         return await self._raw(b"\r\n".join(line for line in lines if line) + b"\r\n\r\n" + body, wait_s=5)
 
     async def parts(self, client: httpx.AsyncClient) -> str:
-        return told(await client.post("/v1/predict", files=[("file", (f"{i}.wav", b"RIFF")) for i in range(1000)]))
+        return status_of(await client.post("/v1/predict", files=[("file", (f"{i}.wav", b"RIFF")) for i in range(1000)]))
 
     async def _raw(self, data: bytes, wait_s: float = 30) -> str:
         reader, writer = await asyncio.open_connection(self.host, self.port)
@@ -160,8 +160,8 @@ class Hostile:
         return "left"
 
 
-def told(answer: httpx.Response) -> str:
-    """The status; and the kind of problem, which every refusal has to tell."""
+def status_of(answer: httpx.Response) -> str:
+    """The status, and of a refusal the kind of problem."""
     if answer.status_code < 400:
         return str(answer.status_code)
     return f"{answer.status_code} {answer.json()['type'].removeprefix('urn:whoplays:')}"

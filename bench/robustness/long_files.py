@@ -2,8 +2,8 @@
 
 python -m bench long_files [--files 100000] [--jobs 2] [--minutes 600] [--whole-window]
 
-The files are a hundred different ones under many names: WAV, FLAC, Ogg and MP3 of a second, and ten that are none. Without
---whole-window the model that ships hears a second as a second instead of filling it up to ten, which would take most of
+The files are a hundred different ones under many names: WAV, FLAC, Ogg and MP3 of a second, ten of them damaged. Without
+--whole-window the shipped model analyses a second as it is instead of filling it up to ten, which would take most of
 the time. After --minutes what is reached is kept.
 """
 
@@ -127,8 +127,8 @@ def rows_of(table: Path) -> Iterator[dict[str, Any]]:
 
 
 def judge(table: Path, count: int) -> str:
-    """What is wrong with the results."""
-    heard: dict[str, dict[int, str]] = {}
+    """Sum up the results."""
+    first: dict[int, str] = {}
     seen: set[str] = set()
     twice = differing = failures = 0
     for row in rows_of(table):
@@ -137,12 +137,12 @@ def judge(table: Path, count: int) -> str:
         seen.add(name)
         i = int(name.split("-")[1])
         failures += "error" in row
-        told = json.dumps({key: value for key, value in row.items() if key not in ("path", "seen")})
-        differing += heard.setdefault("all", {}).setdefault(i, told) != told
+        result = json.dumps({key: value for key, value in row.items() if key not in ("path", "seen")})
+        differing += first.setdefault(i, result) != result
         differing += ("error" in row) != (i >= DIFFERENT - BAD)
     return (
-        f"{len(seen):,} of {count:,} files have a result, {twice} of them twice; {failures:,} are failures, told in a line; "
-        f"{differing} results differ from those of the same sound under another name."
+        f"{len(seen):,} of {count:,} files have a result, {twice} of them twice; {failures:,} are failures, "
+        f"each with a one-line message; {differing} results differ from those of the same sound under another name."
     )
 
 
@@ -152,21 +152,21 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=600)
     parser.add_argument("--whole-window", action="store_true")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         folder = Path(name)
-        names(folder / "in", sources(folder / "sources"), asked.files)
+        names(folder / "in", sources(folder / "sources"), args.files)
         table, log = folder / "results.jsonl", folder / "said"
-        command = [sys.executable, "-m", "whoplays", "predict", str(folder / "in"), "--jobs", str(asked.jobs)]
-        command += ["--model", str(model(folder / "model", asked.whole_window)), "--out", str(table)]
+        command = [sys.executable, "-m", "whoplays", "predict", str(folder / "in"), "--jobs", str(args.jobs)]
+        command += ["--model", str(model(folder / "model", args.whole_window)), "--out", str(table)]
         done = Lines(table.with_name(table.name + ".journal"))
-        ends = time.monotonic() + 60 * asked.minutes
-        first, _, decoders = run(command, log, done, asked.files / 10, ends)
+        ends = time.monotonic() + 60 * args.minutes
+        first, _, decoders = run(command, log, done, args.files / 10, ends)
         left = wait_for_end(decoders)
         print(f"killed at {done.count}; {left} processes left", flush=True)
         second, status, _ = run([*command, "--resume"], log, done, float("inf"), ends)
         how = f"ended with status {status}" if status is not None else f"was stopped at {done.count:,} for want of time"
         outcome = f"Killed (-9) after {first.found['the command'][-1].done:,.0f} files, {left} of its processes were left; gone "
-        outcome += f"on with, it {how}. {judge(table, asked.files)}"
+        outcome += f"on with, it {how}. {judge(table, args.files)}"
         # one result shows the cost of keeping results: the table is written from memory at the end
         watching.keep(RUN, second.rows(RUN, 10_000, "files"), outcome)

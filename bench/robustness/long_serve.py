@@ -2,8 +2,8 @@
 
 python -m bench long_serve [--minutes 60] [--good 2] [--hostile 2] [--pause 1.0]
 
-Every good request has to be answered with just the scores that the server gave before it was attacked; told 503, the
-client comes again when it was told to.
+Every good request has to get exactly the scores that the server gave before the attack; after a 503, the client retries
+when Retry-After says.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KINDS = (["guitar"], ["drums"], ["guitar", "drums"], ["strings", "piano"])
 
 
 class Load:
-    """The clients and what they were told."""
+    """The clients and the answers that they got."""
 
     def __init__(self, address: str, folder: Path, pause: float) -> None:
         self.address, self.pause = address, pause
@@ -49,13 +49,13 @@ class Load:
         self.hostile = Hostile(address, seed=9, limit_mb=LIMIT_MB)
         self.answered = self.busy = 0
         self.wrong: list[str] = []
-        self.told: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.answers: collections.Counter[tuple[str, str]] = collections.Counter()
         self.longest = 0.0
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.address, timeout=180, trust_env=False)
 
-    async def _hear(self, client: httpx.AsyncClient, path: Path) -> Any:
+    async def _predict(self, client: httpx.AsyncClient, path: Path) -> Any:
         while True:
             answer = await client.post("/v1/predict", files={"file": ("a", path.read_bytes())})
             if answer.status_code != 503:
@@ -66,7 +66,7 @@ class Load:
     async def calibrate(self) -> None:
         async with self._client() as client:
             for path in self.files:
-                self.wanted[path] = await self._hear(client, path)
+                self.wanted[path] = await self._predict(client, path)
 
     async def _good(self, number: int, until: float) -> None:
         async with self._client() as client:
@@ -76,13 +76,13 @@ class Load:
                 path = self.files[i % len(self.files)]
                 begun = time.monotonic()
                 try:
-                    heard = await self._hear(client, path)
+                    result = await self._predict(client, path)
                 except httpx.HTTPError as error:
-                    heard = repr(error)
+                    result = repr(error)
                 self.longest = max(self.longest, time.monotonic() - begun)
                 self.answered += 1
-                if heard != self.wanted[path]:
-                    self.wrong.append(str(heard)[:200])
+                if result != self.wanted[path]:
+                    self.wrong.append(str(result)[:200])
                 await asyncio.sleep(self.pause)
 
     async def _bad(self, number: int, until: float) -> None:
@@ -96,7 +96,7 @@ class Load:
                     said = await self.hostile.kinds[name](client)
                 except (httpx.HTTPError, WebSocketException, OSError) as error:
                     said = type(error).__name__
-            self.told[name, said] += 1
+            self.answers[name, said] += 1
             await asyncio.sleep(self.pause)
 
     async def run(self, seconds: float, good: int, hostile: int) -> None:
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--good", type=int, default=2)
     parser.add_argument("--hostile", type=int, default=2)
     parser.add_argument("--pause", type=float, default=1.0)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name, "scratch")
         scratch.mkdir()
@@ -145,44 +145,45 @@ def main() -> None:
             while " at " not in log.read_text():
                 time.sleep(0.2)
             address = log.read_text().split(" at ")[1].split()[0]
-            rows, outcome = under_load(asked, server.pid, address, Path(name), scratch)
+            rows, outcome = under_load(args, server.pid, address, Path(name), scratch)
         finally:
             server.send_signal(signal.SIGTERM)
             status = server.wait(60)
         errors = collections.Counter(
             re.findall(r"^(?:ERROR|\w[\w.]*(?:Error|Exception|Problem)\b).*", log.read_text(), re.M)
         )
-        told = f" ({'; '.join(f'{n}x {text[:120]}' for text, n in errors.most_common(5))})" if errors else ""
-        outcome += f" Stopped with status {status}; {errors.total()} errors in its log{told}; "
+        listed = f" ({'; '.join(f'{n}x {text[:120]}' for text, n in errors.most_common(5))})" if errors else ""
+        outcome += f" Stopped with status {status}; {errors.total()} errors in its log{listed}; "
         left = sorted(path.name for path in scratch.iterdir())
         outcome += f"{len(left)} temporary files left over{': ' + ', '.join(left[:5]) if left else ''}."
     watching.keep(RUN, rows, outcome)
 
 
 def under_load(
-    asked: argparse.Namespace, pid: int, address: str, folder: Path, scratch: Path
+    args: argparse.Namespace, pid: int, address: str, folder: Path, scratch: Path
 ) -> tuple[list[dict[str, Any]], str]:
-    load = Load(address, folder, asked.pause)
+    load = Load(address, folder, args.pause)
     asyncio.run(load.calibrate())
     begun = time.monotonic()
     roles = {"server": lambda: [pid], "workers": lambda: children(pid)}
     with watching.Watch(roles, lambda: (time.monotonic() - begun) / 60, every_s=5) as watch:
-        asyncio.run(load.run(60 * asked.minutes, asked.good, asked.hostile))
+        asyncio.run(load.run(60 * args.minutes, args.good, args.hostile))
         metrics = asyncio.run(load.at_rest())
         watch.look()
     kinds: dict[str, dict[str, int]] = collections.defaultdict(dict)
-    for (name, said), count in sorted(load.told.items()):
+    for (name, said), count in sorted(load.answers.items()):
         kinds[name][said] = count
     print(json.dumps(kinds, indent=1), metrics, sep="\n")
-    failed = sum(count for (_, said), count in load.told.items() if said.startswith("500"))
+    failed = sum(count for (_, said), count in load.answers.items() if said.startswith("500"))
     replaced = [
         line.split("_total")[1] for line in metrics.splitlines() if line.startswith("whoplays_workers_replaced")
     ]
-    told = "; ".join(f"{name}: {', '.join(f'{s} {n}x' for s, n in said.items())}" for name, said in kinds.items())
+    by_kind = "; ".join(f"{name}: {', '.join(f'{s} {n}x' for s, n in said.items())}" for name, said in kinds.items())
     outcome = (
-        f"{load.answered} good requests, {len(load.wrong)} of them not answered with just the right scores"
-        f"{' (' + load.wrong[0] + ')' if load.wrong else ''}; {load.busy} times 503 and come again; the longest took "
-        f"{load.longest:.1f} s. {sum(load.told.values())} hostile ones, {failed} of them answered by 500. Told by kind: {told}. "
-        f"Workers replaced: {' '.join(replaced) or 'none'}. Open uploads at the end: {unnamed_files(pid)}."
+        f"{load.answered} good requests, {len(load.wrong)} of them not answered with exactly the right scores"
+        f"{' (' + load.wrong[0] + ')' if load.wrong else ''}; {load.busy} times 503 and tried again; the longest took "
+        f"{load.longest:.1f} s. {sum(load.answers.values())} hostile ones, {failed} of them answered by 500. "
+        f"Answers by kind: {by_kind}. Workers replaced: {' '.join(replaced) or 'none'}. "
+        f"Open uploads at the end: {unnamed_files(pid)}."
     )
     return watch.rows(RUN, 60, "minutes"), outcome

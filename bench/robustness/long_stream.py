@@ -2,8 +2,8 @@
 
 python -m bench long_stream [--hours 48] [--minutes 600]
 
-Ten minutes of made-up music and rests, as 16-bit samples at 48 kHz, come again and again, faster than they would sound. So
-each ten minutes must be heard as the ten before were, later by 600 s: what drifts shows. After --minutes the source ends.
+Ten minutes of made-up music and rests, as 16-bit samples at 48 kHz, repeat, faster than real time. So the
+results of each ten minutes must equal those of the ten before, 600 s later: any drift shows. After --minutes the source ends.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ class Stream(Source):
         self.ends = 0.0
 
 
-def judge(heard: whoplays.Prediction, live: list[Live], given: int) -> str:
-    """What is wrong with the answer: times and scores of each ten minutes against those of the second ten."""
+def judge(prediction: whoplays.Prediction, live: list[Live], given: int) -> str:
+    """Sum up the result: times and scores of each ten minutes against those of the second ten."""
     repeats = given // PATTERN_S
-    steps = len(heard.frame_scores) // repeats
-    scores = heard.frame_scores[: repeats * steps].reshape(repeats, steps, -1)
-    times = heard.frame_times[: repeats * steps].reshape(repeats, steps)
+    steps = len(prediction.frame_scores) // repeats
+    scores = prediction.frame_scores[: repeats * steps].reshape(repeats, steps, -1)
+    times = prediction.frame_times[: repeats * steps].reshape(repeats, steps)
     wanted = times[0] + PATTERN_S * np.arange(repeats)[:, None]
     inner = slice(1, repeats - 1)  # the first begins in silence that is longer, the last ends
     scores_off = float(np.abs(scores[inner] - scores[1]).max())
     times_off = float(np.abs(times - wanted).max())
     by_repeat: dict[int, list[tuple[str, float, float]]] = {}
-    for segment in heard.segments:
+    for segment in prediction.segments:
         number = int(segment.start // PATTERN_S)
         by_repeat.setdefault(number, []).append(
             (segment.label, segment.start - number * PATTERN_S, segment.end - number * PATTERN_S)
@@ -82,13 +82,14 @@ def judge(heard: whoplays.Prediction, live: list[Live], given: int) -> str:
             [shift, *(abs(a - b) for s, t in zip(one, two, strict=False) for a, b in zip(s[1:], t[1:], strict=True))]
         )
     finite = bool(
-        np.isfinite(heard.frame_scores).all() and all(np.isfinite(list(one.scores.values())).all() for one in live)
+        np.isfinite(prediction.frame_scores).all() and all(np.isfinite(list(one.scores.values())).all() for one in live)
     )
     return (
-        f"{heard.duration / 3600:.3f} hours heard of {given / 3600:.3f} given; all {len(heard.frame_scores):,} scores over time "
-        f"and {len(live):,} live ones {'finite' if finite else 'NOT FINITE'}; each ten minutes against the second ten: scores "
+        f"{prediction.duration / 3600:.3f} of {given / 3600:.3f} hours analysed; "
+        f"all {len(prediction.frame_scores):,} scores over time and {len(live):,} live ones "
+        f"{'finite' if finite else 'NOT FINITE'}; each ten minutes against the second ten: scores "
         f"differ by {scores_off:.1e} at most, the times of scores by {times_off:.1e} s, starts and ends of "
-        f"{len(heard.segments):,} segments by {shift:.2f} s, {other} times other segments."
+        f"{len(prediction.segments):,} segments by {shift:.2f} s, {other} times other segments."
     )
 
 
@@ -96,12 +97,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=48)
     parser.add_argument("--minutes", type=float, default=600)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     recogniser = whoplays.load()
-    source = Stream(round(asked.hours * 3600), time.monotonic() + 60 * asked.minutes)
+    source = Stream(round(args.hours * 3600), time.monotonic() + 60 * args.minutes)
     live: list[Live] = []
     roles = {"the listener": lambda: [os.getpid()]}
     with watching.Watch(roles, lambda: source.given / 3600, every_s=2) as watch:
-        heard = listen(recogniser, source, show=live.append, step_s=10)
+        prediction = listen(recogniser, source, show=live.append, step_s=10)
         watch.look()
-    watching.keep(RUN, watch.rows(RUN, 1, "hour"), judge(heard, live, source.given))
+    watching.keep(RUN, watch.rows(RUN, 1, "hour"), judge(prediction, live, source.given))

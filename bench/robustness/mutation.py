@@ -56,7 +56,7 @@ def interval(noticed: int, of: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def copy(folder: Path, name: str) -> None:
-    """The checkout's tracked files, with mutmut told of one part only."""
+    """The checkout's tracked files, with mutmut configured for one part."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for path in listed.splitlines():
         if (ROOT / path).is_file():
@@ -76,14 +76,14 @@ def copy(folder: Path, name: str) -> None:
 
 
 def mutmut(folder: Path, *words: str) -> str:
-    """What mutmut prints; its exit status tells nothing."""
+    """What mutmut prints; its exit status means nothing."""
     command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
 
 
 def states(folder: Path) -> dict[str, str]:
-    """Mutant -> what came of it."""
+    """Mutant -> its state."""
     lines = mutmut(folder, "results", "--all", "true").splitlines()
     return dict(line.strip().rsplit(": ", 1) for line in lines if "__mutmut_" in line)
 
@@ -116,12 +116,12 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the survivors' differences")
-    told = parser.parse_args()
+    args = parser.parse_args()
     kept = FOLDER / "mutation.json"
     rows = {row["part"]: row for row in json.loads(kept.read_text())["rows"]} if kept.exists() else {}
-    for name in told.names or PARTS:
+    for name in args.names or PARTS:
         with tempfile.TemporaryDirectory() as scratch:
-            row, survivors = measured(name, Path(scratch), told.sample, told.seed)
+            row, survivors = measured(name, Path(scratch), args.sample, args.seed)
             shown = "\n".join(mutmut(Path(scratch), "show", mutant) for mutant in survivors)
         rows[name] = row
         keep(
@@ -132,8 +132,8 @@ def main() -> None:
             packages=("mutmut", "pytest"),
             remarks="share: of the sample; low, high: Wilson's interval of 95 %; states: mutmut's words.",
         )
-        if told.keep:
-            told.keep.mkdir(parents=True, exist_ok=True)
-            (told.keep / f"{name}.diff").write_text(shown, encoding="utf-8")
+        if args.keep:
+            args.keep.mkdir(parents=True, exist_ok=True)
+            (args.keep / f"{name}.diff").write_text(shown, encoding="utf-8")
         else:
             print(shown, flush=True)

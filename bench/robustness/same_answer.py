@@ -1,4 +1,4 @@
-"""How far scores drift when one sound comes in another file, on another Python, or on another processor.
+"""How far scores drift when the same sound is in another file, on another Python, or on another processor.
 
 python -m bench same_answer [PYTHON ...]    PYTHON: other interpreters that have whoplays installed
 
@@ -36,8 +36,8 @@ LOSSLESS, LOSSY, SAME = 0.02, 0.1, 1e-4
 #: Of a model in integers: what is left in floating point is rounded otherwise, and may cross a border between two of them.
 OTHER_PROCESSOR = 2e-3
 SCORES = (
-    "import json, platform, sys, whoplays; heard = whoplays.load();"
-    "print(json.dumps([platform.python_version(), {p: heard.predict(p).scores for p in sys.argv[1:]}]))"
+    "import json, platform, sys, whoplays; recogniser = whoplays.load();"
+    "print(json.dumps([platform.python_version(), {p: recogniser.predict(p).scores for p in sys.argv[1:]}]))"
 )
 Row = dict[str, Any]
 
@@ -57,7 +57,7 @@ PROMISES = (
     (
         "8 bits, against the same samples",
         ("8 bits, beside the samples",),
-        "`test_eight_bits_are_heard_as_the_samples_that_they_are`",
+        "`test_eight_bits_score_as_the_samples_that_they_hold`",
     ),
     ("Ogg Vorbis, MP3, Opus, AAC in M4A", ("vorbis", "layer3", "opus", "aac"), "`test_lossy_codecs`"),
     (
@@ -92,8 +92,8 @@ def main() -> None:
         peer="none",
         packages=("onnxruntime", "soxr", "soundfile", "av"),
         remarks=f"The largest difference of any score over the package's three recordings, with `{recogniser.config.id}`, which "
-        f"hears at {recogniser.config.features.sample_rate} Hz. Rows without a limit tell what is lost before whoplays "
-        "hears it: a file of 8 kHz holds nothing above 4 kHz, eight bits nothing below -48 dB.",
+        f"reads sound at {recogniser.config.features.sample_rate} Hz. Rows without a limit show what a file has already "
+        "lost: a file of 8 kHz holds nothing above 4 kHz, eight bits nothing below -48 dB.",
     )
     write_section(PAGE, "same answer", page_text(json.loads((FOLDER / "same_answer.json").read_text())))
 
@@ -132,7 +132,7 @@ def files(recogniser: whoplays.Recogniser, folder: Path) -> Iterator[Row]:
     plain = {}
     found: dict[tuple[str, float | None], list[float]] = {}
 
-    def heard(what: str, limit: float | None, source: Path, wanted: dict[str, float]) -> None:
+    def compare(what: str, limit: float | None, source: Path, wanted: dict[str, float]) -> None:
         found.setdefault((what, limit), []).append(drift(recogniser.predict(source).scores, wanted))
 
     for name, (samples, own) in variants.sounds().items():
@@ -141,24 +141,24 @@ def files(recogniser: whoplays.Recogniser, folder: Path) -> Iterator[Row]:
             path = folder / "a.flac"
             soundfile.write(path, variants.at_rate(samples, own, rate), rate, subtype="PCM_24")
             if rate >= recogniser.config.features.sample_rate:
-                heard("sample rates from 22,050 to 192,000 Hz", LOSSLESS, path, plain[name])
+                compare("sample rates from 22,050 to 192,000 Hz", LOSSLESS, path, plain[name])
                 continue
             band = recogniser.predict(variants.band_limited(samples, own, rate), sample_rate=own).scores
-            heard(f"{rate:,} Hz, beside the same band at {own:,} Hz", LOSSLESS, path, band)
-            heard(f"{rate:,} Hz, beside the whole sound", None, path, plain[name])
+            compare(f"{rate:,} Hz, beside the same band at {own:,} Hz", LOSSLESS, path, band)
+            compare(f"{rate:,} Hz, beside the whole sound", None, path, plain[name])
         for subtype in variants.DEPTHS:
             soundfile.write(folder / "a.wav", samples, own, subtype=subtype)
-            heard("16, 24, 32 bits, 32 and 64 bit floating point", LOSSLESS, folder / "a.wav", plain[name])
+            compare("16, 24, 32 bits, 32 and 64 bit floating point", LOSSLESS, folder / "a.wav", plain[name])
         held = recogniser.predict(variants.eight_bits(folder / "a.wav", samples, own), sample_rate=own).scores
-        heard("8 bits, beside the samples that they hold", SAME, folder / "a.wav", held)
-        heard("8 bits, beside the whole sound", None, folder / "a.wav", plain[name])
+        compare("8 bits, beside the samples that they hold", SAME, folder / "a.wav", held)
+        compare("8 bits, beside the whole sound", None, folder / "a.wav", plain[name])
         for channels in variants.CHANNELS:
             many = np.repeat(samples[:, None], channels, axis=1)
             for suffix in ("wav", "flac"):
                 soundfile.write(folder / f"a.{suffix}", many, own, subtype="PCM_16")
-                heard("mono to 7.1, WAV and FLAC", LOSSLESS, folder / f"a.{suffix}", plain[name])
+                compare("mono to 7.1, WAV and FLAC", LOSSLESS, folder / f"a.{suffix}", plain[name])
         for codec in variants.LOSSY:
-            heard(codec.replace(".", ", ."), LOSSY, variants.lossy(folder, codec, samples, own), plain[name])
+            compare(codec.replace(".", ", ."), LOSSY, variants.lossy(folder, codec, samples, own), plain[name])
     yield from (row(what, drifts, limit) for (what, limit), drifts in found.items())
 
 

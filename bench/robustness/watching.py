@@ -85,7 +85,7 @@ def _row(run: str, role: str, samples: list[Sample], per: float, unit: str, minu
 
 
 def keep(run: str, rows: list[dict[str, Any]], outcome: str) -> None:
-    """Keep the rows of one long run beside those of the others. outcome: what was checked and came of it."""
+    """Keep the rows of one long run beside those of the others. outcome: what was checked, with the result."""
     path = measure.FOLDER / f"{NAME}.json"
     before = json.loads(path.read_text()) if path.exists() else {"rows": [], "outcomes": {}}
     outcomes = {**before["outcomes"], run: outcome}

@@ -69,13 +69,13 @@ def main() -> None:
         peer="none; the aim is 2,041,789 rows in 10 s and 600 MB",
         packages=(),
         remarks="With a number of clips a class, memory grows until every class has its candidates (that number and its "
-        "stand-ins, times the classes), and not with the list; without, with what is taken. One thread."
+        "stand-ins, times the classes), and not with the list; without, with what is included. One thread."
         + crowded(table),
     )
 
 
 def crowded(table: list[dict[str, Any]]) -> str:
-    """Return a sentence for times that were taken while other programs had the processor."""
+    """Return a sentence for times that were measured while other programs had the processor."""
     if all(float(found["seconds"]) < 1.2 * float(found["processor seconds"]) for found in table):
         return ""
     return (

@@ -128,10 +128,10 @@ def _children_time() -> float:
 
 
 def _row(what: str, ours: list[float], peer: list[float], scale: float, unit: str, aim: str) -> dict[str, Any]:
-    def told(values: list[float]) -> str:
+    def median(values: list[float]) -> str:
         return f"{statistics.median(values) * scale:.3g} {unit} (least {min(values) * scale:.3g})"
 
-    return {"what": what, "browser": told(ours), "Python": told(peer), "aim": aim}
+    return {"what": what, "browser": median(ours), "Python": median(peer), "aim": aim}
 
 
 def processor_time(pids: set[int]) -> float:
@@ -178,7 +178,7 @@ def long_recording(page: Page, pids: set[int], minutes: int, folder: Path) -> li
         begun = time.perf_counter()
         page.set_input_files("#file", str(path))
         page.wait_for_selector("#shown .result:has-text('long.wav')", timeout=3_000_000)
-        taken = time.perf_counter() - begun
+        seconds = time.perf_counter() - begun
     what = f"{minutes} min of stereo at 48 kHz ({path.stat().st_size / 1e6:.0f} MB)"
     path.unlink()
     return [
@@ -188,7 +188,7 @@ def long_recording(page: Page, pids: set[int], minutes: int, folder: Path) -> li
             "Python": "",
             "aim": "500 MB",
         },
-        {"what": f"{what}: time", "browser": f"{taken:.0f} s", "Python": "", "aim": ""},
+        {"what": f"{what}: time", "browser": f"{seconds:.0f} s", "Python": "", "aim": ""},
     ]
 
 
@@ -201,8 +201,8 @@ def in_a_row(page: Page, pids: set[int], count: int, folder: Path) -> dict[str, 
         begun = time.perf_counter()
         page.set_input_files("#file", [str(path) for path in paths])
         page.wait_for_selector("#queue", state="hidden", timeout=600_000)
-        taken = time.perf_counter() - begun
-    found = f"{taken:.0f} s, {memory.most_mb:.0f} MB"
+        seconds = time.perf_counter() - begun
+    found = f"{seconds:.0f} s, {memory.most_mb:.0f} MB"
     return {"what": f"{count} files of 5 s in a row", "browser": found, "Python": "", "aim": ""}
 
 
@@ -242,6 +242,6 @@ def main() -> None:
         rows,
         peer="this package in Python, one thread",
         packages=("onnxruntime", "playwright"),
-        remarks=f"Chromium {release}, one thread, over loopback. Processor time is told too: "
+        remarks=f"Chromium {release}, one thread, over loopback. Processor time is listed too: "
         "other work on the machine lengthens it little. Downloads as gzip -9.",
     )

@@ -57,13 +57,13 @@ def measure(count: int, options: argparse.Namespace) -> dict[str, Any]:
         begun = time.monotonic()
         command = [sys.executable, "-c", BUILD, str(source), str(Path(name, "out")), str(options.workers)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        taken = time.monotonic() - begun
+        seconds = time.monotonic() - begun
         size = sum(path.stat().st_size for path in Path(name, "out").iterdir())
     planner, workers, planner_memory, worker_memory = map(float, done.stdout.split())
     return {
         "clips": count,
         "hours of sound": round(count * options.seconds / 3600, 1),
-        "minutes": round(taken / 60, 2),
+        "minutes": round(seconds / 60, 2),
         "processor ms a clip": round((planner + workers) / count * 1e3, 2),
         "of them planning and writing tables": round(planner / count * 1e3, 2),
         "greatest memory of a worker, MB": round(worker_memory),

@@ -35,7 +35,7 @@ def librosa_way(samples: np.ndarray) -> list[np.ndarray]:
 
 
 def exact(samples: np.ndarray, semitones: float) -> np.ndarray:
-    """MFCC of the sound played faster or slower, which is exact in pitch; frames taken at the same moments of the music."""
+    """MFCC of the sound played faster or slower, which is exact in pitch; frames at the same moments of the music."""
     ratio = 2.0 ** (semitones / 12)
     played = soxr.resample(samples, RATE * ratio, RATE, quality="VHQ")
     hop = features.REPORT.hop_length
@@ -132,5 +132,5 @@ def main() -> None:
         peer="librosa.effects.pitch_shift",
         packages=("librosa", "soxr"),
         remarks="Mean absolute difference over frames and 20 coefficients. Exact: the recording resampled (soxr VHQ), its frames "
-        "taken at the same moments of the music.",
+        "at the same moments of the music.",
     )

@@ -17,7 +17,7 @@ from bench.measure import FOLDER
 from whoplays.results.drawing import MUTED, STYLE, blank, write_figure
 from whoplays.taxonomy.catalogue import catalogue
 
-ARGUMENTS = ()  # drawn from what is kept, when it is asked for
+ARGUMENTS = ()  # drawn from kept results, on request
 FIRST, SECOND = catalogue()["piano"].colour, catalogue()["drums"].colour
 
 
@@ -52,13 +52,13 @@ def growth() -> Any:
     )
     with matplotlib.rc_context(STYLE):
         figure = blank(9.2, 5)
-        hearing, cost, memory, planning = figure.subplots(2, 2).ravel()
-        curve(hearing, columns("streaming_growth", "hours heard", "greatest memory, MB"), FIRST)
+        predicting, cost, memory, planning = figure.subplots(2, 2).ravel()
+        curve(predicting, columns("streaming_growth", "hours", "greatest memory, MB"), FIRST)
         curve(cost, columns("dataset_growth", "clips", "processor ms a clip"), FIRST)
         curve(memory, columns("dataset_growth", "clips", "greatest memory of a worker, MB"), FIRST, "a worker", -14)
         curve(memory, columns("dataset_growth", "clips", "of the process that plans, MB"), SECOND, "the one that plans")
         curve(planning, [(number(r["rows"]), 1e6 / number(r["rows a second"])) for r in plan], FIRST)
-        for axes, (title, what, limit) in zip((hearing, cost, memory, planning), panels, strict=True):
+        for axes, (title, what, limit) in zip((predicting, cost, memory, planning), panels, strict=True):
             axes.set(xscale="log", title=title, xlabel=what)
             axes.margins(x=0.12)
             axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")

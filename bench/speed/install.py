@@ -3,7 +3,7 @@
     python -m bench install [--runs 3]
 
 Each installation makes an environment of its own, by pip and by uv, and takes what is fetched from where it lies already: a
-cache, or a folder that pip is told of. Processor time is what a busy machine hardly changes.
+cache, or a folder given to pip. Processor time is what a busy machine hardly changes.
 """
 
 from __future__ import annotations

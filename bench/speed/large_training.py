@@ -44,8 +44,8 @@ train = FusedSteps(model, keras.optimizers.Adam(1e-4), Objective("softmax"))
 
 def status():
     lines = Path("/proc/self/status").read_text().splitlines()
-    told = {line.split(":")[0]: int(line.split()[1]) / 1e6 for line in lines if line.endswith("kB")}
-    return told["RssAnon"], told["RssFile"]
+    sizes = {line.split(":")[0]: int(line.split()[1]) / 1e6 for line in lines if line.endswith("kB")}
+    return sizes["RssAnon"], sizes["RssFile"]
 
 begun, rows, first = 0.0, 0, True
 for chunk in chunks(split, shuffled_order(n, seed=0, epoch=0)[: (steps + 64) * batch], batch_size=batch):

@@ -1,4 +1,4 @@
-"""A folder of ten-second recordings: one core against two, order kept, memory as it goes.
+"""A folder of ten-second recordings: one core against two, order kept, memory on the way.
 
 python -m bench many_files [--files 2000] [--runs 3]
 """
@@ -22,7 +22,7 @@ from whoplays.examples import synth
 SMALL = "--files 200 --runs 1"
 DIFFERENT = 20  # recordings that are made; the others are further names of them
 
-HEAR = """
+PREDICT = """
 import json, sys
 from pathlib import Path
 from whoplays.inference import batch
@@ -32,12 +32,12 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 names = list(batch.recordings([sys.argv[1]]))
-memory, heard = [], []
+memory, paths = [], []
 for i, result in enumerate(batch.predict_files(Recogniser(), names, jobs=int(sys.argv[2]))):
-    heard.append(result.path)
+    paths.append(result.path)
     if i in (len(names) // 10, len(names) // 2, len(names) - 1):
         memory.append(resident())
-print(json.dumps({"ordered": heard == names, "memory": memory}))
+print(json.dumps({"ordered": paths == names, "memory": memory}))
 """
 
 
@@ -51,12 +51,12 @@ def folder_of(folder: Path, files: int) -> None:
             path.hardlink_to(folder / f"{i % DIFFERENT:05d}.flac")
 
 
-def hear(folder: Path, jobs: int) -> dict[str, Any]:
+def predict(folder: Path, jobs: int) -> dict[str, Any]:
     # one core: held to one by the system, as far as it can
     pin = ["taskset", "-c", "0"] if jobs == 1 and hasattr(os, "sched_setaffinity") else []
-    command = [*pin, sys.executable, "-c", HEAR, str(folder), str(jobs)]
+    command = [*pin, sys.executable, "-c", PREDICT, str(folder), str(jobs)]
     answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert answer["ordered"], "results came in another order"
+    assert answer["ordered"], "results are not in the order of the files"
     return answer
 
 
@@ -70,10 +70,10 @@ def main() -> None:
         memory: dict[int, list[float]] = {}
 
         def run(jobs: int) -> None:
-            memory[jobs] = hear(Path(name), jobs)["memory"]
+            memory[jobs] = predict(Path(name), jobs)["memory"]
 
         times = in_turn(lambda: run(2), lambda: run(1), runs=options.runs, warm_up=0)
-    told = "; ".join(f"{j} at a time {', '.join(f'{m:.0f}' for m in memory[j])}" for j in sorted(memory))
+    listed = "; ".join(f"{j} at a time {', '.join(f'{m:.0f}' for m in memory[j])}" for j in sorted(memory))
     keep(
         "many_files",
         "A folder of recordings of 10 s: two cores against one",
@@ -81,5 +81,5 @@ def main() -> None:
         peer="the same on one core",
         packages=("onnxruntime", "soundfile"),
         remarks=f"Whole processes, start-up with them; results in the order of the names. Resident memory (MB) after a tenth, "
-        f"half and all of the files: {told}.",
+        f"half and all of the files: {listed}.",
     )

@@ -117,8 +117,8 @@ def two_hours(browser: Browser, address: str, folder: Path, minutes: int, nice: 
         with Memory(pids) as memory:
             act()
             page.wait_for_timeout(1000 * seconds)
-        told = f"{memory.most_private_mb:.0f} MB private, {memory.most_mb:.0f} MB with its share of shared pages"
-        rows.append(row(f"{what}: most memory of the tab, {state}", told, "150 MB"))
+        shown = f"{memory.most_private_mb:.0f} MB private, {memory.most_mb:.0f} MB with its share of shared pages"
+        rows.append(row(f"{what}: most memory of the tab, {state}", shown, "150 MB"))
 
     def sent() -> None:
         page.set_input_files("#file", str(path))
@@ -165,11 +165,11 @@ def frames(browser: Browser, page: Page, what: str, count: int = 300) -> list[di
         wall = sum(between) / 1000
         inside = [b - a for a, b in itertools.pairwise(shown)]
         late = sum(1 for gap in between if gap > 1.5 * 1000 / 60) / len(between)
-        told = (
+        measured = (
             f"{len(inside) / max(wall, 1e-9):.1f} frames/s presented; between two: median {statistics.median(between):.1f} ms, "
             f"95 % below {statistics.quantiles(between, n=20)[-1]:.1f} ms; {late:.0%} late; main thread {used:.1f} ms a frame"
         )
-        rows.append(row(f"{what}: dragging at zoom {zoom}", told, "60 frames/s"))
+        rows.append(row(f"{what}: dragging at zoom {zoom}", measured, "60 frames/s"))
     return rows
 
 
@@ -203,7 +203,7 @@ def thousand(browser: Browser, address: str, folder: Path, count: int, nice: int
         "sort by score": ["#list th[data-by=sureness] button", "click", None],
         "filter: guitar and not piano": ["#filter", "input", "guitar and not piano"],
         "filter: take 00 (names)": ["#filter", "input", "take 00"],
-        "filter taken away": ["#filter", "input", ""],
+        "filter removed": ["#filter", "input", ""],
         "select all": ["#all", "click", None],
         "select none": ["#all", "click", None],
         "all recordings together, opened": ["#collection summary", "click", None],

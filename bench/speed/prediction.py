@@ -55,7 +55,7 @@ def median_ms(work: Callable[[], Any], runs: int) -> float:
 
 
 def shares(recogniser: Recogniser, file: Path, runs: int) -> list[dict[str, Any]]:
-    """The parts of hearing one file, each alone; the whole; and the floor."""
+    """The parts of predicting one file, each alone; the whole; and the floor."""
     settings = recogniser.config.features
     decoded = soundfile.read(file, dtype="float32", always_2d=True)[0]
     rate = soundfile.info(file).samplerate

@@ -1,4 +1,4 @@
-"""Where the time goes, by a profiler: hearing recordings one after the other, and building a data set with five variants.
+"""Where the time goes, by a profiler: predicting recordings one after the other, and building a data set with five variants.
 
 python -m bench profile [--clips 60]
 
@@ -41,7 +41,7 @@ AUDIO = {
     "mel bands": [("features.py", "mel_power")],
     "logarithm, DCT, spans of time": [("features.py", "from_mel_power")],
 }
-HEARING = AUDIO | {
+PREDICTING = AUDIO | {
     "measuring for warnings": [("audio/quality.py", "measure"), ("audio/quality.py", "warnings")],
     "network": [("model/folder.py", "run")],
     "calibration, scores of the recording": [("model/folder.py", "frame_scores"), ("model/pooling.py", "scores")],
@@ -51,11 +51,11 @@ HEARING = AUDIO | {
     ],
 }
 BUILDING = AUDIO | {
-    "telling silence": [("audio/reading.py", "is_silent")],
+    "detecting silence": [("audio/reading.py", "is_silent")],
     "writing shards, with their checksums": [("shards.py", "_write_hashed")],
     "listing the source": [("sources.py", "read_source")],
     "choosing and dividing": [("split.py", "pick"), ("split.py", "divide")],
-    "telling builds apart (sizes)": [("build.py", "_identity")],
+    "identifying builds (sizes)": [("build.py", "_identity")],
     "tables and index": [("build.py", "_finish")],
 }
 
@@ -96,8 +96,8 @@ def table(stats: pstats.Stats, parts: dict[str, list[tuple[str, str]]], clips: i
     ordered = sorted(found.items(), key=lambda item: -item[1])
     ordered.append(("all else", total - sum(found.values())))
     return [
-        {"what": what, "ms a recording": round(taken / clips * 1e3, 2), "share": f"{taken / total:.0%}"}
-        for what, taken in ordered
+        {"what": what, "ms a recording": round(seconds / clips * 1e3, 2), "share": f"{seconds / total:.0%}"}
+        for what, seconds in ordered
     ]
 
 
@@ -124,12 +124,12 @@ def main() -> None:
         paths, recogniser = sorted(source.rglob("*.flac")), Recogniser()
         recogniser.predict(paths[0])
         dataset.build(source, Path(name, "warm"), settings, engine=Here())
-        heard = profiled(lambda: [recogniser.predict(path) for path in paths])
+        predicted = profiled(lambda: [recogniser.predict(path) for path in paths])
         built = profiled(lambda: dataset.build(source, Path(name, "out"), settings, engine=Here()))
     remarks = "By cProfile, in one process and thread; stereo FLAC of 10 s at 44.1 kHz."
     packages = ("onnxruntime", "soundfile", "soxr")
     for name, title, stats, parts in (
-        ("profile_predict", "Where the time goes: hearing", heard, HEARING),
+        ("profile_predict", "Where the time goes: predicting", predicted, PREDICTING),
         ("profile_build", "Where the time goes: building a data set, five variants of what trains", built, BUILDING),
     ):
         keep(name, title, table(stats, parts, options.clips), peer="none", packages=packages, remarks=remarks)

@@ -3,7 +3,7 @@
     python -m bench serve [--clients 50] [--seconds 60] [--files 120]
 
 The clients are one asyncio process on the same machine, so they take their share of its cores. Each sends a recording,
-waits for the scores, and sends the next; told 503, it waits as long as the answer says.
+waits for the scores, and sends the next; after a 503, it waits as long as the answer says.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def recordings(folder: Path, count: int) -> list[Path]:
 
 
 class Load:
-    """What came back."""
+    """Clients, and the latencies and errors that they saw."""
 
     def __init__(self, address: str, clients: int) -> None:
         self.address = address
@@ -91,9 +91,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--files", type=int, default=120)
     parser.add_argument("--runs", type=int, default=3)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        paths = recordings(Path(folder), asked.files)
+        paths = recordings(Path(folder), args.files)
         contents = [path.read_bytes() for path in paths]
         command = [sys.executable, "-m", "whoplays", "predict", folder, "--format", "jsonl"]
         begun = time.perf_counter()
@@ -103,30 +103,30 @@ def main() -> None:
         address = server.stderr.readline().split(" at ")[1].split()[0]
         started = time.perf_counter() - begun
         try:
-            measure(asked, server.pid, address, contents, command, started)
+            measure(args, server.pid, address, contents, command, started)
         finally:
             server.terminate()
             server.wait()
 
 
 def measure(
-    asked: argparse.Namespace, pid: int, address: str, contents: list[bytes], command: list[str], started: float
+    args: argparse.Namespace, pid: int, address: str, contents: list[bytes], command: list[str], started: float
 ) -> None:
     """Time the server and the command in turn; then load the server for a while."""
     ours, peer = in_turn(
-        lambda: Load(address, asked.clients).run(list(contents)),
+        lambda: Load(address, args.clients).run(list(contents)),
         lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL),
-        runs=asked.runs,
+        runs=args.runs,
     )
     before = resident_mb(pid)
-    load = Load(address, asked.clients)
-    load.run(contents * 1000, asked.seconds)
+    load = Load(address, args.clients)
+    load.run(contents * 1000, args.seconds)
     after = resident_mb(pid)
     tenths = statistics.quantiles(load.latencies, n=20)
-    rows = [row(f"{asked.files} recordings of {LENGTH_S} s, seconds", ours, peer, unit="s", scale=1, aim="0.8x")]
+    rows = [row(f"{args.files} recordings of {LENGTH_S} s, seconds", ours, peer, unit="s", scale=1, aim="0.8x")]
     remarks = (
-        f"{asked.clients} clients for {asked.seconds:g} s: {len(load.latencies)} recordings heard "
-        f"({len(load.latencies) / asked.seconds:.1f} a second), latency p50 {statistics.median(load.latencies):.2f} s, "
+        f"{args.clients} clients for {args.seconds:g} s: {len(load.latencies)} recordings analysed "
+        f"({len(load.latencies) / args.seconds:.1f} a second), latency p50 {statistics.median(load.latencies):.2f} s, "
         f"p95 {tenths[18]:.2f} s (most of it in the queue), {load.turned_away} times 503 by design, "
         f"{len(load.errors)} errors{' ' + load.errors[0] if load.errors else ''}; memory of server and workers "
         f"{before:.0f} MiB before, {after:.0f} MiB after. From the command to the first answer possible: {started:.1f} s."

@@ -63,17 +63,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keep", action="store_true")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "embeddings.npz"
-        made(path, asked.rows)
+        made(path, args.rows)
         rows = _timed(path)
     for row in rows:
         print(json.dumps(row))
-    if asked.keep:
+    if args.keep:
         measure.keep(
             "similar",
-            f"Exact search among {asked.rows:,} embeddings",
+            f"Exact search among {args.rows:,} embeddings",
             rows,
             peer="faiss IndexFlatIP, one thread",
             packages=("faiss-cpu",),

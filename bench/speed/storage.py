@@ -5,8 +5,8 @@
 The same build, with the same workers (processes, or with --cluster on Ray), from disk to disk and from store to store (moto's
 server on loopback, in a process that is not counted), of N recordings of ten seconds and of four times as many. Memory is
 that of the whole tree of processes: the driver, the workers, and with --cluster Ray's own; shared pages count once (PSS).
-The object store is not Amazon's: it answers at once, and computes on the same cores, so seconds tell of the work that is
-added here, not of a network.
+The object store is not Amazon's: it answers at once, and computes on the same cores, so seconds measure the work that is
+added here, not a network.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if __name__ == "__main__":
 
 @contextmanager
 def server() -> Iterator[None]:
-    """moto's S3 server in a process of its own, with a bucket; this process and its children are told where."""
+    """moto's S3 server in a process of its own, with a bucket; the environment of this process and its children says where."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -142,23 +142,23 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=250)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cluster", action="store_true", help="on Ray instead of processes")
-    asked = parser.parse_args()
-    on = "ray" if asked.cluster else "processes"
+    args = parser.parse_args()
+    on = "ray" if args.cluster else "processes"
     rows = []
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="wb-") as scratch, server():
         root = Path(scratch)
-        for count in (asked.recordings, 4 * asked.recordings):
+        for count in (args.recordings, 4 * args.recordings):
             folder, far = root / f"in{count}", Address.of(f"s3://bench/in{count}")
             make(folder, count)
             for path in sorted(folder.rglob("*.flac")):
                 (far / path.relative_to(folder).as_posix()).write(path.read_bytes())
             for source, out in ((str(folder), str(root / f"out{count}")), (str(far), f"s3://bench/out{count}")):
-                rows.append(build(source, out, count, asked.workers, on, root))
+                rows.append(build(source, out, count, args.workers, on, root))
                 print(rows[-1], flush=True)
             for entry in (root / f"out{count}").iterdir():
                 assert Address.of(f"s3://bench/out{count}/{entry.name}").read_bytes() == entry.read_bytes(), entry.name
     keep(
-        "storage_cluster" if asked.cluster else "storage",
+        "storage_cluster" if args.cluster else "storage",
         "Data sets in object stores: what a node needs",
         rows,
         peer="the same build on disk",

@@ -1,10 +1,10 @@
-"""Long recordings in every kind of container: the greatest memory of a process that hears one.
+"""Long recordings in every kind of container: the peak memory of a process that predicts one.
 
     python -m bench streaming [--hours 10] [--formats wav,rf64,flac,...]
     python -m bench streaming --growth 0.1,1,10                              one format (WAV), several lengths
 
 A minute of made-up music at 22.05 kHz is written again and again, so the recording has length but not that much content.
-Memory is what is measured here; the seconds are told for orientation.
+Memory is what is measured; the seconds are for orientation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FORMATS: dict[str, tuple[str, str, str, str]] = {
     "m4a": ("m4a", "FFmpeg", "ipod", "aac"),
     "mkv": ("mkv", "FFmpeg", "matroska", "aac"),
 }
-HEAR = """
+PREDICT = """
 import sys
 from pathlib import Path
 from whoplays.inference.recogniser import Recogniser
@@ -84,16 +84,18 @@ def measure(kind: str, hours: float, folder: Path, minute: np.ndarray) -> dict[s
     path = folder / f"long.{FORMATS[kind][0]}"
     write(path, kind, round(hours * 60), minute)
     begun = time.monotonic()
-    answer = subprocess.run([sys.executable, "-c", HEAR, str(path)], capture_output=True, text=True, check=True).stdout
+    answer = subprocess.run(
+        [sys.executable, "-c", PREDICT, str(path)], capture_output=True, text=True, check=True
+    ).stdout
     duration, memory = map(float, answer.split())
-    taken = time.monotonic() - begun
+    seconds = time.monotonic() - begun
     found = {
         "format": kind,
-        "hours heard": f"{duration / 3600:.2f}",
+        "hours": f"{duration / 3600:.2f}",
         "file, MB": round(path.stat().st_size / 1e6),
         "greatest memory, MB": round(memory),
         "aim, MB": 300,
-        "seconds": round(taken, 1),
+        "seconds": round(seconds, 1),
     }
     path.unlink()
     return found
@@ -105,7 +107,7 @@ def grow(hours: list[float], minute: np.ndarray) -> None:
         rows = [measure("wav", one, Path(folder), minute) for one in hours]
     keep(
         "streaming_growth",
-        "Memory while hearing longer and longer recordings",
+        "Memory of predicting longer and longer recordings",
         rows,
         peer="none",
         packages=("onnxruntime", "soundfile"),
@@ -129,7 +131,7 @@ def main() -> None:
         rows = [measure(kind, options.hours, Path(folder), minute) for kind in options.formats.split(",")]
     keep(
         "streaming",
-        f"Memory while hearing {options.hours:g} hours",
+        f"Memory of predicting {options.hours:g} hours",
         rows,
         peer="none",
         packages=("onnxruntime", "soundfile", "av"),

@@ -57,7 +57,7 @@ class Timed:
 
 
 def built(folder: Path, kind: str, count: int) -> dataset.Dataset:
-    """A data set of noise: the time does not depend on what is heard. The report's comes with five pitch variants."""
+    """A data set of noise: the time does not depend on the sound. `mfcc` has five pitch variants."""
     source, out = folder / "source", folder / kind
     if not source.exists():
         source.mkdir()
