@@ -29,7 +29,7 @@ from .metrics import Metrics
 from .pool import Job, Pool, check_model
 from .problems import SCHEMA, Problem, documented, of_status
 from .settings import Settings
-from .uploads import Upload, predict_upload, while_connected
+from .uploads import name_of, predict_upload, while_connected
 
 ABOUT = "Detects which instruments play in a recording, and when. Nothing is kept after the answer."
 COMMON = ("bad-request", "unauthorised", "foreign-origin", "wrong-host", "invalid")
@@ -193,10 +193,9 @@ def _add_predict(app: FastAPI) -> None:
     ) -> Response:
         """Predict one recording. With `Accept: text/event-stream`: events `progress`, then `result` or `problem`."""
         await _check_form(request, "file", most=1)
-        upload = Upload.of(file)
         if "text/event-stream" in accept:
-            return StreamingResponse(_events(app, upload, job), media_type="text/event-stream", headers=_NOT_KEPT)
-        result = await while_connected(request, predict_upload(app, upload, job))
+            return StreamingResponse(_events(app, file, job), media_type="text/event-stream", headers=_NOT_KEPT)
+        result = await while_connected(request, predict_upload(app, file, job))
         if format == "json":
             return JSONResponse(result, headers=_NOT_KEPT)
         return _written([result], format, labels, lang)
@@ -213,7 +212,7 @@ def _add_predict(app: FastAPI) -> None:
         await _check_form(request, "files")
         if len(files) > settings.max_files:
             raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
-        results = await while_connected(request, _all(app, [Upload.of(file) for file in files], job))
+        results = await while_connected(request, _all(app, files, job))
         return JSONResponse({"results": results}, headers=_NOT_KEPT)
 
 
@@ -243,7 +242,7 @@ def _written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[L
     return Response(text.encode(), media_type=FORMATS[form][2], headers=headers)
 
 
-async def _all(app: FastAPI, uploads: list[Upload], job: Job) -> list[dict[str, Any]]:
+async def _all(app: FastAPI, uploads: list[UploadFile], job: Job) -> list[dict[str, Any]]:
     found = []
     for upload in uploads:  # one after another: a batch is one place in the queue
         try:
@@ -251,11 +250,11 @@ async def _all(app: FastAPI, uploads: list[Upload], job: Job) -> list[dict[str, 
         except Problem as problem:
             if problem.status >= 500 and problem.kind != "too-slow":
                 raise
-            found.append(Failure(upload.name, problem.detail).to_dict())
+            found.append(Failure(name_of(upload), problem.detail).to_dict())
     return found
 
 
-async def _events(app: FastAPI, upload: Upload, job: Job) -> AsyncIterator[str]:
+async def _events(app: FastAPI, upload: UploadFile, job: Job) -> AsyncIterator[str]:
     """Yield server-sent events; when the client goes away, the generator is closed and the work ends with it."""
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
     work = asyncio.create_task(predict_upload(app, upload, job, queue.put_nowait))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -15,7 +16,7 @@ HELP = {
     "whoplays_prediction_seconds": "Seconds from a recording's arrival to its scores.",
     "whoplays_working_seconds": "Seconds that a worker was busy with a recording.",
 }
-BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, math.inf)
 
 Key = tuple[tuple[str, str], ...]
 
@@ -28,7 +29,6 @@ class Metrics:
         self._counts: dict[str, dict[Key, float]] = defaultdict(lambda: defaultdict(float))
         self._times: dict[str, list[int]] = defaultdict(lambda: [0] * len(BUCKETS))
         self._sums: dict[str, float] = defaultdict(float)
-        self._numbers: dict[str, int] = defaultdict(int)
 
     def count(self, name: str, by: float = 1, **labels: str) -> None:
         """Add to a counter."""
@@ -37,13 +37,12 @@ class Metrics:
     def time(self, name: str, seconds: float) -> None:
         """Add to a histogram."""
         self._sums[name] += seconds
-        self._numbers[name] += 1
         for i, most in enumerate(BUCKETS):
             self._times[name][i] += seconds <= most
 
     def mean(self, name: str) -> float | None:
         """Return a histogram's mean, None before its first value."""
-        return self._sums[name] / self._numbers[name] if self._numbers[name] else None
+        return self._sums[name] / self._times[name][-1] if name in self._times else None
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """Return all of it; gauges: name -> (help, value now)."""
@@ -54,8 +53,7 @@ class Metrics:
         for name, buckets in sorted(self._times.items()):
             lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} histogram"]
             lines += [f'{name}_bucket{{le="{_number(b)}"}} {n}' for b, n in zip(BUCKETS, buckets, strict=True)]
-            lines += [f'{name}_bucket{{le="+Inf"}} {self._numbers[name]}']
-            lines += [f"{name}_sum {_number(self._sums[name])}", f"{name}_count {self._numbers[name]}"]
+            lines += [f"{name}_sum {_number(self._sums[name])}", f"{name}_count {buckets[-1]}"]
         for name, (told, value) in gauges.items():
             lines += [f"# HELP {name} {told}", f"# TYPE {name} gauge", f"{name} {_number(value)}"]
         return "\n".join(lines) + "\n"
@@ -68,4 +66,4 @@ def _labels(key: Key) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.10g}"
+    return "+Inf" if value == math.inf else f"{value:.10g}"

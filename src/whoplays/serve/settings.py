@@ -13,8 +13,6 @@ from typing import Any
 from ..errors import UsageError, require
 from ..model import device as devices
 
-MIB = 1 << 20
-
 
 def _flag(group: str, default: Any, about: str, metavar: str | None = None, *, name: str = "") -> Any:
     """Return a field that a flag of the command sets. group: its title in the help; name: of the flag, if not the field's."""
@@ -67,12 +65,12 @@ class Settings:
     hosts: tuple[str, ...] = _flag("Access", (), "Another name of this server; repeatable", "NAME", name="host-name")
     proxy: bool = _flag("Access", False, "Trust X-Forwarded-For of a proxy in front")
     force: bool = _flag("Access", False, "Listen beyond this machine without a token")
-    _cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, or would open the machine to others by accident. Raises `UsageError`."""
         if not self.jobs:
-            object.__setattr__(self, "jobs", max(1, self._cores))
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+            object.__setattr__(self, "jobs", cores)
         ranges = [(one, getattr(self, one.name), one.metadata) for one in fields(self) if "low" in one.metadata]
         checks = [
             (limits["low"] <= value <= limits["high"], f"{flag(one)} {value:g}: {limits['low']} to {limits['high']}")
@@ -107,7 +105,7 @@ class Settings:
     @property
     def max_upload_bytes(self) -> int:
         """One request's body, with room for what frames the file in it."""
-        return self.max_upload_mb * MIB + 64 * 1024
+        return (self.max_upload_mb << 20) + 64 * 1024
 
 
 #: The fields that flags of the command set, made of them; the others' flags are those of other commands too.

@@ -41,17 +41,14 @@ def find_runtime(given: Path | None = None) -> Path:
     `UsageError`, which says what to do, where there is none, or one of another version.
     """
     packages = [given] if given else [Path("node_modules/whoplays"), Path(__file__).parents[3] / "web"]
-    for package in packages:
-        for built in (package, package / "dist"):
-            if (built / "worker.js").is_file():
-                facts = built.parent / "package.json"
-                version = (
-                    json.loads(facts.read_text(encoding="utf-8")).get("version") if facts.is_file() else __version__
-                )
-                if version != __version__:
-                    told = f"is of whoplays {version}, and this is {__version__}; install the same version"
-                    raise UsageError(f"{built}: {told}")
-                return built
+    for built in (place for package in packages for place in (package, package / "dist")):
+        if (built / "worker.js").is_file():
+            facts = built.parent / "package.json"
+            version = json.loads(facts.read_text(encoding="utf-8")).get("version") if facts.is_file() else __version__
+            if version != __version__:
+                told = f"is of whoplays {version}, and this is {__version__}; install the same version"
+                raise UsageError(f"{built}: {told}")
+            return built
     where = f"{given} holds no built npm package" if given else "the npm package whoplays is not here"
     raise UsageError(
         f"{where}: run npm install whoplays in this folder (in a checkout: cd web && npm ci && npm run build), "

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from fastapi import FastAPI, Request, UploadFile
 
@@ -18,23 +17,14 @@ POLL_S = 0.25  # between two looks at whether the client is still there
 NAME_LENGTH = 255
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A recording that came in: a name to tell, never to open; a file without a name in the system."""
-
-    name: str
-    file: IO[bytes]
-    size: int
-
-    @classmethod
-    def of(cls, file: UploadFile) -> Upload:
-        """Take over what the framework read."""
-        name = "".join(c for c in (file.filename or "") if c.isprintable()).replace("\\", "/").rpartition("/")[2]
-        return cls(name[:NAME_LENGTH] or "recording", file.file, file.size or 0)
+def name_of(upload: UploadFile) -> str:
+    """Return the name that a client gave a recording: to tell, never to open."""
+    name = "".join(c for c in (upload.filename or "") if c.isprintable()).replace("\\", "/").rpartition("/")[2]
+    return name[:NAME_LENGTH] or "recording"
 
 
 async def predict_upload(
-    app: FastAPI, upload: Upload, job: Job, progress: Callable[[dict[str, Any]], None] = lambda message: None
+    app: FastAPI, upload: UploadFile, job: Job, progress: Callable[[dict[str, Any]], None] = lambda message: None
 ) -> dict[str, Any]:
     """Return the prediction's dictionary under the upload's name. Raises `Problem`."""
     if not upload.size:
@@ -47,7 +37,7 @@ async def predict_upload(
     metrics.time("whoplays_prediction_seconds", time.monotonic() - begun)
     metrics.count("whoplays_recordings_total")
     metrics.count("whoplays_audio_seconds_total", result["duration"])
-    return result | {"path": upload.name}
+    return result | {"path": name_of(upload)}
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Any]) -> Any:

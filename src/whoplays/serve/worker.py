@@ -15,7 +15,7 @@ import select
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -118,9 +118,7 @@ def _video_like(noise: Any) -> io.BytesIO:
     return file
 
 
-def _answer(
-    recogniser: Recogniser, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]
-) -> dict[str, Any]:
+def _answer(recogniser: Recogniser, link: socket.socket, file: IO[bytes], job: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"type": "result", "result": _predict(recogniser, link, file, job)}
     except _Cancelled:
@@ -135,9 +133,7 @@ def _answer(
         return {"type": "failed", "kind": "memory" if memory else "internal", "detail": type(error).__name__}
 
 
-def _predict(
-    recogniser: Recogniser, link: socket.socket, file: io.BufferedReader, job: dict[str, Any]
-) -> dict[str, Any]:
+def _predict(recogniser: Recogniser, link: socket.socket, file: IO[bytes], job: dict[str, Any]) -> dict[str, Any]:
     start, duration, most = job["start"], job["duration"], job["max_duration_s"]
     told = opening.probe(file).duration
     file.seek(0)
