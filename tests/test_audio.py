@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from conftest import tone
 from whoplays.audio import opening, reading
-from whoplays.audio.watchedfile import WatchedFile
+from whoplays.audio.content import WatchedFile
 from whoplays.errors import AudioError
 
 

@@ -39,7 +39,7 @@ BESIDE_PACKAGES = {
     "urllib.parse",
 }  # fmt: skip
 OURS = {
-    "audio": "clock containers content flac libsndfile opening parts quality reader reading times watchedfile windows",
+    "audio": "clock containers content flac libsndfile opening parts quality reader reading times windows",
     "cli": "commands main options output parser predict recordings settings",
     "inference": "batch embedding prediction recogniser scoring segmentation source",
     "model": "config device folder pooling thresholds",

@@ -15,7 +15,7 @@ import soundfile
 
 import whoplays
 from conftest import COMMAND_S
-from whoplays.audio import decoder
+from whoplays.audio import decoder, reading
 from whoplays.errors import AudioError, ReadError
 from whoplays.examples import synth
 from whoplays.inference import batch
@@ -156,5 +156,5 @@ def test_one_that_is_left_early_is_ended(duet: Path) -> None:
     assert process is not None
     blocks.close()  # type: ignore[attr-defined]
     assert process.poll() is not None
-    assert len(one.load(duet, sample_rate=22050)) == 12 * 22050
+    assert len(reading.whole(one.decode(str(duet), sample_rate=22050))) == 12 * 22050
     one.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .content import Content
-from .mpeg import end_of_tag
+from .mpeg import behind_tag
 from .parts import Part
 
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
@@ -24,10 +24,8 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
     at, lost, seconds, frames, size, rate = begin, 0, 0.0, 0, 0, 0
     while at < content.size:
         head = content.at(at, 7)
-        if head[:3] == b"ID3":
-            at = max(end_of_tag(content, at), at + 3)  # a tag may be cut short
-        elif head[:3] == b"TAG" and content.size - at >= 128:
-            at += 128
+        if (behind := behind_tag(content, at)) > at:
+            at = behind
         elif not is_frame(content, at):
             at, lost = at + 1, lost + 1
         else:

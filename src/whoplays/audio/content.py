@@ -1,22 +1,76 @@
-"""Random access to the bytes of an open file, and a file put together from pieces of it.
+"""The bytes of an open file: read at random, put together from pieces, and watched for reads that fail.
 
 What a container's header gets wrong is corrected by showing the decoder other bytes: a header with the right sizes, or
 the intact pages of a damaged stream one after the other.
+
+libsndfile takes a failed read of a header for missing bytes, goes on with what it has, and may find another rate,
+length or format than the file's; FFmpeg takes one for the end. Whoever decodes through a `WatchedFile` can ask
+afterwards.
 """
 
 from __future__ import annotations
 
 import bisect
+import errno
 import io
 import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .watchedfile import WatchedFile, unreadable
+from ..errors import ReadError
 
 Piece = bytes | tuple[int, int]  #: bytes, or a range (begin, end) of a file
 _SMALL, _LARGE = 1 << 16, 1 << 20
+_BEYOND = 1 << 40
+#: What a system says of a place that no file has, as a bad header may ask for: the file stays where it is.
+_NO_PLACE = (errno.EINVAL, errno.EOVERFLOW)
+
+
+class WatchedFile:
+    """The reading side of a binary file that can seek; `error` is what its first failed read or seek raised.
+
+    After a failure it has nothing more to give and stands beyond its end, or libsndfile would look for CAF's next chunk
+    for ever.
+    """
+
+    def __init__(self, file: Any, name: str = "") -> None:
+        """file: open, and its owner's to close; None where nothing is to be watched. name: its ending may say what it is."""
+        self.error: OSError | None = None
+        self.name = name
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, none after a failure."""
+        if self.error:
+            return b""
+        try:
+            content: bytes = self._file.read(size)
+            return content
+        except OSError as error:
+            self.error = error
+            return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; return it."""
+        try:
+            place: int = self._file.seek(offset, whence)
+            return _BEYOND if self.error else place
+        except OSError as error:
+            if error.errno not in _NO_PLACE:
+                self.error = self.error or error
+        except ValueError:  # before its beginning
+            pass
+        return self.tell()
+
+    def tell(self) -> int:
+        """Return the place."""
+        return _BEYOND if self.error else self._file.tell()
+
+    def check(self) -> None:
+        """Raise `ReadError` when a read has failed."""
+        if error := self.error:
+            raise ReadError(f"cannot be read ({error.strerror or error}); is its disk or connection failing?")
 
 
 class Content:
@@ -27,7 +81,7 @@ class Content:
         self.file = file
         self._window, self._begin = b"", 0
         self.size = file.seek(0, os.SEEK_END)
-        self._check()
+        self.file.check()
 
     def at(self, position: int, count: int) -> bytes:
         """Return up to `count` bytes from `position` on."""
@@ -45,7 +99,7 @@ class Content:
         while count > 0 and (chunk := self.file.read(count)):
             chunks.append(chunk)
             count -= len(chunk)
-        self._check()
+        self.file.check()
         return b"".join(chunks)
 
     def find_all(self, needle: bytes, begin: int) -> Iterator[int]:
@@ -56,10 +110,6 @@ class Content:
                 for found in pattern.finditer(piece):
                     yield first + found.start()
             tail, at = (tail + chunk[1 - len(needle) :])[1 - len(needle) :], at + len(chunk)
-
-    def _check(self) -> None:
-        if self.file.error:
-            raise unreadable(self.file.error)
 
 
 class View(io.RawIOBase):

@@ -59,8 +59,9 @@ def load(
     path: Path, *, sample_rate: int, damage: list[quality.QualityWarning] | None = None, **part: Unpack[reading.Excerpt]
 ) -> Array:
     """Return what `reading.load` returns, decoded here, or in a process of its own where `DECODE_APART` is set."""
-    read = shared().load if _apart() else reading.load
-    return read(path, sample_rate=sample_rate, damage=damage, **part)
+    if not _apart():
+        return reading.load(path, sample_rate=sample_rate, damage=damage, **part)
+    return reading.whole(shared().decode(os.fspath(path), sample_rate=sample_rate, **part), damage)
 
 
 def duration_of(path: Path) -> float | None:
@@ -92,17 +93,6 @@ class Decoder:
         _, content = self.frame()
         answer: dict[str, Any] = json.loads(content)
         return answer
-
-    def load(
-        self,
-        path: Path,
-        *,
-        sample_rate: int,
-        damage: list[quality.QualityWarning] | None = None,
-        **part: Unpack[reading.Excerpt],
-    ) -> Array:
-        """Return what `reading.load` returns. Raises `AudioError`."""
-        return reading.whole(self.decode(os.fspath(path), sample_rate=sample_rate, **part), damage)
 
     def duration_of(self, path: Path) -> float | None:
         """Return what `opening.duration_of` returns. Raises `AudioError`."""
@@ -193,22 +183,15 @@ class Decoded:
 
     def blocks(self) -> Iterator[Array]:
         """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`. What is not read to its end is ended."""
-        done = False
         try:
-            while True:
-                try:
-                    kind, content = self._decoder.frame()
-                except AudioError:
-                    done = True
-                    raise
-                if kind == b"d":
-                    done = True
-                    self._warnings = [quality.QualityWarning(**sent) for sent in json.loads(content)]
-                    return
-                yield np.frombuffer(content, dtype=np.float32)
-        finally:
-            if not done:
-                self._decoder.close()
+            while (frame := self._decoder.frame())[0] != b"d":
+                yield np.frombuffer(frame[1], dtype=np.float32)
+        except AudioError:
+            raise
+        except BaseException:  # left, or interrupted
+            self._decoder.close()
+            raise
+        self._warnings = [quality.QualityWarning(**sent) for sent in json.loads(frame[1])]
 
     def warnings(self, duration: float) -> list[quality.QualityWarning]:
         """Return what the process noticed (see `reading.Recording.warnings`)."""

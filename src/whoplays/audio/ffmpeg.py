@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from ..errors import AudioError
 from . import flac
 from .clock import PREROLL_S, Array, Block, Clock, ComputedTimes, gathered
-from .content import Content
+from .content import Content, WatchedFile
 from .mpeg import frames_of
 from .parts import Part
-from .reader import MAX_LEVEL, AudioInfo, Reader, check_disk, load_av, one_line
-from .watchedfile import WatchedFile
+from .reader import MAX_LEVEL, AudioInfo, Reader, load_av, one_line
 
 MOST_FAILURES = 1000  # reads of packets in a row
 _MANY_STRANGE = 100  # packets of other streams, and none of this one: a few seconds
@@ -50,16 +49,13 @@ _AMR = {"amrnb": (8, 160, 8000), "amrwb": (9, 320, 16000)}
 class FFmpegReader(Reader):
     """What FFmpeg decodes: one stream, given as one file or as several pieces of it. Raises `AudioError`, FFmpeg's errors."""
 
-    def __init__(
-        self, sources: list[Any], watched: WatchedFile | None, part: Part | None = None, track: int | None = None
-    ) -> None:
+    def __init__(self, sources: list[Any], watched: WatchedFile, part: Part, track: int | None = None) -> None:
         """sources: files, or a path. track: from 1, of those with sound; None: the one marked as the default."""
         import av
 
         av.logging.set_level(av.logging.PANIC)
         self._sources, self._watched, self._track = sources, watched, track
-        self._claimed, self._cut = (part.claimed_s, part.cut) if part else (None, False)
-        self._starts = part.starts if part else ()
+        self._claimed, self._cut, self._starts = part.claimed_s, part.cut, part.starts
         self.gaps = []
         self._open(sources[0])
         if not self._stream.codec_context.sample_rate:  # the sound begins late
@@ -146,7 +142,7 @@ class FFmpegReader(Reader):
             if self._starts:
                 self._zero = self._first_time() - self._starts[number]
             yield from self._run(clock, start)
-        check_disk(self._watched)
+        self._watched.check()
         clock.end(claimed, cut=self._cut)
 
     def _reopened(self, source: Any, clock: Clock) -> bool:
@@ -157,7 +153,7 @@ class FFmpegReader(Reader):
         try:
             self._open(source)
         except (AudioError, av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-            check_disk(self._watched)
+            self._watched.check()
             clock.broken(one_line(error))
             return False
         return True
@@ -230,7 +226,7 @@ class FFmpegReader(Reader):
             except IndexError:  # a packet of a stream that began later, for which PyAV has no place
                 strange += 1
             except av.FFmpegError as error:
-                check_disk(self._watched)
+                self._watched.check()
                 failures += 1
                 clock.broken(one_line(error))
 

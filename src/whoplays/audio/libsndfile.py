@@ -11,15 +11,15 @@ from typing import Any
 
 from ..errors import AudioError
 from .clock import BLOCK_S, Block, Clock
+from .content import WatchedFile
 from .parts import Gap, Part
-from .reader import AudioInfo, Reader, check_disk, load_av, one_line
-from .watchedfile import WatchedFile
+from .reader import AudioInfo, Reader, load_av, one_line
 
 
 class SoundFileReader(Reader):
     """What libsndfile decodes. Raises libsndfile's errors for what it cannot open."""
 
-    def __init__(self, source: Any, watched: WatchedFile | None, part: Part | None = None) -> None:
+    def __init__(self, source: Any, watched: WatchedFile, part: Part) -> None:
         """source: a file, or a path; watched: what notes its failed reads."""
         import soundfile
 
@@ -40,16 +40,15 @@ class SoundFileReader(Reader):
             if start > 0:
                 self._file.seek(at)
             while len(block := self._file.read(size, dtype="float32", always_2d=True)):
-                check_disk(self._watched)
+                self._watched.check()
                 at += len(block)
                 yield block, rate
         except self._damage as error:
-            check_disk(self._watched)
+            self._watched.check()
             yield from self._rest(at / rate, error)
             return
-        check_disk(self._watched)
-        if self._part:
-            Clock(at / rate, self.gaps).end(self._part.claimed_s, cut=self._part.cut)
+        self._watched.check()
+        Clock(at / rate, self.gaps).end(self._part.claimed_s, cut=self._part.cut)
 
     def _rest(self, at: float, error: BaseException) -> Iterator[Block]:
         av = load_av()

@@ -72,6 +72,14 @@ def end_of_tag(content: Content, at: int) -> int:
     return at
 
 
+def behind_tag(content: Content, at: int) -> int:
+    """Return where the tag at a position ends, which may be cut short; the position itself where there is none."""
+    head = content.at(at, 3)
+    if head == b"ID3":
+        return max(end_of_tag(content, at), at + 3)
+    return at + 128 if head == b"TAG" and content.size - at >= 128 else at
+
+
 def walk(content: Content, begin: int) -> tuple[list[Part], int]:
     """Return the streams from a position on, and the end of the file: all that follows is looked through for frames."""
     runs = list(_runs(content, begin))
@@ -108,23 +116,19 @@ class _Run:
 def _runs(content: Content, at: int) -> Iterator[_Run]:
     after_tag = False
     while at < content.size:
-        head = content.at(at, 3)
-        if head == b"ID3":
-            at, after_tag = max(end_of_tag(content, at), at + 3), True  # a tag may be cut short
-            continue
-        if head == b"TAG" and content.size - at >= 128:
-            at, after_tag = at + 128, True
+        head = content.at(at, 4)
+        if (behind := behind_tag(content, at)) > at:
+            at, after_tag = behind, True
             continue
         if not _begins(content, at):
-            at, after_tag = _next(content, at + 1), after_tag or head + content.at(at + 3, 1) in _NOT_AUDIO
+            at, after_tag = _next(content, at + 1), after_tag or head in _NOT_AUDIO
             continue
-        head = content.at(at, 4)
         kind, begin, count = _kind(head), at, 0
         while _kind(head) == kind and (length := _length(head[1] << 8 | head[2])):
             previous, at, count = at, at + length, count + 1
             head = content.at(at, 4)
-        behind, doubtful = content.at(at, 3), 0
-        tagged = behind in (b"TAG", b"ID3", b"APE", b"LYR")
+        doubtful = 0
+        tagged = content.at(at, 3) in (b"TAG", b"ID3", b"APE", b"LYR")
         if count > 1 and at != content.size and not tagged and (at > content.size or not is_frame(content, at)):
             # the last frame is not whole, as far as can be seen
             doubtful = at - previous if at < content.size else 0

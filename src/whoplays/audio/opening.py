@@ -13,11 +13,10 @@ from typing import IO, Any
 from ..errors import AudioError, MissingFileError
 from ..runtime.packages import needed
 from .clock import Block, note
-from .content import Content, View
+from .content import Content, View, WatchedFile
 from .libsndfile import SoundFileReader
 from .parts import Gap, Part
-from .reader import AudioInfo, Reader, check_disk, load_av, one_line
-from .watchedfile import WatchedFile
+from .reader import AudioInfo, Reader, load_av, one_line
 
 Source = str | os.PathLike[str] | IO[bytes]
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
@@ -119,7 +118,7 @@ def _open(source: Source, track: int | None, opened: contextlib.ExitStack) -> Re
         path = Path(source)
         _check_path(path)
         if not path.is_file():  # a pipe or a device, which cannot be looked through
-            return opened.enter_context(contextlib.closing(_decoder([path], None, None, track)))
+            return opened.enter_context(contextlib.closing(_decoder([path], WatchedFile(None), Part(()), track)))
         file: Any = opened.enter_context(path.open("rb", buffering=1 << 16))
         name = os.fspath(path)
     else:
@@ -148,13 +147,13 @@ def _opened(part: Part, content: Content, track: int | None) -> Reader:
     return MpegReader(content, part)
 
 
-def _decoder(sources: list[Any], watched: WatchedFile | None, part: Part | None, track: int | None) -> Reader:
+def _decoder(sources: list[Any], watched: WatchedFile, part: Part, track: int | None) -> Reader:
     """Open with libsndfile, or else with FFmpeg. Raises `AudioError` with what both say."""
     with needed("reading recordings"):
         import soundfile
 
     told = ""
-    if part is None or part.decoder == "any":
+    if part.decoder == "any":
         source = given = sources[0]
         if isinstance(source, Path) and os.name != "nt" and not os.fsencode(source).isascii():
             given = os.fsencode(source)  # a path whose bytes are no UTF-8 libsndfile opens as those bytes
@@ -162,7 +161,7 @@ def _decoder(sources: list[Any], watched: WatchedFile | None, part: Part | None,
             reader = SoundFileReader(given, watched, part)
         except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
             told = one_line(error)
-        check_disk(watched)
+        watched.check()
         if not told:
             return reader
         if hasattr(source, "seek"):
@@ -173,7 +172,7 @@ def _decoder(sources: list[Any], watched: WatchedFile | None, part: Part | None,
     try:
         return FFmpegReader(sources, watched, part, track)
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-        check_disk(watched)
+        watched.check()
         why = f"libsndfile: {told}; FFmpeg: {one_line(error)}" if told else f"FFmpeg: {one_line(error)}"
         raise AudioError(f"is not a recording that can be read ({why}); is it audio, and complete?") from None
 

@@ -12,7 +12,6 @@ from ..errors import AudioError, MissingExtraError
 from ..runtime.packages import needed
 from .clock import Block
 from .parts import Gap
-from .watchedfile import WatchedFile, unreadable
 
 MAX_LEVEL = 1_000.0  # full scale is 1; beyond this the numbers are not floating-point audio
 
@@ -51,12 +50,6 @@ def load_av() -> Any:
     except MissingExtraError as error:
         raise AudioError(str(error)) from None
     return av
-
-
-def check_disk(watched: WatchedFile | None) -> None:
-    """Raise `ReadError` when a read has failed."""
-    if watched and watched.error:
-        raise unreadable(watched.error)
 
 
 def one_line(error: BaseException) -> str:

@@ -116,8 +116,10 @@ def _is_text(start: bytes) -> bool:
 @lru_cache(maxsize=100_000)
 def _opens(path: str, size: int, changed_ns: int) -> bool:
     """Tell whether sound can be decoded from a file, in a process of its own. Once for each state of the file."""
-    load = decoder.shared().load if decoder.POSSIBLE else reading.load
+    part: reading.Excerpt = {"duration": _TRIED_S}
     try:
-        return len(load(Path(path), sample_rate=_RATE, duration=_TRIED_S)) > 0
+        if not decoder.POSSIBLE:
+            return len(reading.load(path, sample_rate=_RATE, **part)) > 0
+        return len(reading.whole(decoder.shared().decode(path, sample_rate=_RATE, **part))) > 0
     except AudioError:
         return False
