@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,9 +29,10 @@ from .metrics import Metrics
 from .pool import Job, Pool, check_model
 from .problems import SCHEMA, Problem, documented, of_status
 from .settings import Settings
-from .uploads import name_of, predict_upload, while_connected
 
 ABOUT = "Detects which instruments play in a recording, and when. Nothing is kept after the answer."
+POLL_S = 0.25  # between two looks at whether a client is still there
+NAME_LENGTH = 255
 COMMON = ("bad-request", "unauthorised", "foreign-origin", "wrong-host", "invalid")
 UPLOADS = ("too-slow-upload", "too-large", "too-long", "not-a-recording", "too-many", "internal", "busy", "too-slow")
 
@@ -195,7 +196,7 @@ def _add_predict(app: FastAPI) -> None:
         await _check_form(request, "file", most=1)
         if "text/event-stream" in accept:
             return StreamingResponse(_events(app, file, job), media_type="text/event-stream", headers=_NOT_KEPT)
-        result = await while_connected(request, predict_upload(app, file, job))
+        result = await _while_connected(request, _predict(app, file, job))
         if format == "json":
             return JSONResponse(result, headers=_NOT_KEPT)
         return _written([result], format, labels, lang)
@@ -212,7 +213,7 @@ def _add_predict(app: FastAPI) -> None:
         await _check_form(request, "files")
         if len(files) > settings.max_files:
             raise Problem("too-large", f"{len(files)} files; {settings.max_files} can be sent at once")
-        results = await while_connected(request, _all(app, files, job))
+        results = await _while_connected(request, _all(app, files, job))
         return JSONResponse({"results": results}, headers=_NOT_KEPT)
 
 
@@ -242,22 +243,60 @@ def _written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[L
     return Response(text.encode(), media_type=FORMATS[form][2], headers=headers)
 
 
+def _name_of(upload: UploadFile) -> str:
+    """Return the name that a client gave a recording: to tell, never to open."""
+    name = "".join(c for c in (upload.filename or "") if c.isprintable()).replace("\\", "/").rpartition("/")[2]
+    return name[:NAME_LENGTH] or "recording"
+
+
+async def _predict(
+    app: FastAPI, upload: UploadFile, job: Job, progress: Callable[[dict[str, Any]], None] = lambda message: None
+) -> dict[str, Any]:
+    """Return the prediction's dictionary under the upload's name. Raises `Problem`."""
+    if not upload.size:
+        raise Problem("not-a-recording", "is empty (0 bytes)")
+    begun = time.monotonic()
+    upload.file.seek(0)
+    # fileno moves a small one out of memory
+    result: dict[str, Any] = await app.state.pool.predict(upload.file.fileno(), job, progress)
+    metrics = app.state.metrics
+    metrics.time("whoplays_prediction_seconds", time.monotonic() - begun)
+    metrics.count("whoplays_recordings_total")
+    metrics.count("whoplays_audio_seconds_total", result["duration"])
+    return result | {"path": _name_of(upload)}
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Any]) -> Any:
+    """Return the work's result; end the work when the client closes its connection."""
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait([task], timeout=POLL_S))[0]:
+            if await request.is_disconnected():
+                raise Problem("bad-request", "the client went away")
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
 async def _all(app: FastAPI, uploads: list[UploadFile], job: Job) -> list[dict[str, Any]]:
     found = []
     for upload in uploads:  # one after another: a batch is one place in the queue
         try:
-            found.append(await predict_upload(app, upload, job))
+            found.append(await _predict(app, upload, job))
         except Problem as problem:
             if problem.status >= 500 and problem.kind != "too-slow":
                 raise
-            found.append(Failure(name_of(upload), problem.detail).to_dict())
+            found.append(Failure(_name_of(upload), problem.detail).to_dict())
     return found
 
 
 async def _events(app: FastAPI, upload: UploadFile, job: Job) -> AsyncIterator[str]:
     """Yield server-sent events; when the client goes away, the generator is closed and the work ends with it."""
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-    work = asyncio.create_task(predict_upload(app, upload, job, queue.put_nowait))
+    work = asyncio.create_task(_predict(app, upload, job, queue.put_nowait))
     work.add_done_callback(lambda task: queue.put_nowait(None))
     try:
         while True:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -155,17 +156,14 @@ class Guard:
 
     def _dressed(self, scope: Scope, asked: dict[str, str], send: Send, *, counted: bool = True) -> Send:
         """Return a `send` that adds the headers every answer carries, and counts it."""
-        extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-        origin = asked.get("origin")
-        if origin in self.settings.cors:
-            extra = [pair for pair in extra if pair[0] != b"cross-origin-resource-policy"]
-            extra.append((b"cross-origin-resource-policy", b"cross-origin"))
-            extra.append((b"access-control-allow-origin", (origin or "").encode()))
-            extra.append((b"vary", b"Origin"))
+        extra = dict(HEADERS)
+        if (origin := asked.get("origin", "")) in self.settings.cors:
+            shared = {"Cross-Origin-Resource-Policy": "cross-origin", "Access-Control-Allow-Origin": origin}
+            extra |= {**shared, "Vary": "Origin"}
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *extra]
+                MutableHeaders(scope=message).update(extra)
                 if counted:
                     route = getattr(scope.get("route"), "path", "other")
                     self.metrics.count("whoplays_requests_total", route=route, status=str(message["status"]))
