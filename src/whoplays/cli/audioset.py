@@ -48,33 +48,25 @@ def add_plan(parser: Parser) -> None:
 
 
 def _plan(args: Namespace) -> None:
-    from ..sources.audioset import (
-        Draw,
-        Ontology,
-        SegmentList,
-        choose_classes,
-        plan_from_lists,
-        reserve_path,
-        write_plan,
-    )
+    from ..sources import audioset
     from ..sources.audioset.summary import describe_classes, describe_malformed, describe_plan
     from ..storage.files import make_folder
 
-    draw = Draw(args.per_class, args.reserve, args.seed, args.solo, args.clips_per_video)
-    known = Ontology.open(args.ontology)
+    draw = audioset.Draw(args.per_class, args.reserve, args.seed, args.solo, args.clips_per_video)
+    known = audioset.Ontology.open(args.ontology)
     rules = {"descendants": args.descendants, "exclusions": args.exclusions}
-    classes = choose_classes(known, families=args.family, include=args.include, exclude=args.exclude, **rules)
-    lists = [SegmentList(path) for path in args.segments]
-    families = choose_classes(known, **rules)
-    made = plan_from_lists(lists, classes, draw, considered=families)
+    named = {"families": args.family, "include": args.include, "exclude": args.exclude}
+    classes = audioset.choose_classes(known, **named, **rules)
+    lists = [audioset.SegmentList(path) for path in args.segments]
+    made = audioset.plan_from_lists(lists, classes, draw, considered=audioset.choose_classes(known, **rules))
     _say_all(describe_classes(classes, known))
     _say_all(describe_plan(made, known, args.per_class))
     _say_all(chain.from_iterable(map(describe_malformed, lists)))
     if not made.clips:
         raise DownloadError(f"no clip of the lists is to be fetched; {args.out} was not written")
     make_folder(args.out.parent)
-    write_plan(args.out, made)
-    more = f", {len(made.stand_ins):,} stand-ins: {reserve_path(args.out)}" if made.stand_ins else ""
+    audioset.write_plan(args.out, made)
+    more = f", {len(made.stand_ins):,} stand-ins: {audioset.reserve_path(args.out)}" if made.stand_ins else ""
     say(f"{counted(len(made.clips), 'clip')}: {args.out}{more}")
 
 

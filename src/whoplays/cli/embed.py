@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, UsageError, WhoplaysError, printable
-from ..taxonomy.messages import speaker
+from ..taxonomy.messages import Say, speaker
 from .options import add_format, share
 from .output import Progress, say, warn
 from .parser import Parser, whole
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ..inference.recogniser import Recogniser
     from ..results.embedding_table import Embeddings
     from ..results.similar import Match
-
-    Words = Callable[..., str]
 
 
 def add_embed(parser: Parser) -> None:
@@ -159,7 +157,7 @@ def _queried(table: Embeddings, args: Namespace) -> Any:
     return prediction.embedding, scores
 
 
-def _print(table: Embeddings, match: Match, args: Namespace, words: Words) -> None:
+def _print(table: Embeddings, match: Match, args: Namespace, words: Say) -> None:
     from ..results.formats.base import clock
     from ..results.formats.data import to_json
 
@@ -174,7 +172,7 @@ def _print(table: Embeddings, match: Match, args: Namespace, words: Words) -> No
         print(f"{match.similarity:.2f}  {printable(path)}  {when}".rstrip())
 
 
-def _duplicates(table: Embeddings, args: Namespace, words: Words) -> int:
+def _duplicates(table: Embeddings, args: Namespace, words: Say) -> int:
     from ..results import similar
     from ..results.formats.data import to_json
 
@@ -201,7 +199,7 @@ def _duplicates(table: Embeddings, args: Namespace, words: Words) -> int:
     return 1 if problems else 0
 
 
-def _shifted(offset_s: float, words: Words) -> str:
+def _shifted(offset_s: float, words: Say) -> str:
     if abs(offset_s) < 0.05:
         return ""
     return words("later" if offset_s < 0 else "earlier", seconds=f"{abs(offset_s):.2f}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..taxonomy.messages import speaker
+from ..taxonomy.messages import Say, speaker
 from .options import model_of, share
 from .output import Progress, say, warn
 from .parser import Parser, whole
@@ -102,7 +101,7 @@ def _benchmark(args: Namespace, model: Path | None) -> int:
     return 1 if found["failed"] else 0
 
 
-def _with_interval(facts: dict[str, Any], name: str, words: Callable[..., str]) -> str:
+def _with_interval(facts: dict[str, Any], name: str, words: Say) -> str:
     value = facts["metrics"][name]
     if value is None:
         return words("undefined_here")

@@ -14,12 +14,9 @@ from .parser import Parser, number, whole
 SCHEMA = 1  # version of --format jsonl: results/schemas/find.json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..inference.prediction import Prediction
     from ..results.spans import Spans
-
-    Words = Callable[..., str]
+    from ..taxonomy.messages import Say
 
 
 def add(parser: Parser) -> None:
@@ -91,7 +88,7 @@ def _find(args: Namespace) -> int:
     return _cut(planned, args, words) if args.cut else 0
 
 
-def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, words: Words) -> None:
+def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, words: Say) -> None:
     from ..results.formats.base import span
     from ..results.formats.data import to_json
 
@@ -112,7 +109,7 @@ def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, w
         print(f"      {', '.join(span(start, end) for start, end in spans) or words('never_together')}")
 
 
-def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace, words: Words) -> int:
+def _cut(planned: list[tuple[str, float, float, Path]], args: Namespace, words: Say) -> int:
     from ..results import cut
 
     failed: set[str] = set()

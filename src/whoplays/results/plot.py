@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..audio import reading
 from ..errors import AudioError
 from ..storage.address import is_address
-from ..taxonomy.messages import speaker
+from ..taxonomy.messages import Say, speaker
 from ..taxonomy.tree import Label, Tree
 from .drawing import INK, MUTED, STYLE, WAVE, blank, kind_of, shortened, write_figure
 from .overview import Outline
@@ -28,7 +28,6 @@ _COLUMNS = 1600  # of a waveform
 RATE = 22_050  # Hz, of a waveform
 
 Span = tuple[float, float]
-Say = Callable[..., str]
 
 
 def prediction_figure(

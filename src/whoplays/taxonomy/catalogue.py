@@ -97,11 +97,8 @@ class Catalogue(Tree):
                 if unknown := sorted(set(entry.get(kind, {})) - parts):
                     raise ValueError(f"[{label_id}.{kind}] has {unknown[0]!r}; possible are {', '.join(sorted(parts))}")
         self._entries = entries
-        super().__init__(
-            families_first(
-                Label.from_dict({"id": label_id, "parent": None, **entry}) for label_id, entry in entries.items()
-            )
-        )
+        labels = (Label.from_dict({"id": name, "parent": None, **entry}) for name, entry in entries.items())
+        super().__init__(families_first(labels))
 
     @property
     def defaults(self) -> tuple[str, ...]:

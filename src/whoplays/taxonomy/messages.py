@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 LANGUAGES = ("en", "pl")
+Say = Callable[..., str]  # of a message's key and its values: the message
 #: Names of the values that hold a message of the group "reason".
 REASONS = ("why", "cause", "how", "first", "second", "what")
 
@@ -25,7 +26,7 @@ def messages() -> dict[str, dict[str, dict[str, str]]]:
     return found
 
 
-def speaker(group: str, lang: str = "en") -> Callable[..., str]:
+def speaker(group: str, lang: str = "en") -> Say:
     """Return a function of a key and values that fills in a message of one group.
 
     Parameters

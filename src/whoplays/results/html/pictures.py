@@ -20,16 +20,7 @@ COLUMNS = 600
 _RANGE_DB = 70.0
 
 #: Dark to light through violet and orange, each step as much lighter as the last (after matplotlib's "inferno").
-_STOPS = (
-    (0, 0, 4),
-    (40, 11, 84),
-    (101, 21, 110),
-    (159, 42, 99),
-    (212, 72, 66),
-    (245, 125, 21),
-    (250, 193, 39),
-    (252, 255, 164),
-)
+_STOPS = bytes.fromhex("000004 280b54 65156e 9f2a63 d44842 f57d15 fac127 fcffa4")
 
 
 def look(
@@ -69,8 +60,9 @@ def _decibel(power: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray
 def mel_png(mel: NDArray[np.float64]) -> bytes:
     """Return the picture of mel (columns, bands) in dB: time to the right, pitch upwards."""
     levels = np.clip(1 + mel.T[::-1] / _RANGE_DB, 0, 1)
-    shades, stops = np.linspace(0, 1, 256), np.linspace(0, 1, len(_STOPS))
-    palette = np.stack([np.interp(shades, stops, channel) for channel in zip(*_STOPS, strict=True)], axis=1)
+    stops = np.frombuffer(_STOPS, np.uint8).reshape(-1, 3)
+    shades, places = np.linspace(0, 1, 256), np.linspace(0, 1, len(stops))
+    palette = np.stack([np.interp(shades, places, channel) for channel in stops.T], axis=1)
     return png((levels * 255).astype(np.uint8), palette.astype(np.uint8))
 
 
