@@ -102,9 +102,8 @@ def _print(rank: float, prediction: Prediction, spans: Spans, args: Namespace, w
     else:
         by_score = sorted(prediction.playing, key=lambda label: -prediction.scores[label])
         who = ", ".join(f"{label} {prediction.scores[label]:.2f}" for label in by_score)
-        print(
-            f"{rank:.2f}  {printable(prediction.path)}  {who or words('silent' if prediction.silent else 'nothing_plays')}"
-        )
+        who = who or words("silent" if prediction.silent else "nothing_plays")
+        print(f"{rank:.2f}  {printable(prediction.path)}  {who}")
     if args.times:
         print(f"      {', '.join(span(start, end) for start, end in spans) or words('never_together')}")
 

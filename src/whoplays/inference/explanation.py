@@ -64,11 +64,8 @@ def occlude(
     best = moments(prediction, label, most=1)
     if config.features.feature_type != "logmel" or not best:
         return None
-    last = float(prediction.frame_times[-1])
-    start = max(
-        float(prediction.frame_times[0]),
-        min((best[0].start + best[0].end - config.window_s) / 2, last - config.window_s),
-    )
+    first, last = float(prediction.frame_times[0]), float(prediction.frame_times[-1])
+    start = max(first, min((best[0].start + best[0].end - config.window_s) / 2, last - config.window_s))
     rate = config.features.sample_rate
     samples = reading.load(source, sample_rate=rate, start=start, duration=min(config.window_s, last - start))
     shortest = round(config.min_window_s * rate)

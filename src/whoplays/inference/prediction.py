@@ -107,14 +107,11 @@ class Prediction:
         return is_silent(self.warnings)
 
     def __repr__(self) -> str:
-        found = [
-            f"{label} {self.scores[label]:.2f}" for label in sorted(self.playing, key=lambda one: -self.scores[one])
-        ]
+        by_score = sorted(self.playing, key=lambda label: -self.scores[label])
+        found = ", ".join(f"{label} {self.scores[label]:.2f}" for label in by_score)
         doubt = f"; maybe {', '.join(self.maybe)}" if self.maybe else ""
         about = f"{self.path or '(samples)'}, {self.duration:g} s, {self.model}"
-        return printable(
-            f"<Prediction {about}: {', '.join(found) or ('silence' if self.silent else 'nothing plays')}{doubt}>"
-        )
+        return printable(f"<Prediction {about}: {found or ('silence' if self.silent else 'nothing plays')}{doubt}>")
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: title, player, lanes over time, in one piece that loads nothing."""

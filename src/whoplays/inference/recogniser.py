@@ -219,14 +219,11 @@ class Recogniser:
         start, duration = part(start, end, duration)
         if track is not None and track < 1:
             raise UsageError(f"track is {track}; tracks are numbered from 1")
-        if threshold is not None:
-            return self.with_threshold(threshold).predict(
-                source, sample_rate=sample_rate, start=start, duration=duration, track=track, strict=strict, embed=embed
-            )
+        recogniser = self if threshold is None else self.with_threshold(threshold)
         rate = self.config.features.sample_rate
         excerpt: reading.Excerpt = {"start": start, "duration": duration, "track": track, "strict": strict}
         with opened(source, rate, sample_rate, excerpt) as (sound, path):
-            return self.predict_sound(sound, path, start=start, embed=embed)
+            return recogniser.predict_sound(sound, path, start=start, embed=embed)
 
     @checked
     def embed(

@@ -94,8 +94,7 @@ def over_cells(
     inside = np.clip(borders, frame_times[0], frame_times[-1])
     integral = np.stack([np.interp(inside, frame_times, column) for column in whole.T], axis=1)
     spans = np.diff(inside)
-    middle = np.clip(
-        np.searchsorted(frame_times, (borders[:-1] + borders[1:]) / 2, side="right") - 1, 0, len(scores) - 1
-    )
+    centres = (borders[:-1] + borders[1:]) / 2
+    nearest = np.clip(np.searchsorted(frame_times, centres, side="right") - 1, 0, len(scores) - 1)
     means = np.diff(integral, axis=0) / np.maximum(spans, 1e-12)[:, None]
-    return np.where(spans[:, None] > 1e-9, means, scores[middle])
+    return np.where(spans[:, None] > 1e-9, means, scores[nearest])

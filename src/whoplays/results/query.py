@@ -214,9 +214,8 @@ class _Parser:
     def _hint(self) -> str:
         """Return "; did you mean LABEL?" where what is there is a label's display name in any language, or nearly its id."""
         words = [token.name.lower() for token in self._tokens[self._at :]]
-        displayed = {
-            name.lower(): label.id for label in catalogue().labels_for(self._labels) for name in (label.en, label.pl)
-        }
+        labels = catalogue().labels_for(self._labels)
+        displayed = {name.lower(): label.id for label in labels for name in (label.en, label.pl)}
         starts = [" ".join(words[:n]) for n in range(min(4, len(words)), 0, -1)]
         if meant := next((displayed[start] for start in starts if start in displayed), ""):
             return f"; did you mean {quoted(meant)}?"

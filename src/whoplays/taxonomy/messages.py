@@ -63,9 +63,8 @@ def translated(text: str, lang: str, group: str) -> str:
         return text
     for fits, message in _patterns(group):
         if found := fits.fullmatch(text):
-            return message[lang].format(
-                **{name: _within(name, value, lang) for name, value in found.groupdict().items()}
-            )
+            values = {name: _within(name, value, lang) for name, value in found.groupdict().items()}
+            return message[lang].format(**values)
     return text
 
 
