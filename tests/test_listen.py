@@ -72,7 +72,6 @@ def test_live_scores_follow_the_sound_within_a_second(recogniser) -> None:
     after = [live.scores["brass"] for live in shown if live.at >= 4.0]
     assert max(before) < 0.3 < 0.6 < min(after)
     assert shown[0].level_db < -90 and shown[-1].level_db > -2
-    assert all(live.lag_s >= 0 for live in shown)
 
 
 def test_it_stops_after_so_many_seconds_or_when_interrupted(recogniser) -> None:

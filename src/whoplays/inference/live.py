@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -38,12 +37,11 @@ WAITING = 100  # blocks between a source and the answer; a source that is no dev
 
 @dataclass(frozen=True)
 class Live:
-    """What plays now. at: seconds since the beginning. scores: of the last step, by label. lag_s: from sound to score."""
+    """What plays now. at: seconds since the beginning. scores: of the last step, by label."""
 
     at: float
     scores: dict[str, float]
     level_db: float
-    lag_s: float
 
 
 class Source(ABC):
@@ -159,7 +157,6 @@ def listen(
     try:
         for block in source.blocks():
             with deferred_interrupts():
-                came = time.monotonic()
                 block = block if limit is None else block[: limit - received]
                 answer.take(block)
                 recent.add(mono(block))
@@ -168,7 +165,7 @@ def listen(
                 if at - shown >= step_s:
                     scores = recent.scores(at - shown)
                     shown = at
-                    show(Live(at, scores, recent.level_db(), time.monotonic() - came))
+                    show(Live(at, scores, recent.level_db()))
             if answer.found.done() or (limit is not None and received >= limit):
                 break
     except KeyboardInterrupt:
