@@ -5,14 +5,12 @@ from __future__ import annotations
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UsageError
+from ..training.watch import Trained, Watcher
 from .output import INTERRUPTED, Progress, say
 from .parser import Parser, number, whole
-
-if TYPE_CHECKING:
-    from ..training.watch import Trained
 
 SETTINGS = ("epochs", "batch_size", "learning_rate", "patience", "dropout", "l2", "loss", "seed", "name")
 
@@ -71,7 +69,7 @@ def _train(args: Namespace) -> int:
             recipe=args.recipe or "mfcc-cnn",
             out=args.out,
             resume=args.resume,
-            watcher=_watcher(bar),
+            watcher=_Terminal(bar),
             **settings,
         )
     _print_result(done, args.dataset, args.out)
@@ -114,37 +112,32 @@ def _print_result(done: Trained, dataset: str, out: Path) -> None:
     say(f"Model in {out}. Next: whoplays evaluate {out} {dataset} --out REPORT, or whoplays predict FILE --model {out}")
 
 
-def _watcher(bar: Progress) -> Any:
-    from ..training.recipes import Watcher
+class _Terminal(Watcher):
+    """Shows a run: the progress of the epoch, and one line when it ends."""
 
-    class Terminal(Watcher):
-        """Shows a run: the progress of the epoch, and one line when it ends."""
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._epochs = bar, 0
 
-        def __init__(self) -> None:
-            self._epochs = 0
+    def begin(self, facts: dict[str, Any]) -> None:
+        self._epochs = facts["epochs"]
+        resumed = f"; continuing with epoch {facts['epoch']}" if facts["resumed"] else ""
+        say(
+            f"{facts['training']} training rows, {facts['validation']} validation rows, "
+            f"labels: {', '.join(facts['labels'])}; {facts['steps']} steps an epoch{resumed}"
+        )
+        if unused := {split: n for split, n in facts.get("skipped", {}).items() if n}:
+            rows = ", ".join(f"{n} of {split}" for split, n in unused.items())
+            say(f"Rows left out, because the loss needs other labels (see --loss): {rows}")
+        self._bar(0, facts["steps"], what="Compiling")
 
-        def begin(self, facts: dict[str, Any]) -> None:
-            self._epochs = facts["epochs"]
-            resumed = f"; continuing with epoch {facts['epoch']}" if facts["resumed"] else ""
-            say(
-                f"{facts['training']} training rows, {facts['validation']} validation rows, "
-                f"labels: {', '.join(facts['labels'])}; {facts['steps']} steps an epoch{resumed}"
-            )
-            if unused := {split: n for split, n in facts.get("skipped", {}).items() if n}:
-                rows = ", ".join(f"{n} of {split}" for split, n in unused.items())
-                say(f"Rows left out, because the loss needs other labels (see --loss): {rows}")
-            bar(0, facts["steps"], what="Compiling")
+    def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
+        note = f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.3f}" if figures else ""
+        self._bar(done, total, note, what=f"Epoch {epoch}/{self._epochs}")
 
-        def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
-            note = f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.3f}" if figures else ""
-            bar(done, total, note, what=f"Epoch {epoch}/{self._epochs}")
+    def epoch(self, row: dict[str, float], *, best: bool) -> None:
+        shown = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "steps", "seconds")]
+        told = "  ".join([*shown, "*"] if best else shown)
+        say(f"epoch {row['epoch']:>3.0f}/{self._epochs} {row['seconds']:6.1f} s  {told}")
 
-        def epoch(self, row: dict[str, float], *, best: bool) -> None:
-            shown = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "steps", "seconds")]
-            told = "  ".join([*shown, "*"] if best else shown)
-            say(f"epoch {row['epoch']:>3.0f}/{self._epochs} {row['seconds']:6.1f} s  {told}")
-
-        def say(self, message: str) -> None:
-            say(message)
-
-    return Terminal()
+    def say(self, message: str) -> None:
+        say(message)
