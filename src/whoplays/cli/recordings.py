@@ -7,6 +7,7 @@ import gc
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WhoplaysError, counted
@@ -15,8 +16,6 @@ from .output import say, warn
 from .parser import Option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..audio.search import Search
     from ..inference.recogniser import Recogniser
 

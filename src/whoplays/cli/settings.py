@@ -86,12 +86,9 @@ def set_general(held: Mapping[str, Any]) -> None:
 
 def options(parser: Parser) -> dict[str, Action]:
     """Return the options that can be set beforehand, by name (without the dashes)."""
-    named = {action.option_strings[-1].lstrip("-"): action for action in parser._actions if action.option_strings}
-    return {
-        name: action
-        for name, action in named.items()
-        if not action.required and action.help != SUPPRESS and name not in ONE_CALL
-    }
+    settable = [one for one in parser._actions if one.option_strings and not one.required and one.help != SUPPRESS]
+    named = {action.option_strings[-1].lstrip("-"): action for action in settable}
+    return {name: action for name, action in named.items() if name not in ONE_CALL}
 
 
 def table_of(held: Mapping[str, Any], command: str) -> Mapping[str, Any]:

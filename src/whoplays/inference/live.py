@@ -116,12 +116,9 @@ class Microphone(Source):
 
 def devices() -> list[str]:
     """Return a line for each input: its number, name and rate. Raises `MissingExtraError` without sounddevice."""
-    found = _sounddevice().query_devices()
-    return [
-        f"{i}  {device['name']}  {device['default_samplerate']:g} Hz"
-        for i, device in enumerate(found)
-        if device["max_input_channels"] > 0
-    ]
+    found = enumerate(_sounddevice().query_devices())
+    inputs = ((i, device) for i, device in found if device["max_input_channels"] > 0)
+    return [f"{i}  {device['name']}  {device['default_samplerate']:g} Hz" for i, device in inputs]
 
 
 def _sounddevice() -> Any:

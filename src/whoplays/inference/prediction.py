@@ -199,10 +199,7 @@ class Prediction:
         Prediction
         """
         return cls(
-            path=values["path"],
-            duration=values["duration"],
-            sample_rate=values["sample_rate"],
-            model=values["model"],
+            **{name: values[name] for name in ("path", "duration", "sample_rate", "model")},
             scores=dict(values["scores"]),
             playing=list(values["playing"]),
             segments=[Segment(**segment) for segment in values["segments"]],

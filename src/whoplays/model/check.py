@@ -98,11 +98,8 @@ def _trial(folder: Path) -> dict[str, Any]:
     frames = settings.frames(round(found.config.window_s * settings.sample_rate))
     noise = np.random.default_rng(0).normal(0, 1, (1, frames, settings.n_features)).astype(np.float32)
     network.run(noise)
-    return {
-        "load_s": loaded - began,
-        "predict_s": time.monotonic() - loaded,
-        "memory_mb": max(0.0, _memory_mb() - before),
-    }
+    ended, memory_mb = time.monotonic(), max(0.0, _memory_mb() - before)
+    return {"load_s": loaded - began, "predict_s": ended - loaded, "memory_mb": memory_mb}
 
 
 if __name__ == "__main__":
