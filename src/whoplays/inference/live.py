@@ -145,8 +145,6 @@ def listen(
 
     Raises `AudioError` when too few samples came.
     """
-    if not 0.05 <= step_s <= 10:
-        raise UsageError(f"a step of {step_s:g} s is not possible; 0.05 to 10 s are")
     answer = _Answer(recogniser, source.sample_rate)
     recent = Recent(recogniser, source.sample_rate)
     received, shown = 0, 0.0
