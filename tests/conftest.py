@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning: many times slower beside other work
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # So a shell starts what runs in the background; commands started by tests would inherit it, and never hear Ctrl-C.
+    # So a shell starts what runs in the background; commands started by tests would inherit it, and ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
@@ -165,7 +165,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tiny_model(folder: Path, **changes) -> Path:
-    """Five labels, five log-mel bands: each family is "heard" by the power in its band."""
+    """Five labels, five log-mel bands: each family is detected by the power in its band."""
     import onnx
     from onnx import TensorProto, helper
 

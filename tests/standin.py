@@ -3,7 +3,7 @@
     with Site({"aaaaaaaaaaa": "404", "bbbbbbbbbbb": "429 twice"}) as site:
         site.template        # http://127.0.0.1:PORT/watch/{video_id}
 
-A recording is 24 s long; second n holds a tone of TONE_HZ + n * STEP_HZ, so that a test can hear which part it got.
+A recording is 24 s long; second n holds a tone of TONE_HZ + n * STEP_HZ, so that a test can detect which part it got.
 Every rule answers for one video; ids without a rule get the recording. `once` and `twice` rules heal.
 """
 

@@ -80,7 +80,7 @@ def adapted(mine: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return out
 
 
-def test_a_network_taken_apart_and_put_together_says_the_same() -> None:
+def test_a_network_split_and_joined_again_gives_the_same_outputs() -> None:
     network = model_folder.read().content(model_folder.NETWORK)
     body, head = heads.split_head(network)
     same, found = heads.split_head(heads.attach_head(body, head))
@@ -98,7 +98,7 @@ def test_pooling_by_attention_and_the_head_make_the_logits() -> None:
     np.testing.assert_allclose(logits, model_folder.Network(found).run(x)["logits"], atol=1e-4)
 
 
-def test_new_labels_are_heard_and_old_ones_stay_what_they_were(adapted: Path, base: Path) -> None:
+def test_new_labels_are_detected_and_old_scores_are_unchanged(adapted: Path, base: Path) -> None:
     taught, before = whoplays.load(adapted), whoplays.load(base)
     assert {label.id for label in taught.labels} == {*(label.id for label in before.labels), "siren", "ticks"}
     assert taught.predict(siren(77), sample_rate=RATE).playing == ["siren"]

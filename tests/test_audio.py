@@ -63,11 +63,11 @@ def test_every_format_gives_the_same_tone(tmp_path: Path, name: str) -> None:
         write(path, samples, rate, format="OGG", subtype="OPUS")
     else:
         write(path, samples, rate)
-    heard = reading.load(path, sample_rate=16000)
-    assert heard.dtype == np.float32
-    assert len(heard) == pytest.approx(32000, abs=1600)
-    assert peak_hz(heard[4000:20000], 16000) == pytest.approx(1000, abs=2)
-    assert np.sqrt(np.mean(heard[4000:20000] ** 2)) == pytest.approx(
+    loaded = reading.load(path, sample_rate=16000)
+    assert loaded.dtype == np.float32
+    assert len(loaded) == pytest.approx(32000, abs=1600)
+    assert peak_hz(loaded[4000:20000], 16000) == pytest.approx(1000, abs=2)
+    assert np.sqrt(np.mean(loaded[4000:20000] ** 2)) == pytest.approx(
         0.5 / np.sqrt(2), rel=0.06
     )  # lossy codecs cost a little
     assert opening.probe(path).duration == pytest.approx(2.0, abs=0.1)
@@ -76,16 +76,16 @@ def test_every_format_gives_the_same_tone(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 96000, 192000])
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "PCM_U8"])
 def test_rates_and_depths_agree(tmp_path: Path, rate: int, subtype: str) -> None:
-    heard = reading.load(write(tmp_path / "a.wav", tone(440.0, 0.5, rate), rate, subtype=subtype), sample_rate=22050)
-    assert peak_hz(heard, 22050) == pytest.approx(440, abs=3)
-    assert np.abs(heard[2000:-2000]).max() == pytest.approx(0.5, abs=0.02)
+    loaded = reading.load(write(tmp_path / "a.wav", tone(440.0, 0.5, rate), rate, subtype=subtype), sample_rate=22050)
+    assert peak_hz(loaded, 22050) == pytest.approx(440, abs=3)
+    assert np.abs(loaded[2000:-2000]).max() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6, 8])
 def test_channels_are_averaged(tmp_path: Path, channels: int) -> None:
     samples = np.stack([tone(440.0, 0.5, 44100) * (i + 1) / channels for i in range(channels)], axis=1)
-    heard = reading.load(write(tmp_path / "a.wav", samples), sample_rate=44100)
-    np.testing.assert_allclose(heard, samples.mean(axis=1), atol=1e-4)
+    loaded = reading.load(write(tmp_path / "a.wav", samples), sample_rate=44100)
+    np.testing.assert_allclose(loaded, samples.mean(axis=1), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.m4a"])
@@ -146,8 +146,8 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
 def test_what_cannot_be_used_says_why_in_one_line(tmp_path: Path) -> None:
     for name, (path, text) in bad_files(tmp_path).items():
         with pytest.raises(AudioError, match=text) as caught:
-            heard = reading.load(path, sample_rate=22050)
-            raise AudioError(f"{name} was read as {heard.shape}")
+            loaded = reading.load(path, sample_rate=22050)
+            raise AudioError(f"{name} was read as {loaded.shape}")
         assert "\n" not in str(caught.value), name
         assert len(str(caught.value)) < 400, name
 
@@ -197,7 +197,7 @@ class FailsOnce(io.BytesIO):
 
 
 @pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3"])
-def test_a_disk_that_fails_once_is_told_and_spoils_no_other_recording(kind: str) -> None:
+def test_a_disk_that_fails_once_is_reported_and_affects_no_other_recording(kind: str) -> None:
     """libsndfile goes on over a failed read of a header, and finds another rate, length or format."""
     samples = tone(440, 0.5, 22050)
     written, other = io.BytesIO(), io.BytesIO()
@@ -208,12 +208,12 @@ def test_a_disk_that_fails_once_is_told_and_spoils_no_other_recording(kind: str)
     for at in range(1, 1000):
         file = FailsOnce(written.getvalue(), at)
         try:
-            heard = reading.load(file, sample_rate=22050)
+            loaded = reading.load(file, sample_rate=22050)
         except AudioError as error:
             assert "cannot be read (Input/output error)" in str(error)
             told += 1
         else:
-            assert np.array_equal(heard, whole)
+            assert np.array_equal(loaded, whole)
         after = opening.probe(io.BytesIO(other.getvalue()))
         assert (after.sample_rate, after.duration, after.format) == (32000, 5000 / 32000, "WAV")
         assert np.array_equal(reading.load(io.BytesIO(other.getvalue()), sample_rate=32000), samples[:5000])

@@ -61,7 +61,7 @@ def pitches(samples: np.ndarray) -> list[int | None]:
     return found
 
 
-def heard(source: Any, **part: Any) -> list[int | None]:
+def seconds_read(source: Any, **part: Any) -> list[int | None]:
     return pitches(reading.load(source, sample_rate=RATE, **part))
 
 
@@ -175,8 +175,8 @@ def variable(seconds: int) -> np.ndarray:
 def test_mp3_of_variable_rate_without_a_header_is_read_to_its_end() -> None:
     content = mp3(variable(12), header=False, quality="4")
     assert len(reading.load(io.BytesIO(content), sample_rate=RATE)) == pytest.approx(12 * RATE, abs=0.2 * RATE)
-    assert heard(io.BytesIO(content))[1:11] == list(range(1, 11))
-    assert heard(io.BytesIO(content), start=8.0)[:3] == [8, 9, 10]
+    assert seconds_read(io.BytesIO(content))[1:11] == list(range(1, 11))
+    assert seconds_read(io.BytesIO(content), start=8.0)[:3] == [8, 9, 10]
     assert opening.probe(io.BytesIO(content)).duration == pytest.approx(12, abs=0.2)
     assert warned(io.BytesIO(content)) == []
 
@@ -185,7 +185,7 @@ def test_mp3_whose_header_counts_too_few_frames() -> None:
     content = bytearray(mp3(steps(6)))
     at = content.find(b"Info") if b"Info" in content[:300] else content.find(b"Xing")
     content[at + 8 : at + 12] = struct.pack(">I", 60)
-    assert heard(io.BytesIO(content)) == list(range(6))
+    assert seconds_read(io.BytesIO(content)) == list(range(6))
 
 
 WIDE = b"\xff\xff\xff\xff"
@@ -199,9 +199,9 @@ def sized(content: bytes, mark: bytes, offset: int, size: bytes) -> bytes:
 @pytest.mark.parametrize("size", [0, 1000, 64000, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_wav_with_a_wrong_size_is_read_to_its_end(size: int) -> None:
     content = sized(written(steps(5), "WAV"), b"data", 4, struct.pack("<I", size))
-    assert heard(io.BytesIO(content)) == list(range(5))
+    assert seconds_read(io.BytesIO(content)) == list(range(5))
     assert opening.probe(io.BytesIO(content)).duration == pytest.approx(5)
-    assert heard(io.BytesIO(content), start=3.0) == [3, 4]
+    assert seconds_read(io.BytesIO(content), start=3.0) == [3, 4]
     assert warned(io.BytesIO(content)) == []
 
 
@@ -226,27 +226,27 @@ def test_the_other_containers_of_samples_with_a_wrong_size() -> None:
         "AU unknown": sized(au, b".snd", 8, WIDE),
         "AU short": sized(au, b".snd", 8, struct.pack(">I", 64000)),
     }
-    assert {name: heard(io.BytesIO(content)) for name, content in contents.items()} == dict.fromkeys(
+    assert {name: seconds_read(io.BytesIO(content)) for name, content in contents.items()} == dict.fromkeys(
         contents, list(range(4))
     )
     assert {name: warned(io.BytesIO(content)) for name, content in contents.items()} == dict.fromkeys(contents, [])
 
 
 @pytest.mark.parametrize("total", [0, 32000])
-def test_flac_that_does_not_tell_its_length(total: int) -> None:
+def test_flac_without_its_length(total: int) -> None:
     content = bytearray(written(steps(5), "FLAC"))
     told = int.from_bytes(content[18:26], "big") >> 36 << 36 | total
     content[18:26] = told.to_bytes(8, "big")
-    assert heard(io.BytesIO(content)) == list(range(5))
-    assert heard(io.BytesIO(content), start=2.0) == [2, 3, 4]
+    assert seconds_read(io.BytesIO(content)) == list(range(5))
+    assert seconds_read(io.BytesIO(content), start=2.0) == [2, 3, 4]
     assert opening.duration_of(io.BytesIO(content)) == pytest.approx(5)
 
 
 @pytest.mark.parametrize("kind", ["WAV", "W64", "AIFF", "CAF", "AU", "FLAC", "MP3", "OGG"])
-def test_a_file_cut_in_half_is_read_and_told_of(kind: str) -> None:
+def test_a_file_cut_in_half_is_read_with_a_warning(kind: str) -> None:
     content = mp3(steps(6)) if kind == "MP3" else written(steps(6), kind)
     half = io.BytesIO(content[: len(content) // 2])
-    found = heard(half)
+    found = seconds_read(half)
     assert found[:2] == [0, 1] and len(found) < 5
     half.seek(0)
     with reading.open_recording(half, sample_rate=RATE) as recording:
@@ -265,11 +265,11 @@ def test_a_file_cut_in_half_is_read_and_told_of(kind: str) -> None:
     ("container", "codec"),
     [("flac", "flac"), ("matroska", "flac"), ("mp4", "flac"), ("ogg", "flac"), ("wv", "wavpack"), ("tta", "tta")],
 )
-def test_one_changed_byte_in_a_lossless_recording_is_told_and_time_stays_right(container: str, codec: str) -> None:
+def test_one_changed_byte_in_a_lossless_recording_is_reported_and_times_stay_right(container: str, codec: str) -> None:
     content = bytearray(encoded([steps(10)], container, codec, strict="experimental"))
     assert warned(io.BytesIO(content)) == []
     content[len(content) // 2] ^= 0x55
-    found = heard(io.BytesIO(content))
+    found = seconds_read(io.BytesIO(content))
     lost = [second for second, seen in enumerate(found) if seen != second]
     assert len(found) == 10 and len(lost) <= 2 and all(found[second] is None for second in lost)
     assert warned(io.BytesIO(content)) == ["damaged"]
@@ -349,12 +349,12 @@ JOINS: dict[str, Callable[[], tuple[bytes, bytes]]] = {
 def test_joined_streams_are_read_one_after_the_other(name: str) -> None:
     first, second = JOINS[name]()
     both = io.BytesIO(first + second)
-    found = heard(both)
+    found = seconds_read(both)
     assert found[:6] == list(range(6))
     both.seek(0)
     assert len(reading.load(both, sample_rate=RATE)) == pytest.approx(6 * RATE, abs=0.3 * RATE)
     both.seek(0)
-    assert heard(both, start=4.0)[:2] == [4, 5]
+    assert seconds_read(both, start=4.0)[:2] == [4, 5]
     both.seek(0)
     assert warned(both) == []
     both.seek(0)
@@ -379,10 +379,10 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damage_costs_its_own_moment_is_told_and_moves_nothing(name: str) -> None:
+def test_damage_costs_only_its_own_time_is_reported_and_shifts_nothing(name: str) -> None:
     content = with_bad_bytes(DAMAGED[name]())
     bad = io.BytesIO(content)
-    found = heard(bad)
+    found = seconds_read(bad)
     assert found[:2] == [0, 1] and found[4:6] == [4, 5], found
     bad.seek(0)
     assert len(reading.load(bad, sample_rate=RATE)) == pytest.approx(6 * RATE, abs=0.2 * RATE)
@@ -396,7 +396,7 @@ def test_damage_costs_its_own_moment_is_told_and_moves_nothing(name: str) -> Non
     with pytest.raises(AudioError, match="is damaged: it could not be decoded from"):
         reading.load(bad, sample_rate=RATE, strict=True)
     bad.seek(0)
-    assert heard(bad, start=4.0)[:2] == [4, 5]
+    assert seconds_read(bad, start=4.0)[:2] == [4, 5]
     bad.seek(0)
     assert warned(bad, start=4.6) == []
     bad.seek(0)
@@ -408,12 +408,12 @@ def test_an_error_without_words_is_put_in_words() -> None:
     assert reader.one_line(OSError("Invalid data.")) == "Invalid data"
 
 
-def test_damage_in_several_places_is_told_once() -> None:
+def test_damage_in_several_places_is_reported_once() -> None:
     content = mp3(steps(12))
     for at in (0.2, 0.4, 0.6, 0.8):
         content = with_bad_bytes(content, at)
     assert warned(io.BytesIO(content)) == ["damaged"]
-    assert heard(io.BytesIO(content))[-1] == 11
+    assert seconds_read(io.BytesIO(content))[-1] == 11
 
 
 def test_what_holds_nothing_that_can_be_decoded_is_refused() -> None:
@@ -457,12 +457,12 @@ def test_missing_packets_are_silence(container: str) -> None:
             if packet.pts is not None and not 3 <= float((packet.pts) * packet.time_base) - _begin(given) < 5:
                 packet.stream = stream
                 out.mux(packet)
-    found = heard(file)
+    found = seconds_read(file)
     assert found[:3] == [0, 1, 2] and found[3:5] == [None, None] and found[5:8] == [5, 6, 7]
     file.seek(0)
     assert warned(file) == ["damaged"]
     file.seek(0)
-    assert heard(file, start=6.0)[:2] == [6, 7]
+    assert seconds_read(file, start=6.0)[:2] == [6, 7]
 
 
 def _begin(container: Any) -> float:
@@ -475,7 +475,11 @@ def _begin(container: Any) -> float:
 def test_one_of_several_tracks(tiny_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "two.mka"
     path.write_bytes(encoded([steps(3), steps(3, first=5)], "matroska", "aac"))
-    assert (heard(path)[:3], heard(path, track=1)[:3], heard(path, track=2)[:3]) == ([0, 1, 2], [0, 1, 2], [5, 6, 7])
+    assert (seconds_read(path)[:3], seconds_read(path, track=1)[:3], seconds_read(path, track=2)[:3]) == (
+        [0, 1, 2],
+        [0, 1, 2],
+        [5, 6, 7],
+    )
     assert warned(path) == ["tracks"]
     with pytest.raises(AudioError, match="has 2 tracks with sound; there is no track 3"):
         reading.load(path, sample_rate=RATE, track=3)
@@ -498,7 +502,7 @@ def test_the_track_that_is_marked_as_the_default_is_used(container: str) -> None
             if packet.pts is not None:
                 packet.stream = streams[packet.stream.index]
                 out.mux(packet)
-    assert (heard(file)[:3], heard(file, track=1)[:3]) == ([5, 6, 7], [0, 1, 2])
+    assert (seconds_read(file)[:3], seconds_read(file, track=1)[:3]) == ([5, 6, 7], [0, 1, 2])
 
 
 def test_channels_that_cancel_each_other_are_not_silence(tiny_model: Path, tmp_path: Path) -> None:

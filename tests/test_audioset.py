@@ -288,7 +288,7 @@ def test_exclude_reaches_every_class_or_the_one_named(ontology):
         ({"include": ["/m/nosuch"]}, "ids look like"),
     ],
 )
-def test_wrong_choices_are_told_in_one_line(ontology, choice, message):
+def test_wrong_choices_are_refused_in_one_line(ontology, choice, message):
     with pytest.raises(UsageError, match=message):
         choose_classes(ontology, **choice)
 
@@ -329,7 +329,7 @@ def test_what_is_left_open_counts_neither_way(ontology):
     assert clips[video(3)].unsure == (), "a bass guitar is no guitar: that counts against"
 
 
-def test_families_that_were_not_asked_for_are_judged_all_the_same(ontology):
+def test_families_that_were_not_requested_are_labelled_too(ontology):
     rows = [segment(1, PIANO, GUITAR), segment(2, PIANO, TIMPANI), segment(3, GUITAR)]
     classes = choose_classes(ontology, families=["piano"])
     plan = make_plan(rows, classes, Draw(), considered=choose_classes(ontology))
@@ -602,7 +602,7 @@ def call(*words):
     return invoke("audioset", *words)
 
 
-def test_plan_tells_what_was_taken_and_left_out_and_why(tmp_path, some_list, ontology_file):
+def test_plan_reports_what_was_included_and_excluded_and_why(tmp_path, some_list, ontology_file):
     out = tmp_path / "deep" / "plan.csv"
     done = call("plan", "--segments", some_list, "--ontology", ontology_file, "--per-class", 5, "--out", out)
     assert done.status == 0 and not done.stdout

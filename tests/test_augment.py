@@ -84,7 +84,7 @@ def test_a_shift_moves_a_partial_by_so_many_bands(bands: int) -> None:
     assert set(made.features[0].argmax(axis=1)) == {4 + bands}
 
 
-def test_noise_and_masks_are_where_they_were_drawn() -> None:
+def test_noise_and_masks_are_where_they_were_sampled() -> None:
     given = examples(1.0, 1.0)
     noise = np.full((2, BANDS), -np.inf, dtype=np.float32)
     noise[0] = np.log(0.5)

@@ -53,7 +53,7 @@ def test_a_benchmark_without_a_small_version_says_so() -> None:
     assert (done.returncode, done.stderr) == (2, "mutation has no small version\n")
 
 
-def test_a_small_run_takes_the_folder_that_is_given(tmp_path: Path) -> None:
+def test_a_small_run_uses_the_given_folder(tmp_path: Path) -> None:
     done = bench("songs", "--small", str(tmp_path))
     missing = tmp_path / "songs" / "songs.csv"
     assert (done.returncode, done.stderr) == (

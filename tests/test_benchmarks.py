@@ -168,7 +168,7 @@ def test_figures_are_those_of_sklearn(name: str, tiny_model: Path, tmp_path: Pat
     assert 0 <= low <= high <= 1
 
 
-def test_openmic_reads_the_test_side_and_leaves_open_what_was_not_asked(tmp_path: Path) -> None:
+def test_openmic_reads_the_test_side_and_keeps_unannotated_labels_unknown(tmp_path: Path) -> None:
     openmic(tmp_path)
     suite = layouts.openmic(tmp_path)
     assert [clip.path.stem for clip in suite.clips] == ["000046_3840", "000135_483840", "000178_3840"]
@@ -210,7 +210,7 @@ def test_musicnet_knows_when(tiny_model: Path, tmp_path: Path) -> None:
     assert 0 < found["metrics"]["frame_f1"] < 1
 
 
-def test_stems_that_cannot_be_heard_do_not_count_and_doubt_is_left_open(tmp_path: Path) -> None:
+def test_inaudible_stems_do_not_count_and_uncertain_ones_are_unknown(tmp_path: Path) -> None:
     slakh(tmp_path / "s")
     one, two = layouts.slakh(tmp_path / "s").clips
     assert (one.truth["drums"], one.truth["piano"], one.truth["brass"]) == (1, 1, 0)

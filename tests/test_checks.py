@@ -75,7 +75,7 @@ def test_short() -> None:
     assert codes(noise(0.9)) == ["short"]
 
 
-def test_what_the_answer_tells() -> None:
+def test_warnings_about_the_result() -> None:
     assert [c.code for c in quality.about_answer([], [], 10.0)] == ["nothing_detected"]
     assert [c.code for c in quality.about_answer(["drums"], [(1.0, 2.0), (1.5, 2.5)], 10.0)] == ["mostly_undetected"]
     assert quality.about_answer(["drums"], [(0.0, 2.0), (1.0, 3.0)], 10.0) == []
@@ -88,11 +88,11 @@ def test_silence_is_said_and_nothing_of_what_it_may_be(tiny_model: Path, tmp_pat
     for answer in (recogniser.predict(tmp_path / "a.wav"), recogniser.predict(samples, sample_rate=RATE)):
         assert answer.silent and "silence" in repr(answer)
         assert [warning.code for warning in answer.warnings] == ["silent"]
-    heard = recogniser.predict(tone(200.0, 3.0, level=0.1), sample_rate=RATE)
-    assert not heard.silent and "nothing_detected" in [warning.code for warning in heard.warnings]
+    result = recogniser.predict(tone(200.0, 3.0, level=0.1), sample_rate=RATE)
+    assert not result.silent and "nothing_detected" in [warning.code for warning in result.warnings]
 
 
-def test_they_reach_the_prediction_however_it_is_asked_for(tiny_model: Path, tmp_path: Path) -> None:
+def test_they_are_in_the_prediction_however_it_is_made(tiny_model: Path, tmp_path: Path) -> None:
     recogniser = whoplays.load(tiny_model)
     samples = np.clip(tone(200.0, 3.0, level=1.5), -1, 1)
     soundfile.write(tmp_path / "a.wav", samples, RATE)

@@ -250,14 +250,14 @@ def test_patterns_that_the_shell_has_left_stand_for_what_they_match(
         Path(name).parent.mkdir(exist_ok=True)
         soundfile.write(name, tone(440.0, 1.0), RATE)
 
-    def heard(*paths: str) -> list[str]:
+    def predicted(*paths: str) -> list[str]:
         done = invoke("predict", *paths, "-m", tiny_model, "-f", "jsonl")
         return [json.loads(line)["path"] for line in done.stdout.splitlines()]
 
-    assert heard("*.wav") == ["a.wav", "b.wav"]
-    assert heard("**/*.wav") == ["a.wav", "b.wav", str(Path("deep", "c.wav"))]
-    assert heard("?.wav", "what?.flac") == ["a.wav", "b.wav", "what?.flac"]
-    assert heard("dee*") == [str(Path("deep", "c.wav"))], "a folder too"
+    assert predicted("*.wav") == ["a.wav", "b.wav"]
+    assert predicted("**/*.wav") == ["a.wav", "b.wav", str(Path("deep", "c.wav"))]
+    assert predicted("?.wav", "what?.flac") == ["a.wav", "b.wav", "what?.flac"]
+    assert predicted("dee*") == [str(Path("deep", "c.wav"))], "a folder too"
     assert [result.path for result in whoplays.predict_many("*.wav", model=tiny_model)] == ["a.wav", "b.wav"]
     assert invoke("predict", "dee*", "-m", tiny_model, "--out-dir", "out").status == 0 and Path("out/c.json").exists()
     done = invoke("predict", "*.mp3", "-m", tiny_model)

@@ -123,7 +123,7 @@ def test_the_driver_killed_the_build_goes_on_anywhere_to_the_same_bytes(class_fo
     assert len(finished) < len([name for name in contents(out) if name.endswith(".npy")])
 
 
-def test_a_cluster_hears_what_one_machine_hears(two_nodes: Any, tiny_model: Path, class_folders: Path) -> None:
+def test_a_cluster_predicts_what_one_machine_predicts(two_nodes: Any, tiny_model: Path, class_folders: Path) -> None:
     from whoplays.inference import batch
     from whoplays.inference.recogniser import Recogniser
 
@@ -178,20 +178,20 @@ def test_a_node_lost_under_way_loses_nothing(two_nodes: Any, class_folders: Path
     assert contents(tmp_path / "local") == contents(tmp_path / "cluster")
 
 
-def test_an_address_without_ray_is_told() -> None:
+def test_an_address_without_ray_is_reported() -> None:
     with pytest.raises(UsageError, match=r"--cluster 127\.0\.0\.1:9: there is no Ray"), Cluster("127.0.0.1:9"):
         pass
 
 
 def test_without_the_flag_nothing_of_ray_is_loaded(class_folders: Path, tiny_model: Path, tmp_path: Path) -> None:
     build = ["dataset", "build", str(class_folders), "--out", str(tmp_path / "set"), "--jobs", "1"]
-    hear_one = ["predict", str(class_folders / "drums" / "take00.wav"), "--model", str(tiny_model)]
-    for words in (build, hear_one):
+    predict = ["predict", str(class_folders / "drums" / "take00.wav"), "--model", str(tiny_model)]
+    for words in (build, predict):
         command_without(("ray", "fsspec", "upath"), words)
 
 
 @pytest.mark.parametrize("debug", ["", "1"])
-def test_what_ray_tells_of_dead_workers_is_kept_from_standard_output(monkeypatch, capsys, debug):
+def test_messages_of_ray_about_dead_workers_stay_off_standard_output(monkeypatch, capsys, debug):
     monkeypatch.setenv("WHOPLAYS_DEBUG", debug)
     loaded = load_ray()
     assert load_ray()._private.worker.print_to_stdstream is loaded._private.worker.print_to_stdstream

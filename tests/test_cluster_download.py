@@ -1,6 +1,6 @@
 """Clips fetched on a real Ray cluster from a real server: one budget for all, one ledger, and kills that change nothing.
 
-And recordings heard on it, the command killed.
+And predictions on it, the command killed.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def test_the_driver_killed_the_download_goes_on_anywhere(address: str, tmp_path:
         assert listed == [(row["path"], row["sha256"]) for row in csv.DictReader(file)]
 
 
-def test_what_a_cluster_cannot_do_is_told(tmp_path: Path) -> None:
+def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path) -> None:
     asked = Settings(template=Template("http://127.0.0.1:9/{video_id}"))
     told = Worker("one", tmp_path, asked, None)
     with pytest.MonkeyPatch.context() as patch:
@@ -220,10 +220,12 @@ def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:
         command_without(("ray", "fsspec", "s3fs"), [*words, "--source", site.template])
 
 
-# ---------------------------------------------------------------- hearing
+# ---------------------------------------------------------------- predicting
 
 
-def test_the_driver_killed_hearing_goes_on_to_the_same_table(address: str, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_driver_killed_while_predicting_resumes_to_the_same_table(
+    address: str, tiny_model: Path, tmp_path: Path
+) -> None:
     """kill -9 of `predict --cluster` once its first results are on disk; then --resume, and the table of an undisturbed run."""
     samples = synth.recording(["guitar"], duration_s=10, seed=1, sample_rate=22050)
     (tmp_path / "in").mkdir()

@@ -177,7 +177,7 @@ def test_each_drops_other_units() -> None:
     assert np.allclose(first(rows), other(rows))
 
 
-def test_one_process_is_told_nothing() -> None:
+def test_a_single_process_exchanges_nothing() -> None:
     assert total(SingleProcess(), [1.5, 2]).tolist() == [1.5, 2.0]
     model = default_network(64, 3, filters=(4, 4, 4, 4), blocks=(0, 0, 0, 0), hidden=8)
     before = model.get_weights()

@@ -129,9 +129,9 @@ def test_results_are_held_on_disk_not_in_memory(tmp_path: Path) -> None:
             kept.add(Failure(f"{i}.wav", "x" * 10_000).to_dict(), "mark")
         assert tracemalloc.get_traced_memory()[0] - before < 500 * 1000
         tracemalloc.stop()
-        kept.add(Failure("7.wav", "heard again").to_dict(), "mark")
+        kept.add(Failure("7.wav", "analysed again").to_dict(), "mark")
         told = [row["error"] for row in kept.rows()]
-        assert len(kept) == len(told) == 500 and told[7] == "heard again" and len(told[8]) == 10_000
+        assert len(kept) == len(told) == 500 and told[7] == "analysed again" and len(told[8]) == 10_000
         assert [result.path for result in kept.results(["8.wav", "no.wav"])] == ["8.wav"]
         kept.merge(LABELS)
     assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
@@ -268,7 +268,7 @@ def test_options_that_do_not_go_together(arguments: list[str], tmp_path: Path) -
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_marks_tell_time_size_and_model(tmp_path: Path) -> None:
+def test_marks_hold_time_size_and_model(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"1")
     first = resumable_table.mark(str(path), "m")

@@ -90,7 +90,7 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(class_folders: Path
     assert contents(tmp_path / "one")["rows.csv"] != contents(tmp_path / "other")["rows.csv"]
 
 
-def test_arrow_shards_hold_the_same_rows_and_tell_of_them_themselves(class_folders: Path, tmp_path: Path) -> None:
+def test_arrow_shards_hold_the_same_rows_and_describe_them(class_folders: Path, tmp_path: Path) -> None:
     """Two shards of a megabyte of log-mel: what they hold is what the small files and rows.csv hold."""
     chosen = {"features": "logmel", "clip_s": 1.0, "pitch": (0, 1), **THIRDS}
     dataset.build(class_folders, tmp_path / "small", BuildSettings(**chosen), jobs=1)
@@ -349,7 +349,7 @@ def test_the_rules_on_instruments_are_held_against_the_family(tmp_path: Path) ->
     assert {item.name for item in skipped} == {"c", "e", "i"}, "what is left open counts neither way"
 
 
-def test_where_chooses_rows_and_split_is_taken_from_the_manifest(tmp_path: Path) -> None:
+def test_where_selects_rows_and_split_is_read_from_the_manifest(tmp_path: Path) -> None:
     recordings(tmp_path, *(f"{i}.wav" for i in range(8)))
     rows = [f"{i}.wav,{'ab'[i % 2]},{'keep' if i < 6 else 'drop'},{'test' if i < 2 else 'training'}" for i in range(8)]
     path = manifest(tmp_path, "path,label,kind,split", *rows)
@@ -539,7 +539,7 @@ def test_two_builds_into_one_folder(class_folders: Path, tmp_path: Path) -> None
         dataset.build(class_folders, tmp_path / "set", BuildSettings(**THIRDS))
 
 
-def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_the_build_resumes_when_there_is_room(
     class_folders: Path, tmp_path: Path, monkeypatch
 ) -> None:
     """The disk is filled for real: a file-size limit in the workers makes every write of a shard fail."""

@@ -138,7 +138,7 @@ def test_decoders_print_nothing_of_their_own(tmp_path: Path, tiny_model: Path) -
 
 
 @pytest.mark.parametrize("failed", [True, False])
-def test_a_failing_disk_is_told_from_a_bad_file(failed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_disk_is_distinguished_from_a_bad_file(failed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     one = decoder.Decoder()
     told = json.dumps({"error": "cannot be read", "kind": "read" if failed else "audio"}).encode()
     parts = iter([decoder._HEAD.pack(b"f", len(told)), told])

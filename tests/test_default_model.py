@@ -103,7 +103,7 @@ def test_what_commands_print_in_the_docs_is_what_they_print() -> None:
     assert checked.returncode == 0, f"run python scripts/outputs.py: {checked.stdout} differ {checked.stderr}"
 
 
-def test_the_page_tells_what_thresholds_cost_by_measurements_of_this_model() -> None:
+def test_the_page_shows_the_measured_cost_of_thresholds_of_this_model() -> None:
     """`python -m bench operating_points DATA --keep` writes both."""
     found = json.loads((Path(__file__).parents[1] / "bench" / "results" / "operating_points.json").read_text())
     config = model_folder.read().config

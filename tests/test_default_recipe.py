@@ -127,7 +127,7 @@ def test_crops_of_material_carry_the_labels_of_their_time(material: Path) -> Non
         np.testing.assert_array_equal(crops.steps, rows.targets[:10, step : step + 8].astype(np.float32))
 
 
-def test_new_shards_are_taken_in(material: Path, tmp_path: Path) -> None:
+def test_new_shards_are_included(material: Path, tmp_path: Path) -> None:
     rows = store.read(store.shards(material / "training"))
     store.write_shard(tmp_path / "training", "a", rows)
     pool = MaterialPool(tmp_path, ("training",))
@@ -137,7 +137,7 @@ def test_new_shards_are_taken_in(material: Path, tmp_path: Path) -> None:
     assert len(pool) == 2 * len(rows)
 
 
-def test_rows_are_drawn_by_weight_and_folders_alike(material: Path, tmp_path: Path) -> None:
+def test_rows_are_sampled_by_weight_and_folders_equally(material: Path, tmp_path: Path) -> None:
     rows = store.read(store.shards(material / "training"))
     weight = np.zeros(len(rows), dtype=np.float32)
     weight[:2] = 3, 1

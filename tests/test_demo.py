@@ -17,7 +17,7 @@ from whoplays.examples import synth
 
 
 @pytest.mark.parametrize("family", synth.PLAYERS)
-def test_each_family_can_be_heard_and_is_the_same_for_a_seed(family: str) -> None:
+def test_each_family_is_audible_and_the_same_for_a_seed(family: str) -> None:
     samples = synth.recording([family], duration_s=2, seed=4, sample_rate=RATE)
     assert samples.shape == (2 * RATE,) and samples.dtype == np.float32
     assert 0.05 < np.abs(samples).max() < 1

@@ -39,7 +39,7 @@ def test_an_unknown_device_names_those_there_are() -> None:
         device.providers("gpu", [device.CPU])
 
 
-def test_only_a_device_that_was_asked_for_and_is_not_used_is_told() -> None:
+def test_only_a_requested_device_that_is_not_used_is_reported() -> None:
     assert device.notice("cuda", [CUDA, device.CPU]) == ""
     assert device.notice("auto", [device.CPU]) == "" == device.notice("cpu", [device.CPU])
     assert "--device cuda" in device.notice("cuda", [device.CPU])

@@ -86,7 +86,7 @@ def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def heard_seconds(path):
+def seconds_of(path):
     """Which seconds of the recording a file holds, by the tone of each: 8, 9, 10, ..."""
     samples, rate = soundfile.read(path)
     samples = samples[: len(samples) // rate * rate].reshape(-1, rate)
@@ -122,12 +122,12 @@ def test_every_clip_is_had_or_lost_with_its_true_cause(faulty, rule):
     assert file.exists() == (expected == DONE)
     if expected == DONE:
         first = 0 if rule.startswith("clip") else START_S
-        assert heard_seconds(file) == list(range(first, first + 10))
+        assert seconds_of(file) == list(range(first, first + 10))
     else:
         assert row["detail"] and "\n" not in row["detail"]
 
 
-def test_only_what_may_recover_is_tried_again_and_no_more_often_than_asked(faulty):
+def test_only_transient_errors_are_retried_and_no_more_often_than_requested(faulty):
     folder, _, _, ids = faulty
     found = rows(folder)
     again = {Cause.THROTTLED, Cause.NETWORK, Cause.TRUNCATED}
@@ -146,7 +146,7 @@ def test_nothing_is_left_over_and_the_outcome_counts_right(faulty):
     assert len([name for name in files(folder) if name.startswith("piano/")]) == done
 
 
-def test_the_manifest_tells_what_the_files_are(faulty):
+def test_the_manifest_describes_the_files(faulty):
     folder, _, outcome, _ = faulty
     with (folder / "manifest.csv").open(newline="") as file:
         listed = list(csv.DictReader(file))
@@ -166,7 +166,7 @@ def test_retry_after_is_obeyed(tmp_path):
     assert (gaps >= 1.0).all(), gaps
 
 
-def test_a_host_that_asks_for_peace_is_left_alone_by_all(tmp_path):
+def test_a_host_that_asks_to_wait_is_left_alone_by_all(tmp_path):
     with Site({video(0): "429 once"}) as site:
         outcome = download(clips(6), [], tmp_path / "out", settings(site, jobs=1, attempts=3))
         refused = site.times[0]
@@ -178,13 +178,13 @@ def test_a_host_that_asks_for_peace_is_left_alone_by_all(tmp_path):
 
 
 @pytest.mark.parametrize(("ending", "rate", "channels"), [("flac", 22050, 1), ("wav", 44100, 2), ("ogg", 16000, 1)])
-def test_format_rate_and_channels_are_as_asked(tmp_path, ending, rate, channels):
+def test_format_rate_and_channels_are_as_requested(tmp_path, ending, rate, channels):
     with Site() as site:
         download(clips(1), [], tmp_path, settings(site, ending=ending, rate=rate, channels=channels))
     [file] = tmp_path.glob(f"piano/*.{ending}")
     found = soundfile.info(file)
     assert (found.samplerate, found.channels, found.frames) == (rate, channels, 10 * rate)
-    assert heard_seconds(file) == list(range(8, 18)) if channels == 1 else True
+    assert seconds_of(file) == list(range(8, 18)) if channels == 1 else True
 
 
 @pytest.mark.parametrize("rule", ["recording", "no ranges", "wav"])
@@ -208,13 +208,13 @@ def test_a_template_with_times_serves_the_clip_itself(tmp_path):
         template = site.template + "?from={start_s}&to={end_s}&ms={start_ms}-{end_ms}"
         download(clips(1), [], tmp_path, _with(template))
         assert next(iter(site.requests)).endswith("?from=8&to=18&ms=8000-18000")
-    assert heard_seconds(tmp_path / "piano" / f"{video(0)}_8000.flac") == list(range(10))
+    assert seconds_of(tmp_path / "piano" / f"{video(0)}_8000.flac") == list(range(10))
 
 
-def test_a_server_that_takes_no_notice_of_the_times_is_seen_through(tmp_path):
+def test_a_server_that_ignores_the_times_is_detected(tmp_path):
     with Site() as site:
         download(clips(1), [], tmp_path, _with(site.template + "?from={start_s}"))
-    assert heard_seconds(tmp_path / "piano" / f"{video(0)}_8000.flac") == list(range(8, 18))
+    assert seconds_of(tmp_path / "piano" / f"{video(0)}_8000.flac") == list(range(8, 18))
 
 
 def _with(template):
@@ -327,7 +327,7 @@ def test_when_the_site_refuses_all_it_stops_with_advice_and_gives_no_clip_up(tmp
     assert outcome.missing == 0 and not outcome.why_stopped
 
 
-def test_a_plan_whose_last_clips_all_fail_is_not_taken_for_a_refusal(tmp_path):
+def test_a_plan_whose_last_clips_all_fail_is_not_mistaken_for_a_refusal(tmp_path):
     bad = {video(n): "500" for n in range(12)}
     with Site(bad) as site:
         outcome = download(clips(40), [], tmp_path, settings(site, stop_after=13, attempts=3))
@@ -355,7 +355,7 @@ def test_retry_tries_only_the_causes_named(tmp_path):
     assert outcome.states["piano"] == {"done": 4}
 
 
-def test_no_more_calls_at_once_than_asked(tmp_path):
+def test_no_more_concurrent_calls_than_requested(tmp_path):
     with Site(latency_s=0.05) as site:
         download(clips(12), [], tmp_path, settings(site, jobs=6, per_host=2))
         # A connection that ffmpeg has closed may be seen busy for a moment longer.
@@ -365,7 +365,7 @@ def test_no_more_calls_at_once_than_asked(tmp_path):
 # ---------------------------------------------------------------- killed, full, moved
 
 
-def test_a_second_download_into_one_folder_is_told_so(tmp_path):
+def test_a_second_download_into_one_folder_exits_with_an_error(tmp_path):
     with Site() as site, only_writer(tmp_path), pytest.raises(WhoplaysError, match="another"):
         download(clips(1), [], tmp_path, settings(site))
 
@@ -452,7 +452,7 @@ def test_plans_one_after_the_other_can_be_used_together(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\x00" + b"\x00" * 200])
-def test_a_ledger_that_is_damaged_is_told_in_one_line(tmp_path, content):
+def test_a_damaged_ledger_is_reported_in_one_line(tmp_path, content):
     (tmp_path / "ledger.sqlite").write_bytes(content)
     with Site() as site, pytest.raises(DownloadError, match="ledger") as caught:
         download(clips(1), [], tmp_path, settings(site))
@@ -706,7 +706,7 @@ def test_verify_of_a_folder_without_a_usable_manifest(tmp_path, content):
     assert done.status == 1
 
 
-def test_a_dry_run_writes_nothing_and_asks_nobody(tmp_path):
+def test_a_dry_run_writes_nothing_and_sends_no_request(tmp_path):
     plan, out = tmp_path / "plan.csv", tmp_path / "out"
     write_plan_file(plan, clips(5))
     with Site() as site:
@@ -720,7 +720,7 @@ def test_a_dry_run_writes_nothing_and_asks_nobody(tmp_path):
         assert {name: (out / name).read_bytes() for name in files(out)} == before
 
 
-def test_the_command_takes_stand_ins_from_beside_the_plan(tmp_path):
+def test_the_command_reads_stand_ins_from_beside_the_plan(tmp_path):
     plan, out = tmp_path / "plan.csv", tmp_path / "out"
     write_plan_file(plan, clips(3))
     write_plan_file(tmp_path / "plan.reserve.csv", clips(3, first=10))
@@ -731,7 +731,7 @@ def test_the_command_takes_stand_ins_from_beside_the_plan(tmp_path):
     assert "removed" in done.stderr and len(list(out.glob("piano/*.flac"))) == 3
 
 
-def test_the_data_set_takes_the_manifest_as_it_is(tmp_path):
+def test_a_data_set_reads_the_manifest_as_it_is(tmp_path):
     both = clip(7, "guitar", families=("guitar", "piano"))
     doubtful = clip(8, "guitar", unsure=("piano",))
     with Site() as site:
@@ -848,7 +848,7 @@ def test_who_waits_is_let_go_when_the_download_ends():
     assert time.monotonic() - begun < COMMAND_S
 
 
-def test_the_site_is_asked_slowly_unless_told_otherwise():
+def test_the_site_gets_slow_requests_by_default():
     site = "www.youtube.com"
     assert Settings().pause_s(site) == 12.0
     assert Settings(access=Access(cookies="x")).pause_s(site) == 2.0

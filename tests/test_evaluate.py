@@ -54,7 +54,7 @@ def test_ranking_figures_equal_slow_ones(rows: list[tuple[float, float]]) -> Non
     assert ranking.roc_auc(one)[0] == pytest.approx(slow_auc(truth, scores))
 
 
-def test_a_row_that_is_drawn_twice_counts_as_two_rows() -> None:
+def test_a_row_that_is_sampled_twice_counts_as_two_rows() -> None:
     rng = np.random.default_rng(0)
     truth, scores = (rng.random(40) < 0.4) * 1.0, np.round(rng.random(40), 1)
     counts = rng.integers(0, 3, 40)
@@ -188,7 +188,7 @@ def test_intervals_are_over_recordings_not_rows() -> None:
     assert naive[1] - naive[0] < 0.5 * (grouped[1] - grouped[0])
 
 
-def test_a_sum_counts_as_often_as_all_its_parts_are_drawn_together() -> None:
+def test_a_mix_counts_as_often_as_all_its_parts_are_sampled_together() -> None:
     parts = np.array([["a", "b"], ["a", "c"], ["b", "c"]])
     alone = np.concatenate(list(metrics.bootstrap_weights(np.array(["a", "b", "c"]), 50, seed=4)))
     together = np.concatenate(list(metrics.bootstrap_weights(parts, 50, seed=4)))
@@ -293,7 +293,7 @@ def evaluated(trained_model: Path, small_dataset: Path, tmp_path_factory: pytest
     return out
 
 
-def test_metrics_json_tells_what_was_measured_on_what(evaluated: Path) -> None:
+def test_metrics_json_says_what_was_measured_on_what(evaluated: Path) -> None:
     facts = json.loads((evaluated / METRICS).read_text())
     assert facts["model"] == "mfcc-cnn@1"
     assert facts["data_set"]["split"] == "test" and facts["data_set"]["rows"] == facts["data_set"]["recordings"] == 6
@@ -330,7 +330,7 @@ def test_the_same_evaluation_twice_gives_the_same_bytes(
     assert (tmp_path / REPORT).read_bytes() == (evaluated / REPORT).read_bytes()
 
 
-def test_a_model_and_a_data_set_that_do_not_fit_are_told_apart(
+def test_a_model_and_a_data_set_that_do_not_match_are_refused(
     tiny_model: Path, small_dataset: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=r"not those the model reads \(feature_type mfcc there, logmel in the model"):
@@ -360,7 +360,7 @@ def test_labels_that_the_data_set_does_not_have_count_neither_way(
     assert "Not evaluated" in page and "drums F1" in page and "brass F1" not in page, "and no empty pictures of them"
 
 
-def test_a_data_set_of_other_features_is_told_what_to_build(
+def test_a_data_set_of_other_features_is_refused_with_advice(
     tiny_model: Path, small_dataset: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="build the data set with --features logmel"):

@@ -21,7 +21,7 @@ keras = load_keras()
 
 @pytest.fixture(scope="module")
 def over_time() -> keras.Model:
-    """A network that takes any number of frames and hears over time."""
+    """A network that accepts any number of frames and gives scores over time."""
     features = x = keras.Input((None, 8), name="features")
     x = keras.layers.Conv1D(6, 3, padding="same", activation="relu")(x)
     x = keras.layers.BatchNormalization()(x)

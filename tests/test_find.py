@@ -84,8 +84,8 @@ def test_the_precedence_is_that_of_logic() -> None:
         expression = query.parse(text, LABELS)
         for values in itertools.product([False, True], repeat=4):
             names = dict(zip(LABELS[:4], values, strict=True))
-            heard = replace(PREDICTION, playing=[n for n, v in names.items() if v])
-            assert expression.matches(heard) == eval(text, {}, names), (text, names)
+            prediction = replace(PREDICTION, playing=[n for n, v in names.items() if v])
+            assert expression.matches(prediction) == eval(text, {}, names), (text, names)
 
 
 #: 60 s: guitar 0-30, drums 10-20 and 40-60, an acoustic guitar 0-10, perhaps brass
@@ -202,9 +202,9 @@ def test_what_can_never_match_does_not(words: list[str]) -> None:
         return
     if expressions.never(expression, PARENTS):
         for playing in itertools.product([False, True], repeat=4):
-            heard = {name for name, plays in zip(("drums", "piano", "brass", "guitar"), playing, strict=True) if plays}
-            for more in ((), ("acoustic-guitar",) if "guitar" in heard else ()):
-                assert not expression.matches(replace(BAND, playing=[*heard, *more]))
+            names = {name for name, plays in zip(("drums", "piano", "brass", "guitar"), playing, strict=True) if plays}
+            for more in ((), ("acoustic-guitar",) if "guitar" in names else ()):
+                assert not expression.matches(replace(BAND, playing=[*names, *more]))
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])

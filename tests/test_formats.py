@@ -47,7 +47,7 @@ def written(name: str, *results: base.Result, lang: str = "en") -> str:
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
-def test_every_format_takes_a_prediction_and_a_failure(name: str) -> None:
+def test_every_format_writes_a_prediction_and_a_failure(name: str) -> None:
     writer = formats.writer(name)
     text = written(name, PREDICTION) if not writer.many else written(name, PREDICTION, FAILURE, PREDICTION)
     assert text.endswith("\n")
@@ -278,7 +278,7 @@ READERS: dict[str, Callable[[str], tuple[set[str], set[str]]]] = {
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
-def test_every_format_tells_both_levels_and_what_plays_from_what_may(name: str) -> None:
+def test_every_format_has_both_levels_and_separates_playing_from_maybe(name: str) -> None:
     writer = formats.writer(name)(TREE.labels, "en")
     plays, maybe = READERS[name](writer.head() + writer.item(BOTH_LEVELS) + writer.tail())
     assert plays == set(BOTH_LEVELS.playing)
@@ -286,14 +286,14 @@ def test_every_format_tells_both_levels_and_what_plays_from_what_may(name: str) 
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
-def test_every_table_tells_what_plays_from_what_may(ending: str, tmp_path: Path) -> None:
+def test_every_table_separates_playing_from_maybe(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"t.{ending}"
     table.write(path, lambda: [BOTH_LEVELS.to_dict()], TREE.ids)
     (found,) = table.read(path)
     assert (found["playing"], found["maybe"]) == (BOTH_LEVELS.playing, BOTH_LEVELS.maybe)
 
 
-def test_tags_and_http_tell_both_levels_too() -> None:
+def test_tags_and_http_have_both_levels_too() -> None:
     from whoplays.results import tags
 
     schemas = pytest.importorskip("whoplays.serve.schemas", reason="the extra serve is not installed")

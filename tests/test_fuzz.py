@@ -40,7 +40,7 @@ def test_what_was_found_once_is_found_no_more() -> None:
     assert ended.stdout.splitlines()[-1] == f"{len(FOUND)} tried again"
 
 
-def test_the_fuzzer_tells_what_it_finds(tmp_path: Path) -> None:
+def test_the_fuzzer_reports_what_it_finds(tmp_path: Path) -> None:
     """A door with a crash, an endless loop and an exception behind it: each is found, and what lies between goes on."""
     code = f"""
 import os, signal, sys, time

@@ -31,7 +31,7 @@ def terminated():
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_waits_until_it_is_asked_for(number):
+def test_a_signal_is_delayed_until_it_is_checked_for(number):
     reached = False
     with pytest.raises(KeyboardInterrupt), deferred_interrupts() as check:
         signal.raise_signal(number)
@@ -49,7 +49,7 @@ def test_a_second_one_does_not_wait(number):
         pytest.fail("it waited")
 
 
-def test_one_that_nobody_asked_for_comes_at_the_end():
+def test_one_that_was_not_checked_for_is_raised_at_the_end():
     ended = False
     with pytest.raises(KeyboardInterrupt), deferred_interrupts():
         signal.raise_signal(signal.SIGINT)
@@ -57,7 +57,7 @@ def test_one_that_nobody_asked_for_comes_at_the_end():
     assert ended
 
 
-def test_an_error_is_not_hidden_by_a_signal_that_came_before_it():
+def test_an_error_is_not_hidden_by_an_earlier_signal():
     with pytest.raises(ZeroDivisionError), deferred_interrupts():
         signal.raise_signal(signal.SIGINT)
         raise ZeroDivisionError
@@ -87,7 +87,7 @@ def test_an_ignored_signal_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
-def test_one_inside_another_hands_on_what_came():
+def test_one_inside_another_hands_on_its_signal():
     with pytest.raises(KeyboardInterrupt), deferred_interrupts() as check:
         with deferred_interrupts():
             signal.raise_signal(signal.SIGINT)
@@ -119,7 +119,7 @@ def test_the_command_says_that_it_was_stopped(number):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_while_the_command_loads_is_heard(number):
+def test_a_signal_while_the_command_loads_stops_it(number):
     code = f"""
 import signal, sys
 import whoplays.__main__ as command
@@ -197,7 +197,7 @@ def test_threads_give_results_in_order_and_raise_what_the_work_raises():
         next(found)
 
 
-def test_threads_begin_no_more_than_asked():
+def test_threads_begin_no_more_than_requested():
     begun = []
     found = in_order(lambda n: begun.append(n) or n, iter(range(100)), 1, ahead=2)
     next(found)
@@ -213,7 +213,7 @@ def test_processes_end_when_a_signal_comes_where_their_futures_are_locked():
     assert not [thread for thread in threading.enumerate() if "ExecutorManager" in type(thread).__name__]
 
 
-def test_a_worker_process_does_not_hear_ctrl_c():
+def test_a_worker_process_ignores_ctrl_c():
     ask = ["__import__('os').getpid()"]
     with Processes(1) as processes:
         ((_, pid),) = processes.map(eval, ask)
@@ -239,7 +239,7 @@ if __name__ == "__main__":
 # ---------------------------------------------------------------- live
 
 
-def test_ctrl_c_while_a_block_is_handed_over_keeps_what_was_heard(tiny_model):
+def test_ctrl_c_while_a_block_is_handed_over_keeps_the_prediction(tiny_model):
     class Tone(Source):
         sample_rate = RATE
 
@@ -251,5 +251,5 @@ def test_ctrl_c_while_a_block_is_handed_over_keeps_what_was_heard(tiny_model):
             pass
 
     with interrupted_in(queue.Queue.put):
-        heard = listen(whoplays.load(tiny_model), Tone(), show=lambda live: None)
-    assert heard.duration >= 0.1
+        prediction = listen(whoplays.load(tiny_model), Tone(), show=lambda live: None)
+    assert prediction.duration >= 0.1

@@ -56,10 +56,14 @@ def test_the_answer_is_that_of_a_file_with_the_same_samples(
     samples = one if channels == 1 else np.stack([one, 0.5 * one], axis=1)
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
     device = Fake(samples, rate)
-    heard = listen(recogniser, device, show=lambda live: None)
+    prediction = listen(recogniser, device, show=lambda live: None)
     file = recogniser.predict(tmp_path / "a.wav")
-    assert heard.scores == pytest.approx(file.scores, abs=1e-4)
-    assert (heard.playing, heard.segments, heard.warnings) == (file.playing, file.segments, file.warnings)
+    assert prediction.scores == pytest.approx(file.scores, abs=1e-4)
+    assert (prediction.playing, prediction.segments, prediction.warnings) == (
+        file.playing,
+        file.segments,
+        file.warnings,
+    )
     assert device.closed
 
 
@@ -81,7 +85,7 @@ def test_it_stops_after_so_many_seconds_or_when_interrupted(recogniser) -> None:
     assert stopped.duration == pytest.approx(3.1)
 
 
-def test_what_cannot_be_heard_is_one_error(recogniser) -> None:
+def test_an_input_without_usable_sound_is_one_error(recogniser) -> None:
     with pytest.raises(AudioError, match="s of sound"):
         listen(recogniser, Fake(np.zeros(0, dtype=np.float32), RATE), show=lambda live: None)
     with pytest.raises(WhoplaysError, match="NaN"):
@@ -136,7 +140,9 @@ def test_a_machine_that_is_too_slow_says_so_before_its_memory_is_full(monkeypatc
         next(microphone.blocks())
 
 
-def test_of_an_input_that_is_lost_what_came_before_is_told(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_that_is_lost_gives_the_prediction_up_to_then(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = [{"name": "Mic", "default_samplerate": float(RATE), "max_input_channels": 1}]
     monkeypatch.setitem(sys.modules, "sounddevice", stand_in(found))
     monkeypatch.setattr(live_module, "GONE_S", 0.05)

@@ -26,8 +26,8 @@ MULTILINGUAL = {"taxonomy/messages.json", "taxonomy/labels.toml"}
 MATCHED = ("error", "reason", "terminal")
 #: Errors about recordings, and the modules beside audio/ that raise them.
 ABOUT_RECORDINGS = {"AudioError", "MissingFileError", "NotFiniteError", "ReadError"}
-HEARD = [*(SOURCE / "inference").glob("[!hs]*.py"), *(SOURCE / "results").glob("*.py")]
-HEARD += [SOURCE / "storage/cache.py", SOURCE / "model/folder.py", SOURCE / "evaluation/evaluate.py"]
+RAISERS = [*(SOURCE / "inference").glob("[!hs]*.py"), *(SOURCE / "results").glob("*.py")]
+RAISERS += [SOURCE / "storage/cache.py", SOURCE / "model/folder.py", SOURCE / "evaluation/evaluate.py"]
 PAGE = SOURCE / "serve" / "page"
 WEB = Path(__file__).parents[1] / "web"
 #: Modules whose output people read in a language of their choice.
@@ -162,7 +162,7 @@ def composed(path: Path) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("path", [*(SOURCE / "audio").glob("*.py"), *HEARD], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*(SOURCE / "audio").glob("*.py"), *RAISERS], ids=lambda path: path.name)
 def test_every_error_about_a_recording_can_be_said_in_polish(path: Path) -> None:
     for text in composed(path):
         if not text.isdigit():

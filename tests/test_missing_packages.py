@@ -151,7 +151,7 @@ def test_a_command_without_a_package_says_what_to_install(
     assert not list(out.parent.glob(f"{out.name}*")), "nothing is begun"
 
 
-def test_every_package_that_is_asked_for_is_in_a_case() -> None:
+def test_every_imported_package_is_in_a_case() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "dev"}
     lines = [*project["dependencies"], *(line for extra in extras.values() for line in extra)]

@@ -36,7 +36,7 @@ def test_a_notebook_runs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["1 / 0", "print(1)"])
-def test_a_cell_that_fails_or_shows_something_else_is_told(cell: str, tmp_path: Path) -> None:
+def test_a_cell_that_fails_or_shows_other_output_is_reported(cell: str, tmp_path: Path) -> None:
     made = {"cell_type": "code", "id": "a", "metadata": {}, "source": [cell], "execution_count": 1, "outputs": []}
     (tmp_path / "bad.ipynb").write_text(
         json.dumps({"cells": [made], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})

@@ -58,21 +58,21 @@ def written(kind: str, *results) -> str:
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_every_format_keeps_names_and_labels(name: str) -> None:
-    heard, failed = prediction(name), replace(FAILURE, path=name)
-    assert json.loads(written("json", heard, failed)) == [heard.to_dict(), failed.to_dict()]
-    lines = written("jsonl", heard, failed)
-    assert [json.loads(line) for line in lines.splitlines()] == [heard.to_dict(), failed.to_dict()]
-    rows = list(csv.DictReader(io.StringIO(written("csv", heard, failed), newline="")))
+    result, failed = prediction(name), replace(FAILURE, path=name)
+    assert json.loads(written("json", result, failed)) == [result.to_dict(), failed.to_dict()]
+    lines = written("jsonl", result, failed)
+    assert [json.loads(line) for line in lines.splitlines()] == [result.to_dict(), failed.to_dict()]
+    rows = list(csv.DictReader(io.StringIO(written("csv", result, failed), newline="")))
     assert [row["path"] for row in rows] == [name, name]
-    assert rows[0]["duration"] == "60.0" and rows[0]["score=duration"] == str(heard.scores["duration"])
+    assert rows[0]["duration"] == "60.0" and rows[0]["score=duration"] == str(result.scores["duration"])
     assert rows[0]["playing"].split(";") == LABELS and rows[1]["error"] == failed.error
-    jams = json.loads(written("jams", heard))
+    jams = json.loads(written("jams", result))
     assert jams["file_metadata"]["title"] == name and len(jams["annotations"][0]["data"]) == len(LABELS)
-    for line in written("rttm", heard).splitlines():
+    for line in written("rttm", result).splitlines():
         assert len(line.split()) == 10
-    assert all(len(line.split("\t")) == 3 for line in written("audacity", heard).splitlines())
-    text = written("text", heard).splitlines()
-    assert len(text) == 1 + len(LABELS) + len(heard.warnings)
+    assert all(len(line.split("\t")) == 3 for line in written("audacity", result).splitlines())
+    text = written("text", result).splitlines()
+    assert len(text) == 1 + len(LABELS) + len(result.warnings)
 
 
 @pytest.mark.parametrize("suffix", table.SUFFIXES)
@@ -115,7 +115,7 @@ def test_what_is_not_clear_is_refused(text: str) -> None:
         query.parse(text, LABELS)
 
 
-def test_capitals_do_not_matter_where_they_tell_nothing_apart() -> None:
+def test_case_is_ignored_where_names_stay_unique() -> None:
     assert query.parse('"STEEL DRUM" AND ERROR', LABELS).matches(prediction("a"))
 
 

@@ -1,4 +1,4 @@
-"""Models are data: whatever a model folder holds, reading it refuses with one line or hears, and does nothing else."""
+"""Models are data: whatever a model folder holds, reading it fails with one line or predicts, and does nothing else."""
 
 from __future__ import annotations
 
@@ -382,7 +382,7 @@ def test_a_network_that_is_changed_after_it_was_checked_is_refused(tmp_path: Pat
         model_folder.Network(found)
 
 
-def test_models_check_tells_what_was_verified(tmp_path: Path) -> None:
+def test_models_check_lists_what_was_verified(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "model")
     (folder / "payload.py").write_text("raise SystemExit(3)")
     done = invoke("models", "check", folder)

@@ -121,7 +121,7 @@ def test_one_version_everywhere() -> None:
     assert module.stale(ROOT, module.version()) == []
 
 
-def test_a_version_that_was_forgotten_somewhere_is_told_and_written(tmp_path: Path) -> None:
+def test_a_version_that_was_forgotten_somewhere_is_reported_and_written(tmp_path: Path) -> None:
     module = script("scripts/version.py")
     (tmp_path / "web").mkdir()
     (tmp_path / "contrib" / "conda").mkdir(parents=True)
@@ -190,7 +190,7 @@ def test_the_readme_of_an_index_has_links_that_need_no_checkout() -> None:
     assert nested == "[![a](h/raw/t/b.svg)](h/blob/t/c.md) [x](#y) [z](https://e.org)"
 
 
-def test_the_conda_recipe_asks_for_what_the_package_asks_for() -> None:
+def test_the_conda_recipe_requires_what_the_package_requires() -> None:
     """conda-forge calls two packages otherwise; the rest, versions included, is pyproject.toml's."""
     yaml = pytest.importorskip("yaml")
     recipe = yaml.safe_load((ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
@@ -244,7 +244,7 @@ def test_every_licence_is_known_and_allowed() -> None:
     assert module.problems(found) == []
 
 
-def test_a_licence_that_is_unknown_or_too_strong_is_told() -> None:
+def test_a_licence_that_is_unknown_or_not_allowed_is_reported() -> None:
     module = licences()
     found = {
         "a": module.Found("a", "", {""}),
@@ -294,7 +294,7 @@ def asked_for(extra: str) -> list[Requirement]:
     return found
 
 
-def test_the_lock_the_licences_and_the_sbom_hold_what_is_asked_for() -> None:
+def test_the_lock_the_licences_and_the_sbom_hold_every_requirement() -> None:
     versions, listed = locked(), LICENCES.read_text(encoding="utf-8")
     components = {canonicalize_name(one["name"]) for one in json.loads(SBOM.read_text(encoding="utf-8"))["components"]}
     asked = asked_for("dev")

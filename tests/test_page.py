@@ -77,11 +77,11 @@ expect.set_options(timeout=120_000)  # on a busy machine too
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium whose microphone hears a guitar."""
-    heard = tmp_path_factory.mktemp("microphone") / "guitar.wav"
-    soundfile.write(heard, synth.recording(["guitar"], duration_s=5, seed=1, sample_rate=48000), 48000)
+    """Chromium whose microphone records a guitar."""
+    microphone = tmp_path_factory.mktemp("microphone") / "guitar.wav"
+    soundfile.write(microphone, synth.recording(["guitar"], duration_s=5, seed=1, sample_rate=48000), 48000)
     with sync_api.sync_playwright() as playwright:
-        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={heard}"]
+        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield found
         found.close()
@@ -124,7 +124,7 @@ def axe_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("axe")
 
 
-def test_an_example_is_heard_played_and_sought_in(open_page: Open, server: Running, axe_folder: Path) -> None:
+def test_an_example_is_predicted_played_and_sought_in(open_page: Open, server: Running, axe_folder: Path) -> None:
     page = open_page()
     page.locator(".example").first.wait_for()
     assert_accessible(page, axe_folder)
@@ -296,11 +296,11 @@ def test_many_recordings_in_a_table(
     answers = [
         server.post(path).json() | {"path": name} for path, name in ((duet, "take one.flac"), (EXAMPLE, "band.ogg"))
     ]
-    heard = [whoplays.Prediction.from_dict(answer) for answer in answers]
-    ids = list(heard[0].scores)
+    predictions = [whoplays.Prediction.from_dict(answer) for answer in answers]
+    ids = list(predictions[0].scores)
     for text in EXPRESSIONS:
         page.locator("#filter").fill(text)
-        expected = {p.path for p in heard if query.parse(text, ids).matches(p)}
+        expected = {p.path for p in predictions if query.parse(text, ids).matches(p)}
         expect(rows).to_have_count(len(expected))
         assert set(page.locator(".item").all_text_contents()) == expected, text
     page.locator("#filter").fill("take")

@@ -1,4 +1,4 @@
-"""Peers of the benchmark: calibrated and decided without the song that they are tried on, heard once, kept by content."""
+"""Peers of the benchmark: calibrated and decided without the song that they are tried on, run once, cached by content."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ GUITAR = FAMILY_IDS.index("guitar")
 
 
 class Panel:
-    """Two teachers that hear a guitar by how loud a recording is; the second, at far lower levels, knows nothing else."""
+    """Two teachers that detect a guitar by the level of a recording; the second, at far lower levels, knows nothing else."""
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.heard, self.gain = 0, gain
+        self.runs, self.gain = 0, gain
 
     def label_clip(self, samples: np.ndarray) -> dict[str, Analysis]:
-        self.heard += 1
+        self.runs += 1
         steps = np.abs(np.resize(samples, (1 + samples.size // (RATE // 2), RATE // 2))).mean(axis=1)
         logits = np.full((len(steps), len(LABELS)), -3.0, dtype=np.float32)
         logits[:, GUITAR] = self.gain * 40 * (steps - 0.1)
@@ -71,13 +71,13 @@ def examples() -> Examples:
     return Examples.of(clips, [song("one", 0.3, 0.02, 0.02, 0.3), song("two", 0.02, 0.3)], (4,))
 
 
-def test_what_was_heard_is_heard_once_and_kept_by_content(tmp_path: Path) -> None:
+def test_a_recording_is_run_once_and_cached_by_content(tmp_path: Path) -> None:
     panel = Panel()
     first = Teachers(panel, tmp_path).whole([clip("real/a", 0.2), clip("real/a", 0.2)])
-    assert panel.heard == 2  # the probe, and the clip once
+    assert panel.runs == 2  # the probe, and the clip once
     again = Panel()
     second = Teachers(again, tmp_path).whole([clip("real/a", 0.2)])
-    assert again.heard == 1 and second["low"][0].tolist() == pytest.approx(first["low"][0].tolist(), nan_ok=True)
+    assert again.runs == 1 and second["low"][0].tolist() == pytest.approx(first["low"][0].tolist(), nan_ok=True)
 
 
 def test_teachers_that_answer_otherwise_do_not_find_what_others_said(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_teachers_that_answer_otherwise_do_not_find_what_others_said(tmp_path: P
     assert other["high"][0, GUITAR] == pytest.approx(2 * 40 * 0.1, rel=1e-3)
 
 
-def test_a_file_that_was_cut_short_is_heard_again(tmp_path: Path) -> None:
+def test_a_truncated_cache_file_is_computed_again(tmp_path: Path) -> None:
     teachers = Teachers(Panel(), tmp_path)
     recording = clip("real/a", 0.2)
     teachers.whole([recording])
@@ -94,7 +94,7 @@ def test_a_file_that_was_cut_short_is_heard_again(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     panel = Panel()
     Teachers(panel, tmp_path).whole([recording])
-    assert panel.heard == 2
+    assert panel.runs == 2
 
 
 def test_every_peer_is_calibrated_to_its_own_levels(tmp_path: Path) -> None:

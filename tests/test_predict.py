@@ -197,7 +197,7 @@ def test_calls_that_cannot_be_meant(recogniser, duet: Path) -> None:
         recogniser.predict(io.BytesIO(b"x" * 1000))
 
 
-def test_a_start_behind_the_end_and_a_text_with_a_sound_files_name_are_told(
+def test_a_start_behind_the_end_and_a_text_with_a_sound_files_name_are_refused(
     recogniser, duet: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(AudioError, match="ends before 1000 s, the time to start at"):

@@ -338,13 +338,13 @@ def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
         (lambda r, x: r.predict(x, sample_rate=RATE).plot(lang=3), "plot: lang is 3 (int); it takes text"),
     ],
 )
-def test_an_argument_of_a_wrong_kind_is_told_by_its_name(tiny_model: Path, call: Any, told: str) -> None:
+def test_an_argument_of_a_wrong_type_is_named(tiny_model: Path, call: Any, told: str) -> None:
     with pytest.raises(UsageError) as caught:
         call(whoplays.load(tiny_model), tone(440.0, 1.0))
     assert told in str(caught.value)
 
 
-def test_arguments_that_python_takes_for_alike_are_taken(tiny_model: Path, duet: Path) -> None:
+def test_arguments_that_python_treats_as_equal_are_accepted(tiny_model: Path, duet: Path) -> None:
     recogniser, samples = whoplays.load(str(tiny_model)), tone(440.0, 1.0)
     assert recogniser.predict(samples.tolist(), sample_rate=float(RATE), strict=0).duration == 1.0
     assert recogniser.predict(samples, sample_rate=np.int64(RATE), start=np.float32(0.5)).duration == 0.5

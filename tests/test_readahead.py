@@ -12,7 +12,7 @@ from whoplays.dataset.readahead import LARGE_ROW, copy_rows, expect_any_order
 
 @pytest.mark.parametrize("width", [3, LARGE_ROW // 4, LARGE_ROW // 4 + 7])
 @pytest.mark.parametrize("mapped", [True, False])
-def test_rows_are_copied_in_the_order_asked_for(tmp_path: Path, width: int, mapped: bool) -> None:
+def test_rows_are_copied_in_the_requested_order(tmp_path: Path, width: int, mapped: bool) -> None:
     rows = np.random.default_rng(0).normal(size=(23, 2, width)).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
     source = np.load(tmp_path / "rows.npy", mmap_mode="r" if mapped else None)

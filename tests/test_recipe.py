@@ -434,7 +434,7 @@ def test_a_teacher_that_knows_nothing_of_brass_does_not_count_for_it() -> None:
     assert fewer[0, 0, LABELS.index("piano")] == pytest.approx(4.0)  # the level stays that of a mean
 
 
-def test_what_teachers_cannot_tell_stays_unknown() -> None:
+def test_labels_that_teachers_cannot_judge_stay_unknown() -> None:
     ensemble, logits = plain_ensemble("mn04"), {"mn04": logits_of(trumpet=1.0, banjo=-2.0, harp=2.0, piano=0.0)}
     recorded, sequenced = (
         dict(zip(LABELS, soft_labels.soft_targets(logits, ensemble, sequenced=kind)[0, 5], strict=True))

@@ -212,7 +212,7 @@ def tasks() -> Tasks:
     return Tasks(clips, duets(clips, count=20), [], mixes(clips, count=30), [clips[-1]])
 
 
-def test_figures_of_a_half_tell_right_from_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_a_half_distinguish_right_from_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recognition, "DRAWS", 50)
     half = tasks()
     half = Tasks(half.clips, half.duets, half.duets, half.mixes, half.silent)

@@ -1,4 +1,4 @@
-"""The report as a file, and opened offline in a real Chromium: heard, clicked, sorted, read out."""
+"""The report as a file, and opened offline in a real Chromium: played, clicked, sorted, read out."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(folder / "third.flac", np.clip(2 * low, -1, 1), RATE)
     model = write_tiny_model(tmp_path_factory.mktemp("reporting") / "model", thresholds=(0.01,) * 5)
     recogniser = whoplays.load(model)
-    heard = [recogniser.predict(path) for path in sorted(folder.iterdir())]
-    html.write(folder / "r.html", [*heard, Failure("bad.wav", "is <empty>")], recogniser, why=True)
+    results = [recogniser.predict(path) for path in sorted(folder.iterdir())]
+    html.write(folder / "r.html", [*results, Failure("bad.wav", "is <empty>")], recogniser, why=True)
     return folder / "r.html"
 
 
@@ -52,7 +52,7 @@ def facts_of(path: Path) -> Any:
     return json.loads(found[1])
 
 
-def test_it_is_one_file_that_asks_for_nothing(page_file: Path) -> None:
+def test_it_is_one_file_that_requests_nothing(page_file: Path) -> None:
     text = page_file.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
     sources = re.findall(r'(?:src|href)="([^"]*)"|url\((?!#)([^)]*)\)', text)
@@ -259,7 +259,7 @@ def test_why_is_laid_over_the_spectrogram(page: Any) -> None:
 
 
 @pytest.mark.browser
-def test_the_table_sorts_filters_and_tells_who_plays_together(page: Any) -> None:
+def test_the_table_sorts_filters_and_shows_what_plays_together(page: Any) -> None:
     names = page.locator("#items .item")
     page.locator("[data-by=length] button").click()
     page.locator("[data-by=length] button").click()

@@ -175,7 +175,7 @@ def test_the_command_fails_for_what_it_could_not_enter(
     assert "there is no recording to read" in (err := capsys.readouterr().err) and "holds no recordings" not in err
 
 
-def test_the_page_takes_the_same_endings_from_a_folder() -> None:
+def test_the_page_accepts_the_same_endings_from_a_folder() -> None:
     script = Path(opening.__file__).parents[1] / "serve" / "page" / "js" / "folders.js"
     endings = re.search(r"SOUND = /\\\.\(([a-z0-9|]+)\)\$/i", script.read_text(encoding="utf-8"))
     assert endings and {f".{name}" for name in endings[1].split("|")} == ENDINGS

@@ -183,12 +183,14 @@ def test_progress_comes_before_the_result(server: Running, duet: Path) -> None:
         events = [block.split("\n", 1) for block in "".join(answer.iter_text()).strip().split("\n\n")]
     names = [name.removeprefix("event: ") for name, _ in events]
     assert names == ["progress", "progress", "result"]  # a message for each window
-    heard = [json.loads(told.removeprefix("data: ")) for _, told in events[:-1]]
-    assert [one["duration"] for one in heard] == [12.0, 12.0] and heard[0]["analysed"] < heard[1]["analysed"] == 12.0
+    progress = [json.loads(data.removeprefix("data: ")) for _, data in events[:-1]]
+    assert [one["duration"] for one in progress] == [12.0, 12.0] and progress[0]["analysed"] < progress[1][
+        "analysed"
+    ] == 12.0
     assert json.loads(events[-1][1].removeprefix("data: ")) == server.post(duet, name="d.flac").json()
 
 
-def test_events_tell_problems_too(server: Running) -> None:
+def test_events_report_problems_too(server: Running) -> None:
     headers = {"Accept": "text/event-stream"}
     text = server.client.post("/v1/predict", files={"file": ("a", b"nothing")}, headers=headers).text
     assert text.startswith("event: problem\n") and "urn:whoplays:not-a-recording" in text
@@ -287,26 +289,26 @@ def talk(server: Running, samples: np.ndarray, rate: float, size: int = 4096, **
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
 
-    heard = []
+    messages = []
     with connect(server.address.replace("http", "ws") + "/v1/live", proxy=None) as line:
         line.send(json.dumps({"sample_rate": rate, **hello}))
-        heard.append(json.loads(line.recv(timeout=PATIENCE_S)))
-        if heard[0]["type"] != "ready":
-            return heard
+        messages.append(json.loads(line.recv(timeout=PATIENCE_S)))
+        if messages[0]["type"] != "ready":
+            return messages
         with contextlib.suppress(ConnectionClosed):  # refused while we go on sending: the reason is still to be read
             for at in range(0, len(samples), size):
                 line.send(samples[at : at + size].astype("<f4").tobytes())
             line.send(json.dumps({"type": "end"}))
-        while heard[-1]["type"] not in ("result", "problem"):
-            heard.append(json.loads(line.recv(timeout=PATIENCE_S)))
-    return heard
+        while messages[-1]["type"] not in ("result", "problem"):
+            messages.append(json.loads(line.recv(timeout=PATIENCE_S)))
+    return messages
 
 
 def test_live_scores_are_those_of_the_file(server: Running, duet: Path) -> None:
     samples, rate = soundfile.read(duet, dtype="float32")
-    heard = talk(server, samples, rate)
-    assert sum(message["type"] == "scores" for message in heard) >= 10
-    result, wanted = heard[-1]["result"], server.post(duet).json()
+    messages = talk(server, samples, rate)
+    assert sum(message["type"] == "scores" for message in messages) >= 10
+    result, wanted = messages[-1]["result"], server.post(duet).json()
     assert result["scores"] == pytest.approx(wanted["scores"], abs=1e-4)
     assert {**result, "path": "", "scores": {}} == {**wanted, "path": "", "scores": {}}
 
@@ -358,7 +360,7 @@ def test_a_live_client_that_reads_nothing_is_let_go(tiny_model: Path) -> None:
 # Limits
 
 
-def test_a_token_is_asked_for_where_it_matters(tight: Running) -> None:
+def test_a_token_is_required_where_it_matters(tight: Running) -> None:
     with httpx.Client(base_url=tight.address, trust_env=False) as stranger:
         for path in ("/v1/labels", "/metrics"):
             answer = stranger.get(path)
@@ -412,7 +414,7 @@ def test_a_worker_that_does_not_answer_in_time_is_replaced(tight: Running, monke
     assert tight.post(wav()).status_code == 200
 
 
-def test_a_worker_that_dies_takes_nothing_with_it(tight: Running) -> None:
+def test_a_worker_that_dies_loses_nothing_else(tight: Running) -> None:
     pool = tight.app.state.pool
     tight.wait_until(lambda: pool.ready == 1)
     worker = next(iter(pool._all))
@@ -477,7 +479,7 @@ def test_a_client_that_goes_away_ends_the_work(server: Running, tmp_path: Path) 
     path = tmp_path / "long.flac"
     soundfile.write(path, np.zeros(3500 * 1000, np.int16), 1000)
     killed = server.counted("whoplays_workers_replaced_total")
-    heard = server.counted("whoplays_recordings_total")
+    analysed = server.counted("whoplays_recordings_total")
     files = {"file": ("long.flac", path.read_bytes())}
     events = {"Accept": "text/event-stream"}
     with server.client.stream("POST", "/v1/predict", files=files, headers=events) as answer:
@@ -486,7 +488,7 @@ def test_a_client_that_goes_away_ends_the_work(server: Running, tmp_path: Path) 
     with pytest.raises(httpx.ReadTimeout):
         server.client.post("/v1/predict", files=files, timeout=httpx.Timeout(PATIENCE_S, read=0.1))
     server.wait_until(lambda: server.app.state.pool.ready == 2)
-    assert server.counted("whoplays_recordings_total") == heard
+    assert server.counted("whoplays_recordings_total") == analysed
     assert server.counted("whoplays_workers_replaced_total") == killed
     assert server.post(wav()).status_code == 200
 
@@ -587,7 +589,7 @@ def test_hostile_bytes_are_refused_in_one_line(server: Running, what: str) -> No
     problem(server.post(hostile()[what], name="a.mp3"), 422, "not-a-recording")
 
 
-def test_polyglots_and_cut_files_are_heard_or_refused(server: Running, tmp_path: Path) -> None:
+def test_polyglots_and_truncated_files_are_predicted_or_refused(server: Running, tmp_path: Path) -> None:
     whole = encoded(
         tmp_path / "a.m4a", "aac", synth.recording(["guitar"], duration_s=4, seed=3, sample_rate=48000)
     ).read_bytes()
@@ -617,7 +619,7 @@ def test_a_worker_can_open_nothing(server: Running) -> None:
     assert found["Max address space"][0] != "unlimited"
 
 
-def test_names_are_told_and_never_opened(server: Running) -> None:
+def test_file_names_are_returned_and_never_opened(server: Running) -> None:
     for name, told in (
         ("../../etc/passwd", "passwd"),
         ("C:\\a\\b.wav", "b.wav"),
@@ -722,7 +724,7 @@ def test_the_command_says_what_is_wrong(tiny_model: Path) -> None:
     )
 
 
-def test_a_system_without_what_workers_need_is_told_so(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+def test_a_system_that_lacks_what_workers_need_is_reported(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
     from whoplays.serve.server import run
 
     monkeypatch.delattr(socket, "send_fds")
@@ -771,7 +773,7 @@ def test_the_page_answers_head(server: Running) -> None:
     assert found.status_code == 200 and not found.content and int(found.headers["content-length"]) > 1000
 
 
-def test_what_the_framework_refuses_is_told_in_our_words(server: Running) -> None:
+def test_refusals_of_the_framework_use_our_words(server: Running) -> None:
     assert "GET is not possible here; possible: POST" in server.client.get("/v1/predict").json()["detail"]
     assert "there is no /nope" in server.client.get("/nope").json()["detail"]
     form = {"Content-Type": "multipart/form-data; boundary=zz"}
@@ -779,7 +781,7 @@ def test_what_the_framework_refuses_is_told_in_our_words(server: Running) -> Non
     assert torn.status_code == 400 and "cannot be read as a form" in torn.json()["detail"]
 
 
-def test_a_worker_that_cannot_start_is_told_once_and_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_is_reported_once_and_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         ready = alive = False
 

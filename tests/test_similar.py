@@ -107,7 +107,7 @@ def test_the_arrays_of_npz_can_be_read_with_numpy_alone(tables: dict[str, Path])
         assert {"path", "labels", "model", "scores"} <= set(kept.files)
 
 
-def test_a_run_is_continued_and_bad_files_are_tried_again_when_asked(music: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_and_bad_files_are_retried_on_request(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.npz"
     invoke("embed", music / "piano0.flac", music / "text.mp3", "-o", out)
     again = invoke("embed", music / "piano0.flac", music / "text.mp3", music / "drums0.flac", "-o", out, "--resume")
@@ -140,7 +140,7 @@ def test_what_is_not_in_the_table_is_compared_too(tables: dict[str, Path], music
     assert invoke("similar", tables["whole.npz"]).status == 2
 
 
-def test_messages_are_polish_where_asked(tables: dict[str, Path], music: Path, tmp_path: Path) -> None:
+def test_messages_are_polish_on_request(tables: dict[str, Path], music: Path, tmp_path: Path) -> None:
     asked = (music / "drums0.flac", "-n", 1, "--lang", "pl")
     ran = invoke("similar", tables["steps.npz"], *asked)
     assert "  od 0:" in ran.stdout and ran.stderr == "nagrania: 1 z 7\n"

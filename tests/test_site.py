@@ -61,7 +61,7 @@ def test_a_broken_link_stops_the_build(tmp_path: Path, link: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["architecture.py", "badges.py"])
-def test_what_is_drawn_from_the_code_is_of_this_code(name: str) -> None:
+def test_generated_diagrams_match_the_code(name: str) -> None:
     script = ROOT / "scripts" / name
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=COMMAND_S)
     assert done.returncode == 0, done.stderr

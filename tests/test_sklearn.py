@@ -66,7 +66,7 @@ def test_it_is_a_transformer_like_others() -> None:
     assert embedder.set_params(jobs=2).jobs == 2 and embedder.fit([]).recogniser_ is recogniser
 
 
-def test_what_cannot_be_used_is_told(tiny_model: Path, tmp_path: Path) -> None:
+def test_unusable_input_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="embedding"):
         whoplays.sklearn.Embedder(tiny_model).fit([])
     with pytest.raises(AudioError) as error:

@@ -82,7 +82,7 @@ def test_an_earlier_build_is_replaced_and_other_folders_are_not(runtime: Path, t
     assert [path.name for path in other.iterdir()] == ["letter.txt"]
 
 
-def test_a_missing_or_another_runtime_is_told_with_what_to_do(runtime: Path, tmp_path: Path) -> None:
+def test_a_missing_or_other_runtime_is_reported_with_advice(runtime: Path, tmp_path: Path) -> None:
     assert static_page.find_runtime(runtime.parent) == static_page.find_runtime(runtime) == runtime
     with pytest.raises(UsageError, match="npm install whoplays"):
         static_page.find_runtime(tmp_path)
@@ -369,7 +369,7 @@ def _copy(path: Path, name: str) -> Path:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_model_that_is_not_its_checksums_is_told_in_the_page(
+def test_a_model_with_wrong_checksums_is_reported_in_the_page(
     site: Path, host: _Host, context: Any, tmp_path: Path
 ) -> None:
     broken = site.parent / "broken"

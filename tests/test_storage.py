@@ -130,7 +130,7 @@ def test_what_is_created_is_not_replaced(store: Store) -> None:
         assert at(f"x/{number}").read_bytes() == b"first"
 
 
-def test_what_does_not_heal_is_told_in_one_line(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_permanent_error_is_reported_in_one_line(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.5")
     at("a").write(b"a")
 
@@ -155,7 +155,7 @@ def test_what_does_not_heal_is_told_in_one_line(store: Store, monkeypatch: pytes
     assert "no credentials" in told(at("a").read_bytes)
 
 
-def test_nobody_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+def test_an_unreachable_address_is_reported(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.2")
     address._store.cache_clear()
@@ -245,7 +245,7 @@ def test_a_build_fetches_each_recording_once_and_asks_for_it_twice(
     assert asked("twice", engine=Here()) == {(2, 3)}
 
 
-def test_a_recording_that_changes_while_a_data_set_is_built_is_told(
+def test_a_recording_that_changes_while_a_data_set_is_built_is_reported(
     store: Store, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = store.put(class_folders, "classes")
@@ -323,7 +323,7 @@ def test_a_killed_build_in_a_store_goes_on_to_the_same_bytes(store: Store, class
     assert store.contents("set") == contents(tmp_path / "disk")
 
 
-def test_the_command_tells_in_one_line_what_is_wrong_with_a_store(
+def test_the_command_reports_in_one_line_what_is_wrong_with_a_store(
     store: Store, class_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.3")
@@ -342,7 +342,7 @@ def test_the_command_tells_in_one_line_what_is_wrong_with_a_store(
     assert "the store failed for 0.3 s" in told(inside, f"s3://{BUCKET}/set")
 
 
-def test_recordings_in_a_store_are_heard_as_those_on_a_disk(
+def test_recordings_in_a_store_are_predicted_as_those_on_a_disk(
     store: Store, class_folders: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     def rows(of: str, out: Path, *more: str) -> list[dict[str, object]]:

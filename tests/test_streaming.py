@@ -60,7 +60,7 @@ def sparse_w64(path: Path, data: int, tail: bytes) -> None:
     "kind", ["RF64", "W64", "size unknown", "size zero", "size as it remains of 32 bits", "bytes, size unknown"]
 )
 @pytest.mark.slow
-def test_the_end_of_a_file_beyond_4_gb_is_heard(tmp_path: Path, kind: str) -> None:
+def test_the_end_of_a_file_beyond_4_gb_is_read(tmp_path: Path, kind: str) -> None:
     data = 5 * GIB
     end = (np.repeat(tone(440.0, rate=48000), 2) * 32767).astype("<i2").tobytes()
     path = tmp_path / "long.wav"
@@ -76,10 +76,10 @@ def test_the_end_of_a_file_beyond_4_gb_is_heard(tmp_path: Path, kind: str) -> No
     with path.open("rb") if kind.startswith("bytes") else io.BytesIO() as file:
         source = file if kind.startswith("bytes") else path
         assert opening.probe(source).duration == pytest.approx(seconds)
-        heard = reading.load(source, sample_rate=RATE, start=seconds - 2)
-    assert len(heard) == pytest.approx(2 * RATE, abs=2)
-    assert np.abs(heard[: RATE - 500]).max() < 1e-3  # the silence before
-    assert np.abs(heard[RATE + 500 :]).max() == pytest.approx(0.5, abs=0.01)
+        samples = reading.load(source, sample_rate=RATE, start=seconds - 2)
+    assert len(samples) == pytest.approx(2 * RATE, abs=2)
+    assert np.abs(samples[: RATE - 500]).max() < 1e-3  # the silence before
+    assert np.abs(samples[RATE + 500 :]).max() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_header_that_claims_little_is_believed_in_a_small_file(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ print(answer.duration, int(status["VmHWM"].split()[0]) / 1024)
 
 
 def peak_memory(model: Path, file: Path) -> tuple[float, float]:
-    """Seconds heard, and the greatest memory (MB) of a process that hears the file."""
+    """Length in seconds, and the peak memory (MB) of a process that predicts the file."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, model, file], capture_output=True, text=True, check=True, timeout=COMMAND_S
     )

@@ -125,7 +125,9 @@ def _part(folder: Path) -> str:
     return part
 
 
-def test_a_table_that_stays_open_elsewhere_is_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_stays_open_elsewhere_is_reported_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuses(*_: Any) -> None:
         raise PermissionError(errno.EACCES, "Access is denied")
 
@@ -211,6 +213,6 @@ def test_recordings_on_several_drives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert files.common_folder([]) == ""
 
 
-def test_how_a_process_ended_is_told_on_every_system() -> None:
+def test_how_a_process_ended_is_reported_on_every_system() -> None:
     ended = {-11: "SIGSEGV", -35: "signal 35", 3: "exit status 3", 0xC0000005: "exception 0xc0000005"}
     assert {status: sandbox.how_ended(status) for status in ended} == ended

@@ -98,7 +98,7 @@ def distance(one: Label, other: Label) -> float:
     return float(np.linalg.norm(oklab(one.colour) - oklab(other.colour)))
 
 
-def test_families_are_told_apart_by_hue_and_instruments_are_shades_of_their_family() -> None:
+def test_families_differ_in_hue_and_instruments_are_shades_of_their_family() -> None:
     tree = catalogue()
     for one, other in itertools.combinations(tree.families, 2):
         assert distance(one, other) > 0.1, (one.id, other.id)
@@ -224,7 +224,7 @@ def test_labels_of_ones_own_are_families_unless_said_otherwise() -> None:
         ("[x", "is not a file of labels"),
     ],
 )
-def test_a_file_that_is_wrong_is_told_in_one_line(
+def test_an_invalid_file_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
 ) -> None:
     path = tmp_path / "labels.toml"
@@ -350,18 +350,18 @@ def tree_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_family_plays_where_its_instrument_does(tree_model: Path, duet: Path) -> None:
     recogniser = Recogniser(tree_model)
-    heard = recogniser.predict(duet)
-    assert list(heard.scores) == ["strings", "guitar", "violin", "cello", "viola"]
-    below = [heard.scores[label] for label in ("violin", "cello", "viola")]
-    assert heard.scores["strings"] >= max(below) > 0
-    frames = heard.frame_scores
+    prediction = recogniser.predict(duet)
+    assert list(prediction.scores) == ["strings", "guitar", "violin", "cello", "viola"]
+    below = [prediction.scores[label] for label in ("violin", "cello", "viola")]
+    assert prediction.scores["strings"] >= max(below) > 0
+    frames = prediction.frame_scores
     assert (frames[:, :1] >= frames[:, 2:]).all()
-    assert heard.playing == ["strings", "violin"], "though the threshold of strings is not reached"
-    assert {segment.label for segment in heard.segments} == {"strings", "violin"}
-    shown = Text(recogniser.labels, "en", Look(80)).item(heard).splitlines()
+    assert prediction.playing == ["strings", "violin"], "though the threshold of strings is not reached"
+    assert {segment.label for segment in prediction.segments} == {"strings", "violin"}
+    shown = Text(recogniser.labels, "en", Look(80)).item(prediction).splitlines()
     assert [line.split()[0] for line in shown[1:3]] == ["strings", "violin"]
     assert "  not found: guitar, cello, viola" in shown
-    rows = formats.writer("audacity")(recogniser.labels).item(heard).splitlines()
+    rows = formats.writer("audacity")(recogniser.labels).item(prediction).splitlines()
     assert {row.split("\t")[2].rsplit(" ", 1)[0] for row in rows} == {"strings", "strings: violin"}
 
 
@@ -377,24 +377,24 @@ def test_a_family_may_play_where_its_instrument_may(tree_model: Path, duet: Path
     found = model_folder.read(tree_model)
     config = replace(found.config, thresholds=(1.0,) * 5, maybe=(1.0, 1.0, 0.01, 1.0, 1.0))
     model_folder.write(tmp_path / "model", config, found.content(model_folder.NETWORK), "# a card")
-    heard = Recogniser(tmp_path / "model").predict(duet)
-    assert heard.playing == [] and heard.maybe == ["strings", "violin"]
+    prediction = Recogniser(tmp_path / "model").predict(duet)
+    assert prediction.playing == [] and prediction.maybe == ["strings", "violin"]
 
 
 def test_only_understands_families(tree_model: Path, duet: Path) -> None:
-    heard = Recogniser(tree_model).predict(duet)
-    labels = list(heard.scores)
+    prediction = Recogniser(tree_model).predict(duet)
+    labels = list(prediction.scores)
     parents = catalogue().parents(labels)
     assert parents == {"violin": "strings", "cello": "strings", "viola": "strings"}
 
     def found(text: str, *playing: str) -> bool:
-        return query.parse(text, labels, parents).matches(replace(heard, playing=list(playing)))
+        return query.parse(text, labels, parents).matches(replace(prediction, playing=list(playing)))
 
     assert found("only strings", "strings", "violin") and found("only violin", "strings", "violin")
     assert not found("only violin", "strings", "violin", "cello") and not found("only guitar", "strings", "guitar")
     expression = query.parse("only violin", labels, parents)
     scores = dict.fromkeys(labels, 0.0) | {"strings": 0.9, "violin": 0.8}
-    assert expression.rank(replace(heard, scores=scores)) == 0.8, "its own family takes nothing from it"
+    assert expression.rank(replace(prediction, scores=scores)) == 0.8, "its own family takes nothing from it"
 
 
 def test_tables_of_the_former_form_are_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ samples.include = ["theremin-rod"]
 """
 
 
-def test_a_family_in_the_file_is_all_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_family_needs_only_the_data_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "labels.toml"
     path.write_text(FILE.read_text(encoding="utf-8") + ADDED, encoding="utf-8")
     monkeypatch.setenv(VARIABLE, str(path))
@@ -492,14 +492,14 @@ def test_a_family_in_the_file_is_all_that_it_takes(tmp_path: Path, monkeypatch: 
     assert facts["confusion"]["families"]["labels"] == ["guitar", "theremin"]
 
     recogniser = Recogniser(tmp_path / "model")
-    heard = recogniser.predict(tmp_path / "0.wav")
-    assert heard.scores["theremin"] >= heard.scores["pitch-rod"] > 0
-    heard = replace(heard, playing=["theremin", "pitch-rod"])
-    table.write(tmp_path / "t.jsonl", lambda: [heard.to_dict()], list(heard.scores))
+    prediction = recogniser.predict(tmp_path / "0.wav")
+    assert prediction.scores["theremin"] >= prediction.scores["pitch-rod"] > 0
+    prediction = replace(prediction, playing=["theremin", "pitch-rod"])
+    table.write(tmp_path / "t.jsonl", lambda: [prediction.to_dict()], list(prediction.scores))
     [row] = table.read(tmp_path / "t.jsonl")
     expression = query.parse("only theremin", list(row["scores"]), catalogue().parents(list(row["scores"])))
     assert expression.matches(Prediction.from_dict(row))
-    report.write(tmp_path / "r.html", [heard], recogniser, lang="pl")
+    report.write(tmp_path / "r.html", [prediction], recogniser, lang="pl")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "teremin" in page and "pręt wysokości" in page and "#4F7F8F" in page
     app = create_app(Settings(model=tmp_path / "model"))

@@ -86,7 +86,7 @@ def test_mn04_embeds_and_classifies_as_its_reference(mn04, references, clip):
 
 
 @pytest.mark.parametrize("clip", [0, 1])
-def test_mn04_hears_a_recording_as_its_reference(mn04, references, shared_data, clip):
+def test_mn04_matches_its_reference_on_a_recording(mn04, references, shared_data, clip):
     import soundfile
     import soxr
 
@@ -188,7 +188,7 @@ def test_musicnn_names_its_references_tags(jamendo, mtt, references):
 
 
 @pytest.mark.parametrize("clip", [0, 1])
-def test_jamendo_hears_its_reference(jamendo, references, clip):
+def test_jamendo_matches_its_reference(jamendo, references, clip):
     reference = references["jamendo_musicnn"]
     logits, times = jamendo.scores(reference[f"clip{clip}_first_3s_16k"])
     assert times.tolist() == [1.5]
@@ -196,7 +196,7 @@ def test_jamendo_hears_its_reference(jamendo, references, clip):
 
 
 @pytest.mark.parametrize("clip", [0, 1])
-def test_mtt_hears_its_reference(mtt, references, clip):
+def test_mtt_matches_its_reference(mtt, references, clip):
     reference = references["mtt_musicnn"]
     log_mel = reference[f"clip{clip}_logmel"]
     np.testing.assert_allclose(mtt.window_logits(log_mel[None])[0], reference[f"clip{clip}_logits"], atol=2e-4)
@@ -244,7 +244,7 @@ def test_musicnn_repeats_a_short_recording(jamendo, mtt):
 # --- all of them
 
 
-def test_every_teacher_takes_silence_and_a_few_samples(panel):
+def test_every_teacher_accepts_silence_and_a_few_samples(panel):
     for teacher in panel.teachers:
         for samples in (np.zeros(3 * teacher.SAMPLE_RATE, np.float32), noise(0.01, teacher.SAMPLE_RATE)):
             analysis = teacher.analyse(samples)
@@ -290,7 +290,7 @@ def test_maps_speak_of_the_tree_alone_and_never_of_nothing():
         assert all(labels.values())
 
 
-def test_a_family_hears_every_class_of_its_instruments():
+def test_a_family_has_every_class_of_its_instruments():
     for labels in MAPS.values():
         for family in catalogue().families:
             for instrument in catalogue().instruments(family.id):
@@ -433,7 +433,7 @@ def test_a_label_without_examples_for_and_against_is_not_calibrated():
     assert np.isfinite(ensemble.sum(logits)[:, :2]).all()
 
 
-def test_an_ensemble_takes_any_leading_shape_and_fewer_teachers():
+def test_an_ensemble_accepts_any_leading_shape_and_fewer_teachers():
     logits, targets = made_up()
     ensemble = Ensemble.fit(NAMES, logits, targets)
     one = {name: values[5] for name, values in logits.items()}

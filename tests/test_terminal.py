@@ -100,7 +100,7 @@ def test_what_is_no_terminal_gets_plain_text() -> None:
     assert Look.of(io.StringIO()) is None
 
 
-def test_colour_is_asked_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         encoding = "UTF-8"
 

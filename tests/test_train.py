@@ -285,7 +285,7 @@ def test_a_folder_with_another_run_is_refused(small_dataset: Path, in_one_go: Pa
         train(small_dataset, out=tmp_path, resume=True, **FAST)
 
 
-def test_a_softmax_takes_rows_with_one_label_and_a_sigmoid_all_that_is_known() -> None:
+def test_a_softmax_trains_on_rows_with_one_label_and_a_sigmoid_on_all_known_labels() -> None:
     split = made_split(4)
     split.targets[:] = [[1, 0, 0], [1, 1, 0], [1, 0, np.nan], [np.nan] * 3]
     for loss, rows in (("softmax", [0]), ("sigmoid", [0, 1, 2])):
@@ -325,7 +325,7 @@ def test_an_unknown_recipe_or_setting_is_refused(tmp_path: Path) -> None:
         train(tmp_path, out=tmp_path / "model")
 
 
-def test_a_loss_that_explodes_is_told(tmp_path: Path) -> None:
+def test_a_diverging_loss_is_reported(tmp_path: Path) -> None:
     split = made_split(8)
     split.features[:] = 1e38
     run = Run(

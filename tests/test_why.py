@@ -24,7 +24,7 @@ def burst(tmp_path: Path) -> Path:
     return tmp_path / "burst.wav"
 
 
-def test_the_most_telling_seconds_are_where_the_sound_is(tiny_model: Path, burst: Path) -> None:
+def test_the_strongest_moments_are_where_the_sound_is(tiny_model: Path, burst: Path) -> None:
     prediction = whoplays.load(tiny_model).predict(burst)
     best = explanation.moments(prediction, "brass", most=1)  # the lowest band
     assert best[0].start >= 8.9 and best[0].end <= 11.1

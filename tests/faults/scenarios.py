@@ -118,7 +118,7 @@ def _model(out: Path) -> State:
 
 
 def _table(out: Path) -> State:
-    """Every file; of the table, its rows in the order of their paths: what was heard first is the first in a table."""
+    """Every file; of the table, its rows in the order of their paths: the first result is the first in a table."""
     from whoplays.results import table
 
     found = contents(out)
