@@ -127,7 +127,7 @@ class Videos(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def handle(self) -> None:
-        """Take no notice of a listener that has heard enough."""
+        """Ignore a client that has closed the connection."""
         try:
             super().handle()
         except ConnectionError:

@@ -94,7 +94,7 @@ def section(name: str, schema: dict[str, Any]) -> Iterator[str]:
 
 
 def rows(schema: dict[str, Any], page: str, before: str = "") -> Iterator[str]:
-    """Yield a row for each key of an object, those of objects within it below it. A key that may be missing is told."""
+    """Yield a row for each key of an object, those of objects within it below it. A key that may be missing is marked."""
     for key, one in schema["properties"].items():
         path = f"{before}{key}"
         missing = "" if key in schema.get("required", ()) else " *May be missing.*"

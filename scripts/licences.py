@@ -4,7 +4,7 @@ python scripts/licences.py             writes docs/reference/licences.md from wh
 python scripts/licences.py --check     exit status 1 when an installed package has a licence that is unknown or not allowed
 
 What a package says of itself counts: its licence expression, else its classifiers, else its licence field. Packages that
-say nothing are in `TOLD`, looked up by hand. GPL comes only with an extra that says so in `WITH_REASON`.
+say nothing are in `LICENCES`, looked up by hand. GPL comes only with an extra that says so in `WITH_REASON`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ WITH_REASON = {
     "rfc3987": "only for developers: schemathesis brings it along with jsonschema's formats",
 }
 #: package -> licence, read in its source because its metadata does not tell
-TOLD = {
+LICENCES = {
     "namex": "Apache-2.0",
     "matplotlib": "PSF-2.0",
     "python-dateutil": "Apache-2.0 AND BSD-3-Clause",
@@ -107,17 +107,19 @@ class Found:
 
 def licence_of(package: Distribution) -> str:
     """Return an SPDX expression, or "" when the package's metadata does not tell one that is known."""
-    told = package.metadata
-    name = canonicalize_name(told["Name"])
-    if expression := told.get("License-Expression"):
+    fields = package.metadata
+    name = canonicalize_name(fields["Name"])
+    if expression := fields.get("License-Expression"):
         return expression
-    if name in TOLD:
-        return TOLD[name]
-    marks = [mark.rpartition(" :: ")[2] for mark in told.get_all("Classifier") or [] if mark.startswith("License :: ")]
+    if name in LICENCES:
+        return LICENCES[name]
+    marks = [
+        mark.rpartition(" :: ")[2] for mark in fields.get_all("Classifier") or [] if mark.startswith("License :: ")
+    ]
     known = sorted({_CLASSIFIERS.get(mark, "") for mark in marks if mark != "OSI Approved"})
     if known and all(known):
         return " OR ".join(known)
-    words = (told.get("License") or "").strip()
+    words = (fields.get("License") or "").strip()
     named = _FIELDS.get(words.lower(), words)
     return named if is_known(named) else ""
 
@@ -176,17 +178,17 @@ def installed() -> dict[str, Found]:
 
 def problems(found: dict[str, Found]) -> list[str]:
     """Return a line for each package whose licence is unknown, or not allowed where it comes in."""
-    told = []
+    lines = []
     for one in found.values():
         if not one.licence or not is_known(one.licence):
-            told.append(
-                f"{one.name}: its licence is not known ({one.licence or 'it tells none'}); read it, then add it to TOLD"
+            lines.append(
+                f"{one.name}: its licence is not known ({one.licence or 'it states none'}); read it, then add it to LICENCES"
             )
         elif not is_allowed(one.licence) and one.name not in WITH_REASON:
-            told.append(f"{one.name}: {one.licence} is not allowed; do without it, or give the reason in WITH_REASON")
+            lines.append(f"{one.name}: {one.licence} is not allowed; do without it, or give the reason in WITH_REASON")
         elif not is_allowed(one.licence) and "" in one.extras:
-            told.append(f"{one.name}: {one.licence} may come with an extra, never with the base install")
-    return told
+            lines.append(f"{one.name}: {one.licence} may come with an extra, never with the base install")
+    return lines
 
 
 def page(found: dict[str, Found]) -> str:
@@ -205,7 +207,7 @@ def page(found: dict[str, Found]) -> str:
         "|---|---|---|",
     ]
     for one in found.values():
-        if bring := _told(one.extras):
+        if bring := _origin(one.extras):
             lines.append(f"| {one.name} | {one.licence} | {bring} |")
     lines += ["", "## Copyleft, and why it is here", ""]
     lines += [f"- **{name}** ({found[name].licence}): {why}." for name, why in WITH_REASON.items() if name in found]
@@ -214,7 +216,7 @@ def page(found: dict[str, Found]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _told(bring: set[str]) -> str:
+def _origin(bring: set[str]) -> str:
     if "" in bring:
         return "base"
     named = [extra for extra in extras() if extra in bring]

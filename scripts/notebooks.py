@@ -48,8 +48,8 @@ def run(path: Path, *, check: bool) -> int:
             print(f"{path.name}, cell {number}:\n{traceback.format_exc(limit=-3)}", file=sys.stderr)
             return 1
         if check and kinds(outputs) != kinds(cell["outputs"]):
-            told = f"shows {kinds(outputs)} and holds {kinds(cell['outputs'])}; run python scripts/notebooks.py"
-            print(f"{path.name}, cell {number}: {told}", file=sys.stderr)
+            problem = f"shows {kinds(outputs)} and holds {kinds(cell['outputs'])}; run python scripts/notebooks.py"
+            print(f"{path.name}, cell {number}: {problem}", file=sys.stderr)
             return 1
         cell["outputs"], cell["execution_count"] = outputs, number
     if not check:

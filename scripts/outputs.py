@@ -1,7 +1,7 @@
 """What commands print in the README and the guides, made anew by the model that is in the package.
 
 python scripts/outputs.py            writes the blocks behind `<!-- output ... -->`
-python scripts/outputs.py --check    tells which pages hold something else, and fails
+python scripts/outputs.py --check    lists pages that differ, and fails
 
 `<!-- output: predict band.ogg -->` is the command of the block below it. `(terminal)` shows what a terminal does, `(NAME)` the
 paragraph that begins with NAME. Without a command, the block's lines that begin with "$ whoplays" are run, each followed by what
@@ -38,7 +38,7 @@ class Terminal(io.TextIOWrapper):
         self._terminal = terminal
 
     def isatty(self) -> bool:
-        """Return what it was told to say."""
+        """Return whether it stands for a terminal."""
         return self._terminal
 
     def text(self) -> str:
@@ -49,10 +49,10 @@ class Terminal(io.TextIOWrapper):
 
 def printed(command: str, *, terminal: bool = False, messages: bool = False) -> str:
     """Return what a command prints; messages: on standard error as well."""
-    out, told = Terminal(terminal=terminal), Terminal(terminal=False)
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
+    out, err = Terminal(terminal=terminal), Terminal(terminal=False)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         run(shlex.split(command))
-    return out.text() + (told.text() if messages else "")
+    return out.text() + (err.text() if messages else "")
 
 
 def block(match: re.Match[str]) -> str:

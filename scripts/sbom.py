@@ -33,13 +33,13 @@ def reduced(document: dict[str, Any]) -> dict[str, Any]:
 def _component(one: dict[str, Any]) -> dict[str, Any]:
     kept = {name: one[name] for name in KEPT if name in one}
     for licence in kept.get("licenses", []):
-        told = licence.get("license", {})
-        told.pop("url", None)
-        told.pop("properties", None)
-        if len(told.get("name", "")) > TEXTS:
-            told["name"] = told["name"][:TEXTS]
-        if "text" in told:
-            del told["text"]
+        licence_text = licence.get("license", {})
+        licence_text.pop("url", None)
+        licence_text.pop("properties", None)
+        if len(licence_text.get("name", "")) > TEXTS:
+            licence_text["name"] = licence_text["name"][:TEXTS]
+        if "text" in licence_text:
+            del licence_text["text"]
     return kept
 
 

@@ -1,6 +1,6 @@
 """Write web/tests/vectors.json: what the Python package computes from samples that the web package can make as well.
 
-Usage: python scripts/web_vectors.py [--check]. With --check nothing is written, and the exit status tells whether the
+Usage: python scripts/web_vectors.py [--check]. With --check nothing is written, and the exit status says whether the
 committed vectors still are what the package computes: a new model needs new ones.
 """
 
@@ -105,8 +105,8 @@ def _features(settings: features.FeatureSettings) -> dict[str, Any]:
 def _windows(n: int, length: int, context: int) -> dict[str, Any]:
     samples = np.arange(n, dtype=np.float32)
     found = windows((samples[i : i + 7] for i in range(0, n, 7)), length, context)
-    told = [{"samples": w.samples.tolist(), "start": w.start, "first": w.first, "last": w.last} for w in found]
-    return {"n": n, "length": length, "context": context, "windows": told}
+    listed = [{"samples": w.samples.tolist(), "start": w.start, "first": w.first, "last": w.last} for w in found]
+    return {"n": n, "length": length, "context": context, "windows": listed}
 
 
 def _attended() -> dict[str, Any]:
@@ -223,15 +223,15 @@ def _network() -> dict[str, Any]:
 def _prediction(recogniser: whoplays.Recogniser, seconds: float, rate: int) -> dict[str, Any]:
     samples = sound(seconds, rate)
     found = recogniser.predict(samples, sample_rate=rate)
-    told = found.to_dict()
+    values = found.to_dict()
     about = {"nothing_detected", "mostly_undetected"}  # what is about the answer; what is about the sound: `_quality`
-    told["warnings"] = [warning for warning in told["warnings"] if warning["code"] in about]
+    values["warnings"] = [warning for warning in values["warnings"] if warning["code"] in about]
     every = [label.id for label in recogniser.labels]
     all_segments = recogniser.segments(found.frame_scores, found.frame_times, every)
     latest = recogniser.latest_scores(samples, 0.5)
     return {
         "seconds": seconds,
-        "prediction": told,
+        "prediction": values,
         "frame_times": numbers(found.frame_times[::16], 4),
         "frame_scores": numbers(found.frame_scores[::16], 4),
         "segments": [segment.to_dict() for segment in all_segments],

@@ -21,10 +21,10 @@ def axe(folder: Path) -> str:
         pytest.skip("npm, which brings axe-core, is not installed")
     try:
         command = ["npm", "pack", "axe-core@4", "--silent"]
-        asked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=COMMAND_S)
+        packed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=COMMAND_S)
     except subprocess.SubprocessError:
         pytest.skip("axe-core cannot be had from the npm registry")
-    with tarfile.open(folder / asked.stdout.split()[-1]) as archive:
+    with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
         file = archive.extractfile("package/axe.min.js")
         assert file
         return file.read().decode()
@@ -34,5 +34,5 @@ def assert_accessible(page: Any, folder: Path) -> None:
     """Nothing moderate, serious or critical. folder: for the package."""
     page.evaluate(axe(folder))  # through the debugger, which the page's policy does not bind
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
-    told = [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
-    assert not [v for v in told if v[1] in ("serious", "critical", "moderate")], told
+    serious = [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
+    assert not [v for v in serious if v[1] in ("serious", "critical", "moderate")], serious

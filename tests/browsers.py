@@ -83,17 +83,19 @@ class _Firefox:
         )
 
     def _evaluate(self, expression: str) -> dict[str, Any]:
-        told = self._call("script.evaluate", expression=expression, target={"context": self._page}, awaitPromise=False)
-        assert told["type"] == "success", told
-        return told["result"]
+        answer = self._call(
+            "script.evaluate", expression=expression, target={"context": self._page}, awaitPromise=False
+        )
+        assert answer["type"] == "success", answer
+        return answer["result"]
 
     def _call(self, method: str, **params: Any) -> Any:
         self._calls += 1
         self._socket.send(json.dumps({"id": self._calls, "method": method, "params": params}))
-        while (told := json.loads(self._socket.recv(STARTUP_S))).get("id") != self._calls:
+        while (answer := json.loads(self._socket.recv(STARTUP_S))).get("id") != self._calls:
             continue
-        assert told["type"] == "success", told
-        return told["result"]
+        assert answer["type"] == "success", answer
+        return answer["result"]
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ class Store:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What Amazon's own tools, and so ours, are told by."""
+        """The environment variables that Amazon's tools, and so ours, read."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -118,10 +118,10 @@ class Store:
         return self._app(environ, start_response)
 
     def _cut(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Do what was asked for, promise the whole answer, send half of it, hang up."""
-        told: list[Any] = []
-        body = b"".join(self._app(environ, lambda *words: told.append(words)))
-        start_response(*told[0][:2])
+        """Do what was requested, promise the whole answer, send half of it, hang up."""
+        head: list[Any] = []
+        body = b"".join(self._app(environ, lambda *words: head.append(words)))
+        start_response(*head[0][:2])
         yield body[: len(body) // 2]
         _hang_up(environ)
 

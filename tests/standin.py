@@ -132,7 +132,7 @@ def video_without_sound() -> bytes:
 
 @functools.cache
 def as_m4a() -> bytes:
-    """The recording as AAC in MP4, written as ffmpeg does without being told otherwise: the index comes last."""
+    """The recording as AAC in MP4, as ffmpeg writes it by default: the index comes last."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.m4a"
         words = [
@@ -159,7 +159,7 @@ def make_ready() -> None:
 
 
 class Site:
-    """The server. rules: video id -> rule, or a function of the id. requests: how often each path was asked for."""
+    """The server. rules: video id -> rule, or a function of the id. requests: how often each path was requested."""
 
     def __init__(self, rules=None, *, certificate: Path | None = None, latency_s=0.0, stall_s=3.0) -> None:
         self.rules = rules or {}
@@ -224,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def do_GET(self) -> None:
-        path = re.sub(r"^http://[^/]+", "", self.path)  # a proxy is asked for the whole URL
+        path = re.sub(r"^http://[^/]+", "", self.path)  # a proxy gets the whole URL
         kind, _, name = path.partition("?")[0].strip("/").partition("/")
         video_id = name[:11]
         with self.site.lock:
@@ -384,8 +384,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(part)
 
     def range_start(self) -> int:
-        asked = self.headers.get("Range", "")
-        digits = asked.removeprefix("bytes=").partition("-")[0]
+        header = self.headers.get("Range", "")
+        digits = header.removeprefix("bytes=").partition("-")[0]
         return int(digits) if digits.isdigit() else 0
 
     def hang_up(self) -> None:

@@ -204,14 +204,14 @@ def test_a_disk_that_fails_once_is_reported_and_affects_no_other_recording(kind:
     soundfile.write(written, samples, 22050, format=kind)
     soundfile.write(other, samples[:5000], 32000, format="WAV", subtype="FLOAT")
     whole = reading.load(io.BytesIO(written.getvalue()), sample_rate=22050)
-    told = 0
+    reported = 0
     for at in range(1, 1000):
         file = FailsOnce(written.getvalue(), at)
         try:
             loaded = reading.load(file, sample_rate=22050)
         except AudioError as error:
             assert "cannot be read (Input/output error)" in str(error)
-            told += 1
+            reported += 1
         else:
             assert np.array_equal(loaded, whole)
         after = opening.probe(io.BytesIO(other.getvalue()))
@@ -219,7 +219,7 @@ def test_a_disk_that_fails_once_is_reported_and_affects_no_other_recording(kind:
         assert np.array_equal(reading.load(io.BytesIO(other.getvalue()), sample_rate=32000), samples[:5000])
         if file.left > 0:
             break
-    assert told >= 3 and file.left > 0
+    assert reported >= 3 and file.left > 0
 
 
 def test_a_file_that_only_reads_is_read(tmp_path: Path) -> None:

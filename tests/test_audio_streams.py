@@ -235,8 +235,8 @@ def test_the_other_containers_of_samples_with_a_wrong_size() -> None:
 @pytest.mark.parametrize("total", [0, 32000])
 def test_flac_without_its_length(total: int) -> None:
     content = bytearray(written(steps(5), "FLAC"))
-    told = int.from_bytes(content[18:26], "big") >> 36 << 36 | total
-    content[18:26] = told.to_bytes(8, "big")
+    fields = int.from_bytes(content[18:26], "big") >> 36 << 36 | total
+    content[18:26] = fields.to_bytes(8, "big")
     assert seconds_read(io.BytesIO(content)) == list(range(5))
     assert seconds_read(io.BytesIO(content), start=2.0) == [2, 3, 4]
     assert opening.duration_of(io.BytesIO(content)) == pytest.approx(5)
@@ -254,7 +254,7 @@ def test_a_file_cut_in_half_is_read_with_a_warning(kind: str) -> None:
         (warning,) = (w for w in recording.warnings(seconds) if w.code != "sample_rate")
     assert warning.code == "cut_short"
     assert f"from {seconds:.2f} s" in warning.message
-    if kind != "OGG":  # which tells no length beforehand
+    if kind != "OGG":  # which states no length
         assert "to 6.00 s" in warning.message or kind == "MP3"
     half.seek(0)
     with pytest.raises(AudioError, match="is damaged"):
@@ -527,7 +527,7 @@ def test_a_damaged_recording_is_predicted_with_a_warning_or_refused(tiny_model: 
 
 
 def test_command_server_and_data_set_read_it_alike(tiny_model: Path, tmp_path: Path) -> None:
-    """A joined file in full, a damaged one with a warning, or not at all where that is asked for."""
+    """A joined file in full, a damaged one with a warning, or refused on request."""
     for name in ("a", "b"):
         (tmp_path / "classes" / name).mkdir(parents=True)
         soundfile.write(tmp_path / "classes" / name / "take.wav", steps(6, first=3), 32000)
@@ -557,11 +557,11 @@ def test_command_server_and_data_set_read_it_alike(tiny_model: Path, tmp_path: P
     whole = dataset.build(tmp_path / "classes", tmp_path / "whole", dataset.BuildSettings(**settings), jobs=1)
     assert whole.rows["training"] == 12 and not whole.skipped
     with (tmp_path / "whole" / "damaged.csv").open(newline="") as file:
-        told = list(csv.DictReader(file))
-    assert {row["path"] for row in told} == {"b/bad.mp3"} and all(
-        "could not be decoded" in row["damage"] for row in told
+        damaged_rows = list(csv.DictReader(file))
+    assert {row["path"] for row in damaged_rows} == {"b/bad.mp3"} and all(
+        "could not be decoded" in row["damage"] for row in damaged_rows
     )
-    assert any(f"{len(told)} damaged clips are used" in remark for remark in whole.remarks)
+    assert any(f"{len(damaged_rows)} damaged clips are used" in remark for remark in whole.remarks)
     strict = dataset.BuildSettings(**settings, strict=True)
     sound = dataset.build(tmp_path / "classes", tmp_path / "sound", strict, jobs=1)
     assert 1 <= len(sound.skipped) <= 2 and all("is damaged" in item.cause for item in sound.skipped)

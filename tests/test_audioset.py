@@ -403,10 +403,10 @@ def test_no_clip_is_planned_twice_and_none_that_would_do_is_missed(ontology, row
     videos = [clip.video_id for clip in plan.clips + plan.stand_ins]
     assert len(set(videos)) == len(videos)
     for name, label in (("piano", PIANO), ("guitar", GUITAR), ("brass", TRUMPET)):
-        taken = sum(clip.family == name for clip in plan.clips)
+        n_clips = sum(clip.family == name for clip in plan.clips)
         free = {one.video_id for one in segments if label in one.labels} - set(videos)
-        assert taken <= 3
-        assert taken == 3 or not free, f"{name} could have had {free}"
+        assert n_clips <= 3
+        assert n_clips == 3 or not free, f"{name} could have had {free}"
 
 
 def test_a_clip_of_two_classes_goes_to_the_rarer(ontology):
@@ -416,15 +416,15 @@ def test_a_clip_of_two_classes_goes_to_the_rarer(ontology):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"per_class": 0}, "0"),
         ({"reserve": -1}, "-1"),
         ({"clips_per_video": 2}, "--clips-per-video 2: 1, or 0 for all"),
     ],
 )
-def test_a_draw_that_makes_no_sense_is_refused(wrong, told):
-    with pytest.raises(UsageError, match=told):
+def test_a_draw_that_makes_no_sense_is_refused(wrong, message):
+    with pytest.raises(UsageError, match=message):
         Draw(**wrong)
 
 

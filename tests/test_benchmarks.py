@@ -172,8 +172,8 @@ def test_openmic_reads_the_test_side_and_keeps_unannotated_labels_unknown(tmp_pa
     openmic(tmp_path)
     suite = layouts.openmic(tmp_path)
     assert [clip.path.stem for clip in suite.clips] == ["000046_3840", "000135_483840", "000178_3840"]
-    told = [{k: v for k, v in clip.truth.items() if not math.isnan(v)} for clip in suite.clips]
-    assert told == [
+    known = [{k: v for k, v in clip.truth.items() if not math.isnan(v)} for clip in suite.clips]
+    assert known == [
         {"piano": 1, "drums": 0}, {"piano": 0, "guitar": 1}, {"guitar": 0, "drums": 1, "mallet_percussion": 1}
     ]  # fmt: skip
     assert len(suite.classes) == 20 and set(suite.classes.values()) <= set(catalogue().ids)
@@ -191,9 +191,9 @@ def test_irmas_counts_classes_that_the_model_lacks_as_never_named(tiny_model: Pa
     figures = found["metrics"]
     named = [whoplays.load(tiny_model).predict(clip.path).playing for clip in suite.clips]
     right = sum("piano" in one for one in named[1:])
-    told = sum("piano" in one for one in named)
-    assert figures["f1_micro"] == pytest.approx(2 * right / (told + 2))
-    assert figures["f1_micro_all"] == pytest.approx(2 * right / (told + 4))  # gel and voi are missed
+    predicted = sum("piano" in one for one in named)
+    assert figures["f1_micro"] == pytest.approx(2 * right / (predicted + 2))
+    assert figures["f1_micro_all"] == pytest.approx(2 * right / (predicted + 4))  # gel and voi are missed
     assert figures["f1_macro_all"] == pytest.approx(figures["f1_micro"] / 3)
     highest = [whoplays.load(tiny_model).predict(clip.path).scores["piano"] > 0 for clip in suite.clips]  # of one class
     assert figures["f1_micro@0.5"] == pytest.approx(2 * sum(highest[1:]) / (sum(highest) + 4))

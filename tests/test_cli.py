@@ -158,7 +158,7 @@ def test_numbers_may_be_negative() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["sing"], "unknown command sing"),
         (["predct"], "did you mean predict?"),
@@ -190,12 +190,12 @@ def test_numbers_may_be_negative() -> None:
     ],
 )  # fmt: skip
 def test_wrong_usage_is_status_2_and_one_clear_line(
-    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = invoke(*words)
     assert done.status == 2, done
-    assert told in done.stderr and done.stderr.startswith("whoplays: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr and done.stderr.startswith("whoplays: ") and done.stderr.count("\n") == 1
     assert done.stdout == ""
 
 
@@ -226,8 +226,8 @@ def test_variables_of_the_environment_stand_in_for_options(monkeypatch: pytest.M
     assert parsed("serve", "--port", "1").port == 1
     monkeypatch.setenv("WHOPLAYS_TOKEN", "a secret of mine")
     monkeypatch.setenv("COLUMNS", "120")
-    told = invoke("serve", "--help").stdout
-    assert "secret" not in told and "[default: 8000] [env: WHOPLAYS_PORT]" in told
+    text = invoke("serve", "--help").stdout
+    assert "secret" not in text and "[default: 8000] [env: WHOPLAYS_PORT]" in text
     monkeypatch.setenv("WHOPLAYS_PORT", "high")
     assert "WHOPLAYS_PORT high: must be a whole number" in invoke("serve").stderr
 
@@ -463,10 +463,13 @@ def test_one_long_recording_has_progress_in_its_seconds(
     soundfile.write(tmp_path / "long.wav", tone(200.0, 35.0, level=0.9), RATE)
     monkeypatch.setattr(output, "PLAIN_EVERY_S", 0.0)
     invoked = invoke("predict", tmp_path / "long.wav", "--model", tiny_model, "--start", "5")
-    told = re.findall(r"Predicting: (\d+) of (\d+) seconds", invoked.stderr)
-    seconds = [int(done) for done, _ in told]
+    progress = re.findall(r"Predicting: (\d+) of (\d+) seconds", invoked.stderr)
+    seconds = [int(done) for done, _ in progress]
     assert (
-        {total for _, total in told} == {"30"} and seconds == sorted(seconds) and len(seconds) > 1 and seconds[-1] == 30
+        {total for _, total in progress} == {"30"}
+        and seconds == sorted(seconds)
+        and len(seconds) > 1
+        and seconds[-1] == 30
     )
 
 

@@ -195,7 +195,7 @@ def test_messages_of_ray_about_dead_workers_stay_off_standard_output(monkeypatch
     monkeypatch.setenv("WHOPLAYS_DEBUG", debug)
     loaded = load_ray()
     assert load_ray()._private.worker.print_to_stdstream is loaded._private.worker.print_to_stdstream
-    told = {"lines": ["A worker died"], "pid": "raylet", "is_err": False}
-    loaded._private.worker.print_to_stdstream(told, ignore_prefix=False)
+    message = {"lines": ["A worker died"], "pid": "raylet", "is_err": False}
+    loaded._private.worker.print_to_stdstream(message, ignore_prefix=False)
     out, err = capsys.readouterr()
     assert not out and ("A worker died" in err) == bool(debug)

@@ -91,11 +91,11 @@ def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: 
     with Site(rules) as site:
         download(clips(10), [], tmp_path / "here", settings(site))
         site.times.clear(), site.requests.clear()
-        asked = settings(site, pace_s=0.25)
-        workers = Workers(Cluster(address), tmp_path / "there", asked)
+        options = settings(site, pace_s=0.25)
+        workers = Workers(Cluster(address), tmp_path / "there", options)
         given = fetched_by(workers)
         began = time.monotonic()
-        outcome = download(clips(10), [], tmp_path / "there", asked, executor=workers)
+        outcome = download(clips(10), [], tmp_path / "there", options, executor=workers)
         times = list(site.times)
     assert outcome.fetched == 8 and outcome.states["piano"]["removed"] == outcome.states["piano"]["private"] == 1
     assert len(given) == 2 and all(given.values()), "one worker did it all: the test shows nothing"
@@ -108,12 +108,12 @@ def test_a_cluster_fetches_what_one_machine_fetches_at_the_pace_of_one(address: 
 
 @pytest.mark.parametrize(("pace", "places"), [(0.5, None), (0.0, 1)])
 def test_the_budget_is_one_for_all_workers(address: str, tmp_path: Path, pace: float, places: int | None) -> None:
-    with Site(lambda _: "redirect") as site:  # the page and the recording are told apart
-        asked = settings(site, pace_s=pace, per_host=places)
-        workers = Workers(Cluster(address), tmp_path, asked)
+    with Site(lambda _: "redirect") as site:  # the page and the recording are separate requests
+        options = settings(site, pace_s=pace, per_host=places)
+        workers = Workers(Cluster(address), tmp_path, options)
         given = fetched_by(workers)
         began = time.monotonic()
-        download(clips(8), [], tmp_path, asked, executor=workers)
+        download(clips(8), [], tmp_path, options, executor=workers)
         pages = [path for path in site.requests if path.startswith("/watch")]
         times = site.times
     assert len(pages) == 8 and len(given) == 2
@@ -149,12 +149,12 @@ def test_a_worker_killed_under_way_loses_nothing_and_gives_its_place_back(
 ) -> None:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with Site(lambda _: "slow") as site:
-        asked = settings(site, per_host=places)
-        download(clips(5), [], tmp_path / "here", asked)
+        options = settings(site, per_host=places)
+        download(clips(5), [], tmp_path / "here", options)
         from whoplays.cluster import Cluster
 
-        workers = Killing(Cluster(address), tmp_path / "there", asked)
-        outcome = download(clips(5), [], tmp_path / "there", asked, executor=workers)
+        workers = Killing(Cluster(address), tmp_path / "there", options)
+        outcome = download(clips(5), [], tmp_path / "there", options, executor=workers)
     assert workers.killed, "no worker was killed: the test shows nothing"
     assert outcome.fetched == 5 and not outcome.why_stopped
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
@@ -192,8 +192,8 @@ def test_the_driver_killed_the_download_goes_on_anywhere(address: str, tmp_path:
         assert len(list(folder.glob("piano/*.flac"))) < 5
         again = subprocess.run([*command, "--cluster", address], capture_output=True, text=True, timeout=WAIT_S)
         assert again.returncode == 0 and "Traceback" not in again.stderr, again.stderr
-        asked = Settings(template=Template(site.template), jobs=4, rate=RATE)
-        download(clips(5), [], tmp_path / "undisturbed", asked)
+        options = Settings(template=Template(site.template), jobs=4, rate=RATE)
+        download(clips(5), [], tmp_path / "undisturbed", options)
     assert verify(folder) == (5, [])
     with (folder / "manifest.csv").open(newline="") as file:
         listed = [(row["path"], row["sha256"]) for row in csv.DictReader(file)]
@@ -202,15 +202,15 @@ def test_the_driver_killed_the_download_goes_on_anywhere(address: str, tmp_path:
 
 
 def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path) -> None:
-    asked = Settings(template=Template("http://127.0.0.1:9/{video_id}"))
-    told = Worker("one", tmp_path, asked, None)
+    options = Settings(template=Template("http://127.0.0.1:9/{video_id}"))
+    worker = Worker("one", tmp_path, options, None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("whoplays.cluster.download.SEEN_S", 0.0)
-        assert "does not see" in str(told.ready("ledger.sqlite"))
+        assert "does not see" in str(worker.ready("ledger.sqlite"))
     with pytest.raises(UsageError, match="give --cookies FILE with --cluster"):
         Workers(Cluster("local"), tmp_path, Settings(access=Access(cookies_from_browser=("firefox", None, None, None))))
     with pytest.raises(UsageError, match="there is no Ray to work with"):
-        download(clips(1), [], tmp_path, asked, executor=Workers(Cluster("127.0.0.1:9"), tmp_path, asked))
+        download(clips(1), [], tmp_path, options, executor=Workers(Cluster("127.0.0.1:9"), tmp_path, options))
 
 
 def test_without_the_flag_nothing_of_ray_is_loaded(tmp_path: Path) -> None:

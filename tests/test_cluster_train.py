@@ -41,13 +41,13 @@ WAIT_S = 900
 class Beside(Communicator):
     """One of two threads that train as two processes do: what is summed waits for the other's."""
 
-    def __init__(self, rank: int, meeting: threading.Barrier, told: list[Any]) -> None:
-        self.rank, self.workers, self._meeting, self._told = rank, 2, meeting, told
+    def __init__(self, rank: int, meeting: threading.Barrier, values: list[Any]) -> None:
+        self.rank, self.workers, self._meeting, self._values = rank, 2, meeting, values
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
-        self._told[self.rank] = np.array(values)
+        self._values[self.rank] = np.array(values)
         self._meeting.wait(WAIT_S)
-        summed = self._told[0] + self._told[1]
+        summed = self._values[0] + self._values[1]
         self._meeting.wait(WAIT_S)
         return summed
 
@@ -61,9 +61,9 @@ class Beside(Communicator):
 
 def both(work: Any) -> list[Any]:
     """Do work(communicator) in two threads that are beside each other."""
-    meeting, told = threading.Barrier(2), [None, None]
+    meeting, values = threading.Barrier(2), [None, None]
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(work, Beside(rank, meeting, told)) for rank in range(2)]
+        waiting = [pool.submit(work, Beside(rank, meeting, values)) for rank in range(2)]
         return [one.result(WAIT_S) for one in waiting]
 
 
@@ -196,7 +196,7 @@ def test_the_default_recipe_trains_together(
     dataset.build(class_folders, tmp_path / "set", made, jobs=1)
     settings = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch_size": 9, "ema": 0.5}
     settings |= {"epochs": 3, "steps_per_epoch": 6, "crop_steps": 4, "mix": 0.0}
-    out, told, one_at_a_time, build = tmp_path / "model", [Rows(), Rows()], threading.Lock(), default._Run._build
+    out, watchers, one_at_a_time, build = tmp_path / "model", [Rows(), Rows()], threading.Lock(), default._Run._build
 
     def build_alone(run: Any, *bands: Any, resumed: bool) -> None:
         with one_at_a_time:  # threads share Keras' random numbers; processes do not
@@ -206,7 +206,9 @@ def test_the_default_recipe_trains_together(
 
     def work(communicator: Communicator) -> None:
         wanted = chosen("default", settings)
-        epochs(tmp_path / "set", out=out, settings=wanted, watcher=told[communicator.rank], communicator=communicator)
+        epochs(
+            tmp_path / "set", out=out, settings=wanted, watcher=watchers[communicator.rank], communicator=communicator
+        )
 
     def elsewhere() -> str:
         import tensorflow as tf
@@ -222,14 +224,14 @@ def test_the_default_recipe_trains_together(
     assert len(done.history) == 3 and done.stopped == "epochs"
     assert done.history[-1]["loss"] < done.history[0]["loss"]
     assert set(done.history[0]) >= {"loss", "logits_loss", "frame_logits_loss", "val_map"}
-    assert [row["loss"] for row in told[0].rows] == [row["loss"] for row in told[1].rows]
+    assert [row["loss"] for row in watchers[0].rows] == [row["loss"] for row in watchers[1].rows]
     assert whoplays.load(out).predict(class_folders / "drums" / "take00.wav").scores.keys() >= {"drums"}
     with pytest.raises(UsageError, match="holds a finished model"):
         train(tmp_path / "set", recipe="default", out=out, elsewhere=elsewhere, **settings)
 
 
 class Rows(Watcher):
-    """Keeps the history that is told."""
+    """Keeps the reported history."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []

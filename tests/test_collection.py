@@ -130,8 +130,8 @@ def test_results_are_held_on_disk_not_in_memory(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 500 * 1000
         tracemalloc.stop()
         kept.add(Failure("7.wav", "analysed again").to_dict(), "mark")
-        told = [row["error"] for row in kept.rows()]
-        assert len(kept) == len(told) == 500 and told[7] == "analysed again" and len(told[8]) == 10_000
+        errors = [row["error"] for row in kept.rows()]
+        assert len(kept) == len(errors) == 500 and errors[7] == "analysed again" and len(errors[8]) == 10_000
         assert [result.path for result in kept.results(["8.wav", "no.wav"])] == ["8.wav"]
         kept.merge(LABELS)
     assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
@@ -215,8 +215,8 @@ def test_a_watched_folder(table_out: bool, tiny_model: Path, folder: Path, tmp_p
     soundfile.write(folder / "late.wav", tone(500.0, 0.5), RATE)
     wait_for(14)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=COMMAND_S)
-    assert "stopped" in told and "Traceback" not in told, told
+    _, err = process.communicate(timeout=COMMAND_S)
+    assert "stopped" in err and "Traceback" not in err, err
     lines = [json.loads(line) for line in where.read_text().splitlines()]
     assert [Path(line["path"]).name for line in lines][-1] == "late.wav"
     assert len({line["path"] for line in lines}) == 14

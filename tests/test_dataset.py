@@ -55,15 +55,15 @@ def recordings(folder: Path, *names: str, seconds: float = 0.5) -> None:
 
 
 def test_rows_are_the_features_of_their_files(class_folders: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     summary = dataset.build(
         class_folders,
         tmp_path / "set",
         BuildSettings(pitch=(-1, 0, 1), **THIRDS),
         jobs=2,
-        on_progress=lambda done, total: told.append((done, total)),
+        on_progress=lambda done, total: progress.append((done, total)),
     )
-    assert told[0] == (0, 24) and told[-1] == (24, 24) and told == sorted(told)
+    assert progress[0] == (0, 24) and progress[-1] == (24, 24) and progress == sorted(progress)
     assert summary.folder == tmp_path / "set" and not summary.skipped
     built = Dataset.open(tmp_path / "set")
     assert [label.id for label in built.labels] == ["drums", "guitar", "strings"]
@@ -101,8 +101,8 @@ def test_arrow_shards_hold_the_same_rows_and_describe_them(class_folders: Path, 
     small, arrow = (Dataset.open(tmp_path / name).split("training") for name in ("small", "one"))
 
     def rows(split) -> dict:
-        told = zip(split.paths, split.starts, split.semitones, strict=True)
-        return {key: (split.targets[i].tolist(), split.features[i].tobytes()) for i, key in enumerate(told)}
+        keys = zip(split.paths, split.starts, split.semitones, strict=True)
+        return {key: (split.targets[i].tolist(), split.features[i].tobytes()) for i, key in enumerate(keys)}
 
     assert rows(small) == rows(arrow)
     assert not (tmp_path / "one" / "rows.csv").exists()
@@ -188,7 +188,7 @@ def test_what_is_done_is_kept_and_a_damaged_shard_made_anew(class_folders: Path,
 def test_a_recording_that_vanishes_under_way_stops_the_build_and_nothing_is_lost(
     which: int, class_folders: Path, tmp_path: Path
 ) -> None:
-    """Left out without a word, the data set would be another one than was asked for."""
+    """Left out silently, the data set would not be the requested one."""
     source = tmp_path / "source"
     shutil.copytree(class_folders, source)
     chosen = BuildSettings(**THIRDS)
@@ -657,10 +657,10 @@ def test_processes_are_waited_for_whatever_ends_the_work(error: type[Exception] 
     """A pool that is left while its processes end may print a traceback of its own: "Bad file descriptor"."""
     from whoplays.runtime.processes import Processes
 
-    told: list[bool] = []
+    waited: list[bool] = []
     with pytest.raises(error) if error else contextlib.nullcontext(), Processes(1) as processes:
         real = processes._pool.shutdown
-        processes._pool.shutdown = lambda wait, cancel_futures: told.append(wait) or real(wait, cancel_futures=True)
+        processes._pool.shutdown = lambda wait, cancel_futures: waited.append(wait) or real(wait, cancel_futures=True)
         if error:
             raise error("refused")
-    assert told == [True]
+    assert waited == [True]

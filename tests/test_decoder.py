@@ -73,10 +73,12 @@ def test_what_breaks_a_decoder_costs_one_line(evil: Path, tiny_model: Path) -> N
     ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert ended.returncode == 1, ended.stderr
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
-    told = {Path(line["path"]).stem: line.get("error", "") for line in lines}
-    assert list(told) == sorted(told) and len(told) == 8
-    assert "SIGSEGV" in told["crash"] and "SIGABRT" in told["abort"] and "GiB" in told["greedy"] and told["shout"]
-    assert not any(told[name] for name in ("a", "b", "m", "z"))
+    errors = {Path(line["path"]).stem: line.get("error", "") for line in lines}
+    assert list(errors) == sorted(errors) and len(errors) == 8
+    assert (
+        "SIGSEGV" in errors["crash"] and "SIGABRT" in errors["abort"] and "GiB" in errors["greedy"] and errors["shout"]
+    )
+    assert not any(errors[name] for name in ("a", "b", "m", "z"))
     assert "Traceback" not in ended.stderr
     assert len([line for line in ended.stderr.splitlines() if not line.startswith("Predicting: ")]) <= 6
 
@@ -140,8 +142,8 @@ def test_decoders_print_nothing_of_their_own(tmp_path: Path, tiny_model: Path) -
 @pytest.mark.parametrize("failed", [True, False])
 def test_a_failing_disk_is_distinguished_from_a_bad_file(failed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     one = decoder.Decoder()
-    told = json.dumps({"error": "cannot be read", "kind": "read" if failed else "audio"}).encode()
-    parts = iter([decoder._HEAD.pack(b"f", len(told)), told])
+    message = json.dumps({"error": "cannot be read", "kind": "read" if failed else "audio"}).encode()
+    parts = iter([decoder._HEAD.pack(b"f", len(message)), message])
     monkeypatch.setattr(one, "_read", lambda size: bytearray(next(parts)))
     with pytest.raises(AudioError, match="cannot be read") as raised:
         one.frame()

@@ -50,13 +50,13 @@ def test_the_demo_goes_the_whole_way(
     monkeypatch.setattr(demo, "EPOCHS", 2)
     monkeypatch.setattr("whoplays.model.folder.DEFAULT", write_tiny_model(tmp_path / "shipped"))
     assert demo.train(tmp_path / "demo", 0) == tmp_path / "demo" / "report" / "report.html"
-    told = capsys.readouterr().err
-    assert [line[:2] for line in told.splitlines()[:5]] == ["1.", "2.", "3.", "4.", "5."]
-    accuracy, low, high = map(float, re.search(r"accuracy (\S+) on .* interval (\S+) to (\S+)\)", told).groups())
+    printed = capsys.readouterr().err
+    assert [line[:2] for line in printed.splitlines()[:5]] == ["1.", "2.", "3.", "4.", "5."]
+    accuracy, low, high = map(float, re.search(r"accuracy (\S+) on .* interval (\S+) to (\S+)\)", printed).groups())
     assert 0 <= low <= accuracy <= high <= 1
-    duet = re.search(r"divides the duet: (.*)\.", told)[1].split(", ")
+    duet = re.search(r"divides the duet: (.*)\.", printed)[1].split(", ")
     assert sum(float(part.split()[-1]) for part in duet) == pytest.approx(1, abs=0.03)
-    assert told.count(".ogg ") == 3
+    assert printed.count(".ogg ") == 3
     for name in (
         "duet.png",
         "duet.flac",
@@ -67,7 +67,7 @@ def test_the_demo_goes_the_whole_way(
         assert (tmp_path / "demo" / name).stat().st_size > 100, name
     demo.train(tmp_path / "demo", 0)
     again = capsys.readouterr().err
-    assert told.partition("The network trained here")[2] == again.partition("The network trained here")[2]
+    assert printed.partition("The network trained here")[2] == again.partition("The network trained here")[2]
 
 
 def test_the_demo_leaves_other_peoples_folders_alone(tmp_path: Path) -> None:

@@ -64,13 +64,13 @@ def test_the_server_falls_back_with_one_line(tiny_model: Path, duet: Path) -> No
     command = [sys.executable, "-m", "whoplays", "serve", "--port", "0", "--jobs", "2", "--device", "migraphx"]
     process = subprocess.Popen([*command, "--model", str(tiny_model)], stderr=subprocess.PIPE, text=True)
     assert process.stderr
-    told = [process.stderr.readline(), process.stderr.readline()]
-    address = next(line for line in told if "listening" in line).split(" at ")[1].split()[0]
+    lines = [process.stderr.readline(), process.stderr.readline()]
+    address = next(line for line in lines if "listening" in line).split(" at ")[1].split()[0]
     with duet.open("rb") as file:
         answer = httpx.post(f"{address}v1/predict", files={"file": file}, timeout=COMMAND_S, trust_env=False).json()
     process.send_signal(signal.SIGTERM)
-    told += process.communicate(timeout=COMMAND_S)[1].splitlines()
+    lines += process.communicate(timeout=COMMAND_S)[1].splitlines()
     assert answer["scores"] == pytest.approx(whoplays.load(tiny_model).predict(duet).scores, abs=1e-4)
-    assert sum("--device migraphx" in line for line in told) == 1, told
+    assert sum("--device migraphx" in line for line in lines) == 1, lines
     wrong = run("serve", "--port", "0", "--device", "abacus")
     assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1 and "abacus" in wrong.stderr

@@ -107,10 +107,10 @@ def test_the_reference_says_what_goes_in_and_what_comes_out(name: str, members: 
     ]
     assert found or all(issubclass(getattr(module, member), Exception) for member in members or [""])
     for at, function, doc in found:
-        asked = parameters(function)
-        assert not asked or described(doc) == asked, f"{at}: {asked}"
+        accepted = parameters(function)
+        assert not accepted or described(doc) == accepted, f"{at}: {accepted}"
         returns = str(inspect.signature(function).return_annotation)
-        if asked and returns != "None":
+        if accepted and returns != "None":
             assert section(doc, "Returns") or section(doc, "Yields"), at
 
 
@@ -120,8 +120,8 @@ def test_examples_give_what_they_say(name: str) -> None:
         module = importlib.import_module(name)
     except ImportError as error:
         pytest.skip(f"an extra is not installed: {error}")
-    told = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    assert told.attempted and not told.failed
+    outcome = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert outcome.attempted and not outcome.failed
 
 
 def test_a_parameter_that_is_forgotten_is_found() -> None:

@@ -275,11 +275,11 @@ def test_channels_that_cancel_each_other_are_not_silence(tmp_path, channels):
         outcome = download(clips(2), [], tmp_path, settings(site, channels=channels))
     assert outcome.fetched == 2
     with (tmp_path / "manifest.csv").open(newline="") as file:
-        told = {row["video_id"]: row for row in csv.DictReader(file)}
-    levels = {name: float(row["rms_dbfs"]) for name, row in told.items()}
+        rows = {row["video_id"]: row for row in csv.DictReader(file)}
+    levels = {name: float(row["rms_dbfs"]) for name, row in rows.items()}
     spread_db = 10 * np.log10(channels)  # ffmpeg spreads one channel over two, 3 dB lower in each
     assert levels[video(0)] == pytest.approx(levels[video(1)] + spread_db, abs=0.05)
-    assert bool(told[video(0)]["note"]) == (channels == 1) and not told[video(1)]["note"]
+    assert bool(rows[video(0)]["note"]) == (channels == 1) and not rows[video(1)]["note"]
     assert any("1 x its channels cancel" in line for line in summary(outcome)) == (channels == 1)
 
 
@@ -290,10 +290,10 @@ def test_stand_ins_step_in_for_the_lost_and_no_more_than_needed(tmp_path):
     lost = {video(0): "404", video(3): "private", video(11): "silence"}
     with Site(lost) as site:
         outcome = download(clips(5), clips(10, first=10), tmp_path, settings(site))
-        asked = {path[-11:] for path in site.requests}
+        requested = {path[-11:] for path in site.requests}
     assert outcome.missing == 0 and outcome.states["piano"]["done"] == 5
     assert outcome.states["piano"]["waiting"] == 15 - 5 - 3
-    assert len(asked) == 8, "nothing is fetched that is not wanted"
+    assert len(requested) == 8, "nothing is fetched that is not wanted"
 
 
 def test_classes_fill_side_by_side_and_each_stops_at_its_own_number(tmp_path):
@@ -348,7 +348,7 @@ def test_retry_tries_only_the_causes_named(tmp_path):
         answer.clear()
         before = site.requests.copy()
         outcome = download(clips(4), [], tmp_path, settings(site))
-        assert site.requests == before, "without --retry nothing lost is asked for again, and nothing had"
+        assert site.requests == before, "without --retry neither lost nor finished clips are requested again"
         outcome = download(clips(4), [], tmp_path, settings(site, retry=("network",)))
         assert outcome.states["piano"] == {"done": 2, "removed": 1, "throttled": 1}
         outcome = download(clips(4), [], tmp_path, settings(site, retry=tuple(Cause)))
@@ -379,9 +379,9 @@ def test_a_file_whose_row_was_lost_in_a_crash_is_measured_and_kept(tmp_path):
         (tmp_path / "piano" / f".{video(1)}_8000.flac.abcd1234.part").write_bytes(b"half a file")
         before = site.requests.copy()
         outcome = download(clips(3), [], tmp_path, settings(site))
-        asked = site.requests - before
+        requested = site.requests - before
     assert outcome.missing == 0 and outcome.adopted == 1
-    assert {path[-11:] for path in asked} == {video(2)}
+    assert {path[-11:] for path in requested} == {video(2)}
     assert verify(tmp_path) == (3, []) and not [name for name in files(tmp_path) if name.endswith(".part")]
 
 
@@ -435,8 +435,8 @@ def test_another_plan_into_the_same_folder_adds_to_it(tmp_path):
     assert outcome.states == {"guitar": {"done": 2}}
     assert verify(tmp_path) == (4, [])
     with (tmp_path / "manifest.csv").open(newline="") as file:
-        told = {(row["family"], row["piano"], row["guitar"]) for row in csv.DictReader(file)}
-    assert told == {("piano", "1", ""), ("guitar", "", "1")}, "a plan for pianos by hand says nothing of guitars"
+        rows = {(row["family"], row["piano"], row["guitar"]) for row in csv.DictReader(file)}
+    assert rows == {("piano", "1", ""), ("guitar", "", "1")}, "a plan for pianos by hand says nothing of guitars"
 
 
 def test_plans_one_after_the_other_can_be_used_together(tmp_path):
@@ -447,8 +447,8 @@ def test_plans_one_after_the_other_can_be_used_together(tmp_path):
         download([labelled(0, "piano"), labelled(1, "piano", unsure=("guitar",))], [], tmp_path, settings(site))
         download([labelled(2, "guitar")], [], tmp_path, settings(site))
     with (tmp_path / "manifest.csv").open(newline="") as file:
-        told = {row["recording"]: (row["guitar"], row["piano"]) for row in csv.DictReader(file)}
-    assert told == {video(0): ("0", "1"), video(1): ("", "1"), video(2): ("1", "0")}
+        rows = {row["recording"]: (row["guitar"], row["piano"]) for row in csv.DictReader(file)}
+    assert rows == {video(0): ("0", "1"), video(1): ("", "1"), video(2): ("1", "0")}
 
 
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\x00" + b"\x00" * 200])
@@ -513,14 +513,14 @@ def test_a_terminated_download_ends_orderly_and_leaves_a_manifest(tmp_path):
         while len(list(out.glob("piano/*.flac"))) < 12 and running.poll() is None:  # some of them are booked by then
             time.sleep(0.01)
         running.terminate()
-        _, told = running.communicate(timeout=COMMAND_S)
-    assert running.returncode == 130 and "run the same command to continue" in told
+        _, err = running.communicate(timeout=COMMAND_S)
+    assert running.returncode == 130 and "run the same command to continue" in err
     listed, differences = verify(out)
     assert 0 < listed < 60 and not [one for one in differences if "not in the manifest" not in one.what]
 
 
 class Slow:
-    """An executor whose clips are not there before it is told to stop; then, all of them, from a thread."""
+    """An executor whose clips are not there before its signal to stop; then, all of them, from a thread."""
 
     extra_s = 0.0
 
@@ -552,11 +552,11 @@ class Slow:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are of POSIX systems")
 def test_a_signal_where_futures_are_locked_leaves_none_of_them_locked(tmp_path):
-    locking, came = concurrent.futures._base._AcquireFutures.__enter__.__code__, []
+    locking, raised = concurrent.futures._base._AcquireFutures.__enter__.__code__, []
 
     def trace(frame, event, argument):
-        if frame.f_code is locking and event == "return" and not came:
-            came.append(event)
+        if frame.f_code is locking and event == "return" and not raised:
+            raised.append(event)
             sys.settrace(None)
             signal.raise_signal(signal.SIGTERM)  # as if it came here
         return trace
@@ -568,7 +568,7 @@ def test_a_signal_where_futures_are_locked_leaves_none_of_them_locked(tmp_path):
             outcome = download(clips(4), [], tmp_path / "out", settings(site), executor=executor)
         finally:
             sys.settrace(None)
-    assert came and outcome.interrupted and executor.over and len(executor.promises) == 4
+    assert raised and outcome.interrupted and executor.over and len(executor.promises) == 4
     assert (tmp_path / "out" / "manifest.csv").exists()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
@@ -670,14 +670,14 @@ def test_verify_says_what_changed(tmp_path):
     (folder / f".{names[3]}.abcd.part").write_bytes(b"")
     (folder / "my notes.txt").write_text("mine")
     listed, differences = verify(tmp_path)
-    told = {Path(one.path).name: one.what for one in differences}
+    reasons = {Path(one.path).name: one.what for one in differences}
     assert listed == 4
-    assert told[names[0]] == "is missing"
-    assert "10.000 s" in told[names[1]] and "1.000 s" in told[names[1]]
-    assert "cannot be decoded" in told[names[2]]
-    assert told["abcdefghijk_0.flac"] == "is not in the manifest"
-    assert "left over" in told[f".{names[3]}.abcd.part"]
-    assert len(told) == 5
+    assert reasons[names[0]] == "is missing"
+    assert "10.000 s" in reasons[names[1]] and "1.000 s" in reasons[names[1]]
+    assert "cannot be decoded" in reasons[names[2]]
+    assert reasons["abcdefghijk_0.flac"] == "is not in the manifest"
+    assert "left over" in reasons[f".{names[3]}.abcd.part"]
+    assert len(reasons) == 5
     done = invoke("audioset", "verify", tmp_path)
     *lines, same = done.stdout.splitlines()
     assert done.status == 1 and len(lines) == 5 and "equal checksums" in same  # the site gives one sound

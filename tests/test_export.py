@@ -74,8 +74,8 @@ def test_an_exported_file_gives_the_folders_probabilities(
         )
         found = session.run(["probabilities"], {"features": x})[0]
         np.testing.assert_allclose(found, network.probabilities(x), atol=1e-5)
-    told = json.loads(session.get_modelmeta().custom_metadata_map["whoplays"])
-    assert ModelConfig.from_dict(told).labels == network.config.labels
+    metadata = json.loads(session.get_modelmeta().custom_metadata_map["whoplays"])
+    assert ModelConfig.from_dict(metadata).labels == network.config.labels
 
 
 def test_bad_calls_are_one_line(trained_model: Path, tmp_path: Path) -> None:

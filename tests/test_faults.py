@@ -34,7 +34,7 @@ def test_a_table_of_results_survives_every_fault(
     if suffix == ".parquet":
         pytest.importorskip("pyarrow", reason="the extra tables is not installed")
     scenario = scenarios.predict(tmp_path / "work", suffix, write_tiny_model(tmp_path / "model"))
-    # libsndfile goes on over a failed read of a WAV header, so those are for `bench faults`, which counts what came of it
+    # libsndfile goes on over a failed read of a WAV header, so those are for `bench faults`, which counts the outcomes
     scenario = replace(scenario, kinds=tuple(kind for kind in scenario.kinds if kind != "read"))
     problems, tried = harness.rounds(zygote, scenario, range(8), seed)
     assert problems == [] and sum(tried.values()) >= 8

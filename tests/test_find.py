@@ -253,8 +253,8 @@ def test_times_as_json_and_in_playlists(tmp_path: Path) -> None:
         "#EXTVLCOPT:stop-time=20.000",
     ]
     assert len(lines) == 9
-    told = invoke("find", results, "only drums and guitar")
-    assert told.status == 0 and "can never match" in told.stderr
+    ran = invoke("find", results, "only drums and guitar")
+    assert ran.status == 0 and "can never match" in ran.stderr
     table.write(tmp_path / "r.csv", lambda: [{**BAND.to_dict(), "seen": ""}], list(BAND.scores))
     for question in (["drums alone"], ["drums.longest > 5"], ["drums", "--times"]):
         assert "holds no times" in invoke("find", tmp_path / "r.csv", *question).stderr

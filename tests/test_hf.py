@@ -60,7 +60,7 @@ def test_it_is_imported_like_a_module_and_loaded_when_it_is_used() -> None:
         "import sys, whoplays.hf, whoplays.sklearn; loaded = [n for n in sys.modules if n.startswith('whoplays.inference')]; "
         "from whoplays.hf import pipeline; print(loaded, pipeline is whoplays.hf.pipeline, pipeline.__module__)"
     )
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=COMMAND_S
     ).stdout
-    assert told == "[] True whoplays.inference.hf\n"
+    assert printed == "[] True whoplays.inference.hf\n"

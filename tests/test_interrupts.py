@@ -64,15 +64,15 @@ def test_an_error_is_not_hidden_by_an_earlier_signal():
 
 
 def test_the_programs_own_handler_is_called_at_the_safe_point():
-    came = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    handled = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: handled.append(number))
     try:
         with deferred_interrupts() as check:
             signal.raise_signal(signal.SIGINT)
-            assert came == []
+            assert handled == []
             check()
             check()
-            assert came == [signal.SIGINT]
+            assert handled == [signal.SIGINT]
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -114,8 +114,8 @@ def test_the_command_says_that_it_was_stopped(number):
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.write(bytes(1 << 20))  # more than a pipe holds: it is being read
     process.send_signal(number)
-    _, told = process.communicate(timeout=COMMAND_S)
-    assert (process.returncode, told) == (130, b"whoplays: stopped\n")
+    _, err = process.communicate(timeout=COMMAND_S)
+    assert (process.returncode, err) == (130, b"whoplays: stopped\n")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -146,11 +146,11 @@ def test_a_signal_while_a_package_loads_does_not_make_it_look_broken():
 @contextlib.contextmanager
 def interrupted_in(function):
     """Send SIGINT once, when a function of the standard library returns to this thread."""
-    came = []
+    raised = []
 
     def trace(frame, event, argument):
-        if frame.f_code is function.__code__ and event == "return" and not came:
-            came.append(event)
+        if frame.f_code is function.__code__ and event == "return" and not raised:
+            raised.append(event)
             sys.settrace(None)
             signal.raise_signal(signal.SIGINT)
         return trace
@@ -160,7 +160,7 @@ def interrupted_in(function):
         yield
     finally:
         sys.settrace(None)
-    assert came
+    assert raised
 
 
 LOCKING = [threading.Condition.__enter__, concurrent.futures._base._AcquireFutures.__enter__]

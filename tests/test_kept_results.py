@@ -88,12 +88,12 @@ def test_an_interrupt_leaves_a_finished_table(how: str, tiny_model: Path, record
     while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=COMMAND_S)
+    _, err = process.communicate(timeout=COMMAND_S)
     if how == "new":  # there was nothing to lose: what was done so far is a table
         assert process.returncode == 130 and 0 < len(list(table.read(out))) < 400
         return
     assert out.read_bytes() == before
-    assert "--resume" in told
+    assert "--resume" in err
     assert process.returncode == (130 if how else 2)
     resumed = run("predict", many, *common, "--resume")
     assert resumed.returncode == 0 and len(list(table.read(out))) == 403

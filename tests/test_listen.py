@@ -156,24 +156,24 @@ def test_an_input_that_is_lost_gives_the_prediction_up_to_then(
 
 def test_a_source_that_is_faster_than_the_answer_waits(recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead: list[int] = []
-    taken = [0]
+    processed = [0]
 
     def slowly(blocks, *, sample_rate: int):
         for _ in blocks:
-            taken[0] += 1
+            processed[0] += 1
             time.sleep(0.001)
         return recogniser.predict(tone(200.0, 2.0), sample_rate=RATE)
 
     class Fast(Fake):
         def blocks(self) -> Iterator[np.ndarray]:
             for i in range(300):
-                ahead.append(i - taken[0])
+                ahead.append(i - processed[0])
                 yield np.zeros(10, dtype=np.float32)
 
     slow = copy.copy(recogniser)
     monkeypatch.setattr(slow, "predict_stream", slowly)
     listen(slow, Fast(np.zeros(0), RATE), show=lambda live: None)
-    assert taken[0] == 300 and max(ahead) <= WAITING + 2
+    assert processed[0] == 300 and max(ahead) <= WAITING + 2
 
 
 def test_without_a_device_or_the_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

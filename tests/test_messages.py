@@ -210,8 +210,8 @@ def test_the_page_asks_for_messages_that_there_are_and_shows_the_english_ones_be
     assert len(shown) > 30
     known = {key: message["en"] for key, message in messages()["page"].items()}
     assert {key: text for key, text in shown.items() if known.get(key) != text} == {}
-    asked = {key for path in PAGE.glob("js/*.js") for key in re.findall(r"\bt\(\"([^\"]+)\"", path.read_text("utf-8"))}
-    assert len(asked) > 50 and asked <= set(known)
+    used = {key for path in PAGE.glob("js/*.js") for key in re.findall(r"\bt\(\"([^\"]+)\"", path.read_text("utf-8"))}
+    assert len(used) > 50 and used <= set(known)
 
 
 def test_the_page_gets_the_catalogue() -> None:

@@ -136,7 +136,7 @@ def results(
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    return {case[::2]: (*told, out) for case, told, out in zip(CASES, said, outs, strict=True)}
+    return {case[::2]: (*case_results, out) for case, case_results, out in zip(CASES, said, outs, strict=True)}
 
 
 @pytest.mark.parametrize("module, extra, words", CASES, ids=[f"{module}: {words}" for module, _, words in CASES])
@@ -159,8 +159,8 @@ def test_every_imported_package_is_in_a_case() -> None:
     tried = {module.replace("_", "-") for module, _, _ in CASES}
     assert named - tried == set(UNUSED) & named and set(UNUSED) <= named
     for module, extra, _ in CASES:
-        asked = " ".join(extras[extra] if extra else project["dependencies"])
-        assert re.search(rf"\b{module.replace('_', '-')}\b", asked), f"{extra} does not bring {module}"
+        required = " ".join(extras[extra] if extra else project["dependencies"])
+        assert re.search(rf"\b{module.replace('_', '-')}\b", required), f"{extra} does not bring {module}"
 
 
 def test_without_pyav_only_what_needs_it_is_left_out(
@@ -215,22 +215,22 @@ def test_a_package_that_does_not_load_is_named_with_its_reason(
 ) -> None:
     broken(tmp_path, code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(MissingExtraError) as told, needed("reading it", "tables"):
+    with pytest.raises(MissingExtraError) as error, needed("reading it", "tables"):
         import decodes  # noqa: F401
     if "nothing" in code:
-        assert "reading it needs nothing-like-it" in str(told.value) and "whoplays[tables]" in str(told.value)
+        assert "reading it needs nothing-like-it" in str(error.value) and "whoplays[tables]" in str(error.value)
     else:
         assert re.search(
             r"needs decodes, which cannot be loaded \((DLL load failed: no such module|no library|_ARRAY_API not found)\); "
             r"run: .*install .*reinstall decodes$",
-            str(told.value),
+            str(error.value),
         )
 
 
 def test_a_fault_of_our_own_is_not_hidden() -> None:
-    with pytest.raises(ImportError) as told, needed("it", "tables"):
+    with pytest.raises(ImportError) as error, needed("it", "tables"):
         from whoplays.audio import nothing_like_it  # type: ignore[attr-defined]  # noqa: F401
-    assert not isinstance(told.value, MissingExtraError)
+    assert not isinstance(error.value, MissingExtraError)
     with pytest.raises(AttributeError), needed("it", "tables"):
         object().nothing_like_it  # type: ignore[attr-defined]  # noqa: B018
 

@@ -87,8 +87,8 @@ def test_libraries_that_report_usage_are_disabled(duet: Path, tiny_model: Path, 
     assert ended.returncode == 0, ended.stderr
     assert [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()] == []
     code = "import whoplays, os; print(os.environ['ORT_DISABLE_TELEMETRY'], os.environ['RAY_USAGE_STATS_ENABLED'])"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=mine).stdout
-    assert told.split() == ["1", "0"]
+    values = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=mine).stdout
+    assert values.split() == ["1", "0"]
 
 
 def test_models_check_and_demo_data_open_no_connection(guarded: Path, tiny_model: Path) -> None:
@@ -116,12 +116,12 @@ print("served")
 
 @pytest.fixture
 def visited() -> Iterator[tuple[str, list[str]]]:
-    """An HTTP server: its address, and the paths that were asked for."""
-    asked: list[str] = []
+    """An HTTP server: its address, and the paths that were requested."""
+    requested: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_error(404)
 
         def log_message(self, *arguments: object) -> None:
@@ -129,7 +129,7 @@ def visited() -> Iterator[tuple[str, list[str]]]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
+    yield f"http://127.0.0.1:{server.server_port}", requested
     server.shutdown()
     server.server_close()
 
@@ -150,7 +150,7 @@ def lists(place: str) -> dict[str, bytes]:
 def test_a_playlist_is_no_way_to_other_files_or_addresses(
     kind: str, tmp_path: Path, duet: Path, visited: tuple[str, list[str]]
 ) -> None:
-    address, asked = visited
+    address, requested = visited
     for place in (f"{address}/secret.wav", f"file://{duet}", str(duet), duet.name):
         content = lists(place)[kind]
         for name in (f"a.{kind}", "a.mp3", "a.wav"):
@@ -160,7 +160,7 @@ def test_a_playlist_is_no_way_to_other_files_or_addresses(
                 reading.load(path, sample_rate=22050)
         with pytest.raises(AudioError):
             reading.load(io.BytesIO(content), sample_rate=22050)
-    assert asked == []
+    assert requested == []
 
 
 def test_a_file_named_like_an_address_is_a_file(tmp_path: Path, duet: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -386,14 +386,18 @@ def test_models_check_lists_what_was_verified(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "model")
     (folder / "payload.py").write_text("raise SystemExit(3)")
     done = invoke("models", "check", folder)
-    told = done.stdout
+    printed = done.stdout
     assert done.status == 0
-    assert "4 operators of 3 kinds" in told and "not looked at: 'payload.py'" in told and told.endswith(": good\n")
+    assert (
+        "4 operators of 3 kinds" in printed
+        and "not looked at: 'payload.py'" in printed
+        and printed.endswith(": good\n")
+    )
     (folder / "card.md").write_text("another")
     done = invoke("models", "check", folder, tmp_path / "none")
-    told = done.stderr
+    printed = done.stderr
     assert done.status == 1
-    assert "card.md is not the file" in told and "none: no such model folder" in told
+    assert "card.md is not the file" in printed and "none: no such model folder" in printed
 
 
 def test_nothing_is_imported_from_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def test_a_release_is_looked_through(wheel: Path, tmp_path: Path) -> None:
         return path
 
     assert module.faults(wheel, archive()) == []
-    for made, told in (
+    for made, expected in (
         ((wheel, archive("LICENSE")), "LICENSE is missing"),
         ((wheel, archive(**{"node_modules/a.js": b""})), "node_modules/a.js does not belong"),
         ((changed("whoplays/py.typed", None), archive()), "py.typed is missing"),
@@ -165,7 +165,7 @@ def test_a_release_is_looked_through(wheel: Path, tmp_path: Path) -> None:
         ((changed("licenses/LICENSE", None), archive()), "its licence file is missing"),
         ((changed("whoplays/x.bin", os.urandom(13 << 20)), archive()), "the limit is 13 MB"),
     ):
-        assert any(told in line for line in module.faults(*made)), told
+        assert any(expected in line for line in module.faults(*made)), expected
 
 
 def test_the_message_of_a_tag_is_the_highlights() -> None:
@@ -196,10 +196,10 @@ def test_the_conda_recipe_requires_what_the_package_requires() -> None:
     recipe = yaml.safe_load((ROOT / "contrib" / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
     named = {"soundfile": "pysoundfile", "soxr": "soxr-python"}
     wanted = {
-        f"{named.get(one.name, one.name)} {one.specifier}" for one in asked_for("completion") if one.name != "shtab"
+        f"{named.get(one.name, one.name)} {one.specifier}" for one in requirements("completion") if one.name != "shtab"
     }
     assert set(recipe["requirements"]["run"]) - {"python >=${{ python_min }}"} == wanted
-    assert f"python>={recipe['context']['python_min']}" in {f"python{asked()['requires-python']}"}
+    assert f"python>={recipe['context']['python_min']}" in {f"python{project_table()['requires-python']}"}
 
 
 def test_the_conda_recipe_gets_the_checksum_of_the_source_archive(tmp_path: Path) -> None:
@@ -277,13 +277,13 @@ def test_the_lock_pins_everything_with_hashes_and_names_no_place() -> None:
     assert not re.search(r"https?:|--(extra-)?index|--find-links|file:| @ ", LOCK.read_text(encoding="utf-8"))
 
 
-def asked() -> dict[str, Any]:
+def project_table() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def asked_for(extra: str) -> list[Requirement]:
+def requirements(extra: str) -> list[Requirement]:
     """What pyproject.toml asks for in the plain install and an extra, the extras that it names in turn included."""
-    project = asked()
+    project = project_table()
     found, left = [Requirement(one) for one in project["dependencies"]], [extra]
     for name in left:
         for one in map(Requirement, project["optional-dependencies"][name]):
@@ -297,11 +297,11 @@ def asked_for(extra: str) -> list[Requirement]:
 def test_the_lock_the_licences_and_the_sbom_hold_every_requirement() -> None:
     versions, listed = locked(), LICENCES.read_text(encoding="utf-8")
     components = {canonicalize_name(one["name"]) for one in json.loads(SBOM.read_text(encoding="utf-8"))["components"]}
-    asked = asked_for("dev")
-    assert {"numpy", "tensorflow", "pytest", "ray", "fastapi"} <= {one.name for one in asked}
+    required = requirements("dev")
+    assert {"numpy", "tensorflow", "pytest", "ray", "fastapi"} <= {one.name for one in required}
     stale = [
         str(one)
-        for one in asked
+        for one in required
         if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"), prereleases=True)
         or f"| {canonicalize_name(one.name)} |" not in listed
         or canonicalize_name(one.name) not in components

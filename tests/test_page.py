@@ -198,8 +198,8 @@ def test_dark_and_narrow_and_polish(open_page: Open, axe_folder: Path) -> None:
     assert "i " in page.locator(".headline").inner_text() and page.locator("h1").inner_text() == "Kto gra i kiedy?"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert_accessible(page, axe_folder)
-    told = page.evaluate("import('/page/js/warnings.js').then((m) => m.problemText('is empty (0 bytes)'))")
-    assert told.startswith("Jest pusty"), "what the server says in English"
+    text = page.evaluate("import('/page/js/warnings.js').then((m) => m.problemText('is empty (0 bytes)'))")
+    assert text.startswith("Jest pusty"), "what the server says in English"
     page.get_by_role("button", name="EN", exact=True).click()
     assert page.locator("h1").inner_text() == "Who plays, and when?"
     assert "Piano" in page.locator(".result").inner_text().title()
@@ -549,8 +549,8 @@ def test_two_hours_fit_into_a_tab(browser: Any, open_page: Open, tmp_path: Path)
                "frame_scores": {i: drawn(22_500) for i in ids}}  # fmt: skip
     answer = {"path": "long.wav", "duration": 7200, "sample_rate": 44100, "model": "tiny@1", "playing": ids, "maybe": [],
               "scores": dict.fromkeys(ids, 0.9), "segments": segments, "warnings": [], "details": details}  # fmt: skip
-    told = [f"event: progress\ndata: {json.dumps({'analysed': 10 * n, 'duration': 7200})}\n\n" for n in range(720)]
-    body = "".join([*told, f"event: result\ndata: {json.dumps(answer)}\n\n"])
+    events = [f"event: progress\ndata: {json.dumps({'analysed': 10 * n, 'duration': 7200})}\n\n" for n in range(720)]
+    body = "".join([*events, f"event: result\ndata: {json.dumps(answer)}\n\n"])
     page.route("**/v1/predict*", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
     pid, collector = renderer_of(browser, page), page.context.new_cdp_session(page)
 

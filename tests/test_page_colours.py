@@ -1,4 +1,4 @@
-"""The labels' colours as the page shows them can be told apart, by colour-blind eyes too, on light and on dark paper."""
+"""The labels' colours on the page: distinguishable, by colour-blind eyes too, on light and on dark paper."""
 
 from __future__ import annotations
 

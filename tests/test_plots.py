@@ -62,8 +62,8 @@ def test_the_pie_shows_the_shares_and_the_waveform_the_range_of_time(tmp_path: P
     assert lanes.patches[0].get_x() == 3.0 and lanes.patches[0].get_width() == pytest.approx(1.5)
     degrees = [wedge.theta2 - wedge.theta1 for wedge in pie.patches]
     assert degrees == pytest.approx([360 * share for share in SCORES.values()], abs=0.01)
-    told = texts(svg(figure, description="a pie"))
-    assert "guitar 60.0%" in told and "a.wav" in told and "seconds" in told
+    shown = texts(svg(figure, description="a pie"))
+    assert "guitar 60.0%" in shown and "a.wav" in shown and "seconds" in shown
 
 
 def test_of_silence_the_plot_says_so() -> None:
@@ -94,8 +94,8 @@ def test_an_outline_keeps_peaks_whatever_the_blocks() -> None:
 
 def test_the_confusion_matrix_holds_its_counts() -> None:
     matrix = np.array([[8, 2], [0, 0]])
-    told = texts(svg(confusion_figure(matrix, ["drums", "guitar"]), description="a matrix"))
-    assert {"8", "80%", "2", "20%", "drums", "guitar"} <= {part for text in told for part in text.split()}
+    shown = texts(svg(confusion_figure(matrix, ["drums", "guitar"]), description="a matrix"))
+    assert {"8", "80%", "2", "20%", "drums", "guitar"} <= {part for text in shown for part in text.split()}
 
 
 def test_the_history_has_a_curve_for_each_figure_that_is_there() -> None:

@@ -156,9 +156,9 @@ def test_a_dictionary_is_read_back(recogniser, duet: Path) -> None:
 def test_samples_that_come_bit_by_bit_score_like_the_file(recogniser, duet: Path, size: int) -> None:
     samples, rate = soundfile.read(duet, dtype="float32")
     pieces = (samples[at : at + size] for at in range(0, len(samples), size))
-    came, read = recogniser.predict_stream(pieces, sample_rate=rate), recogniser.predict(duet)
-    assert came.scores == pytest.approx(read.scores, abs=1e-4)
-    assert came.playing == read.playing and came.segments == read.segments
+    streamed, read = recogniser.predict_stream(pieces, sample_rate=rate), recogniser.predict(duet)
+    assert streamed.scores == pytest.approx(read.scores, abs=1e-4)
+    assert streamed.playing == read.playing and streamed.segments == read.segments
 
 
 def test_shares_of_playing_time(recogniser, duet: Path) -> None:

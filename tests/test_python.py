@@ -47,11 +47,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_many_recordings_come_in_order_with_failures_as_values(folder: Path, tiny_model: Path) -> None:
-    told: list[tuple[int, int]] = []
-    found = list(whoplays.predict_many(folder, model=tiny_model, jobs=3, progress=lambda *done: told.append(done)))
+    progress_calls: list[tuple[int, int]] = []
+    found = list(
+        whoplays.predict_many(folder, model=tiny_model, jobs=3, progress=lambda *done: progress_calls.append(done))
+    )
     assert [Path(one.path).name for one in found] == ["a.wav", "b.wav", "c.flac"]
     assert isinstance(found[1], whoplays.Failure) and found[1].error
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert progress_calls == [(1, 3), (2, 3), (3, 3)]
     recogniser = whoplays.load(tiny_model)
     assert found[0] == recogniser.predict(folder / "a.wav")
     again = list(whoplays.predict_many([folder / "a.wav", folder / "c.flac"], model=recogniser, jobs=1))
@@ -229,10 +231,12 @@ def test_times_are_alike_in_python_and_command(tiny_model: Path, tmp_path: Path)
     path = tmp_path / "long.wav"
     soundfile.write(path, tone(300, 70.0), RATE)
     recogniser = whoplays.load(tiny_model)
-    told = recogniser.predict(path, start="1:01", end="1:03.5")
-    assert told == recogniser.predict(path, start=61, end=63.5) == recogniser.predict(path, start=61.0, duration=2.5)
+    prediction = recogniser.predict(path, start="1:01", end="1:03.5")
+    assert (
+        prediction == recogniser.predict(path, start=61, end=63.5) == recogniser.predict(path, start=61.0, duration=2.5)
+    )
     command = invoke("predict", path, "--model", tiny_model, "--start", "1:01", "--end", "1:03.5", "-f", "jsonl")
-    assert Prediction.from_dict(json.loads(command.stdout)) == told
+    assert Prediction.from_dict(json.loads(command.stdout)) == prediction
     wrong = invoke("predict", path, "--model", tiny_model, "--start", "1:60")
     assert wrong.status == 2 and "--start 1:60: is not a time" in wrong.stderr
 
@@ -297,7 +301,7 @@ def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
         (
             lambda r, x: r.predict(x, sample_rate="x"),
@@ -338,10 +342,10 @@ def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
         (lambda r, x: r.predict(x, sample_rate=RATE).plot(lang=3), "plot: lang is 3 (int); it takes text"),
     ],
 )
-def test_an_argument_of_a_wrong_type_is_named(tiny_model: Path, call: Any, told: str) -> None:
+def test_an_argument_of_a_wrong_type_is_named(tiny_model: Path, call: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         call(whoplays.load(tiny_model), tone(440.0, 1.0))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_arguments_that_python_treats_as_equal_are_accepted(tiny_model: Path, duet: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rows of mapped files: the same whatever the system is told about them."""
+"""Rows of mapped files: the same whatever access pattern the system is advised of."""
 
 from __future__ import annotations
 

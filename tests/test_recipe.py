@@ -158,7 +158,7 @@ def test_a_smaller_instrument_sounds_higher_and_so_does_its_register(library: Li
     assert (small.low, small.high) == (voice.low + 9, voice.high + 9)
     part = np.array([[0.0, 1.0, 72, 127]], dtype=np.float32)
     spectrum = np.abs(np.fft.rfft(small.play(np.random.default_rng(3), part, 2 * RATE)))
-    assert abs(69 + 12 * np.log2(spectrum.argmax() / 2 / 440) - 72) < 0.6  # still the note that was asked for
+    assert abs(69 + 12 * np.log2(spectrum.argmax() / 2 / 440) - 72) < 0.6  # still the requested note
 
 
 def test_drum_machines_differ_and_put_each_piece_where_it_belongs() -> None:
@@ -575,7 +575,7 @@ def test_labels_that_are_not_decided_anew_keep_their_scores() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "text"),
     [
         ("scenes data material", "packed notes"),
         ("music data material", "music.csv is missing"),
@@ -586,7 +586,7 @@ def test_labels_that_are_not_decided_anew_keep_their_scores() -> None:
     ],
 )
 def test_a_step_says_in_one_line_what_is_missing(
-    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from recipe.__main__ import main
 
@@ -595,7 +595,7 @@ def test_a_step_says_in_one_line_what_is_missing(
     with pytest.raises(SystemExit) as ended:
         main()
     message = str(ended.value.code)
-    assert message.startswith(f"python -m recipe {words.split()[0]}: ") and told in message and "\n" not in message
+    assert message.startswith(f"python -m recipe {words.split()[0]}: ") and text in message and "\n" not in message
     assert not list(tmp_path.iterdir())  # nothing is begun
 
 

@@ -78,8 +78,8 @@ def test_a_closed_schema_refuses_what_is_not_described() -> None:
 
 @pytest.mark.parametrize("frames", [(), ("--frames",)], ids=["", "frames"])
 def test_predict(frames: tuple[str, ...], recordings: Path, tiny_model: Path, tmp_path: Path) -> None:
-    told = invoke("predict", recordings, "--model", tiny_model, "-f", "jsonl", *frames)
-    lines = [check(json.loads(line), "result") for line in told.stdout.splitlines()]
+    done = invoke("predict", recordings, "--model", tiny_model, "-f", "jsonl", *frames)
+    lines = [check(json.loads(line), "result") for line in done.stdout.splitlines()]
     assert [line["schema"] for line in lines] == [1, 1, 1] and "error" in lines[1] and lines[2]["warnings"]
     assert lines[0]["segments"] and ("frame_scores" in lines[0]) == bool(frames)
     array = json.loads(invoke("predict", recordings, "--model", tiny_model, "-f", "json", *frames).stdout)
@@ -96,7 +96,7 @@ def test_tables_and_find(suffix: str, recordings: Path, tiny_model: Path, tmp_pa
     rows = [check(row, "result") for row in table.read(path)]
     assert len(rows) == 3 and all(row["seen"] for row in rows)
     if suffix == ".csv":
-        return  # which holds no times to be asked for
+        return  # which holds no times
     lines = invoke("find", path, "drums or not drums", "-f", "jsonl").stdout.splitlines()
     assert len([check(json.loads(line), "find") for line in lines]) == 2
     if suffix == ".parquet":

@@ -167,9 +167,9 @@ def test_the_command_fails_for_what_it_could_not_enter(
     capsys.readouterr()
     closed(tmp_path / "shut", monkeypatch)
     assert main.run(command) == 1
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 2
-    assert told.err == f"whoplays: {tmp_path / 'shut'}: cannot be entered (Transport endpoint is not connected)\n"
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 2
+    assert printed.err == f"whoplays: {tmp_path / 'shut'}: cannot be entered (Transport endpoint is not connected)\n"
     closed(tmp_path, monkeypatch)
     assert main.run(command) == 1
     assert "there is no recording to read" in (err := capsys.readouterr().err) and "holds no recordings" not in err

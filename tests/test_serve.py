@@ -91,8 +91,8 @@ def problem(response: httpx.Response, status: int, kind: str) -> dict:
 
 
 def test_times_may_be_as_a_clock_shows_them(server: Running, duet: Path) -> None:
-    told = server.post(duet, start="0:01", end="0:05.5").json()
-    assert told == server.post(duet, start=1, end=5.5).json() and told["duration"] == 4.5
+    result = server.post(duet, start="0:01", end="0:05.5").json()
+    assert result == server.post(duet, start=1, end=5.5).json() and result["duration"] == 4.5
     for wrong in (
         {"start": "0:61"},
         {"end": "soon"},
@@ -458,7 +458,7 @@ def test_uploads_have_a_largest_size(tight: Running) -> None:
     with contextlib.suppress(httpx.TransportError):  # the connection may be closed while we go on sending
         problem(tight.client.post("/v1/predict", content=endless(), headers=headers), 413, "too-large")
     assert sent < 96 << 20
-    sent = (1 << 30) - (40 << 20)  # a body of an untold size that is too large, and has an end
+    sent = (1 << 30) - (40 << 20)  # a body without a Content-Length that is too large, and has an end
     problem(tight.client.post("/v1/predict", content=endless(), headers=headers), 413, "too-large")
     files = [("files", ("a.wav", wav(0.1)))] * 3
     problem(tight.client.post("/v1/predict/batch", files=files), 413, "too-large")
@@ -471,8 +471,8 @@ def test_recordings_have_a_longest_duration(tight: Running, tmp_path: Path) -> N
     assert "3600 s" in problem(tight.post(path), 413, "too-long")["detail"]
     assert tight.post(path, start=2000, end=2002).status_code == 200
     samples = tone(440, 40, 8000)
-    untold = encoded(tmp_path / "a.aac", "aac", samples, 8000)  # its header does not tell how long it lasts
-    problem(tight.post(untold), 413, "too-long")
+    unstated = encoded(tmp_path / "a.aac", "aac", samples, 8000)  # its header has no length
+    problem(tight.post(unstated), 413, "too-long")
 
 
 def test_a_client_that_goes_away_ends_the_work(server: Running, tmp_path: Path) -> None:
@@ -505,7 +505,7 @@ def test_calls_have_a_rate() -> None:
     assert len(rate._left) == CLIENTS
 
 
-def asked(
+def response_to(
     tiny_model: Path, *, method: str = "GET", path: str = "/v1/labels", headers: dict[str, str], **settings
 ) -> httpx.Response:
     """One call of an application without workers."""
@@ -522,18 +522,18 @@ def asked(
 
 
 def test_other_sites_get_nothing(tiny_model: Path) -> None:
-    problem(asked(tiny_model, headers={"Host": "evil.example"}), 421, "wrong-host")
-    problem(asked(tiny_model, headers={"Origin": "https://evil.example"}), 403, "foreign-origin")
-    problem(asked(tiny_model, headers={"Origin": "null"}), 403, "foreign-origin")
-    assert asked(tiny_model, headers={"Origin": "http://127.0.0.1:8000"}).status_code == 200
-    assert "access-control-allow-origin" not in asked(tiny_model, headers={}).headers
+    problem(response_to(tiny_model, headers={"Host": "evil.example"}), 421, "wrong-host")
+    problem(response_to(tiny_model, headers={"Origin": "https://evil.example"}), 403, "foreign-origin")
+    problem(response_to(tiny_model, headers={"Origin": "null"}), 403, "foreign-origin")
+    assert response_to(tiny_model, headers={"Origin": "http://127.0.0.1:8000"}).status_code == 200
+    assert "access-control-allow-origin" not in response_to(tiny_model, headers={}).headers
     friend = {"Origin": "https://friend.example"}
-    allowed = asked(tiny_model, headers=friend, cors=("https://friend.example",))
+    allowed = response_to(tiny_model, headers=friend, cors=("https://friend.example",))
     assert allowed.headers["access-control-allow-origin"] == "https://friend.example"
     asking = friend | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-    before = asked(tiny_model, method="OPTIONS", headers=asking, cors=("https://friend.example",), token=TOKEN)
+    before = response_to(tiny_model, method="OPTIONS", headers=asking, cors=("https://friend.example",), token=TOKEN)
     assert before.status_code == 204 and "authorization" in before.headers["access-control-allow-headers"].lower()
-    assert asked(tiny_model, headers={"Host": "music.lan"}, hosts=("music.lan",)).status_code == 200
+    assert response_to(tiny_model, headers={"Host": "music.lan"}, hosts=("music.lan",)).status_code == 200
 
 
 def test_settings_that_would_open_the_machine_are_refused() -> None:
@@ -620,13 +620,13 @@ def test_a_worker_can_open_nothing(server: Running) -> None:
 
 
 def test_file_names_are_returned_and_never_opened(server: Running) -> None:
-    for name, told in (
+    for name, returned in (
         ("../../etc/passwd", "passwd"),
         ("C:\\a\\b.wav", "b.wav"),
         ("\u202ex.wav", "x.wav"),
         ("ż" * 400, "ż" * 255),
     ):
-        assert server.post(wav(0.2), name=name).json()["path"] == told
+        assert server.post(wav(0.2), name=name).json()["path"] == returned
 
 
 def test_idle_connections_outlive_those_of_clients() -> None:
@@ -706,8 +706,8 @@ def test_the_command_serves_and_stops(tiny_model: Path) -> None:
     command = [sys.executable, "-m", "whoplays", "serve", "--port", "0", "--model", str(tiny_model), "--jobs", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr
-    told = process.stderr.readline()
-    address = told.split(" at ")[1].split()[0]
+    line = process.stderr.readline()
+    address = line.split(" at ")[1].split()[0]
     assert httpx.get(f"{address}healthz", trust_env=False, timeout=PATIENCE_S).json()["status"] == "ok"
     process.send_signal(signal.SIGTERM)
     rest = process.communicate(timeout=PATIENCE_S)[1]
@@ -715,8 +715,8 @@ def test_the_command_serves_and_stops(tiny_model: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong(tiny_model: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = str(used.getsockname()[1])
         command = [sys.executable, "-m", "whoplays", "serve", "--model", str(tiny_model), "--port", port]
         found = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert found.returncode == 2 and "try another --port" in found.stderr and found.stderr.count("\n") == 1, (
@@ -796,10 +796,10 @@ def test_a_worker_that_cannot_start_is_reported_once_and_nobody_waits_for_it(mon
 
     monkeypatch.setattr(pool.Worker, "start", start)
     monkeypatch.setattr(pool, "LOOK_S", 0.01)
-    told: list[str] = []
+    reported: list[str] = []
 
     async def call() -> None:
-        made = pool.Pool(Settings(jobs=2), Metrics(), told.append)
+        made = pool.Pool(Settings(jobs=2), Metrics(), reported.append)
         waiting = asyncio.create_task(made.predict(0, pool.Job()))
         await asyncio.sleep(0)
         made.start()
@@ -810,4 +810,4 @@ def test_a_worker_that_cannot_start_is_reported_once_and_nobody_waits_for_it(mon
         made.close()
 
     asyncio.run(call())
-    assert told == ["a worker cannot be used, and is tried again: TypeError: open() got an unexpected argument"]
+    assert reported == ["a worker cannot be used, and is tried again: TypeError: open() got an unexpected argument"]

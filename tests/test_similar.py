@@ -141,8 +141,8 @@ def test_what_is_not_in_the_table_is_compared_too(tables: dict[str, Path], music
 
 
 def test_messages_are_polish_on_request(tables: dict[str, Path], music: Path, tmp_path: Path) -> None:
-    asked = (music / "drums0.flac", "-n", 1, "--lang", "pl")
-    ran = invoke("similar", tables["steps.npz"], *asked)
+    words = (music / "drums0.flac", "-n", 1, "--lang", "pl")
+    ran = invoke("similar", tables["steps.npz"], *words)
     assert "  od 0:" in ran.stdout and ran.stderr == "nagrania: 1 z 7\n"
     assert "to cisza" in invoke("similar", tables["whole.npz"], music / "silence.wav", "--lang", "pl").stderr
     (tmp_path / "text.mp3").write_text("no sound")

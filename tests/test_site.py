@@ -103,8 +103,8 @@ def tab() -> Iterator[Any]:
 @pytest.mark.browser
 @pytest.mark.slow
 def test_search_works_from_a_folder_without_a_server(site: Path, tab: Any) -> None:
-    asked: list[str] = []
-    tab.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    tab.on("request", lambda request: requested.append(request.url))
     tab.goto((site / "index.html").as_uri(), wait_until="networkidle")
     for word, place in (
         ("threshold", "guides/predict"),
@@ -116,7 +116,7 @@ def test_search_works_from_a_folder_without_a_server(site: Path, tab: Any) -> No
         tab.keyboard.type(word, delay=50)
         found = f"a.md-search-result__link[href*='{place}']"
         tab.wait_for_function("link => document.querySelector(link)", arg=found, timeout=60_000)
-    assert asked and not [url for url in asked if not url.startswith("file:")]
+    assert requested and not [url for url in requested if not url.startswith("file:")]
 
 
 #: What is wrong with a page as it is shown: it or a code block is cut off, headings skip a level, pictures are missing.

@@ -114,15 +114,15 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
 
     def log_message(self, *_: Any) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
 
 
 class _Host(http.server.ThreadingHTTPServer):
-    """A host of static files that knows nothing of the page, and keeps what it was asked for."""
+    """A host of static files that knows nothing of the page, and keeps the requested paths."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +130,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page, built from the npm package, some folders below a host's root."""
     if not shutil.which("npm") or not (WEB / "node_modules").is_dir():
         pytest.skip("Node, or the npm package's dependencies (cd web && npm ci), are not installed")
-    told = subprocess.run(["npm", "run", "build"], cwd=WEB, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
+    done = subprocess.run(["npm", "run", "build"], cwd=WEB, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     out = tmp_path_factory.mktemp("host") / "some" / "where"
     command = [sys.executable, "-m", "whoplays", "web", "build", "--out", str(out), "--runtime", str(WEB)]
     subprocess.run(command, check=True, capture_output=True)
@@ -281,21 +281,21 @@ def test_static_files_and_a_browser_give_the_commands_answer_without_any_network
     assert [address for address in network if not address.startswith("blob:")] == []
     assert page.complaints == []
     assert [one for one in found.values() if "error" in one] == []
-    for told in whoplays.predict_many([str(path) for path in paths]):
-        mine = found[Path(told.path).name]
-        assert mine["playing"] == list(told.playing), told.path
-        most = MOST_DIFFERENCE if told.sample_rate >= 22050 else MOST_BELOW
-        for label, score in told.scores.items():
-            assert mine["scores"][label] == pytest.approx(score, abs=most), (told.path, label)
-        assert mine["duration"] == pytest.approx(told.duration, abs=0.002), told.path
-        assert [one["code"] for one in mine["warnings"]] == [one.code for one in told.warnings], told.path
+    for expected in whoplays.predict_many([str(path) for path in paths]):
+        mine = found[Path(expected.path).name]
+        assert mine["playing"] == list(expected.playing), expected.path
+        most = MOST_DIFFERENCE if expected.sample_rate >= 22050 else MOST_BELOW
+        for label, score in expected.scores.items():
+            assert mine["scores"][label] == pytest.approx(score, abs=most), (expected.path, label)
+        assert mine["duration"] == pytest.approx(expected.duration, abs=0.002), expected.path
+        assert [one["code"] for one in mine["warnings"]] == [one.code for one in expected.warnings], expected.path
 
 
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_decoder_is_fetched_when_a_file_comes_that_needs_it(host: _Host, context: Any, tmp_path: Path) -> None:
     page = opened(context.browser.new_context(accept_downloads=True, service_workers="block"), host)
-    fetched = lambda: [path.rpartition("/")[2] for path in host.asked if "/decode-" in path]  # noqa: E731
+    fetched = lambda: [path.rpartition("/")[2] for path in host.requested if "/decode-" in path]  # noqa: E731
     assert fetched() == []
     found = results(page, foreign(tmp_path), tmp_path)
     assert all("playing" in found[name] for *_, name, _ in FOREIGN)
@@ -314,11 +314,11 @@ def test_a_decoder_is_fetched_when_a_file_comes_that_needs_it(host: _Host, conte
     _encode(tmp_path / "long.wv", "wavpack", "s16p", noise, 48000)  # 36 MB, more than its decoder keeps
     found = results(page, [*bad.values(), tmp_path / "long.wv"], tmp_path)
     assert found["long.wv"].get("duration") == 200.0, found["long.wv"]
-    told = {name: found[name]["error"] for name in bad}
-    assert told["hit.wv"].startswith("Cannot be decoded (WavPack: corrupt block")
-    assert told["endless.wv"] == "Cannot be decoded (it goes on without sound); is it damaged?"
-    assert told["head.wma"] == "Cannot be decoded (its beginning is cut off); is it damaged?"
-    assert told["tape.ape"] == "Is Monkey's Audio, which browsers cannot decode; convert it to WAV or FLAC"
+    errors = {name: found[name]["error"] for name in bad}
+    assert errors["hit.wv"].startswith("Cannot be decoded (WavPack: corrupt block")
+    assert errors["endless.wv"] == "Cannot be decoded (it goes on without sound); is it damaged?"
+    assert errors["head.wma"] == "Cannot be decoded (its beginning is cut off); is it damaged?"
+    assert errors["tape.ape"] == "Is Monkey's Audio, which browsers cannot decode; convert it to WAV or FLAC"
 
 
 @pytest.mark.browser
@@ -352,13 +352,13 @@ def test_what_cannot_be_used_gets_a_line_in_both_languages_and_the_others_go_on(
     page = opened(context, host)
     found = results(page, [*bad.values(), EXAMPLES[0]], tmp_path)
     assert found[EXAMPLES[0].name]["playing"]
-    told = {name: found[name]["error"] for name in bad}
-    assert told["empty.wav"] == "Is empty (0 bytes)"
-    assert told["letter.mp3"].startswith("Is not a recording that can be read")
-    assert told["film.mp4"] == "Holds no sound, only video"
-    assert told["huge.wav"] == "This file has 4,096 MB; at most 2048 MB can be analysed."
-    assert told["long.wav"].startswith("Is longer than 12 hours")
-    assert all("\n" not in line and len(line) < 200 for line in told.values())
+    errors = {name: found[name]["error"] for name in bad}
+    assert errors["empty.wav"] == "Is empty (0 bytes)"
+    assert errors["letter.mp3"].startswith("Is not a recording that can be read")
+    assert errors["film.mp4"] == "Holds no sound, only video"
+    assert errors["huge.wav"] == "This file has 4,096 MB; at most 2048 MB can be analysed."
+    assert errors["long.wav"].startswith("Is longer than 12 hours")
+    assert all("\n" not in line and len(line) < 200 for line in errors.values())
     page.click("[data-lang=pl]")
     assert "jest pusty" in results(page, [_copy(bad["empty.wav"], "other.wav")], tmp_path)["other.wav"]["error"].lower()
 
@@ -428,8 +428,8 @@ def test_another_browser_gives_the_commands_answer(
         browser.choose("#given", paths)
         browser.value(f"void {PREDICT}")
         found = browsers.wait(browser, "globalThis.found")
-    for told in whoplays.predict_many([str(path) for path in paths]):
-        mine = found[Path(told.path).name]
-        assert mine["playing"] == list(told.playing), told.path
-        for label, score in told.scores.items():
-            assert mine["scores"][label] == pytest.approx(score, abs=MOST_DIFFERENCE), (told.path, label)
+    for expected in whoplays.predict_many([str(path) for path in paths]):
+        mine = found[Path(expected.path).name]
+        assert mine["playing"] == list(expected.playing), expected.path
+        for label, score in expected.scores.items():
+            assert mine["scores"][label] == pytest.approx(score, abs=MOST_DIFFERENCE), (expected.path, label)

@@ -53,7 +53,7 @@ def at(name: str) -> Address:
 
 
 def test_an_address_does_what_a_path_does(store: Store, tmp_path: Path) -> None:
-    def asked(root: Path | Address) -> list[object]:
+    def answers(root: Path | Address) -> list[object]:
         return [
             [p.name for p in sorted(root.iterdir())],
             [p.name for p in sorted(root.glob("b*"))],
@@ -71,7 +71,7 @@ def test_an_address_does_what_a_path_does(store: Store, tmp_path: Path) -> None:
         (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "x" / name).write_text(content, encoding="utf-8")
         at(f"x/{name}").write(content)
-    assert asked(at("x")) == asked(tmp_path / "x")
+    assert answers(at("x")) == answers(tmp_path / "x")
     assert [str(one.relative_to(at("x"))) for one in at("x").files()] == [
         "a.txt",
         "b.txt",
@@ -134,7 +134,7 @@ def test_a_permanent_error_is_reported_in_one_line(store: Store, monkeypatch: py
     monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.5")
     at("a").write(b"a")
 
-    def told(call) -> str:  # type: ignore[no-untyped-def]
+    def message(call) -> str:  # type: ignore[no-untyped-def]
         with pytest.raises(StorageError) as caught:
             call()
         assert "\n" not in str(caught.value)
@@ -142,17 +142,17 @@ def test_a_permanent_error_is_reported_in_one_line(store: Store, monkeypatch: py
 
     store.down = True
     for call in (at("a").read_bytes, at("a").exists, lambda: at("a").write(b"b"), lambda: list(at("").iterdir())):
-        assert "the store failed for 0.5 s" in told(call) and "AWS_ENDPOINT_URL" in told(call)
+        assert "the store failed for 0.5 s" in message(call) and "AWS_ENDPOINT_URL" in message(call)
     store.down, store.refusing = False, True
     for call in (at("a").read_bytes, at("a").exists, lambda: at("a").write(b"b")):
-        assert "the store refuses" in told(call) and "AWS_ACCESS_KEY_ID" in told(call)
-    assert "Access Key Id you provided does not exist" in told(at("a").read_bytes)
+        assert "the store refuses" in message(call) and "AWS_ACCESS_KEY_ID" in message(call)
+    assert "Access Key Id you provided does not exist" in message(at("a").read_bytes)
     store.refusing = False
-    assert "bucket does not exist" in told(lambda: place("s3://nowhere/a").write(b"a"))  # type: ignore[union-attr]
+    assert "bucket does not exist" in message(lambda: place("s3://nowhere/a").write(b"a"))  # type: ignore[union-attr]
     assert at("a").read_bytes() == b"a", "what was there is unchanged"
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     address._store.cache_clear()
-    assert "no credentials" in told(at("a").read_bytes)
+    assert "no credentials" in message(at("a").read_bytes)
 
 
 def test_an_unreachable_address_is_reported(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
@@ -233,16 +233,16 @@ def test_a_build_fetches_each_recording_once_and_asks_for_it_twice(
     source = store.put(class_folders, "classes")
     wavs = [path.relative_to(class_folders).as_posix() for path in class_folders.rglob("*.wav")]
 
-    def asked(out: str, **where: Any) -> set[tuple[int, int]]:
+    def requests(out: str, **where: Any) -> set[tuple[int, int]]:
         store.of_object.clear()
         dataset.build(source, tmp_path / out, SETTINGS, **where)
         assert contents(tmp_path / out) == contents(tmp_path / "disk")
         assert list((tmp_path / "cache/recordings").iterdir()) == []
         return {(store.of_object["GET", f"classes/{w}"], store.of_object["HEAD", f"classes/{w}"]) for w in wavs}
 
-    assert asked("once", jobs=2) == {(1, 2)}
+    assert requests("once", jobs=2) == {(1, 2)}
     monkeypatch.setattr(cache, "KEPT_SHARE", -1.0)  # a disk that has no room for them, whatever others remove from it
-    assert asked("twice", engine=Here()) == {(2, 3)}
+    assert requests("twice", engine=Here()) == {(2, 3)}
 
 
 def test_a_recording_that_changes_while_a_data_set_is_built_is_reported(
@@ -328,18 +328,20 @@ def test_the_command_reports_in_one_line_what_is_wrong_with_a_store(
 ) -> None:
     monkeypatch.setenv("WHOPLAYS_STORE_PATIENCE_S", "0.3")
 
-    def told(source: str, out: str) -> str:
+    def message(source: str, out: str) -> str:
         done = invoke("dataset", "build", source, "--out", out, "--jobs", "1")
         assert done.status
         return done.stderr.strip().removeprefix("whoplays: ")
 
     inside = str(class_folders)
-    assert told(f"s3://{BUCKET}/nothing", f"s3://{BUCKET}/set") == f"s3://{BUCKET}/nothing: no such folder or manifest"
-    assert "bucket does not exist" in told(inside, "s3://nowhere/set")
+    assert (
+        message(f"s3://{BUCKET}/nothing", f"s3://{BUCKET}/set") == f"s3://{BUCKET}/nothing: no such folder or manifest"
+    )
+    assert "bucket does not exist" in message(inside, "s3://nowhere/set")
     store.refusing = True
-    assert "the store refuses" in told(inside, f"s3://{BUCKET}/set")
+    assert "the store refuses" in message(inside, f"s3://{BUCKET}/set")
     store.refusing, store.down = False, True
-    assert "the store failed for 0.3 s" in told(inside, f"s3://{BUCKET}/set")
+    assert "the store failed for 0.3 s" in message(inside, f"s3://{BUCKET}/set")
 
 
 def test_recordings_in_a_store_are_predicted_as_those_on_a_disk(
@@ -359,12 +361,12 @@ def test_recordings_in_a_store_are_predicted_as_those_on_a_disk(
     before = store.requests["GET"]
     assert rows(far, tmp_path / "there.jsonl", "--resume") == expected
     assert store.requests["GET"] - before < 5, "what is known was fetched again"
-    told = invoke("predict", far, "--model", tiny_model, "--report", tmp_path / "r.html")
-    assert "--report is for recordings on this machine" in told.stderr
-    told = invoke("predict", f"{far}/none.wav", "--model", tiny_model, "--format", "jsonl")
+    reported = invoke("predict", far, "--model", tiny_model, "--report", tmp_path / "r.html")
+    assert "--report is for recordings on this machine" in reported.stderr
+    reported = invoke("predict", f"{far}/none.wav", "--model", tiny_model, "--format", "jsonl")
     assert (
-        json.loads(told.stdout) == {"path": f"{far}/none.wav", "error": "no such file", "schema": 1}
-        and told.status == 1
+        json.loads(reported.stdout) == {"path": f"{far}/none.wav", "error": "no such file", "schema": 1}
+        and reported.status == 1
     )
 
 

@@ -43,8 +43,8 @@ def test_letters_that_the_encoding_lacks_are_escaped(encoding: str, tiny_model: 
     assert json.loads(line)["path"] == "żółw é 🎻.wav"
     assert "w " in list(csv.reader(table.splitlines()))[1][0]
     assert table.splitlines()[2].startswith("\\u017c")
-    told = shell_of("config", folder, PYTHONIOENCODING=encoding, WHOPLAYS_MODEL="żółw")
-    assert told.returncode == 0 and b"\\u017c" in told.stdout, told.stderr
+    ran = shell_of("config", folder, PYTHONIOENCODING=encoding, WHOPLAYS_MODEL="żółw")
+    assert ran.returncode == 0 and b"\\u017c" in ran.stdout, ran.stderr
 
 
 CLOSED = b"whoplays: standard output is closed; open it, or name a file where the command can write one (--out)\n"

@@ -86,8 +86,8 @@ def test_recordings_are_decoded_here_where_no_process_can(
         soundfile.write(tmp_path / name, tone(440.0, 0.5), RATE, format="WAV")
     without("resource", "fcntl")
     assert main.run(["predict", str(tmp_path), "--model", str(tiny_model), "--format", "csv", "-v", "--jobs", "2"]) == 0
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 4 and told.err.count(sandbox.unlimited()) == 1
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 4 and printed.err.count(sandbox.unlimited()) == 1
 
 
 @pytest.mark.parametrize("times", [3, 99])

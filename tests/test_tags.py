@@ -364,8 +364,8 @@ def test_asf_descriptors_stay(fields: list[str], tmp_path: Path) -> None:
     if fields:
         others.insert(1, extended(fields))
     header = b"".join(others)
-    told = header.find(tagedits._ASF_FILE) + 40
-    header = header[:told] + (30 + len(header) + len(old) - size).to_bytes(8, "little") + header[told + 8 :]
+    size_at = header.find(tagedits._ASF_FILE) + 40
+    header = header[:size_at] + (30 + len(header) + len(old) - size).to_bytes(8, "little") + header[size_at + 8 :]
     head = old[:16] + (30 + len(header)).to_bytes(8, "little") + len(others).to_bytes(4, "little") + old[28:30]
     path.write_bytes(head + header + old[size:])
     before = path.read_bytes()

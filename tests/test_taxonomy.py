@@ -1,4 +1,4 @@
-"""The labels: the file says what the contract says, the tree's rules hold, and colours can be told apart."""
+"""The labels: the file says what the contract says, the tree's rules hold, and colours can be distinguished."""
 
 from __future__ import annotations
 
@@ -306,12 +306,12 @@ def test_a_label_of_ones_own_can_be_below_a_family(tmp_path: Path) -> None:
         ("bodhran", "percussion"),
     ]
     assert [clip.targets for clip in clips] == [(1, 0, 1), (1, 0, None), (0, 1, 0)]
-    for choice, told in (
+    for choice, message in (
         ({"parents": ["bodhran"]}, "write LABEL=FAMILY"),
         ({"labels": ["siren", "siren"]}, "occurs twice"),
         ({"labels": ["siren", "x" * 101]}, "longer than 100"),
     ):
-        with pytest.raises(DatasetError, match=told):
+        with pytest.raises(DatasetError, match=message):
             sources.read_source(path, **choice)
 
 
@@ -504,8 +504,8 @@ def test_a_new_family_needs_only_the_data_file(tmp_path: Path, monkeypatch: pyte
     assert "teremin" in page and "pręt wysokości" in page and "#4F7F8F" in page
     app = create_app(Settings(model=tmp_path / "model"))
     [route] = [route for route in app.routes if getattr(route, "path", "") == "/v1/labels"]
-    told = asyncio.run(route.endpoint())["labels"]
-    assert [(one["id"], one["parent"], one["colour"]) for one in told][1:] == [
+    answered = asyncio.run(route.endpoint())["labels"]
+    assert [(one["id"], one["parent"], one["colour"]) for one in answered][1:] == [
         ("theremin", None, "#4F7F8F"),
         ("pitch-rod", "theremin", "#7FAFBF"),
     ]

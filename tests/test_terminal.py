@@ -138,7 +138,7 @@ def test_the_command_on_a_real_terminal(tiny_model: Path, duet: Path, columns: i
     process = subprocess.Popen(command, stdout=follower, stderr=subprocess.DEVNULL, env=environment)
     os.close(follower)
     content = b""
-    with contextlib.suppress(OSError):  # how Linux tells that the other end is closed
+    with contextlib.suppress(OSError):  # how Linux reports that the other end is closed
         while part := os.read(leader, 65536):
             content += part
     os.close(leader)

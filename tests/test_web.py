@@ -19,8 +19,8 @@ WEB = ROOT / "web"
 
 def test_the_vectors_are_what_the_package_computes() -> None:
     command = [sys.executable, "scripts/web_vectors.py", "--check"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_npm_package_has_this_version_and_names_no_registry() -> None:
@@ -34,12 +34,12 @@ def test_the_types_of_the_pages_scripts_fit(tmp_path: Path) -> None:
     compiler = WEB / "node_modules" / ".bin" / "tsc"
     if not shutil.which("node") or not compiler.is_file():
         pytest.skip("Node, or TypeScript (cd web && npm ci), is not installed")
-    told = subprocess.run([compiler, "-p", WEB / "tsconfig.page.json"], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout[-3000:]
+    done = subprocess.run([compiler, "-p", WEB / "tsconfig.page.json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
     (tmp_path / "wrong.js").write_text("Math.max('1').toFixed(2)")
     wrong = [compiler, "--noEmit", "--allowJs", "--checkJs", "--strict", "wrong.js"]
-    told = subprocess.run(wrong, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert told.returncode != 0 and "TS2345" in told.stdout
+    done = subprocess.run(wrong, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "TS2345" in done.stdout
 
 
 @pytest.mark.slow
@@ -51,5 +51,5 @@ def test_the_npm_package_passes_its_own_tests(script: str) -> None:
         pytest.skip("the npm package's dependencies are not installed (cd web && npm ci)")
     env = os.environ | {"WHOPLAYS_PYTHON": sys.executable, "PYTHONPATH": str(ROOT / "src")}
     subprocess.run(["npm", "run", "build"], cwd=WEB, capture_output=True, check=True)
-    told = subprocess.run(["npm", "run", script], cwd=WEB, capture_output=True, text=True, check=False, env=env)
-    assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-1000:]
+    done = subprocess.run(["npm", "run", script], cwd=WEB, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

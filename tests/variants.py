@@ -18,7 +18,7 @@ EXAMPLES = Path(whoplays.__file__).parent / "examples"
 RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000)
 DEPTHS = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 CHANNELS = (1, 2, 6, 8)  # mono, stereo, 5.1, 7.1
-#: name of the file, how libsndfile (None: FFmpeg) is told to write it
+#: name of the file, libsndfile's format and subtype (None: FFmpeg's)
 LOSSY = {
     "vorbis.ogg": {"format": "OGG", "subtype": "VORBIS"},
     "layer3.mp3": {"format": "MP3"},

@@ -112,8 +112,8 @@ class Zygote:
             "imports": list(scenario.imports),
             "end_after": fault.at if fault.kind == "kill at a time" else None,
         }
-        with _vanishing(scenario, fault) as told:
-            environment |= told
+        with _vanishing(scenario, fault) as hiding:
+            environment |= hiding
             self.process.stdin.write(json.dumps(order) + "\n")
             self.process.stdin.flush()
             answer = json.loads(self.process.stdout.readline())
@@ -134,7 +134,7 @@ class Zygote:
 
 @contextlib.contextmanager
 def _vanishing(scenario: Scenario, fault: Fault) -> Iterator[dict[str, str]]:
-    """Choose an input by the fault's step; yield what tells the shim to hide it. It is brought back at the end."""
+    """Choose an input by the fault's step; yield the variables by which the shim hides it. It is brought back at the end."""
     if fault.kind != "vanish":
         yield {}
         return
@@ -210,14 +210,14 @@ def _unclear(fault: Fault, done: Run, scenario: Scenario) -> list[str]:
     """A run that was not killed ends by itself, with words for people."""
     if done.status == -9 and fault.kind.startswith("kill"):
         return []
-    told = []
+    problems = []
     if done.status < 0:
-        told.append(f"under {fault} it ended by signal {-done.status}: {_end_of(done)}")
+        problems.append(f"under {fault} it ended by signal {-done.status}: {_end_of(done)}")
     if "Traceback" in done.printed or "unexpected" in done.printed:
-        told.append(f"under {fault} it did not say clearly what was wrong: {_end_of(done)}")
+        problems.append(f"under {fault} it did not say clearly what was wrong: {_end_of(done)}")
     if fault.kind == "clock" and done.status not in scenario.exit:
-        told.append(f"under {fault} it ended with {done.status}: {_end_of(done)}")
-    return told
+        problems.append(f"under {fault} it ended with {done.status}: {_end_of(done)}")
+    return problems
 
 
 def _end_of(done: Run) -> str:

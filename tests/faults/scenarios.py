@@ -104,7 +104,7 @@ def _no_journal(out: Path) -> State:
 
 
 def _model(out: Path) -> State:
-    """Every file; but what tells how many seconds an epoch took is taken out of it."""
+    """Every file, without the seconds that epochs took."""
     found = contents(out)
     if "config.json" in found:
         facts = json.loads((out / "config.json").read_text(encoding="utf-8"))
