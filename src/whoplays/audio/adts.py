@@ -18,7 +18,7 @@ def is_frame(content: Content, at: int) -> bool:
 
 
 def walk(content: Content, begin: int) -> tuple[list[Part], int]:
-    """Return the stream from a position on, and the end of the file: all that follows is looked through for frames."""
+    """Return the stream from a frame or its tag on, and the end of the file: all that follows is looked through for frames."""
     runs: list[tuple[int, int]] = []
     starts: list[float] = []
     at, lost, seconds, frames, size, rate = begin, 0, 0.0, 0, 0, 0
@@ -29,7 +29,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
         elif not is_frame(content, at):
             at, lost = at + 1, lost + 1
         else:
-            if lost and frames:
+            if lost:
                 seconds += round(lost * frames / size) * _SAMPLES / rate
             lost = 0
             length, rate = _length(head), _RATES[head[2] >> 2 & 15]
@@ -39,8 +39,6 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
                 runs.append((at, at + length))
                 starts.append(seconds)
             at, seconds, frames, size = at + length, seconds + _SAMPLES / rate, frames + 1, size + length
-    if not runs:
-        return [], begin
     if len(runs) == 1:
         return [Part((((begin, content.size),),), "any", cut=lost > 0)], content.size
     return [Part(tuple((run,) for run in runs), "ffmpeg", cut=lost > 0, starts=tuple(starts))], content.size

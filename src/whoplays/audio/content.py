@@ -16,6 +16,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from ..errors import ReadError
@@ -118,11 +119,8 @@ class View(io.RawIOBase):
     def __init__(self, file: WatchedFile, pieces: Sequence[Piece]) -> None:
         """file: stays its owner's to close; it may be read by others in between."""
         self._file, self._pieces = file, pieces
-        self._starts = [0]
-        for piece in pieces:
-            self._starts.append(
-                self._starts[-1] + (len(piece) if isinstance(piece, bytes) else max(0, piece[1] - piece[0]))
-            )
+        sizes = (len(piece) if isinstance(piece, bytes) else max(0, piece[1] - piece[0]) for piece in pieces)
+        self._starts = [*accumulate(sizes, initial=0)]
         self._at = 0
 
     def seekable(self) -> bool:

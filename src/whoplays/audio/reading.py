@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import IO, Any, Protocol, TypedDict, Unpack
 
 import numpy as np
@@ -84,13 +86,10 @@ class Recording:
         return [gap for gap in self._reader.gaps if end is None or gap.start < end]
 
     def _mono(self) -> Iterator[tuple[Array, int]]:
-        mix, left, current = Downmix(), self._duration, 0
+        mix, left = Downmix(), self._duration
         for block, rate in self._reader.blocks(start=self._start):
-            if self._strict:
-                self._refuse_damage()
-            if rate != current:
-                check_format(rate, block.shape[1] if block.ndim == 2 else 1)
-                current = rate
+            self._check_damage()
+            check_format(rate, block.shape[1] if block.ndim == 2 else 1)
             if left is not None:
                 block = block[: round(left * rate)]
                 left -= len(block) / rate
@@ -99,8 +98,7 @@ class Recording:
             yield samples, rate
             if left is not None and round(left * rate) <= 0:
                 break
-        if self._strict:
-            self._refuse_damage()
+        self._check_damage()
         gaps = self._gaps()
         if gaps and self._decoded_s <= sum(
             min(gap.end or gap.start, self._start + self._decoded_s) - gap.start for gap in gaps
@@ -108,8 +106,8 @@ class Recording:
             at = max(self._start, gaps[0].start)
             raise AudioError(f"cannot be decoded past {at:.1f} s ({gaps[0].cause}); it is damaged or cut short")
 
-    def _refuse_damage(self) -> None:
-        if gaps := self._gaps():
+    def _check_damage(self) -> None:
+        if self._strict and (gaps := self._gaps()):
             raise AudioError(f"is damaged: {quality.gap_text(gaps)}; without strict reading the rest of it can be used")
 
 
@@ -224,24 +222,18 @@ def resampled(blocks: Iterable[Array], from_rate: int, to_rate: int) -> Iterator
 
 def _at_rate(blocks: Iterable[tuple[Array, int]], to_rate: int) -> Iterator[Array]:
     """Yield mono blocks at `to_rate`; where their rate changes, what comes is resampled for itself."""
-    resampler: Any = None
-    current = 0
-    nothing = np.zeros(0, dtype=np.float32)
-    for block, rate in blocks:
-        if rate != current:
-            if resampler and len(out := resampler.resample_chunk(nothing, last=True)):
+    for rate, part in groupby(blocks, key=itemgetter(1)):
+        if rate == to_rate:
+            yield from (block for block, _ in part)
+            continue
+        with needed("resampling"):
+            import soxr
+        resampler = soxr.ResampleStream(rate, to_rate, 1, dtype="float32", quality="HQ")
+        for block, _ in part:
+            if len(out := resampler.resample_chunk(block)):
                 yield out
-            current, resampler = rate, None
-            if rate != to_rate:
-                with needed("resampling"):
-                    import soxr
-                resampler = soxr.ResampleStream(rate, to_rate, 1, dtype="float32", quality="HQ")
-        if resampler is None:
-            yield block
-        elif len(out := resampler.resample_chunk(block)):
+        if len(out := resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)):
             yield out
-    if resampler and len(out := resampler.resample_chunk(nothing, last=True)):
-        yield out
 
 
 def load(

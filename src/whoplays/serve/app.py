@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, tell: Callable[[str], None] = l
         redoc_url=None,
     )
     app.state.settings, app.state.config, app.state.metrics, app.state.pool = settings, config, metrics, pool
-    app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool)
+    app.add_middleware(Guard, pool=pool)
     _handle_problems(app)
     _add_predict(app)
     _add_facts(app)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -16,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .assets import POLICY
-from .metrics import Metrics
+from .pool import Pool
 from .problems import MEDIA_TYPE, Problem
 from .settings import Settings
 
@@ -68,13 +67,11 @@ class RateLimit:
 class Guard:
     """The checks, in the order of what they cost."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, metrics: Metrics, pool: Any) -> None:
+    def __init__(self, app: ASGIApp, *, pool: Pool) -> None:
         """app: what answers those who pass. pool: asked whether it is full before an upload is read."""
-        self.app = app
-        self.settings = settings
-        self.metrics = metrics
-        self.pool = pool
-        self.rate = RateLimit(settings.rate)
+        self.app, self.pool = app, pool
+        self.settings, self.metrics = pool.settings, pool.metrics
+        self.rate = RateLimit(pool.settings.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

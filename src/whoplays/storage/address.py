@@ -116,26 +116,24 @@ class Address:
 
     # -- what is there
 
-    def _info(self) -> dict[str, Any] | None:
+    def _info(self) -> dict[str, Any]:
+        """Return what the store tells of it, nothing where there is nothing."""
         try:
-            info: dict[str, Any] = self._tried(lambda store: store.info(self._path))
-            return info
+            return dict(self._tried(lambda store: store.info(self._path)))
         except Gone:
-            return None
+            return {}
 
     def exists(self) -> bool:
         """Tell whether an object, or one in such a folder, is there."""
-        return self._info() is not None
+        return bool(self._info())
 
     def is_file(self) -> bool:
         """Tell whether there is such an object."""
-        found = self._info()
-        return found is not None and found["type"] == "file"
+        return self._info().get("type") == "file"
 
     def is_dir(self) -> bool:
         """Tell whether there are objects in such a folder."""
-        found = self._info()
-        return found is not None and found["type"] == "directory"
+        return self._info().get("type") == "directory"
 
     def size(self) -> int:
         """Return the bytes of the object, -1 when there is none."""
@@ -148,7 +146,7 @@ class Address:
     def size_and_mark(self) -> tuple[int, str]:
         """Return what `size` and `mark` return, by one request."""
         found = self._info()
-        if not found or found["type"] != "file":
+        if found.get("type") != "file":
             return -1, "missing"
         told = next((str(found[name]) for name in ("ETag", "etag", "md5Hash", "LastModified") if found.get(name)), "")
         return int(found["size"]), f"{found['size']}-{told.strip(chr(34))}"

@@ -33,10 +33,6 @@ class Kept(NamedTuple):
     folder: Path
     left_free: int
 
-    def has_room(self, size: int) -> bool:
-        """Tell whether the folder is on this machine, with room for so many bytes more."""
-        return self.folder.is_dir() and shutil.disk_usage(self.folder).free - size > self.left_free
-
 
 @contextlib.contextmanager
 def recording(where: Place, *, size: int | None = None, kept: Kept | None = None) -> Iterator[Path]:
@@ -58,7 +54,7 @@ def recording(where: Place, *, size: int | None = None, kept: Kept | None = None
         raise AudioError("no such file")
     if size > LARGEST:
         raise AudioError(f"has {size:,} bytes; up to {LARGEST:,} are fetched from a store; cut it up")
-    if kept and stays and kept.has_room(size):
+    if kept and stays and kept.folder.is_dir() and shutil.disk_usage(kept.folder).free - size > kept.left_free:
         path = kept.folder / f"{os.getpid()}-{next(_numbers)}"
     else:
         path, stays = _folder() / f"{next(_numbers)}{where.suffix}", None
