@@ -67,7 +67,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     sample = rng.normal(made.mean, np.sqrt(made.variance), (64, 256, bands)).astype(np.float32)
     warmstart.transfer(network, made, labels, sample)
-    outputs = {name: name for name in ("logits", "frame_logits", "attention", model_folder.EMBEDDING)}
+    outputs = ("logits", "frame_logits", "attention", model_folder.EMBEDDING)
     content = export.to_onnx(network, frames=None, width=bands, outputs=outputs)
     model_folder.write(args.out, found.config, content, (args.trained / model_folder.CARD).read_text(encoding="utf-8"))
 

@@ -23,7 +23,7 @@ from whoplays.features import LOGMEL
 from whoplays.storage.files import write_atomically
 from whoplays.taxonomy.catalogue import catalogue
 from whoplays.training.augment import FRAMES_PER_STEP, Examples
-from whoplays.training.pools import Pool
+from whoplays.training.default import Pool
 
 Array = NDArray[np.float32]
 Half = NDArray[np.float16]

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from whoplays.errors import RenderError
-from whoplays.training.default import train_default
-from whoplays.training.default_settings import DefaultSettings
-from whoplays.training.watch import Watcher
+from whoplays.training.default import DefaultRun, Pool, identity_of
+from whoplays.training.run import carry_out
+from whoplays.training.settings import DefaultSettings
+from whoplays.training.watch import Trained, Watcher
 
 from . import warmstart
 from .labels import TREE
@@ -46,6 +47,30 @@ class Lines(Watcher):
         print(time.strftime("%X"), "  ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
 
 
+def train(
+    pools: tuple[Pool, Pool],
+    out: Path,
+    settings: DefaultSettings,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    start: warmstart.Base | None = None,
+) -> Trained:
+    """Train on pools of rows for training and validation, and write a model folder.
+
+    Killed at any time, it goes on with `resume` from its last finished epoch; `epochs` may have changed then. start: what
+    the network begins as, in place of weights drawn at random. Raises `DatasetError` for rows that do not fit, `UsageError`
+    for a folder that holds another run.
+    """
+
+    def made(watcher: Watcher, part: tuple[int, int]) -> DefaultRun:
+        if start:
+            return warmstart.WarmRun(start, *pools, settings, out, watcher)
+        return DefaultRun(*pools, settings, out, watcher)
+
+    return carry_out(made, out, identity_of(settings, start.id if start else ""), resume=resume, watcher=watcher)
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,7 +87,7 @@ def main() -> None:
         )
     settings = SETTINGS | {"epochs": args.epochs, "steps_per_epoch": args.steps, "seed": args.seed}
     settings["restart"] = args.epochs // 2
-    train_default(
+    train(
         open_pools(args.material),
         args.model,
         DefaultSettings(**settings),

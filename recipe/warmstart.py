@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whoplays.errors import ModelError
+from whoplays.errors import ModelError, UsageError
+from whoplays.features import FeatureSettings
 from whoplays.model import folder as model_folder
 from whoplays.taxonomy.tree import Label
-from whoplays.training.default import Start
-from whoplays.training.default_settings import DefaultSettings
+from whoplays.training.default import DefaultRun, Pool, identity_of
 from whoplays.training.framework import load_keras
 from whoplays.training.heads import Head, load_onnx, opened, split_head
+from whoplays.training.settings import DefaultSettings
+from whoplays.training.watch import Watcher
 
 Array = NDArray[np.float32]
 
@@ -35,11 +37,17 @@ NOISE = 0.1
 
 
 @dataclass(frozen=True)
-class Base(Start):
+class Base:
     """A model to begin as.
 
     Attributes
     ----------
+    id : str
+        Its name and version.
+    features : FeatureSettings
+        What it reads.
+    mean, variance : ndarray, shape (bands,)
+        What it takes out of the features.
     labels : tuple of str
         What its outputs stand for: its labels, then those that only correct them.
     convolutions : sequence of (kernel, bias)
@@ -50,6 +58,10 @@ class Base(Start):
         The last layers.
     """
 
+    id: str
+    features: FeatureSettings
+    mean: Array
+    variance: Array
     labels: tuple[str, ...]
     convolutions: Sequence[tuple[Array, Array]]
     dense: Array
@@ -57,10 +69,30 @@ class Base(Start):
     dense_bias: Array
     head: Head
 
-    def begin(self, network: Any, labels: Sequence[Label], settings: DefaultSettings, sample: Array) -> None:
-        """Let a network that is about to be trained give what this model gives; see `transfer`."""
-        base = widened(self, settings.filters, settings.blocks, settings.hidden, seed=settings.seed)
-        transfer(network, base, labels, sample)
+
+class WarmRun(DefaultRun):
+    """A run of the recipe `default` whose network begins as a base."""
+
+    def __init__(
+        self, base: Base, training: Pool, validation: Pool, settings: DefaultSettings, folder: Path, watcher: Watcher
+    ) -> None:
+        """Raises `UsageError` for a base that reads other features than the rows have."""
+        super().__init__(training, validation, settings, folder, watcher)
+        self.base, self.identity = base, identity_of(settings, base.id)
+        if base.features != training.settings:
+            raise UsageError(f"{base.id} reads other features than the rows have; start from another model")
+
+    def measured(self) -> tuple[Array, Array]:
+        """Return what the base takes out of its features."""
+        return self.base.mean, self.base.variance
+
+    def network(self, *, fresh: bool) -> Any:
+        """Return the network, which gives what the base gives; see `transfer`."""
+        made, settings = super().network(fresh=fresh), self.settings
+        if fresh:
+            base = widened(self.base, settings.filters, settings.blocks, settings.hidden, seed=settings.seed)
+            transfer(made, base, self.labels, self.sample())
+        return made
 
 
 def read(folder: Path) -> Base:

@@ -26,7 +26,7 @@ from whoplays.training.batches import chunks, spread
 from whoplays.training.checkpoint import CHECKPOINT, read
 from whoplays.training.framework import load_keras
 from whoplays.training.recipes import chosen, epochs, train
-from whoplays.training.steps import FusedSteps, Objective, SharedSteps
+from whoplays.training.steps import FusedSteps, Objective
 from whoplays.training.together import Communicator, SingleProcess, check_progress, sync_stats, total
 from whoplays.training.watch import Watcher
 
@@ -118,7 +118,7 @@ def test_two_take_the_steps_of_one_that_has_all_their_rows(shards: Path) -> None
 
     def work(communicator: Communicator) -> tuple[Any, np.ndarray]:
         made, optimizer = model()
-        steps = SharedSteps(made, optimizer, Objective(loss), communicator)
+        steps = FusedSteps(made, optimizer, Objective(loss), communicator)
         mine = [batch[:cut] if communicator.rank else batch[cut:] for batch, cut in zip(batches, cuts, strict=True)]
         width = 3 if communicator.rank else 5
         found = [
@@ -196,13 +196,14 @@ def test_the_default_recipe_trains_together(
     dataset.build(class_folders, tmp_path / "set", made, jobs=1)
     settings = {"filters": (8, 8, 16, 16), "blocks": (0, 0, 0, 0), "hidden": 16, "batch_size": 9, "ema": 0.5}
     settings |= {"epochs": 3, "steps_per_epoch": 6, "crop_steps": 4, "mix": 0.0}
-    out, watchers, one_at_a_time, build = tmp_path / "model", [Rows(), Rows()], threading.Lock(), default._Run._build
+    out, watchers = tmp_path / "model", [Rows(), Rows()]
+    one_at_a_time, network = threading.Lock(), default.DefaultRun.network
 
-    def build_alone(run: Any, *bands: Any, resumed: bool) -> None:
+    def network_alone(run: Any, *, fresh: bool) -> Any:
         with one_at_a_time:  # threads share Keras' random numbers; processes do not
-            build(run, *bands, resumed=resumed)
+            return network(run, fresh=fresh)
 
-    monkeypatch.setattr(default._Run, "_build", build_alone)
+    monkeypatch.setattr(default.DefaultRun, "network", network_alone)
 
     def work(communicator: Communicator) -> None:
         wanted = chosen("default", settings)

@@ -14,6 +14,7 @@ import whoplays
 from recipe import material as store
 from recipe import warmstart
 from recipe.material import MaterialPool, open_pools
+from recipe.train import train as train_on_pools
 from whoplays.dataset import BuildSettings, Dataset, build
 from whoplays.errors import DatasetError, ModelError, UsageError
 from whoplays.model import folder as model_folder
@@ -21,16 +22,16 @@ from whoplays.taxonomy.catalogue import catalogue
 from whoplays.training.augment import FRAMES_PER_STEP
 from whoplays.training.calibrate import platt
 from whoplays.training.checkpoint import CHECKPOINT
-from whoplays.training.default import DefaultSettings, train_default
+from whoplays.training.default import DatasetPool
 from whoplays.training.framework import load_keras
-from whoplays.training.pools import DatasetPool
 from whoplays.training.recipes import train
+from whoplays.training.settings import DefaultSettings
 from whoplays.training.watch import Trained, Watcher
 
 keras = load_keras()
 
 
-from whoplays.training.losses import masked_crossentropy  # noqa: E402
+from whoplays.training.default import masked_crossentropy  # noqa: E402
 from whoplays.training.networks import default_network  # noqa: E402 - needs Keras, which is loaded quietly above
 
 FAMILIES = catalogue().defaults
@@ -178,7 +179,7 @@ def test_an_unknown_setting_is_named(dataset: Path, tmp_path: Path) -> None:
 def train_on(material: Path, out: Path, **settings: Any) -> Trained:
     names = ("resume", "watcher", "start")
     others = {name: settings.pop(name) for name in names if name in settings}
-    return train_default(open_pools(material), out, DefaultSettings(**settings), **others)
+    return train_on_pools(open_pools(material), out, DefaultSettings(**settings), **others)
 
 
 @pytest.mark.slow

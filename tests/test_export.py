@@ -33,10 +33,10 @@ def over_time() -> keras.Model:
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_onnx_gives_keras_numbers_over_time(over_time, batch: int) -> None:
-    content = export.to_onnx(over_time, frames=None, width=8, outputs={"logits": "logits", "frame_logits": "frames"})
+    content = export.to_onnx(over_time, frames=None, width=8, outputs=("logits", "frames"))
     session = onnxruntime.InferenceSession(content)
     x = np.random.default_rng(batch).normal(size=(batch, 37 * batch, 8)).astype(np.float32)
-    logits, frames = session.run(["logits", "frame_logits"], {"features": x})
+    logits, frames = session.run(["logits", "frames"], {"features": x})
     part = keras.Model(over_time.input, [over_time.get_layer("logits").output, over_time.get_layer("frames").output])
     expected = [np.asarray(value) for value in part(x, training=False)]
     np.testing.assert_allclose(logits, expected[0], atol=1e-5)

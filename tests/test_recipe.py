@@ -27,12 +27,12 @@ from recipe.players import RecordedVoice, Soundfont
 from recipe.scenes import N_SAMPLES, STEPS, Studio, _audible_targets
 from recipe.singer import Singer
 from recipe.train import SETTINGS
+from recipe.train import train as train_on_pools
 from whoplays.errors import RenderError
 from whoplays.model import folder as model_folder
 from whoplays.model.folder import Calibration
 from whoplays.model.pooling import Pooling
-from whoplays.training.default import train_default
-from whoplays.training.default_settings import DefaultSettings
+from whoplays.training.settings import DefaultSettings
 
 RATE = 32000
 NAN = float("nan")
@@ -518,12 +518,12 @@ def test_notes_and_teachers_become_a_model(library: Library, tmp_path: Path, mon
     assert (rows.targets[..., LABELS.index("voice")] > 0.8).all() and (rows.weight == 4).all()
     settings = SETTINGS | {"filters": (4, 4, 4, 4), "blocks": (0, 0, 0, 0), "hidden": 8, "batch_size": 8}
     short = {"epochs": 1, "steps_per_epoch": 2}
-    done = train_default(store.open_pools(tmp_path), tmp_path / "m", DefaultSettings(**settings, **short))
+    done = train_on_pools(store.open_pools(tmp_path), tmp_path / "m", DefaultSettings(**settings, **short))
     config = model_folder.read(done.folder).config
     assert tuple(label.id for label in config.labels) == LABELS and config.id == f"default@{SETTINGS['version']}"
     wider = settings | {"filters": (4, 6, 4, 8), "hidden": 12}
     begun = warmstart.read(done.folder)
-    train_default(store.open_pools(tmp_path), tmp_path / "w", DefaultSettings(**wider, **short), start=begun)
+    train_on_pools(store.open_pools(tmp_path), tmp_path / "w", DefaultSettings(**wider, **short), start=begun)
     weights = []
     for share in ("0", "0.5", "1"):
         monkeypatch.setattr(

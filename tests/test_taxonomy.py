@@ -34,7 +34,7 @@ from whoplays.serve.settings import Settings
 from whoplays.sources.audioset import Draw, Ontology, Segment, choose_classes, find_dependencies, make_plan
 from whoplays.taxonomy.catalogue import FILE, VARIABLE, catalogue, shade
 from whoplays.taxonomy.tree import Label, Tree
-from whoplays.training.recipes import RECIPES, train
+from whoplays.training.recipes import train
 
 # Written out again, not read from labels.toml.
 INSTRUMENTS = {
@@ -485,8 +485,8 @@ def test_a_new_family_needs_only_the_data_file(tmp_path: Path, monkeypatch: pyte
     assert np.isnan(targets[:, 2]).sum() == 3 and targets[:, 1].sum() == 6 and np.nansum(targets[:, 2]) == 3
 
     with pytest.raises(DatasetError, match=r"pitch-rod is below theremin.*--loss sigmoid"):
-        train(tmp_path / "set", recipe=RECIPES[0], out=tmp_path / "model", epochs=1)
-    train(tmp_path / "set", recipe=RECIPES[0], out=tmp_path / "model", epochs=1, loss="sigmoid")
+        train(tmp_path / "set", out=tmp_path / "model", epochs=1)
+    train(tmp_path / "set", out=tmp_path / "model", epochs=1, loss="sigmoid")
     facts = evaluate(tmp_path / "model", tmp_path / "set", tmp_path / "judged", draws=0).facts
     assert {"theremin/f1", "pitch-rod/f1", "instruments/f1_macro"} <= set(facts["metrics"])
     assert facts["confusion"]["families"]["labels"] == ["guitar", "theremin"]

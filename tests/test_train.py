@@ -15,16 +15,18 @@ from conftest import COMMAND_S, invoke
 from whoplays.dataset import Dataset, Split
 from whoplays.errors import DatasetError, MissingExtraError, ModelError, UsageError
 from whoplays.evaluation import metrics
+from whoplays.features import PRESETS
 from whoplays.model import folder as model_folder
+from whoplays.taxonomy.catalogue import catalogue
 from whoplays.training.batches import chunks, shuffled_order
 from whoplays.training.checkpoint import CHECKPOINT
 from whoplays.training.framework import load_keras
-from whoplays.training.history import EarlyStopping
-from whoplays.training.mfcc_cnn import HISTORY, PLOT, MfccCnnSettings, usable
+from whoplays.training.mfcc_cnn import PLOT, MfccCnnRun, usable
 from whoplays.training.recipes import train
-from whoplays.training.run import Run
+from whoplays.training.run import HISTORY
+from whoplays.training.settings import MfccCnnSettings
 from whoplays.training.steps import SUMS, FusedSteps, Objective, Tally
-from whoplays.training.watch import Watcher
+from whoplays.training.watch import EarlyStopping, Watcher
 
 keras = load_keras()
 
@@ -328,20 +330,10 @@ def test_an_unknown_recipe_or_setting_is_refused(tmp_path: Path) -> None:
 def test_a_diverging_loss_is_reported(tmp_path: Path) -> None:
     split = made_split(8)
     split.features[:] = 1e38
-    run = Run(
-        model=mfcc_cnn_network(20, 20, 3),
-        optimizer=keras.optimizers.Adam(1.0),
-        objective=Objective("softmax"),
-        training=split,
-        validation=split,
-        identity={},
-        folder=tmp_path,
-        epochs=2,
-        batch_size=4,
-        patience=2,
-        seed=0,
-        watcher=Watcher(),
-    )
+    data_set = Dataset(tmp_path, PRESETS["mfcc"], catalogue().labels_for(("drums", "guitar", "piano")), {})
+    settings = MfccCnnSettings(epochs=2, batch_size=4, learning_rate=1.0)
+    run = MfccCnnRun(data_set, split, split, settings, tmp_path, Watcher())
+    run.begin()
     with pytest.raises(ModelError, match="no longer finite in epoch 1; use a smaller --learning-rate"):
         run.go()
     assert list(tmp_path.iterdir()) == []

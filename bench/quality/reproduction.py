@@ -25,10 +25,11 @@ from whoplays import features
 from whoplays.audio import reading
 from whoplays.dataset import BuildSettings, Dataset, Split, build
 from whoplays.evaluation import metrics
+from whoplays.features import PRESETS
 from whoplays.storage.files import write_json
-from whoplays.training.framework import load_keras
-from whoplays.training.run import Run
-from whoplays.training.steps import Objective
+from whoplays.taxonomy.catalogue import catalogue
+from whoplays.training.mfcc_cnn import MfccCnnRun
+from whoplays.training.settings import MfccCnnSettings
 from whoplays.training.watch import Watcher
 
 ARGUMENTS = ("DATA",)
@@ -297,23 +298,21 @@ def _with_duets(material: Material, split: Split, rows: np.ndarray, seed: int) -
     return _split(x, y), np.arange(len(rows))
 
 
-def _run(training: Split, validation: Split, loss: str, seed: int, options: argparse.Namespace, factor: int) -> Run:
-    from whoplays.training.networks import mfcc_cnn_network
-
-    return Run(
-        model=mfcc_cnn_network(20, 20, len(FAMILIES), activation=loss, seed=seed),
-        optimizer=load_keras().optimizers.Adam(1e-5 * options.batch_size / 2),
-        objective=Objective(loss),
-        training=training,
-        validation=validation,
-        identity={},
-        folder=Path(tempfile.mkdtemp()),
+def _run(
+    training: Split, validation: Split, loss: Any, seed: int, options: argparse.Namespace, factor: int
+) -> MfccCnnRun:
+    settings = MfccCnnSettings(
         epochs=options.epochs * factor,
         batch_size=options.batch_size,
+        learning_rate=1e-5 * options.batch_size / 2,
         patience=10 * factor,
+        loss=loss,
         seed=seed,
-        watcher=Watcher(),
     )
+    described = Dataset(Path(), PRESETS["mfcc"], catalogue().labels_for(FAMILIES), {})
+    run = MfccCnnRun(described, training, validation, settings, Path(tempfile.mkdtemp()), Watcher())
+    run.begin()
+    return run
 
 
 def _usable(split: Split) -> Split:
@@ -321,7 +320,7 @@ def _usable(split: Split) -> Split:
     return split.take(np.flatnonzero(metrics.single(split.targets)))
 
 
-def judged(run: Run, split: Split) -> dict[str, Any]:
+def judged(run: MfccCnnRun, split: Split) -> dict[str, Any]:
     """The report's figures, and what a mean over families says where families are of unequal size."""
     scores = run.scores(split)
     figures, intervals = metrics.evaluate(

@@ -24,14 +24,13 @@ import numpy as np
 from bench.measure import in_turn, keep, row, seconds
 from bench.speed.dataset_growth import clips
 from whoplays import dataset
-from whoplays.training import default, mfcc_cnn, pools
+from whoplays.training import default, mfcc_cnn
 from whoplays.training.augment import Examples
 from whoplays.training.batches import chunks, shuffled_order
-from whoplays.training.default_settings import DefaultSettings
+from whoplays.training.default import masked_crossentropy
 from whoplays.training.framework import load_keras
-from whoplays.training.losses import masked_crossentropy
-from whoplays.training.steps import Objective, make_steps
-from whoplays.training.together import SingleProcess
+from whoplays.training.settings import DefaultSettings
+from whoplays.training.steps import FusedSteps, Objective
 from whoplays.training.watch import Watcher
 
 keras = load_keras()
@@ -90,7 +89,7 @@ def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
     """The recipe `mfcc-cnn`: batch 2, Adam."""
     split = mfcc_cnn.usable(found.split("training"), "softmax")
     order, timed = shuffled_order(len(split), seed=0, epoch=1)[: 2 * steps], Timed()
-    step = make_steps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"), SingleProcess())
+    step = FusedSteps(mfcc_cnn_network(20, 20, 3), keras.optimizers.Adam(1e-5), Objective("softmax"))
     fitted = mfcc_cnn_network(20, 20, 3)
     fitted.compile(keras.optimizers.Adam(1e-5), "categorical_crossentropy", metrics=["accuracy", "precision", "recall"])
     x, y = split.features[order], split.targets[order]
@@ -112,10 +111,10 @@ def of_report(found: dataset.Dataset, steps: int, runs: int) -> dict[str, Any]:
 
 def default_run(found: dataset.Dataset, folder: Path, steps: int) -> Any:
     """A run of the recipe `default` that is ready to go through an epoch of `steps`."""
-    training = pools.DatasetPool(found, "training")
+    training = default.DatasetPool(found, "training")
     settings = DefaultSettings(steps_per_epoch=steps)
-    run = default._Run(settings, training, pools.DatasetPool(found, "validation"), folder, Watcher())
-    run.begin(False)
+    run = default.DefaultRun(training, default.DatasetPool(found, "validation"), settings, folder, Watcher())
+    run.begin()
     return run
 
 

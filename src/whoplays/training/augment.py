@@ -8,7 +8,7 @@ alone and `apply` of its arguments alone: an augmentation can be logged and repl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,14 +150,6 @@ def _shifted(power: Array, bands: int) -> Array:
 
 def only_mixing(parameters: Draw) -> Draw:
     """Return the parameters with nothing left but the partners: for evaluating on mixtures."""
-    n, bands = parameters.tilt.shape
-    return Draw(
-        partners=parameters.partners,
-        partner_db=parameters.partner_db,
-        gain_db=np.zeros(n, dtype=np.float32),
-        tilt=np.zeros((n, bands), dtype=np.float32),
-        shift=np.zeros(n, dtype=np.int64),
-        noise=np.full((n, bands), -np.inf, dtype=np.float32),
-        hidden_frames=np.zeros((n, 2), dtype=np.int64),
-        hidden_bands=np.zeros((n, 2), dtype=np.int64),
-    )
+    others = ("gain_db", "tilt", "shift", "hidden_frames", "hidden_bands")
+    nothing = {name: np.zeros_like(getattr(parameters, name)) for name in others}
+    return replace(parameters, noise=np.full_like(parameters.noise, -np.inf), **nothing)

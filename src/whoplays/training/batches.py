@@ -60,23 +60,17 @@ def chunks(split: Split, rows: NDArray[np.int64], *, batch_size: int, filled: bo
     parts = [rows[first : first + per_chunk] for first in range(0, len(rows), per_chunk)]
 
     def read(part: NDArray[np.int64]) -> Chunk:
-        size = per_chunk if filled else -(-len(part) // batch_size) * batch_size
-        return _read(split, part, size, batch_size)
+        steps = per_chunk // batch_size if filled else -(-len(part) // batch_size)
+        places = np.argsort(part)  # shards are read front to back
+        places = places[part[places] >= 0]
+
+        def batched(values: Array, *shape: int) -> Array:
+            made = np.zeros((steps * batch_size, *shape), dtype=np.float32)
+            made[places] = values
+            return made.reshape(steps, batch_size, *shape)
+
+        features = batched(split.features[part[places]], frames, width)
+        targets = batched(split.targets[part[places]], split.targets.shape[1])
+        return Chunk(features, targets, batched(np.ones(len(places), dtype=np.float32)), len(part))
 
     yield from in_order(read, parts, 1, ahead=1)
-
-
-def _read(split: Split, rows: NDArray[np.int64], per_chunk: int, batch_size: int) -> Chunk:
-    places = np.argsort(rows)  # shards are read front to back
-    places = places[rows[places] >= 0]
-    features = np.zeros((per_chunk, *split.features.shape[1:]), dtype=np.float32)
-    features[places] = split.features[rows[places]]
-    targets = np.zeros((per_chunk, split.targets.shape[1]), dtype=np.float32)
-    targets[places] = split.targets[rows[places]]
-    weights = np.zeros(per_chunk, dtype=np.float32)
-    weights[places] = 1.0
-
-    def batched(values: Array) -> Array:
-        return values.reshape(per_chunk // batch_size, batch_size, *values.shape[1:])
-
-    return Chunk(batched(features), batched(targets), batched(weights), len(rows))

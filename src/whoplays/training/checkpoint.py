@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError, UsageError
-from ..model.folder import CONFIG
+from ..errors import ModelError
 from ..storage.files import write_atomically
 
 CHECKPOINT = "checkpoint.npz"
@@ -38,16 +37,6 @@ class Checkpoint:
         }
         arrays["json"] = np.frombuffer(told.encode(), dtype=np.uint8)
         write_atomically(folder / CHECKPOINT, lambda file: np.savez(file, **arrays))
-
-
-def check_folder(folder: Path, resume: bool) -> bool:
-    """Return whether a folder holds a run to go on with. Raises `UsageError` when it does and nobody said so."""
-    begun = (folder / CHECKPOINT).exists()
-    if not begun and not resume and (folder / CONFIG).exists():
-        raise UsageError(f"{folder}: holds a finished model; name another folder")
-    if begun and not resume:
-        raise UsageError(f"{folder}: holds an unfinished run; add --resume to go on with it, or name another folder")
-    return begun
 
 
 def read(folder: Path) -> Checkpoint | None:

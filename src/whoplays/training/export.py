@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +33,17 @@ BATCH_SIZES = (1, 5)
 Outputs = Mapping[str, NDArray[np.float32]]
 
 
-def to_onnx(model: Any, *, frames: int | None, width: int, outputs: Mapping[str, str] | None = None) -> bytes:
-    """Return a Keras network as ONNX: `features` (batch, frames, width) -> `logits`, and what else `outputs` names.
+def to_onnx(model: Any, *, frames: int | None, width: int, outputs: Sequence[str] = ("logits",)) -> bytes:
+    """Return a Keras network as ONNX: `features` (batch, frames, width) -> the outputs of the layers that `outputs` names.
 
-    frames None: any number of frames. outputs: ONNX name -> name of the layer whose output it is (logits: the layer
-    `logits`). The result was run beside Keras at batch sizes 1 and 5. Raises `ModelError` when the two differ by more
-    than 1e-5 of the largest logit.
+    frames None: any number of frames. The result was run beside Keras at batch sizes 1 and 5. Raises `ModelError` when the
+    two differ by more than 1e-5 of the largest logit.
     """
     keras = load_keras()
-    named = dict(outputs or {"logits": "logits"})
-    outputs_by_name = {name: model.get_layer(layer).output for name, layer in named.items()}
-    part = keras.Model(model.input, outputs_by_name, name=model.name)
-    content = _converted(part, frames, width)
-
-    def reference(x: NDArray[np.float32]) -> Outputs:
-        return {name: keras.ops.convert_to_numpy(value) for name, value in part(x, training=False).items()}
-
-    check(content, reference, frames=frames, width=width)
-    return content
-
-
-def _converted(part: Any, frames: int | None, width: int) -> bytes:
     with needed("Export to ONNX", "train"):
         import tensorflow as tf
         import tf2onnx
+    part = keras.Model(model.input, {name: model.get_layer(name).output for name in outputs}, name=model.name)
     signature = [tf.TensorSpec((None, frames, width), tf.float32, name="features")]
     function = tf.function(lambda features: part(features, training=False), input_signature=signature)
     with quiet():
@@ -68,7 +55,13 @@ def _converted(part: Any, frames: int | None, width: int) -> bytes:
                 axis.dim_param = "batch" if i == 0 else f"{value.name}_{i}"
     model.producer_name, model.producer_version = "whoplays", ""
     model.graph.name, model.graph.doc_string = part.name, ""
-    return bytes(model.SerializeToString(deterministic=True))
+    content = bytes(model.SerializeToString(deterministic=True))
+
+    def reference(x: NDArray[np.float32]) -> Outputs:
+        return {name: keras.ops.convert_to_numpy(value) for name, value in part(x, training=False).items()}
+
+    check(content, reference, frames=frames, width=width)
+    return content
 
 
 def _rename(graph: Any) -> None:

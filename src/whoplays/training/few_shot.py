@@ -103,7 +103,9 @@ def learn(base: Base, labels: tuple[Label, ...], windows: Windows, *, only_mine:
         else:  # its calibration and threshold are of far more recordings than these
             head, config = relabel.with_row(head, config, config.tree.index(label.id), column)
             limit = base.config.thresholds[place]
-        named[:, i] = _per_recording(named[:, i], windows.recordings) >= limit
+        places = np.unique(windows.recordings, return_inverse=True)[1]
+        mean = np.bincount(places, named[:, i]) / np.bincount(places)  # over the windows of each recording
+        named[:, i] = mean[places] >= limit
     if only_mine:
         head, config = relabel.chosen(head, config, [label.id for label in labels])
     config = replace(config, name=name or f"{base.config.name}+", version="1")
@@ -224,7 +226,12 @@ class _Row:
 
     def _left_out(self, near: Floats) -> Floats:
         """Return scores of the recordings as they are, each from a row that was learnt without it. near: of a fit to all."""
-        fold_of = {recording: i % FOLDS for i, recording in enumerate(self._in_turn())}
+        own, truth = self._recordings[self._plain][:, 0].tolist(), self._y[: self._n][self._plain].tolist()
+        firsts = dict(zip(own, truth, strict=True))
+        in_turn = sorted(
+            firsts, key=lambda one: (-firsts[one], one)
+        )  # the label's first: each fold gets as many of them
+        fold_of = {recording: i % FOLDS for i, recording in enumerate(in_turn)}
         folds = np.array([[fold_of.get(int(r), -1) for r in pair] for pair in self._recordings])
         scores = np.zeros(self._n)
         for fold in range(FOLDS):
@@ -235,13 +242,6 @@ class _Row:
                 added = self._fitted(used, near)
                 scores[here] = self._x[here] @ added[:-1] + added[-1] + self._offset[here]
         return scores[self._plain]
-
-    def _in_turn(self) -> list[int]:
-        """Return the recordings, those of the label first: each fold gets as many of them."""
-        firsts = dict(
-            zip(self._recordings[self._plain][:, 0].tolist(), self._y[: self._n][self._plain].tolist(), strict=True)
-        )
-        return sorted(firsts, key=lambda recording: (-firsts[recording], recording))
 
     def _row(self, added: Floats) -> Array:
         """Return the row of the head that gives these scores, before calibration."""
@@ -259,9 +259,3 @@ class _Row:
 
 def _probability(log_odds: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
-
-
-def _per_recording(values: Floats, recordings: NDArray[np.int64]) -> Floats:
-    """Return, for each window (n,), the mean of its recording's."""
-    places = np.unique(recordings, return_inverse=True)[1]
-    return np.asarray((np.bincount(places, values) / np.bincount(places))[places])

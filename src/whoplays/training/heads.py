@@ -23,6 +23,7 @@ from ..runtime.packages import needed
 
 Array = NDArray[np.float32]
 HIDDEN = "hidden"
+ROWS_AT_ONCE = 16
 #: What the name of a tensor ends with that scales another one's 16-bit integers to weights (`recipe.half`).
 SCALE = "_scale_of_16_bits"
 _DIRECTION = "embedding_direction"
@@ -46,16 +47,12 @@ class Head:
 
     def joined(self, other: Head) -> Head:
         """Return a head with the labels of both, these first."""
-        return Head(
-            np.concatenate([self.weights, other.weights], axis=1),
-            np.concatenate([self.bias, other.bias]),
-            np.concatenate([self.attention, other.attention], axis=1),
-            np.concatenate([self.attention_bias, other.attention_bias]),
-        )
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Head(*(np.concatenate(pair, axis=-1) for pair in pairs))
 
     def of(self, labels: list[int]) -> Head:
         """Return a head with some of the labels, in that order."""
-        return Head(self.weights[:, labels], self.bias[labels], self.attention[:, labels], self.attention_bias[labels])
+        return Head(*(values[..., labels] for values in vars(self).values()))
 
 
 class Body:
@@ -69,10 +66,10 @@ class Body:
         options.intra_op_num_threads, options.log_severity_level = 1, 4
         self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
-    def hidden(self, x: Array, *, at_once: int = 16) -> Iterator[Array]:
+    def hidden(self, x: Array) -> Iterator[Array]:
         """Yield hidden (rows, steps, width) for some rows of x (n, frames, bands) at a time."""
-        for first in range(0, len(x), at_once):
-            yield self._session.run([HIDDEN], {"features": np.ascontiguousarray(x[first : first + at_once])})[0]
+        for first in range(0, len(x), ROWS_AT_ONCE):
+            yield self._session.run([HIDDEN], {"features": np.ascontiguousarray(x[first : first + ROWS_AT_ONCE])})[0]
 
 
 def split_head(network: bytes) -> tuple[bytes, Head]:
@@ -104,11 +101,9 @@ def attach_head(body: bytes, head: Head) -> bytes:
     """Return a body that `split_head` gave, with this head, as ONNX."""
     onnx = load_onnx()
     helper, model = onnx.helper, onnx.load_model_from_string(body)
-    tensors = {"weights": head.weights, "bias": head.bias}
-    tensors |= {"attention": head.attention, "attention_bias": head.attention_bias, "axis": np.array([1])}
+    tensors = {name: np.asarray(values, np.float32) for name, values in vars(head).items()} | {"axis": np.array([1])}
     model.graph.initializer.extend(
-        onnx.numpy_helper.from_array(np.asarray(value, np.int64 if name == "axis" else np.float32), f"head_{name}")
-        for name, value in tensors.items()
+        onnx.numpy_helper.from_array(value, f"head_{name}") for name, value in tensors.items()
     )
     model.graph.node.extend(
         [

@@ -110,13 +110,11 @@ def _in_whole_numbers(network: bytes, windows: Sequence[Array]) -> bytes:
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
         """Hands out the windows."""
 
-        def __init__(self) -> None:
-            self._left = iter(windows)
+        left = iter([{"features": window} for window in windows])
 
         def get_next(self) -> dict[str, Array] | None:
             """Return the next one, or None."""
-            window = next(self._left, None)
-            return None if window is None else {"features": window}
+            return next(self.left, None)
 
     with tempfile.TemporaryDirectory() as folder, quiet():
         target = Path(folder) / model_folder.NETWORK

@@ -9,16 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, did_you_mean
+from ..dataset import Dataset
 from ..runtime.packages import check_installed
 from ..storage.address import Place
+from . import default, mfcc_cnn
+from .run import Run, carry_out
+from .settings import MfccCnnSettings, Settings, chosen
 from .together import Communicator
-from .watch import Elsewhere, Watcher
+from .watch import Elsewhere, Trained, Watcher
 
-RECIPES = ("mfcc-cnn", "default")
-RENAMED = {"report": "mfcc-cnn"}  # former names, for a suggestion
-
-__all__ = ["RECIPES", "Watcher", "chosen", "epochs", "train"]
+__all__ = ["Watcher", "chosen", "epochs", "train"]
 
 
 def train(
@@ -30,54 +30,61 @@ def train(
     watcher: Watcher | None = None,
     elsewhere: Elsewhere | None = None,
     **settings: Any,
-) -> Any:
-    """Train `recipe` on a data set and write a model folder to `out`; return what the recipe tells of it.
+) -> Trained:
+    """Train `recipe` on a data set and write a model folder to `out`, with history.csv beside the model.
 
-    settings: the recipe's own (`MfccCnnSettings`, ...). resume: go on with an interrupted run in `out`. elsewhere: goes
-    through the epochs instead of this process (`whoplays.cluster.train`). Raises `UsageError` for a recipe or setting
-    that does not exist, and what the recipe raises.
+    settings: the recipe's own (`MfccCnnSettings`, ...). resume: go on with an interrupted run in `out`: killed at any time, it
+    ends with the very same model. elsewhere: goes through the epochs instead of this process (`whoplays.cluster.train`).
+    Ctrl-C keeps what there is. Raises `UsageError` for a recipe or setting that does not exist and for a folder that holds
+    another run, `DatasetError` for a data set that does not fit.
     """
     wanted = chosen(recipe, settings)
     check_installed("Training", "train", "keras", "tensorflow", "tf2onnx", "onnx")
-    if recipe == "mfcc-cnn":
-        from .mfcc_cnn import train_mfcc_cnn
+    dataset, out = Dataset.open(dataset_folder), Path(out)
+    if isinstance(wanted, MfccCnnSettings):
+        mfcc_cnn.check(dataset, wanted)
+        identity = mfcc_cnn.identity_of(dataset, wanted)
+    else:
+        identity = default.identity_of(wanted)
+    return carry_out(
+        lambda watcher, part: _run(dataset, wanted, out, watcher, part),
+        out,
+        identity,
+        resume=resume,
+        watcher=watcher,
+        elsewhere=elsewhere,
+        shards=len(dataset.shards_of("training")),
+    )
 
-        return train_mfcc_cnn(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
-    from .default import train_default
 
-    return train_default(dataset_folder, out, wanted, resume=resume, watcher=watcher, elsewhere=elsewhere)
+def epochs(
+    dataset_folder: Place, *, out: Path, settings: Settings, watcher: Watcher, communicator: Communicator
+) -> None:
+    """Go through a run's epochs in one of several processes that train one model, each with its part of the shards.
 
-
-def epochs(dataset_folder: Place, *, out: Path, settings: Any, watcher: Watcher, communicator: Communicator) -> None:
-    """Go through a run's epochs in one of several processes that train one model; the first keeps checkpoints in `out`.
-
-    settings: as `chosen` gave them.
+    The first leaves a checkpoint in `out` after each epoch. They begin with the one that is there, and end when the run is
+    over. settings: as `chosen` gave them.
     """
-    from .default_settings import DefaultSettings
-
-    if isinstance(settings, DefaultSettings):
-        from .default import epochs_of_default
-
-        epochs_of_default(dataset_folder, out, settings, watcher=watcher, communicator=communicator)
-    else:
-        from .mfcc_cnn import epochs_of_mfcc_cnn
-
-        epochs_of_mfcc_cnn(dataset_folder, out, settings, watcher=watcher, communicator=communicator)
+    part = (communicator.rank, communicator.workers)
+    run = _run(Dataset.open(dataset_folder), settings, out, watcher, part, communicator)
+    run.begin()
+    run.go()
 
 
-def chosen(recipe: str, settings: dict[str, Any]) -> Any:
-    """Return a recipe's settings. Raises `UsageError` for a recipe or setting that does not exist or cannot be."""
-    kind: Any
-    if recipe == "mfcc-cnn":
-        from .mfcc_cnn import MfccCnnSettings as kind
-    elif recipe == "default":
-        from .default_settings import DefaultSettings as kind
-    else:
-        raise UsageError(
-            f"--recipe {recipe}: must be one of: {', '.join(RECIPES)}{did_you_mean(recipe, RECIPES, RENAMED)}"
+def _run(
+    dataset: Dataset,
+    settings: Settings,
+    out: Path,
+    watcher: Watcher,
+    part: tuple[int, int],
+    communicator: Communicator | None = None,
+) -> Run:
+    """Return the run of a recipe. part: of the shards of training: (which, of how many)."""
+    if isinstance(settings, MfccCnnSettings):
+        splits = (
+            dataset.split("training", part=part),
+            dataset.split("validation", part=part if communicator else (0, 1)),
         )
-    if unknown := sorted(set(settings) - set(kind.__dataclass_fields__)):
-        raise UsageError(
-            f"{', '.join(unknown)}: not a setting of this recipe; it has {', '.join(kind.__dataclass_fields__)}"
-        )
-    return kind(**settings)
+        return mfcc_cnn.MfccCnnRun(dataset, *splits, settings, out, watcher, communicator)
+    pools = default.DatasetPool(dataset, "training", part=part), default.DatasetPool(dataset, "validation")
+    return default.DefaultRun(*pools, settings, out, watcher, communicator)

@@ -1,203 +1,240 @@
-"""Epochs: train, evaluate, keep the best, write a checkpoint, know when to stop, and go on after an interruption."""
+"""A training run: epoch by epoch, a checkpoint after each, on after an interruption, and a model folder at the end.
+
+What an epoch is, and what is shipped, each recipe says (mfcc_cnn.py, default.py).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..dataset import Split
 from ..errors import ModelError, UsageError
+from ..model import folder as model_folder
 from ..runtime.interrupts import deferred_interrupts
+from ..storage.files import only_writer
+from ..taxonomy.tree import Label
 from . import checkpoint
-from .batches import Chunk, chunks, shuffled_order, spread
-from .checkpoint import Checkpoint
-from .history import EarlyStopping, History, Row
-from .steps import Objective, Steps, Tally, make_steps
-from .together import Communicator, SingleProcess, check_progress, sync_stats, total
-from .watch import Watcher
+from .checkpoint import Arrays, Checkpoint
+from .settings import Settings
+from .together import Communicator, SingleProcess, check_progress, sync_stats
+from .watch import Elsewhere, Row, Trained, Watcher, write_history
 
-JUDGED_AT_ONCE = 512  # rows in a batch when nothing is learnt
+HISTORY = "history.csv"
 
 
-@dataclass
-class Run:
-    """One training run. `identity` says what it is: a checkpoint of another one is refused.
+class Run(ABC):
+    """One training run: `begin` and `go`, or `end`; then `finish`.
 
-    communicator: with the other processes, where several train one model, each with its part of the rows; `batch_size` is
-    that of all together, and the first writes. told: of the data, for the model's own record; kept in checkpoints.
+    identity: what it is; a checkpoint of another one is refused. communicator: with the other processes, where several train
+    one model, each with its part of the rows; the batch size is that of all together, and the first writes. told: of the data,
+    for the model's own record; kept in checkpoints. rows, validation_rows: of all processes. steps: of an epoch.
     """
 
     model: Any
     optimizer: Any
-    objective: Objective
-    training: Split
-    validation: Split
-    identity: dict[str, Any]
-    folder: Path
-    epochs: int
-    batch_size: int
-    patience: int
-    seed: int
-    watcher: Watcher
-    communicator: Communicator = field(default_factory=SingleProcess)
-    history: History = field(default_factory=History)
-    stopped: str = ""  # "epochs", "early" or "interrupted"
-    told: dict[str, Any] = field(default_factory=dict)
+    labels: tuple[Label, ...]
+    rows: int
+    validation_rows: int
+    steps: int
+    told: dict[str, Any]
+    skipped: dict[str, int] = {}  # rows that cannot be used, by split
 
-    def __post_init__(self) -> None:
-        counts = total(self.communicator, [len(self.training), len(self.validation)])
-        self.rows, self.validation_rows = (int(count) for count in counts)  # of all processes
-        self.stopping = EarlyStopping("val_loss" if self.validation_rows else "loss", self.patience)
-        self.best: list[NDArray[Any]] = []
-        self._steps: Steps | None = None
-        self._forward_step: Any = None
+    def __init__(
+        self,
+        settings: Settings,
+        identity: dict[str, Any],
+        folder: Path,
+        watcher: Watcher,
+        communicator: Communicator | None = None,
+    ) -> None:
+        """Take what all recipes need; the recipe adds the rest."""
+        self.identity, self.folder, self.watcher = identity, folder, watcher
+        self.epochs = settings.epochs
+        self.communicator = communicator or SingleProcess()
+        self.history: list[Row] = []
+        self.stopped = ""  # "epochs", "early" or "interrupted"
         self._check_interrupt: Callable[[], None] = lambda: None
-        self.optimizer.build(self.model.trainable_variables)
+
+    @abstractmethod
+    def train(self, epoch: int) -> Row:
+        """Go through the steps of an epoch (from 1); return its figures."""
+
+    @abstractmethod
+    def validated(self, epoch: int) -> Row:
+        """Return the figures on rows of validation, of which there are some."""
+
+    @abstractmethod
+    def ship(self) -> Trained:
+        """Write the model folder of what there is."""
+
+    @abstractmethod
+    def build(self, found: Checkpoint | None) -> None:
+        """Build network and optimiser. found: the checkpoint whose weights they will get."""
+
+    def seen(self, row: Row) -> bool:
+        """Take in an epoch; return whether it is the best so far."""
+        return True
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to stop before the last epoch."""
+        return False
+
+    @property
+    def groups(self) -> dict[str, Arrays]:
+        """Arrays that a checkpoint holds beside weights and optimiser."""
+        return {}
 
     @property
     def done(self) -> int:
         """Epochs finished."""
-        return len(self.history.rows)
+        return len(self.history)
+
+    def begin(self) -> None:
+        """Go on from the checkpoint in the folder, or start. Raises `UsageError` for another run's checkpoint."""
+        resumed = self.resume()
+        self.watcher.begin(
+            {
+                "labels": [label.id for label in self.labels],
+                "training": self.rows,
+                "validation": self.validation_rows,
+                "skipped": self.skipped,
+                "steps": self.steps,
+                "epochs": self.epochs,
+                "epoch": self.done + 1,
+                "resumed": resumed,
+                "weights": int(self.model.count_params()),
+            }
+        )
 
     def resume(self) -> bool:
-        """Take up the checkpoint in the folder; return whether there was one. Raises `UsageError` for another run's."""
+        """Take up the checkpoint in the folder; return whether there was one."""
         found = checkpoint.read(self.folder)
         check_progress(self.communicator, len(found.facts["history"]) if found else 0)
+        if found and (differs := checkpoint.difference(self.identity, found.identity)):
+            raise UsageError(f"{self.folder}: holds another run ({differs}); name another folder, or remove it")
+        self.build(found)
+        self.optimizer.build(self.model.trainable_variables)
         if found is None:
             return False
-        if differs := checkpoint.difference(self.identity, found.identity):
-            raise UsageError(f"{self.folder}: holds another run ({differs}); name another folder, or remove it")
         optimizer = list(found.groups.get("optimizer", []))
-        weights, self.best = list(found.groups["weights"]), list(found.groups["best"])
         if [array.shape for array in optimizer] != [tuple(v.shape) for v in self.optimizer.variables]:
             raise ModelError(
                 f"{self.folder / checkpoint.CHECKPOINT}: does not fit this network; remove it and train anew"
             )
-        self.model.set_weights(weights)
+        self.model.set_weights(list(found.groups["weights"]))
         for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
-        self.history = History(list(found.facts["history"]))
-        for row in self.history.rows:
-            self.stopping.see(row)
-        self.told = self.told or found.facts["told"]
+        self.history = list(found.facts["history"])
+        self.told = self.told or found.facts.get("told", {})
         return True
 
     def go(self) -> None:
-        """Train until the epochs are over, early stopping says so, or Ctrl-C; the model then has its best weights.
+        """Train until the epochs are over, it is time to stop, or Ctrl-C; that keeps what there is.
 
         Ctrl-C before the first epoch is over leaves nothing to keep and is passed on.
         """
         try:
             with deferred_interrupts() as self._check_interrupt:
-                while self.done < self.epochs and not self.stopping.over:
+                while self.done < self.epochs and not self.over:
                     self._epoch()
-            self.stopped = "early" if self.stopping.over else "epochs"
+            self.stopped = "early" if self.over else "epochs"
         except KeyboardInterrupt:
-            if not self.best:
+            if not self.done:
                 raise
             self.stopped = "interrupted"
-        self.model.set_weights(self.best)
 
     def end(self, stopped: str = "") -> None:
-        """End a run whose epochs were gone through elsewhere: the model gets the best weights of its checkpoint.
+        """End a run whose epochs were gone through elsewhere, as its checkpoint tells.
 
         stopped: "interrupted", or "" when they are over. Raises `ModelError` when the checkpoint is not here.
         """
+        self.told = {}  # what is known here is of some of the rows
         if not self.resume():
             raise ModelError(f"{self.folder}: no checkpoint came; it must lie where every node sees the same files")
-        self.stopped = stopped or ("early" if self.stopping.over else "epochs")
-        self.model.set_weights(self.best)
+        self.stopped = stopped or ("early" if self.over else "epochs")
+
+    def finish(self) -> Trained:
+        """Write the model folder; the checkpoint goes last, and stays after Ctrl-C so that the run can go on."""
+        write_history(self.folder / HISTORY, self.history)
+        trained = self.ship()
+        if self.stopped != "interrupted":
+            (self.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+        return trained
 
     def _epoch(self) -> None:
-        begun = time.monotonic()
-        number = self.done + 1
-        figures = self._train(number)
+        begun, number = time.monotonic(), self.done + 1
+        figures = self._finite(number, self.train(number))
         sync_stats(self.communicator, self.model)
-        row: Row = {"epoch": number, "steps": self.steps_per_epoch, "seconds": 0.0, **figures}
         if self.validation_rows:
-            row |= {f"val_{name}": value for name, value in self.evaluate(self.validation).items()}
-        row["seconds"] = round(time.monotonic() - begun, 3)
-        if not np.isfinite(list(row.values())).all():
-            raise ModelError(f"the loss is no longer finite in epoch {number}; use a smaller --learning-rate")
-        best = self.stopping.see(row)
-        if best or not self.best:
-            self.best = [np.array(value) for value in self.model.get_weights()]
-        self.history.rows.append(row)
+            figures |= {f"val_{name}": value for name, value in self._finite(number, self.validated(number)).items()}
+        row: Row = {"epoch": number, "steps": self.steps, "seconds": round(time.monotonic() - begun, 3), **figures}
+        best = self.seen(row)
+        self.history.append(row)
         if self.communicator.rank == 0:
             self._keep()
         self.watcher.epoch(row, best=best)
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps that all rows take."""
-        return -(-self.rows // self.batch_size)
-
-    def _train(self, epoch: int) -> dict[str, float]:
-        self._steps = self._steps or make_steps(self.model, self.optimizer, self.objective, self.communicator)
-        tally, done = Tally(), 0
-        for batch_size, chunk in self._chunks(epoch):
-            tally.add(self._steps(chunk.features, chunk.targets, chunk.weights))
-            done += -(-chunk.rows // batch_size)
-            self.watcher.step(epoch, done, self.steps_per_epoch, tally.figures())
-            self._check_interrupt()
-        return tally.figures()
-
-    def _chunks(self, epoch: int) -> Iterator[tuple[int, Chunk]]:
-        """Yield this process's chunks of an epoch, with the size of their batches."""
-        order = shuffled_order(len(self.training), seed=self.seed, epoch=epoch, rank=self.communicator.rank)
-        batch_size, alone = self.batch_size, self.communicator.workers == 1
-        if not alone:  # as many steps as the others have, whose parts may be larger or smaller
-            shared = spread(order, self.steps_per_epoch)
-            order, batch_size = shared.reshape(-1), shared.shape[1]
-        for chunk in chunks(self.training, order, batch_size=batch_size, filled=alone):
-            yield batch_size, chunk
-
-    def evaluate(self, split: Split) -> dict[str, float]:
-        """Return loss (with the penalty on weights, as Keras has it), accuracy, precision and recall."""
-        ops = self.objective.keras.ops
-        tally = Tally()
-        for scores, known, present in self._scored(split):
-            targets, weights = ops.convert_to_tensor(known), ops.convert_to_tensor(present)
-            loss, weight = self.objective.loss(targets, scores, weights)
-            counts = self.objective.counts(targets, scores, weights)
-            tally.add(np.array([float(value) for value in (loss * weight, weight, *counts)]))
-        tally.sums = total(self.communicator, tally.sums)
-        figures = tally.figures()
-        return figures | {"loss": figures["loss"] + self.penalty()}
-
-    def penalty(self) -> float:
-        """Return what the penalties on weights add to the loss."""
-        return float(sum(float(value) for value in self.model.losses))
-
-    def scores(self, split: Split) -> NDArray[np.float32]:
-        """Return the network's probabilities (rows, labels)."""
-        found = [scores.numpy() for scores, *_ in self._scored(split)]
-        return np.concatenate(found)[: len(split)]
-
-    def _scored(self, split: Split) -> Iterator[tuple[Any, NDArray[np.float32], NDArray[np.float32]]]:
-        """Yield scores, targets and weights of each batch."""
-        import tensorflow
-
-        if self._forward_step is None:
-            forward = tensorflow.function(lambda features: self.model(features, training=False), reduce_retracing=True)
-            self._forward_step = forward
-        for chunk in chunks(split, np.arange(len(split)), batch_size=JUDGED_AT_ONCE):
-            for features, targets, weights in zip(chunk.features, chunk.targets, chunk.weights, strict=True):
-                if weights.any():
-                    yield self._forward_step(tensorflow.convert_to_tensor(features)), targets, weights
+    def _finite(self, epoch: int, figures: Row) -> Row:
+        if not np.isfinite([value for name, value in figures.items() if name.endswith("loss")]).all():
+            raise ModelError(f"the loss is no longer finite in epoch {epoch}; use a smaller --learning-rate")
+        return figures
 
     def _keep(self) -> None:
-        facts = {"history": self.history.rows, "told": self.told}
-        optimizer = self.objective.keras.ops.convert_to_numpy
-        groups = {
+        arrays = {
             "weights": self.model.get_weights(),
-            "optimizer": [optimizer(variable) for variable in self.optimizer.variables],
-            "best": self.best,
+            "optimizer": [variable.numpy() for variable in self.optimizer.variables],
         }
-        Checkpoint(self.identity, facts, groups).write(self.folder)
+        facts = {"history": self.history, "told": self.told}
+        Checkpoint(self.identity, facts, arrays | self.groups).write(self.folder)
+        write_history(self.folder / HISTORY, self.history)
+
+
+def carry_out(
+    make: Callable[[Watcher, tuple[int, int]], Run],
+    folder: Path,
+    identity: dict[str, Any],
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    elsewhere: Elsewhere | None = None,
+    shards: int = 1,
+) -> Trained:
+    """Go through a run's epochs, or what is left of them with `resume`, and write its model folder.
+
+    make: makes the run, with its part of the shards of training: (which, of how many). elsewhere: goes through the epochs
+    instead of this process, which then looks at one of `shards`. Raises `UsageError` for a folder that holds another run.
+    """
+    with only_writer(folder):
+        begun, finished = (folder / checkpoint.CHECKPOINT).exists(), (folder / model_folder.CONFIG).exists()
+        if begun and not resume:
+            raise UsageError(
+                f"{folder}: holds an unfinished run; add --resume to go on with it, or name another folder"
+            )
+        if finished and not resume:
+            raise UsageError(f"{folder}: holds a finished model; name another folder")
+        if finished and not begun:
+            return _finished(folder, identity)
+        if elsewhere:
+            stopped = elsewhere()
+            run = make(Watcher(), (0, shards))
+            run.end(stopped)
+        else:
+            run = make(watcher or Watcher(), (0, 1))
+            run.begin()
+            run.go()
+        return run.finish()
+
+
+def _finished(folder: Path, identity: dict[str, Any]) -> Trained:
+    """Return the result of a run that is over. Raises `UsageError` for another's folder."""
+    facts = dict(model_folder.read(folder).config.training)
+    if differs := checkpoint.difference(identity, facts.get("identity") or facts.get("settings", {})):
+        raise UsageError(f"{folder}: holds a model of another run ({differs}); name another folder")
+    told = {name: facts[name] for name in ("stopped", "best_epoch", "validation") if name in facts}
+    return Trained(folder, facts["history"], **told, already_there=True)

@@ -7,14 +7,13 @@ stay inside until the chunk is done. The arithmetic is that of `fit`: the tests 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .framework import load_keras
-from .together import Communicator, SharedStep
+from .together import Communicator, SingleProcess, shared_step
 
 Array = NDArray[np.float32]
 
@@ -99,64 +98,20 @@ class Objective:
         return ops.cast(known, "float32"), ops.where(known, targets, ops.zeros_like(targets))
 
 
-Steps = Callable[[Array, Array, Array], NDArray[np.float64]]
-#: Trains on batches in their order: features (steps, batch, frames, width), targets (.., .., labels), weights (steps, batch)
-#: -> sums in the order of `SUMS`.
-
-
-def make_steps(model: Any, optimizer: Any, objective: Objective, communicator: Communicator) -> Steps:
-    """Return what runs steps: alone, or together with other processes."""
-    if communicator.workers > 1:
-        return SharedSteps(model, optimizer, objective, communicator)
-    return FusedSteps(model, optimizer, objective)
-
-
 class FusedSteps:
-    """A chunk of steps as one XLA executable."""
+    """A chunk of steps as one call, in which several processes that train one model tell each other at every step.
 
-    def __init__(self, model: Any, optimizer: Any, objective: Objective) -> None:
-        """Nothing is compiled before the first call; one executable serves all chunks of one shape."""
-        import tensorflow
+    Alone, the chunk is one XLA executable.
+    """
 
-        optimizer.build(model.trainable_variables)
-        self._tf = tensorflow
-        self._run = self._compiled(model, optimizer, objective)
-
-    def _compiled(self, model: Any, optimizer: Any, objective: Objective) -> Callable[..., Any]:
-        tf = self._tf
-
-        def step(features: Any, targets: Any, weights: Any) -> Any:
-            with tf.GradientTape() as tape:
-                scores = model(features, training=True)
-                loss, weight = objective.loss(targets, scores, weights)
-                loss = tf.add_n([loss, *model.losses])
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
-            return tf.stack([loss * weight, weight, *objective.counts(targets, scores, weights)])
-
-        def run(features: Any, targets: Any, weights: Any, steps: Any) -> Any:
-            def body(i: Any, sums: Any) -> Any:
-                return i + 1, sums + step(features[i], targets[i], weights[i])
-
-            return tf.while_loop(lambda i, _: i < steps, body, (tf.constant(0), tf.zeros(len(SUMS))))[1]
-
-        compiled: Callable[..., Any] = tf.function(run, jit_compile=True, autograph=False, reduce_retracing=True)
-        return compiled
-
-    def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
-        """Run the steps that have any weight; those after them are padding and are not run."""
-        tf = self._tf
-        steps = int(np.flatnonzero(weights.any(axis=1)).max(initial=-1)) + 1
-        arrays = (tf.convert_to_tensor(np.ascontiguousarray(a, dtype=np.float32)) for a in (features, targets, weights))
-        return np.asarray(self._run(*arrays, tf.constant(steps)).numpy(), dtype=np.float64)
-
-
-class SharedSteps:
-    """A chunk of steps of several processes together: one call, in which they tell each other at every step."""
-
-    def __init__(self, model: Any, optimizer: Any, objective: Objective, communicator: Communicator) -> None:
-        """Nothing is compiled before the first call."""
+    def __init__(
+        self, model: Any, optimizer: Any, objective: Objective, communicator: Communicator | None = None
+    ) -> None:
+        """Nothing is compiled before the first call; what is compiled serves all chunks of one shape."""
         import tensorflow as tf
+
+        communicator = communicator or SingleProcess()
+        self._tf, self._alone = tf, communicator.workers == 1
 
         def forward(features: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
             scores = model(features, training=True)
@@ -164,18 +119,33 @@ class SharedSteps:
             loss = tf.add_n([loss, *model.losses])
             return loss, weight, tf.stack([loss * weight, weight, *objective.counts(targets, scores, weights)])
 
-        step = SharedStep(model, optimizer, communicator, forward)
+        def step_alone(*batch: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss, _, sums = forward(*batch)
+            optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+            return sums
 
-        def run(features: Any, targets: Any, weights: Any) -> Any:
+        optimizer.build(model.trainable_variables)
+        step = step_alone if self._alone else shared_step(model, optimizer, communicator, forward)
+
+        def run(features: Any, targets: Any, weights: Any, steps: Any) -> Any:
             def body(i: Any, sums: Any) -> Any:
                 return i + 1, sums + step(features[i], targets[i], weights[i])
 
             first = (tf.constant(0), tf.zeros(len(SUMS)))
-            return tf.while_loop(lambda i, _: i < tf.shape(weights)[0], body, first, parallel_iterations=1)[1]
+            return tf.while_loop(lambda i, _: i < steps, body, first, parallel_iterations=1)[1]
 
-        self._tf, self._run = tf, tf.function(run, autograph=False, reduce_retracing=True)
+        self._run = tf.function(run, jit_compile=self._alone or None, autograph=False, reduce_retracing=True)
 
     def __call__(self, features: Array, targets: Array, weights: Array) -> NDArray[np.float64]:
-        """Run all the steps, those that have rows only elsewhere too; return sums over all processes."""
-        arrays = (self._tf.convert_to_tensor(np.ascontiguousarray(a)) for a in (features, targets, weights))
-        return np.asarray(self._run(*arrays).numpy(), dtype=np.float64)
+        """Train on batches in their order; return sums in the order of `SUMS`, over all processes.
+
+        features (steps, batch, frames, width), targets (steps, batch, labels), weights (steps, batch). Alone, steps after the
+        last that has any weight are padding and are not run; together all are run, those that have rows only elsewhere too.
+        """
+        steps = len(weights)
+        if self._alone:
+            steps = int(np.flatnonzero(weights.any(axis=1)).max(initial=-1)) + 1
+        arrays = (np.ascontiguousarray(a, dtype=np.float32) for a in (features, targets, weights))
+        tensors = (self._tf.convert_to_tensor(a) for a in arrays)
+        return np.asarray(self._run(*tensors, self._tf.constant(steps)).numpy(), dtype=np.float64)

@@ -58,16 +58,15 @@ class Collective(Communicator):
                 rpc_layer="grpc",
             )
         )
-        self._sum = tf.function(self._summed, autograph=False, reduce_retracing=True)
-
-    def _summed(self, values: Any) -> Any:
-        import tensorflow as tf
 
         def reduce(mine: Any) -> Any:
             context = tf.distribute.get_replica_context()
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))  # a copy, placed on a device
 
-        return self._strategy.run(reduce, args=(values,))
+        def summed(values: Any) -> Any:
+            return self._strategy.run(reduce, args=(values,))
+
+        self._sum = tf.function(summed, autograph=False, reduce_retracing=True)
 
     def sum(self, values: Any) -> Any:
         return self._sum(values)
@@ -115,44 +114,37 @@ def check_progress(communicator: Communicator, epochs: int) -> None:
         )
 
 
-class SharedStep:
-    """One step of all processes together (TensorFlow), each with a batch of its own."""
+def shared_step(
+    model: Any, optimizer: Any, communicator: Communicator, forward: Callable[..., tuple[Any, Any, Any]]
+) -> Callable[..., Any]:
+    """Return one step of all processes together, each with a batch of its own; it returns the figures, summed over all.
 
-    def __init__(
-        self, model: Any, optimizer: Any, communicator: Communicator, forward: Callable[..., tuple[Any, Any, Any]]
-    ) -> None:
-        """forward: batch -> mean loss, weight of the batch (0: nothing in it), figures (n,) to be summed over all."""
-        import tensorflow as tf
+    forward: batch -> mean loss, weight of the batch (0: nothing in it), figures (n,) to be summed over all.
+    """
+    import tensorflow as tf
 
-        optimizer.build(model.trainable_variables)
-        self._variables, self._optimizer, self._exchange = model.trainable_variables, optimizer, communicator
-        self._forward = forward
-        self._gradients = tf.function(self._weighted_gradients, jit_compile=True, autograph=False)
-        self._apply = tf.function(self._applied, jit_compile=True, autograph=False)
+    variables = model.trainable_variables
+    optimizer.build(variables)
 
-    def __call__(self, *batch: Any) -> Any:
-        """Take the step; return the figures, summed over all processes."""
-        return self._apply(self._exchange.sum(self._gradients(*batch)))
-
-    def _weighted_gradients(self, *batch: Any) -> Any:
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def weighted_gradients(*batch: Any) -> Any:
         """Return one vector: gradients times weight, the weight, the figures."""
-        import tensorflow as tf
-
         with tf.GradientTape() as tape:
-            loss, weight, figures = self._forward(*batch)
-        found = tape.gradient(loss, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            loss, weight, figures = forward(*batch)
+        found = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         flat = [tf.reshape(gradient, [-1]) * weight for gradient in found]
         return tf.concat([*flat, tf.reshape(weight, [1]), figures], axis=0)
 
-    def _applied(self, summed: Any) -> Any:
-        import tensorflow as tf
-
-        sizes = [int(np.prod(variable.shape)) for variable in self._variables]
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def apply(summed: Any) -> Any:
+        sizes = [int(np.prod(variable.shape)) for variable in variables]
         *parts, weight, figures = tf.split(summed, [*sizes, 1, summed.shape[0] - sum(sizes) - 1])
         scale = 1.0 / tf.maximum(weight[0], 1e-9)
-        gradients = [tf.reshape(part * scale, v.shape) for part, v in zip(parts, self._variables, strict=True)]
-        self._optimizer.apply(gradients, self._variables)
+        gradients = [tf.reshape(part * scale, v.shape) for part, v in zip(parts, variables, strict=True)]
+        optimizer.apply(gradients, variables)
         return figures
+
+    return lambda *batch: apply(communicator.sum(weighted_gradients(*batch)))
 
 
 class Learner:
@@ -174,7 +166,7 @@ class Learner:
             rows = tf.cast(tf.shape(features)[0], tf.float32)
             return loss, rows, tf.stack([*(value * rows for value in (loss, *each)), rows])
 
-        self._step = SharedStep(model, optimizer, communicator, forward)
+        self._step = shared_step(model, optimizer, communicator, forward)
 
     def __call__(self, features: Any, targets: dict[str, Any]) -> dict[str, float]:
         """Take one step; the targets are named as the outputs."""
