@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from conftest import invoke, write_tiny_model
 from whoplays import dataset
 from whoplays.errors import DatasetError, ModelError, UsageError
-from whoplays.evaluation import curves, metrics
+from whoplays.evaluation import metrics
 from whoplays.evaluation.evaluate import METRICS, REPORT, evaluate
 from whoplays.model.folder import read
 from whoplays.taxonomy.messages import messages
@@ -157,7 +157,7 @@ def test_a_calibrated_forecaster_has_no_error_and_a_boaster_has() -> None:
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, np.nan]), st.integers(0, 20)), min_size=1, max_size=40))
 def test_points_of_a_curve_are_precision_and_recall_at_their_thresholds(rows: list[tuple[float, int]]) -> None:
     targets, scores = np.array([t for t, _ in rows]), np.array([s / 20 for _, s in rows])
-    points = curves.precision_recall(targets, scores)
+    points = metrics.precision_recall(targets, scores)
     assert bool(points) == bool((targets == 1).any())
     for threshold, recall, precision in points:
         named = scores >= threshold - 1e-9
@@ -169,7 +169,7 @@ def test_points_of_a_curve_are_precision_and_recall_at_their_thresholds(rows: li
 def test_reliability_lies_on_the_line_for_a_calibrated_forecaster() -> None:
     rng = np.random.default_rng(0)
     scores = rng.random((20000, 2))
-    bins = curves.reliability((rng.random(scores.shape) < scores).astype(float), scores)
+    bins = metrics.reliability((rng.random(scores.shape) < scores).astype(float), scores)
     assert sum(one["cells"] for one in bins) == scores.size and len(bins) == 10
     for one in bins:
         assert one["low"] <= one["score"] <= one["high"] and abs(one["plays"] - one["score"]) < 0.03

@@ -168,6 +168,7 @@ def _ratio(recordings: Sequence[Recording], right: NDArray[np.floating] | NDArra
     """Return the mean of `right`, with the interval over recordings."""
     found, spread = metrics.bootstrap(
         lambda weights: {"ratio": metrics.ratio(weights @ right, weights.sum(axis=1))},
+        len(right),
         sources_of(recordings),
         draws=DRAWS,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import mutate
 
 from whoplays.errors import WhoplaysError
-from whoplays.evaluation.benchmarks import BENCHMARKS
+from whoplays.evaluation.benchmarks import READERS
 from whoplays.taxonomy.catalogue import catalogue
 
 from . import Door, told_in_one_line
@@ -38,7 +38,7 @@ _WRITTEN = {
 def _folder(data: bytes, scratch: Path) -> None:
     name, *contents = data.split(_BETWEEN)
     benchmark = name.decode("ascii", "replace")
-    if benchmark not in BENCHMARKS:
+    if benchmark not in READERS:
         return
     root = scratch / benchmark
     shutil.rmtree(root, ignore_errors=True)
@@ -49,7 +49,7 @@ def _folder(data: bytes, scratch: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     try:
-        suite = BENCHMARKS[benchmark].read(root)
+        suite = READERS[benchmark](root)
     except WhoplaysError as error:
         told_in_one_line(error)
         return

@@ -23,7 +23,7 @@ from ..runtime.packages import needed
 from ..storage.address import Place
 from ..storage.files import make_folder, only_writer, together, write_atomically, write_json
 from ..taxonomy.messages import speaker
-from . import curves, metrics, sets
+from . import metrics, sets
 from .page import evaluation_page, group_name
 
 METRICS, REPORT = "metrics.json", "report.html"
@@ -193,10 +193,10 @@ def measure(
         "intervals": {name: [metrics.or_none(low), metrics.or_none(high)] for name, (low, high) in intervals.items()},
         "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
         "precision_recall": {
-            label: curves.precision_recall(targets[:, i], scores[:, i]) for i, label in enumerate(labels)
+            label: metrics.precision_recall(targets[:, i], scores[:, i]) for i, label in enumerate(labels)
         },
         "reliability": {
-            level: curves.reliability(targets[:, places], scores[:, places]) for level, places in tree.levels().items()
+            level: metrics.reliability(targets[:, places], scores[:, places]) for level, places in tree.levels().items()
         },
         "confusion": confusions,
     }

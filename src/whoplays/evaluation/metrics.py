@@ -24,6 +24,8 @@ OF_LABEL = ("precision", "recall", "f1", "average_precision", "roc_auc")
 THRESHOLD = 0.5  # of the report's precision and recall: a cell counts as said when its score is over this
 _EPSILON = 1e-7  # Keras' own: scores are kept this far from 0 and 1 in a cross-entropy
 _CELLS = 2_000_000  # draws x rows held at a time
+BINS = 10  # of scores, for calibration
+MOST_POINTS = 60  # of a curve
 
 
 def validate(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> tuple[Floats, Floats]:
@@ -67,12 +69,16 @@ def evaluate(
     """
     targets, scores = validate(targets, scores)
     parts = _Parts(targets, scores, exclusive, scores >= THRESHOLD if named is None else np.asarray(named))
-    groups = np.arange(len(targets)) if recordings is None else np.asarray(recordings)
-    return bootstrap(lambda weights: parts.figures(weights, labels), groups, draws=draws, seed=seed)
+    return bootstrap(lambda weights: parts.figures(weights, labels), len(targets), recordings, draws=draws, seed=seed)
 
 
 def bootstrap(
-    figures: Callable[[Floats], dict[str, Floats]], recordings: NDArray[Any], *, draws: int = 1000, seed: int = 0
+    figures: Callable[[Floats], dict[str, Floats]],
+    rows: int,
+    recordings: NDArray[Any] | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Compute figures and their 95 % intervals over recordings (cluster bootstrap, Efron 1979).
 
@@ -80,8 +86,10 @@ def bootstrap(
     ----------
     figures : callable
         Takes weights (draws, rows) and returns figures by name, (draws,) each.
-    recordings : array (rows,) or (rows, parts)
-        The recording of each row, or those that a row is a sum of; see `bootstrap_weights`.
+    rows : int
+        How many there are.
+    recordings : array (rows,) or (rows, parts), optional
+        The recording of each row, or those that a row is a sum of; see `bootstrap_weights`. Default: each row is one.
     draws : int
         Number of resamples; 0 for no intervals.
     seed : int
@@ -92,11 +100,11 @@ def bootstrap(
     dict of str to float, dict of str to (float, float)
         The figures with every row counted once, and their intervals (empty without draws).
     """
-    found = {name: float(value[0]) for name, value in figures(np.ones((1, len(recordings)))).items()}
+    found = {name: float(value[0]) for name, value in figures(np.ones((1, rows))).items()}
     if draws <= 0:
         return found, {}
     samples: dict[str, list[Floats]] = {name: [] for name in found}
-    for weights in bootstrap_weights(recordings, draws, seed):
+    for weights in bootstrap_weights(np.arange(rows) if recordings is None else recordings, draws, seed):
         for name, value in figures(weights).items():
             samples[name].append(value)
     return found, {name: interval(np.concatenate(values)) for name, values in samples.items()}
@@ -181,11 +189,11 @@ class _Parts:
             "top_accuracy": top,
         }
 
-    def _calibration_error(self, w: Floats, bins: int = 10) -> Floats:
-        """Expected calibration error over known cells, `bins` equal widths (Naeini 2015)."""
-        place = np.minimum((self.scores * bins).astype(int), bins - 1)
+    def _calibration_error(self, w: Floats) -> Floats:
+        """Expected calibration error over known cells, `BINS` equal widths (Naeini 2015)."""
+        place = np.minimum((self.scores * BINS).astype(int), BINS - 1)
         total, error = w @ self.known.sum(axis=1), np.zeros(len(w))
-        for b in range(bins):
+        for b in range(BINS):
             gap = np.where(self.known & (place == b), self.truth - self.scores, 0.0).sum(axis=1)
             error += np.abs(w @ gap)
         return ratio(error, total)
@@ -199,7 +207,7 @@ class Ranking:
         known = np.flatnonzero(~np.isnan(targets))
         self._rows = known[np.argsort(-scores[known], kind="stable")]
         self._truth = np.asarray(targets, dtype=np.float64)[self._rows]
-        ordered = np.asarray(scores)[self._rows]
+        self._scores = ordered = np.asarray(scores, dtype=np.float64)[self._rows]
         self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.zeros(0, int)
 
     def _cumulated(self, weights: Floats) -> tuple[Floats, Floats]:
@@ -207,6 +215,11 @@ class Ranking:
         w = weights[:, self._rows]
         positive, negative = w * self._truth, w * (1 - self._truth)
         return np.cumsum(positive, axis=1)[:, self._ends], np.cumsum(negative, axis=1)[:, self._ends]
+
+    def counts(self) -> tuple[Floats, Floats, Floats]:
+        """Return distinct scores from the highest on, and true and false positives if all from each upwards were said."""
+        (tp,), (fp,) = self._cumulated(np.ones((1, 1 + self._rows.max(initial=0))))
+        return self._scores[self._ends], tp, fp
 
     def average_precision(self, weights: Floats) -> Floats:
         """Return (draws,): the sum of precision times the step in recall, by distinct scores; NaN without positives."""
@@ -225,6 +238,55 @@ class Ranking:
         below = fp[:, -1:] - fp
         ties = np.diff(fp, axis=1, prepend=0.0)
         return ratio(np.sum(above * (below + 0.5 * ties), axis=1), tp[:, -1] * fp[:, -1])
+
+
+def precision_recall(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> list[list[float]]:
+    """Return the precision-recall curve of one label.
+
+    Parameters
+    ----------
+    targets : ndarray, shape (rows,)
+        1, 0, or NaN where it is not known.
+    scores : ndarray, shape (rows,)
+
+    Returns
+    -------
+    list of [threshold, recall, precision]
+        At most `MOST_POINTS`, from the highest threshold on, evenly over distinct scores; empty without positives.
+    """
+    thresholds, tp, fp = Ranking(targets, scores).counts()
+    if not tp.any():
+        return []
+    chosen = np.unique(np.linspace(0, len(tp) - 1, min(MOST_POINTS, len(tp))).round().astype(int))
+    points = np.stack([thresholds, tp / tp[-1], tp / (tp + fp)], axis=1)[chosen]
+    return np.round(points, 5).tolist()  # type: ignore[no-any-return]
+
+
+def reliability(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> list[dict[str, Any]]:
+    """Return how often labels play at scores of each size.
+
+    Parameters
+    ----------
+    targets, scores : ndarray, shape (rows, labels)
+        What plays (1, 0 or NaN) and the scores.
+
+    Returns
+    -------
+    list of dict
+        For each of `BINS` equal widths that any known cell falls into: "low" and "high", its borders; "score", the mean
+        score; "plays", the ratio of cells that play; "cells", how many there are.
+    """
+    targets, scores = validate(targets, scores)
+    known = ~np.isnan(targets)
+    truth, found = targets[known], scores[known]
+    places = np.minimum((found * BINS).astype(int), BINS - 1)
+    rows = []
+    for i in range(BINS):
+        inside = places == i
+        if n := int(inside.sum()):
+            mean, plays = float(found[inside].mean()), float(truth[inside].mean())
+            rows.append({"low": i / BINS, "high": (i + 1) / BINS, "score": mean, "plays": plays, "cells": n})
+    return rows
 
 
 def average_precision(targets: NDArray[np.floating], scores: NDArray[np.floating]) -> Floats:

@@ -30,14 +30,16 @@ class _Page:
     def html(self) -> str:
         say, figures, data = self.say, self.figures, self.data
         title = say("title", model=self.facts["model"], folder=data["folder"])
-        rows, recordings = f"{data['rows']:,}", f"{data['recordings']:,}"
+        rows, recordings, draws = (
+            f"{n:,}" for n in (data["rows"], data["recordings"], self.facts["bootstrap"]["draws"])
+        )
         body = [
             f"<h1>{escape(title)}</h1>",
             f'<p class="lead">{escape(say("lead", split=data["split"], rows=rows, recordings=recordings))}</p>',
             self.cards(sets.SHOWN),
             self.heading("over_families"),
             self.cards(metrics.SHOWN),
-            f"<p>{escape(self.intervals())}</p>",
+            f"<p>{escape(say('intervals', draws=draws) if self.facts['intervals'] else say('no_intervals'))}</p>",
             self.heading("by_label"),
         ]
         if "families" in figures:
@@ -85,11 +87,6 @@ class _Page:
             )
         return f'<dl class="cards">{"".join(cards)}</dl>'
 
-    def intervals(self) -> str:
-        if not self.facts["intervals"]:
-            return self.say("no_intervals")
-        return self.say("intervals", draws=f"{self.facts['bootstrap']['draws']:,}")
-
     def by_label(self) -> str:
         say, rows = self.say, []
         for label in self.config.labels:
@@ -118,10 +115,11 @@ class _Page:
         say, data = self.say, self.data
         shifts = ", ".join(f"{s:+g}" if s else "0" for s in data["semitones"])
         several = "several_exclusive" if self.facts["activation"] == "softmax" else "several"
+        unknown = ", ".join(self.config.tree[label].name(self.lang) for label in data["labels_not_known"])
         lines = [
             say("rows", rows=f"{data['rows']:,}", recordings=f"{data['recordings']:,}", shifts=shifts),
             say("unknown", cells=f"{data['cells_not_known']:,}"),
-            *([say("labels_unknown", labels=self.names(data["labels_not_known"]))] if data["labels_not_known"] else []),
+            *([say("labels_unknown", labels=unknown)] if unknown else []),
             say(several, rows=f"{data['rows_without_exactly_one_family']:,}"),
             say("definitions"),
             say("apart"),
@@ -129,9 +127,6 @@ class _Page:
         if "loss_with_penalty" in self.facts["metrics"]:
             lines.append(say("penalty", loss=self.value("loss_with_penalty")))
         return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
-
-    def names(self, labels: Sequence[str]) -> str:
-        return ", ".join(self.config.tree[label].name(self.lang) for label in labels)
 
     def model(self) -> str:
         say, config = self.say, self.config

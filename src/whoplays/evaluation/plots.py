@@ -77,8 +77,6 @@ def confusion_figure(matrix: NDArray[np.integer], labels: Sequence[str], lang: s
 def bars_figure(
     values: Mapping[str, Mapping[str, float]],
     intervals: Mapping[str, Mapping[str, tuple[float, float]]],
-    *,
-    title: str = "",
 ) -> Figure:
     """Return bars by label, from 0 to 1, for each named figure, with intervals: values[figure][label]."""
     names, labels = list(values), list(next(iter(values.values())))
@@ -94,7 +92,7 @@ def bars_figure(
             places = np.arange(len(labels)) + (n - (len(names) - 1) / 2) * width
             axes.bar(places, np.nan_to_num(heights), width * 0.92, color=tints[n % len(tints)], label=name)
             axes.errorbar(places, np.nan_to_num(heights), yerr=errors, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
-        axes.set(xticks=range(len(labels)), ylim=(0, 1), title=title)
+        axes.set(xticks=range(len(labels)), ylim=(0, 1))
         axes.set_xticklabels(labels)
         axes.grid(axis="y")
         axes.set_axisbelow(True)

@@ -149,8 +149,7 @@ def evaluate(
             computed |= {f"{label}/{name}": of_label[name] for name in ("frame_f1", "event_f1")}
         return computed
 
-    groups = np.arange(len(references)) if recordings is None else np.asarray(recordings)
-    return metrics.bootstrap(figures, groups, draws=draws, seed=seed)
+    return metrics.bootstrap(figures, len(references), recordings, draws=draws, seed=seed)
 
 
 def _counts(true: Intervals, found: Intervals, frame_s: float, collar_s: float, offset_ratio: float) -> list[int]:

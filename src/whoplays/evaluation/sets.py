@@ -27,19 +27,6 @@ from . import metrics
 SHOWN = ("set_exact", "set_f1", "set_precision", "set_recall", "set_wrong", "set_missed")
 
 
-def validate(targets: NDArray[np.floating], named: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return targets as float64, and named.
-
-    Raises `ValueError` for shapes that differ, no rows, targets other than 1, 0 and NaN, or named that are not booleans.
-    """
-    targets, named = np.asarray(targets, dtype=np.float64), np.asarray(named)
-    if named.dtype != np.bool_:
-        raise ValueError(
-            f"named has type {named.dtype}, booleans are needed; compare scores with their thresholds first"
-        )
-    return metrics.validate(targets, named.astype(np.float64))[0], named
-
-
 def evaluate(
     targets: NDArray[np.floating],
     named: NDArray[np.bool_],
@@ -68,13 +55,23 @@ def evaluate(
     dict of str to float, dict of str to (float, float)
         Metrics by name, NaN where undefined, and their intervals.
 
+    Raises
+    ------
+    ValueError
+        For shapes that differ, no rows, targets other than 1, 0 and NaN, or `named` that are not booleans.
+
     Examples
     --------
     >>> figures, _ = evaluate([[1, 0, 1], [0, 1, float("nan")]], [[True, True, True], [False, True, True]], draws=0)
     >>> figures["set_exact"], figures["set_wrong"], figures["set_precision"]
     (0.5, 0.5, 0.75)
     """
-    targets, named = validate(targets, named)
+    named = np.asarray(named)
+    if named.dtype != np.bool_:
+        raise ValueError(
+            f"named has type {named.dtype}, booleans are needed; compare scores with their thresholds first"
+        )
+    targets, _ = metrics.validate(targets, named.astype(np.float64))
     known = ~np.isnan(targets)
     plays = targets == 1
     right, wrong, missed = (
@@ -94,5 +91,4 @@ def evaluate(
             "set_missed": metrics.ratio(fn, rows),
         }
 
-    groups = np.arange(len(targets)) if recordings is None else np.asarray(recordings)
-    return metrics.bootstrap(figures, groups, draws=draws, seed=seed)
+    return metrics.bootstrap(figures, len(targets), recordings, draws=draws, seed=seed)

@@ -1,5 +1,6 @@
 """Public benchmarks: their folders as published -> recordings and truth -> the literature's metrics of a model."""
 
-from .evaluation import BENCHMARKS, RESULT, evaluate, lines
+from .evaluation import RESULT, evaluate, lines
+from .layouts import READERS
 
-__all__ = ["BENCHMARKS", "RESULT", "evaluate", "lines"]
+__all__ = ["READERS", "RESULT", "evaluate", "lines"]

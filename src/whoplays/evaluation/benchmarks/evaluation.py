@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +28,11 @@ from ...inference.prediction import Failure, Prediction
 from ...inference.recogniser import Recogniser
 from ...storage.files import make_folder, write_json
 from .. import metrics, segments, sets
-from . import layouts
-from .layouts import Clip, Suite
+from .layouts import FACTS, READERS, Clip, Suite
 
 SCHEMA = 1  # version of benchmark.json: results/schemas/benchmark.json
 RESULT = "benchmark.json"
 RATIOS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of an excerpt's highest score, for IRMAS
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A public benchmark: what it is, how its folder is read, and figures of the literature (benchmarks.toml)."""
-
-    title: str
-    split: str
-    read: Callable[[Path], Suite]
-    published: list[dict[str, Any]]
-
-
-BENCHMARKS = {
-    name: Benchmark(facts["title"], facts["split"], getattr(layouts, name), facts.get("published", []))
-    for name, facts in layouts.FACTS.items()
-}
 
 
 def evaluate(
@@ -70,7 +52,7 @@ def evaluate(
     Parameters
     ----------
     name : str
-        One of `BENCHMARKS`.
+        One of `READERS`.
     folder : path
         Where the benchmark lies, as it is published.
     recogniser : Recogniser
@@ -97,10 +79,9 @@ def evaluate(
     ModelError
         When the model has none of its classes.
     """
-    if name not in BENCHMARKS:
-        raise UsageError(f"--benchmark {name}: must be one of: {', '.join(BENCHMARKS)}")
-    benchmark = BENCHMARKS[name]
-    suite = benchmark.read(Path(folder))
+    if name not in READERS:
+        raise UsageError(f"--benchmark {name}: must be one of: {', '.join(READERS)}")
+    facts, suite = FACTS[name], READERS[name](Path(folder))
     labels = [label.id for label in recogniser.labels]
     classes = [one for one, label in suite.classes.items() if label in labels]
     if not classes:
@@ -124,8 +105,8 @@ def evaluate(
         "whoplays": __version__,
         "model": recogniser.config.id,
         "benchmark": name,
-        "title": benchmark.title,
-        "split": benchmark.split,
+        "title": facts["title"],
+        "split": facts["split"],
         "recordings": len(used),
         "failed": failed,
         "notes": suite.notes,
@@ -134,7 +115,7 @@ def evaluate(
         "metrics": {key: metrics.or_none(value) for key, value in figures.items()},
         "intervals": {key: [metrics.or_none(low), metrics.or_none(high)] for key, (low, high) in bounds.items()},
         "bootstrap": {"draws": draws, "seed": seed, "unit": "recording", "level": 0.95},
-        "published": benchmark.published,
+        "published": facts.get("published", []),
     }
     if out is not None:
         write_json(Path(out) / RESULT, found)

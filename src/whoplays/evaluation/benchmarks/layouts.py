@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DatasetError
+from ...storage.files import explained
 from ...taxonomy.catalogue import Evidence, catalogue
 
 PLAYS, SILENT, UNKNOWN = 1.0, 0.0, float("nan")
@@ -201,6 +202,10 @@ def audioset(root: Path) -> Suite:
     return _there(Suite({label: label for label in known}, clips, notes), root, "clips named by their video")
 
 
+#: How the folder of each benchmark is read.
+READERS = {reader.__name__: reader for reader in (openmic, irmas, musicnet, medleydb, slakh, audioset)}
+
+
 def truth_of(found: Collection[Evidence]) -> dict[str, float]:
     """Return the truth for every label of the tree, of a recording in which all that plays is known.
 
@@ -270,10 +275,8 @@ def _there(suite: Suite, root: Path, wanted: str = "") -> Suite:
 
 
 def _text(path: Path) -> str:
-    try:
+    with explained(path, "read", DatasetError):
         return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def _table(path: Path, columns: Iterable[str]) -> Iterator[Mapping[str, str]]:
