@@ -807,7 +807,7 @@ def test_backoff_grows_with_chance_and_has_an_end(attempt, chance):
 
 
 def test_the_pause_between_calls_is_kept_across_threads():
-    pacer = Pacer(per_host=8, pause_s=lambda host: 0.05, stopped=threading.Event())
+    pacer = Pacer(per_host=8, pause_s=lambda host: 0.05)
     times = []
     begun = time.monotonic()
 
@@ -825,7 +825,7 @@ def test_the_pause_between_calls_is_kept_across_threads():
 
 
 def test_many_refusals_slow_down_and_welcomes_speed_up_again():
-    pacer = Pacer(per_host=1, pause_s=lambda host: 0.0, stopped=threading.Event())
+    pacer = Pacer(per_host=1, pause_s=lambda host: 0.0)
     for refusal in (True, False, True, False, False, True):
         pacer.answered(refusal)
     assert pacer.extra_s == 0.0, "some clips are always refused"
@@ -838,10 +838,9 @@ def test_many_refusals_slow_down_and_welcomes_speed_up_again():
 
 
 def test_who_waits_is_let_go_when_the_download_ends():
-    stopped = threading.Event()
-    pacer = Pacer(per_host=1, pause_s=lambda host: 0.0, stopped=stopped)
+    pacer = Pacer(per_host=1, pause_s=lambda host: 0.0)
     pacer.hold("host", 3600)
-    threading.Timer(0.1, lambda: (stopped.set(), pacer.wake())).start()
+    threading.Timer(0.1, pacer.stop).start()
     begun = time.monotonic()
     with pytest.raises(Stopped), pacer.visit("host"):
         pass

@@ -14,17 +14,17 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from ..errors import DownloadError, UsageError, WhoplaysError
 from ..sources.audioset import PlannedClip
 from ..sources.audioset.download.causes import Cause, ClipUnavailable
-from ..sources.audioset.download.executor import Executor, fetcher, pacer
+from ..sources.audioset.download.executor import Executor
 from ..sources.audioset.download.fetch import Fetched, Fetcher
 from ..sources.audioset.download.ledger import NAME as LEDGER
-from ..sources.audioset.download.pacing import Stopped
+from ..sources.audioset.download.pacing import Pacer, Stopped
 from ..sources.audioset.download.settings import Settings
 from .engine import Cluster, differing, load_ray, short, versions_of
 
@@ -38,14 +38,13 @@ _LOOK_S = 0.05
 DECIDING = ("yt-dlp", "imageio-ffmpeg")
 
 
-class Pace:
+class Pace(Pacer):
     """An actor: the one who gives leave. A worker that is lost gives back what it held."""
 
     def __init__(self, settings: Settings) -> None:
         """settings: of the run; every limit in them is one for all workers together."""
-        self._stopped = threading.Event()
-        self._pacer = pacer(settings, self._stopped)
-        self._held: dict[tuple[str, int], contextlib.ExitStack] = {}
+        super().__init__(per_host=settings.per_host or settings.jobs, pause_s=settings.pause_s)
+        self._visits: dict[tuple[str, int], contextlib.ExitStack] = {}
         self._gone: set[str] = set()
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -54,13 +53,13 @@ class Pace:
         """Wait for a turn at `host`, and return the number to give it back with; None when the download ends."""
         visit = contextlib.ExitStack()
         try:
-            visit.enter_context(self._pacer.visit(host))
+            visit.enter_context(self.visit(host))
         except Stopped:
             return None
         with self._lock:
             if worker not in self._gone:
                 number = next(self._numbers)
-                self._held[worker, number] = visit
+                self._visits[worker, number] = visit
                 return number
         visit.close()
         return None
@@ -68,7 +67,7 @@ class Pace:
     def leave(self, worker: str, number: int) -> None:
         """Give a turn back."""
         with self._lock:
-            visit = self._held.pop((worker, number), None)
+            visit = self._visits.pop((worker, number), None)
         if visit:
             visit.close()
 
@@ -76,58 +75,13 @@ class Pace:
         """Give back what a lost worker held, and give it nothing more."""
         with self._lock:
             self._gone.add(worker)
-            visits = [self._held.pop(key) for key in list(self._held) if key[0] == worker]
+            visits = [self._visits.pop(key) for key in list(self._visits) if key[0] == worker]
         for visit in visits:
             visit.close()
 
-    def hold(self, host: str, seconds: float) -> None:
-        """Leave a host alone."""
-        self._pacer.hold(host, seconds)
-
-    def answered(self, refusal: bool) -> float:
-        """Note how the site answered; return the pause that refusals have added up to."""
-        self._pacer.answered(refusal)
-        return self._pacer.extra_s
-
-    def stop(self) -> None:
-        """Give leave to nobody any more."""
-        self._stopped.set()
-        self._pacer.wake()
-
-
-class _RemotePacer:
-    """In a worker: asks the actor that holds the pacer."""
-
-    def __init__(self, pace: Any, worker: str) -> None:
-        self._pace, self._worker = pace, worker
-
-    @contextlib.contextmanager
-    def visit(self, host: str) -> Iterator[None]:
-        """Wait for a turn. Raises `Stopped`, and `DownloadError` when the actor is lost."""
-        number = self._call(self._pace.enter, self._worker, host)
-        if number is None:
-            raise Stopped
-        try:
-            yield
-        finally:
-            self._call(self._pace.leave, self._worker, number)
-
-    def hold(self, host: str, seconds: float) -> None:
-        """Leave a host alone: all do."""
-        self._call(self._pace.hold, host, seconds)
-
-    def _call(self, method: Any, *words: Any) -> Any:
-        ray = load_ray()
-        try:
-            return ray.get(method.remote(*words))
-        except ray.exceptions.RayError as error:
-            raise DownloadError(
-                f"who keeps the pace of the cluster was lost ({short(error)}); start again: it goes on where it was"
-            ) from None
-
 
 class Worker:
-    """An actor: fetches clips, several at a time."""
+    """An actor: fetches clips, several at a time, and asks the actor that holds the pacer for its turns."""
 
     def __init__(self, name: str, folder: Path, settings: Settings, pace: Any) -> None:
         """Take what is needed; see `ready`."""
@@ -149,7 +103,7 @@ class Worker:
     def _fetcher(self) -> Fetcher:
         with self._lock:
             if not self._made:
-                self._made = fetcher(self._folder, self._settings, _RemotePacer(self._pace, self._name))
+                self._made = Fetcher(self._folder, self._settings, self)
             return self._made
 
     def fetch(self, clip: PlannedClip) -> Fetched | Exception:
@@ -163,6 +117,30 @@ class Worker:
         """End every ffmpeg."""
         if self._made:
             self._made.cutter.stop()
+
+    @contextlib.contextmanager
+    def visit(self, host: str) -> Iterator[None]:
+        """Wait for a turn. Raises `Stopped`, and `DownloadError` when the actor is lost."""
+        number = self._call(self._pace.enter, self._name, host)
+        if number is None:
+            raise Stopped
+        try:
+            yield
+        finally:
+            self._call(self._pace.leave, self._name, number)
+
+    def hold(self, host: str, seconds: float) -> None:
+        """Leave a host alone: all do."""
+        self._call(self._pace.hold, host, seconds)
+
+    def _call(self, method: Any, *words: Any) -> Any:
+        ray = load_ray()
+        try:
+            return ray.get(method.remote(*words))
+        except ray.exceptions.RayError as error:
+            raise DownloadError(
+                f"who keeps the pace of the cluster was lost ({short(error)}); start again: it goes on where it was"
+            ) from None
 
 
 def _appears(path: Path) -> bool:
@@ -191,7 +169,7 @@ class _Order:
     clip: PlannedClip
     promise: Future[Fetched]
     hand: _Hand
-    deaths: int = field(default=0)
+    deaths: int
 
 
 class Workers(Executor):
@@ -207,7 +185,7 @@ class Workers(Executor):
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links are not followed
         self._hands: list[_Hand] = []
         self._orders: dict[Any, _Order] = {}
-        self._extra_s, self._names, self._until = 0.0, itertools.count(), math.inf
+        self._names, self._until = itertools.count(), math.inf
         self._lock, self._over = threading.RLock(), threading.Event()
 
     def __enter__(self) -> Self:
@@ -285,11 +263,7 @@ class Workers(Executor):
 
     def _slowed(self, told: Future[float]) -> None:
         if not told.cancelled() and told.exception() is None:
-            self._extra_s = told.result()
-
-    @property
-    def extra_s(self) -> float:
-        return self._extra_s
+            self.extra_s = told.result()
 
     def stop(self) -> None:
         """Let nobody begin, and end what is under way."""

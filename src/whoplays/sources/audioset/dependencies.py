@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
+from typing import NamedTuple
 
 from ...storage.files import write_csv
 from .classes import ClipClass, apart
@@ -19,8 +20,7 @@ from .ontology import Ontology
 from .plan import labels_of
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Two things found together. a, b: class ids or AudioSet ids; clips with a, with b, with both."""
 
     a: str
@@ -76,9 +76,9 @@ class Dependencies:
     def write(self, folder: Path) -> None:
         """Write cooccurrence.csv, companions.csv and exclusion.csv into the folder."""
         header = ("a", "b", "name_a", "name_b", "clips_a", "clips_b", "both", "share_of_a", "lift")
-        write_csv(folder / "cooccurrence.csv", header, map(_pair_row, self.pairs))
-        companions = [pair for found in self.companions.values() for pair in found]
-        write_csv(folder / "companions.csv", header, map(_pair_row, companions))
+        for name, pairs in (("cooccurrence", self.pairs), ("companions", chain(*self.companions.values()))):
+            told = ((*pair[:-1], f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}") for pair in pairs)
+            write_csv(folder / f"{name}.csv", header, told)
         counts = ("kept_out", "with_another", "either")
         rows = [
             (one.id, one.clips, *one.counts, *(f"{one.share(n):.5f}" for n in one.counts)) for one in self.exclusions
@@ -136,8 +136,3 @@ def find_dependencies(
         found_beside,
         tuple(Exclusion(held.id, clips[held.id], *excluded[held.id]) for held in classes),
     )
-
-
-def _pair_row(pair: Pair) -> tuple[object, ...]:
-    share, lift = f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}"
-    return pair.a, pair.b, pair.name_a, pair.name_b, pair.clips_a, pair.clips_b, pair.both, share, lift

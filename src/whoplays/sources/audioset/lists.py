@@ -122,7 +122,7 @@ def parse_row(text: str) -> Segment:
         raise ValueError("fewer than four fields (video id, start, end, labels)")
     if not VIDEO_ID.fullmatch(fields[0]):
         raise ValueError("the video id is not eleven of A-Z a-z 0-9 _ -")
-    start, end = _seconds(fields[1], "start"), _seconds(fields[2], "end")
+    start, end = seconds(fields[1], "the start"), seconds(fields[2], "the end")
     if end <= start:
         raise ValueError("the end is not after the start")
     labels = [label for label in fields[3:] if label]
@@ -142,9 +142,10 @@ def _learn(known: set[str], labels: list[str]) -> bool:
     return True
 
 
-def _seconds(text: str, which: str) -> float:
+def seconds(text: str, which: str) -> float:
+    """Return a number of seconds from the start of a video. Raises `ValueError`; which: one it is."""
     if not re.fullmatch(r"\d{1,9}(?:\.\d{0,12})?", text, re.ASCII) or float(text) >= MAX_SECONDS:
-        raise ValueError(f"the {which} is not a number of seconds from 0 to {MAX_SECONDS:.0f}")
+        raise ValueError(f"{which} is not a number of seconds from 0 to {MAX_SECONDS:.0f}")
     return float(text)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DownloadError, UsageError
+from ...storage.files import explained
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,10 @@ class Ontology:
     def open(cls, path: Path) -> Ontology:
         """Read `ontology.json`. Raises `DownloadError` when it cannot be read or is something else."""
         try:
-            entries = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+            with explained(path, "read", DownloadError):
+                entries = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             names = {str(entry["id"]): str(entry["name"]) for entry in entries}
             children = {str(entry["id"]): tuple(map(str, entry.get("child_ids", ()))) for entry in entries}
-        except OSError as error:
-            raise DownloadError(f"{path}: cannot be read ({error.strerror or error})") from error
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DownloadError(
                 f"{path}: is not AudioSet's ontology.json (a list of objects with id, name, child_ids): {error}"
@@ -48,19 +48,12 @@ class Ontology:
 
     def ancestors(self, ids: Iterable[str]) -> frozenset[str]:
         """Return all that lie above the ids, without the ids themselves."""
-        parents: dict[str, list[str]] = {}
+        parents: dict[str, tuple[str, ...]] = {}
         for parent, children in self.children.items():
             for child in children:
-                parents.setdefault(child, []).append(parent)
-        given = set(ids)
-        found: set[str] = set()
-        waiting = list(given)
-        while waiting:
-            for parent in parents.get(waiting.pop(), ()):
-                if parent not in found:
-                    found.add(parent)
-                    waiting.append(parent)
-        return frozenset(found - given)
+                parents[child] = (*parents.get(child, ()), parent)
+        given = frozenset(ids)
+        return Ontology(self.names, parents).descendants(given) - given
 
     def resolve(self, label: str) -> str:
         """Return the id of a label given by id, or by name in any case. Raises `UsageError` with close names."""

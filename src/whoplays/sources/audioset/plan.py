@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 
 from ...errors import UsageError
 from ...taxonomy.catalogue import catalogue
@@ -42,10 +42,9 @@ class PlannedClip:
     unsure: tuple[str, ...] = ()
     rank: int = 1
 
-    @property
-    def name(self) -> str:
-        """The name of its file, without an ending."""
-        return f"{self.video_id}_{self.start_ms}"
+    def file(self, ending: str) -> str:
+        """Return its path in a folder of clips. Its parts are checked letter by letter where the plan is read."""
+        return f"{self.family}/{self.video_id}_{self.start_ms}.{ending}"
 
 
 @dataclass
@@ -226,7 +225,9 @@ def _share_out(
     shares: dict[str, list[int]] = {held.id: [] for held in classes}
     for size in (draw.per_class, draw.kept):
         for held in rarest_first:
-            _fill(shares[held.id], orders[held.id], given, size)
+            share, free = shares[held.id], (place for place in orders[held.id] if place not in given)
+            share += islice(free, None if size is None else size - len(share))
+            given.update(share)
     clips: list[PlannedClip] = []
     stand_ins: list[PlannedClip] = []
     for held in classes:
@@ -237,17 +238,6 @@ def _share_out(
             clip = _planned(pools[held.id].held[place][1], held.id, considered, tree, rank)
             (clips if rank <= wanted else stand_ins).append(clip)
     return clips, stand_ins
-
-
-def _fill(share: list[int], places: Iterator[int], given: set[int], size: int | None) -> None:
-    """Add to a class's share the next places that no class has, until it has `size` (None: all)."""
-    while size is None or len(share) < size:
-        place = next(places, None)
-        if place is None:
-            return
-        if place not in given:
-            given.add(place)
-            share.append(place)
 
 
 def _planned(packed: str, family: str, classes: Sequence[ClipClass], tree: Tree, rank: int) -> PlannedClip:

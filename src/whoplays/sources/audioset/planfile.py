@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import DownloadError
-from ...storage.files import together, write_atomically
+from ...storage.files import explained, together, write_atomically
 from .classes import CLASS_ID
-from .lists import LABEL_ID, MAX_SECONDS, VIDEO_ID, Malformed
+from .lists import LABEL_ID, VIDEO_ID, Malformed, seconds
 from .plan import Plan, PlannedClip
 
 COLUMNS = ("video_id", "start_s", "end_s", "family", "labels", "families", "unsure", "rank")
@@ -77,7 +77,10 @@ def read_plan(path: Path) -> tuple[list[PlannedClip], list[Malformed]]:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with (
+            explained(path, "read", DownloadError),
+            path.open(encoding="utf-8-sig", errors="replace", newline="") as file,
+        ):
             reader = csv.DictReader(file, restkey="", restval="", strict=False)
             columns = [column.strip() for column in reader.fieldnames or () if column is not None]
             missing = [column for column in _NEEDED if column not in columns]
@@ -89,8 +92,6 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
             for row in reader:
                 row.pop("", None)
                 yield reader.line_num, row
-    except OSError as error:
-        raise DownloadError(f"{path}: cannot be read ({error.strerror or error})") from error
     except csv.Error as error:
         raise DownloadError(f"{path}: is not a CSV table that can be read ({error})") from error
 
@@ -100,7 +101,7 @@ def _clip(row: dict[str, str | None], rank: int) -> PlannedClip:
     values = {column: (row.get(column) or "").strip() for column in COLUMNS}
     if not VIDEO_ID.fullmatch(values["video_id"]):
         raise ValueError("the video id is not eleven of A-Z a-z 0-9 _ -")
-    start, end = _milliseconds(values["start_s"], "start_s"), _milliseconds(values["end_s"], "end_s")
+    start, end = (round(1000 * seconds(values[column], column)) for column in ("start_s", "end_s"))
     if end <= start:
         raise ValueError("end_s is not after start_s")
     if end - start > 1000 * MAX_CLIP_S:
@@ -126,9 +127,3 @@ def _class(text: str, column: str) -> str:
     if not CLASS_ID.fullmatch(text):
         raise ValueError(f"{column} is not a name of lower-case letters, digits, - and _")
     return text
-
-
-def _milliseconds(text: str, column: str) -> int:
-    if not re.fullmatch(r"\d{1,7}(?:\.\d{0,12})?", text, re.ASCII) or float(text) >= MAX_SECONDS:
-        raise ValueError(f"{column} is not a number of seconds from 0 to {MAX_SECONDS:.0f}")
-    return round(float(text) * 1000)

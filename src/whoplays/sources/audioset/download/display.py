@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..summary import table
 from .causes import MAY_RECOVER, MEANING, Cause
-from .run import Outcome, Progress, may_recover
+from .run import Outcome, Progress
 
 
 def status_note(progress: Progress) -> str:
@@ -42,5 +42,5 @@ def summary(outcome: Outcome) -> Iterator[str]:
         )
     for note, n in outcome.notes.most_common():
         yield f"{n:,} x {note} (see note in manifest.csv)"
-    if outcome.missing and (recoverable := may_recover(outcome.states)):
+    if outcome.missing and (recoverable := MAY_RECOVER.intersection(causes)):
         yield f"{outcome.missing:,} clips are missing; to try again: --retry {','.join(sorted(recoverable))}"

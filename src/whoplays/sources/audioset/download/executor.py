@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, Self
 
 from .. import PlannedClip
-from .fetch import Fetched, Fetcher, RateLimiter
-from .ffmpeg import Cutter, find_ffmpeg
+from .fetch import Fetched, Fetcher
 from .pacing import Pacer
 from .settings import Settings
 
 
 class Executor(Protocol):
-    """Fetches clips, as many at a time as it is given, politely; to be used in a `with` statement."""
+    """Fetches clips, as many at a time as it is given, politely; to be used in a `with` statement.
+
+    extra_s: what refusals add to the pause between two calls, in seconds.
+    """
+
+    extra_s: float = 0.0
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -30,30 +32,8 @@ class Executor(Protocol):
     def answered(self, refusal: bool) -> None:
         """Note how the site answered (see `Pacer.answered`)."""
 
-    @property
-    def extra_s(self) -> float:
-        """The pause that refusals have added up to, in seconds."""
-
     def stop(self) -> None:
         """Fetch nothing more; what is under way is ended."""
-
-
-def fetcher(folder: Path, settings: Settings, turns: RateLimiter) -> Fetcher:
-    """Return what fetches into a folder. turns: who gives leave to ask a host."""
-    cutter = Cutter(
-        find_ffmpeg(settings.ffmpeg),
-        rate=settings.rate,
-        channels=settings.channels,
-        timeout_s=settings.timeout_s,
-        proxy=settings.access.proxy,
-    )
-    access = replace(settings.access, timeout_s=min(settings.access.timeout_s, settings.timeout_s))
-    return Fetcher(folder, settings.template, access, cutter, turns, ending=settings.ending)
-
-
-def pacer(settings: Settings, stopped: threading.Event) -> Pacer:
-    """Return the pacer of a run: one for all who fetch."""
-    return Pacer(per_host=settings.per_host or settings.jobs, pause_s=settings.pause_s, stopped=stopped)
 
 
 class Threads(Executor):
@@ -61,9 +41,8 @@ class Threads(Executor):
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         """Prepare; nothing is asked for yet. Raises `DownloadError` and `UsageError` for what cannot work."""
-        self._stopped = threading.Event()
-        self._pacer = pacer(settings, self._stopped)
-        self._fetcher = fetcher(folder, settings, self._pacer)
+        self._pacer = Pacer(per_host=settings.per_host or settings.jobs, pause_s=settings.pause_s)
+        self._fetcher = Fetcher(folder, settings, self._pacer)
         self._pool = ThreadPoolExecutor(settings.jobs, thread_name_prefix="fetch")
 
     def __enter__(self) -> Self:
@@ -77,14 +56,9 @@ class Threads(Executor):
         return self._pool.submit(self._fetcher.fetch, clip)
 
     def answered(self, refusal: bool) -> None:
-        self._pacer.answered(refusal)
-
-    @property
-    def extra_s(self) -> float:
-        return self._pacer.extra_s
+        self.extra_s = self._pacer.answered(refusal)
 
     def stop(self) -> None:
         """End every ffmpeg, and wake who waits for a turn."""
-        self._stopped.set()
         self._fetcher.cutter.stop()
-        self._pacer.wake()
+        self._pacer.stop()

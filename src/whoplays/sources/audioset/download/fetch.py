@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,9 +12,10 @@ from ....errors import WhoplaysError
 from ....storage.files import write_atomically
 from .. import PlannedClip
 from .causes import Cause, ClipUnavailable
-from .ffmpeg import Cut, Cutter, Media
+from .ffmpeg import Cut, Cutter, Media, find_ffmpeg
 from .measure import MISSING_S, Measured, check, encode, measure
-from .source import SITE, Access, Source, Template, host_of
+from .settings import Settings
+from .source import SITE, Source, host_of
 
 
 class DiskError(WhoplaysError):
@@ -40,20 +41,20 @@ class RateLimiter(Protocol):
         """Let nobody ask the host for so long."""
 
 
-def source_name(template: Template) -> str:
-    """Return what the ledger calls the source."""
-    return "youtube" if template.text == SITE else host_of(template.text)
-
-
 class Fetcher:
     """Fetches clips into a folder, from many threads at once."""
 
-    def __init__(
-        self, folder: Path, template: Template, access: Access, cutter: Cutter, turns: RateLimiter, *, ending: str
-    ) -> None:
-        """Take the parts. Nothing is asked for yet, but that yt-dlp starts and can read the cookies is tried."""
-        self.folder, self.template, self.access, self.cutter, self.turns = folder, template, access, cutter, turns
-        self.ending = ending
+    def __init__(self, folder: Path, settings: Settings, turns: RateLimiter) -> None:
+        """Nothing is asked for yet, but that yt-dlp starts and can read the cookies is tried. turns: gives leave to ask."""
+        self.folder, self.template, self.ending, self.turns = folder, settings.template, settings.ending, turns
+        self.access = replace(settings.access, timeout_s=min(settings.access.timeout_s, settings.timeout_s))
+        self.cutter = Cutter(
+            find_ffmpeg(settings.ffmpeg),
+            rate=settings.rate,
+            channels=settings.channels,
+            timeout_s=settings.timeout_s,
+            proxy=settings.access.proxy,
+        )
         self._own = threading.local()
         self._source()
 
@@ -70,7 +71,7 @@ class Fetcher:
             if cut.broken_off and lost.cause in (Cause.WRONG_LENGTH, Cause.NO_AUDIO):
                 raise ClipUnavailable(Cause.TRUNCATED, f"the transfer broke off: {lost.detail}") from None
             raise
-        file = file_of(clip, self.ending)
+        file = clip.file(self.ending)
         path = self.folder / file
         try:
             path.parent.mkdir(exist_ok=True)
@@ -126,8 +127,3 @@ class Fetcher:
         if source is None:
             source = self._own.source = Source(self.template, self.access)
         return source
-
-
-def file_of(clip: PlannedClip, ending: str) -> str:
-    """Return a clip's path in the folder. Its parts are checked letter by letter where the plan is read."""
-    return f"{clip.family}/{clip.name}.{ending}"

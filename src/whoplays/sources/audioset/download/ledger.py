@@ -114,9 +114,10 @@ class Ledger:
                 self._db.execute("begin")
                 self._db.execute("update clips set planned = 0, wanted = 0")
                 for wanted, group in ((1, clips), (0, stand_ins)):
-                    self._db.executemany(
-                        _PLAN, (_plan_row(clip, considered[bool(clip.labels)], wanted) for clip in group)
-                    )
+                    for clip in group:
+                        told = map(";".join, (clip.labels, clip.families, clip.unsure))
+                        row = (clip.video_id, clip.start_ms, clip.end_ms, clip.family, *told)
+                        self._db.execute(_PLAN, (*row, considered[bool(clip.labels)], clip.rank, wanted))
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
@@ -190,11 +191,6 @@ class Ledger:
     def rows(self, state: str) -> Iterator[sqlite3.Row]:
         """Yield the rows of all clips in a state, class by class in order of rank."""
         return iter(self._do("select * from clips where state = ? order by family, rank, id", (state,)))
-
-
-def _plan_row(clip: PlannedClip, among: str, wanted: int) -> tuple[object, ...]:
-    parts = (";".join(clip.labels), ";".join(clip.families), ";".join(clip.unsure))
-    return clip.video_id, clip.start_ms, clip.end_ms, clip.family, *parts, among, clip.rank, wanted
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -30,12 +30,10 @@ CLIP_FILE = re.compile(rf"[A-Za-z0-9_-]{{11}}_\d{{1,9}}\.(?:{'|'.join(FORMATS)})
 PART_FILE = re.compile(r"\..{1,100}\.[^.]{1,16}\.part")
 
 
-def write_manifest(folder: Path, rows: Iterable[sqlite3.Row], classes: Iterable[str]) -> int:
-    """Write the manifest of the ledger's done rows, atomically; return how many there are."""
+def write_manifest(folder: Path, rows: Iterable[sqlite3.Row], classes: Iterable[str]) -> None:
+    """Write the manifest of the ledger's done rows, atomically."""
     names = sorted(classes)
-    lines = [_line(row, names) for row in rows]
-    write_csv(folder / NAME, (*_FIRST, *names, *_LAST), lines)
-    return len(lines)
+    write_csv(folder / NAME, (*_FIRST, *names, *_LAST), (_line(row, names) for row in rows))
 
 
 def _line(row: sqlite3.Row, classes: list[str]) -> tuple[object, ...]:
@@ -70,7 +68,7 @@ def verify(folder: Path) -> tuple[int, list[Difference]]:
         listed.add(path)
         if what := _difference(folder, path, row):
             differences.append(Difference(path, what))
-    for path in _files(folder):
+    for path in files(folder):
         if path not in listed:
             what = "left over from a download that was ended" if path.endswith(".part") else "is not in the manifest"
             differences.append(Difference(path, what))
@@ -126,7 +124,7 @@ def _difference(folder: Path, name: str, row: dict[str, str]) -> str | None:
     )
 
 
-def _files(folder: Path) -> Iterator[str]:
+def files(folder: Path) -> Iterator[str]:
     """Yield the clips' files in the class folders, and what was being written anywhere, relative to the folder."""
     for place in [folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())]:
         for name in sorted(entry.name for entry in place.iterdir()):
@@ -136,7 +134,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 def remove_parts(folder: Path) -> int:
     """Remove what a killed download was writing; return how many files. Call it only as the folder's one writer."""
-    found = [name for name in _files(folder) if name.endswith(".part")]
+    found = [name for name in files(folder) if name.endswith(".part")]
     for name in found:
         (folder / name).unlink(missing_ok=True)
     return len(found)

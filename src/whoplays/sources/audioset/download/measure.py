@@ -20,7 +20,6 @@ SILENT_PEAK_DBFS = -60.0
 #: How much of a clip may be missing at its end: AudioSet's times and the videos' differ by that much.
 MISSING_S = 0.5
 _FLOOR_DBFS = -120.0
-_SECONDS_AT_ONCE = 1
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,11 @@ def encode(samples: np.ndarray, rate: int, ending: str) -> bytes:
     """Return the file content of int16 samples (frames, channels)."""
     container, subtype = FORMATS[ending]
     file = io.BytesIO()
-    step = _SECONDS_AT_ONCE * rate  # long blocks overflow the stack of some builds of the Vorbis encoder
     with soundfile.SoundFile(file, "w", rate, samples.shape[1], subtype, format=container) as sound:
-        for start in range(0, len(samples), step):
-            sound.write(samples[start : start + step])
+        for start in range(
+            0, len(samples), rate
+        ):  # long blocks overflow the stack of some builds of the Vorbis encoder
+            sound.write(samples[start : start + rate])
     return file.getvalue()
 
 

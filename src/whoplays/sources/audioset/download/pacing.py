@@ -28,20 +28,30 @@ class Stopped(Exception):
 class Pacer:
     """Lets calls through, one host at a time, for many threads."""
 
-    def __init__(self, *, per_host: int, pause_s: Callable[[str], float], stopped: threading.Event) -> None:
+    def __init__(self, *, per_host: int, pause_s: Callable[[str], float]) -> None:
         """Take the limit of calls at once to a host, and the usual pause between the starts of two calls to it."""
-        self.per_host, self._pause_s, self._stopped = per_host, pause_s, stopped
+        self.per_host, self._pause_s, self._stopped = per_host, pause_s, False
         self._busy: Counter[str] = Counter()
         self._next: dict[str, float] = {}
         self._held: dict[str, float] = {}
-        self._extra_s = 0.0
+        self.extra_s = 0.0  # what refusals add to the pause, in seconds
         self._answers: deque[bool] = deque(maxlen=_ANSWERS)
         self._change = threading.Condition()
 
     @contextmanager
     def visit(self, host: str) -> Iterator[None]:
         """Wait for a turn at `host`, and hold one of its places. Raises `Stopped` when the download ends meanwhile."""
-        self._enter(host)
+        with self._change:
+            while not self._stopped:
+                now = time.monotonic()
+                wait = max(self._next.get(host, 0.0), self._held.get(host, 0.0)) - now
+                if wait <= 0 and self._busy[host] < self.per_host:
+                    break
+                self._change.wait(min(wait, 0.5) if wait > 0 else 0.5)
+            else:
+                raise Stopped
+            self._busy[host] += 1
+            self._next[host] = now + max(self._pause_s(host), self.extra_s)
         try:
             yield
         finally:
@@ -49,41 +59,28 @@ class Pacer:
                 self._busy[host] -= 1
                 self._change.notify_all()
 
-    def _enter(self, host: str) -> None:
-        with self._change:
-            while True:
-                if self._stopped.is_set():
-                    raise Stopped
-                now = time.monotonic()
-                wait = max(self._next.get(host, 0.0), self._held.get(host, 0.0)) - now
-                if wait <= 0 and self._busy[host] < self.per_host:
-                    self._busy[host] += 1
-                    self._next[host] = now + max(self._pause_s(host), self._extra_s)
-                    return
-                self._change.wait(min(wait, 0.5) if wait > 0 else 0.5)
-
     def hold(self, host: str, seconds: float) -> None:
         """Leave `host` alone for so long: it asked for that."""
         with self._change:
             self._held[host] = max(self._held.get(host, 0.0), time.monotonic() + seconds)
 
-    def answered(self, refusal: bool) -> None:
-        """Note how the site answered: with more and more refusals go slower everywhere, with welcomes faster again."""
+    def answered(self, refusal: bool) -> float:
+        """Note how the site answered: with more and more refusals go slower everywhere, with welcomes faster again.
+
+        Returns `extra_s`.
+        """
         with self._change:
             self._answers.append(refusal)
             if not refusal:
-                self._extra_s = self._extra_s * _SHRINK if self._extra_s > 0.1 else 0.0
+                self.extra_s = self.extra_s * _SHRINK if self.extra_s > 0.1 else 0.0
             elif sum(self._answers) >= _MANY:
-                self._extra_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._extra_s))
+                self.extra_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self.extra_s))
+            return self.extra_s
 
-    @property
-    def extra_s(self) -> float:
-        """The pause that refusals have added up to, in seconds."""
-        return self._extra_s
-
-    def wake(self) -> None:
-        """Wake all who wait, to see that the download ends."""
+    def stop(self) -> None:
+        """Give leave to nobody any more: all who wait see that the download ends."""
         with self._change:
+            self._stopped = True
             self._change.notify_all()
 
 

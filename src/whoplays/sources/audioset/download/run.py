@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import heapq
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from ....runtime.interrupts import LOOK_S, deferred_interrupts, terminated_as_interrupted
 from ....storage.files import make_folder, only_writer
 from .. import PlannedClip
-from .causes import MAY_RECOVER, REFUSAL, TRY_AGAIN, Cause, ClipUnavailable
+from .causes import REFUSAL, TRY_AGAIN, Cause, ClipUnavailable
 from .executor import Executor, Threads
-from .fetch import DiskError, Fetched, source_name
+from .fetch import DiskError, Fetched
+from .ledger import NAME as LEDGER
 from .ledger import Ledger
-from .manifest import remove_parts, write_manifest
+from .manifest import files, remove_parts, write_manifest
+from .measure import check, measure_file
 from .pacing import Stopped, backoff_s
-from .prepare import look_ahead, reconcile, split_plan
 from .settings import Settings
+from .source import SITE, host_of
 
 _MANIFEST_EVERY_S = 60.0
 
@@ -35,7 +37,6 @@ class Progress:
     had: int
     fetched: int = 0
     lost: Counter[str] = field(default_factory=Counter)
-    busy: int = 0
     resting: int = 0
     pause_s: float = 0.0
     began: float = field(default_factory=time.monotonic)
@@ -50,9 +51,9 @@ class Outcome:
     """
 
     wanted: dict[str, int]
-    states: dict[str, Counter[str]]
-    fetched: int
-    seconds: float
+    states: dict[str, Counter[str]] = field(default_factory=dict)
+    fetched: int = 0
+    seconds: float = 0.0
     adopted: int = 0
     why_stopped: str | None = None
     interrupted: bool = False
@@ -88,29 +89,33 @@ def download(
             ledger.agree({"format": settings.ending, "rate": settings.rate, "channels": settings.channels})
             ledger.plan(clips, stand_ins)
             ledger.retry(settings.retry)
-            adopted = reconcile(ledger, folder, settings.ending)
-            return _Run(ledger, folder, settings, executor, show).run(adopted)
+            outcome = Outcome(ledger.wanted(), adopted=reconcile(ledger, folder, settings.ending))
+            _Run(ledger, folder, settings, executor, show, outcome).run()
+            return outcome
 
 
 class _Run:
     """One run over the waiting clips of a ledger."""
 
     def __init__(
-        self, ledger: Ledger, folder: Path, settings: Settings, executor: Executor, show: Callable[[Progress], None]
+        self,
+        ledger: Ledger,
+        folder: Path,
+        settings: Settings,
+        executor: Executor,
+        show: Callable[[Progress], None],
+        outcome: Outcome,
     ) -> None:
         self.ledger, self.folder, self.settings, self.executor, self.show = ledger, folder, settings, executor, show
-        self.stopped = threading.Event()
-        self.source_name = source_name(settings.template)
-        self.wanted = ledger.wanted()
+        self.outcome, self.wanted = outcome, outcome.wanted
+        self.ended = False  # nothing is begun any more, and what is under way is being stopped
+        self.source_name = "youtube" if settings.template.text == SITE else host_of(settings.template.text)
         self.had = {name: counts["done"] for name, counts in ledger.states().items()}
         self.queues = {name: deque(ledger.waiting(name)) for name in self.wanted}
         self.taken: Counter[str] = Counter()  # clips of a class that are being fetched, or rest before another try
         self.resting: list[tuple[float, int, int]] = []  # (when, tries so far, clip)
         self.busy: dict[Future[Fetched], tuple[int, PlannedClip, int]] = {}
         self.streak: list[tuple[int, ClipUnavailable]] = []  # refusals since the site last answered as it should
-        self.why_stopped: str | None = None
-        self.out_of_space = False
-        self.notes = Counter[str]()
         self._check_interrupt: Callable[[], None] = lambda: None
         self.progress = Progress(sum(self.wanted.values()), self._counted())
         self._manifest_at = time.monotonic() + _MANIFEST_EVERY_S
@@ -118,37 +123,27 @@ class _Run:
     def _counted(self) -> int:
         return sum(min(n, self.had.get(name, 0)) for name, n in self.wanted.items())
 
-    def run(self, adopted: int) -> Outcome:
+    def run(self) -> None:
         """Fetch until every class has its clips, nothing is left to try, or there is no point in going on."""
-        interrupted = False
         with terminated_as_interrupted():
             with self.executor:
                 try:
                     with deferred_interrupts() as self._check_interrupt:
                         self._loop()
                 except KeyboardInterrupt:
-                    interrupted = True
+                    self.outcome.interrupted = True
                 finally:
-                    self.stopped.set()
+                    self.ended = True
                     self.executor.stop()
             self._book_ended()  # what was fetched while the others were being stopped
             remove_parts(self.folder)  # of workers that died under way
-            if not self.out_of_space:
+            if not self.outcome.out_of_space:
                 self._write_manifest()
-        return Outcome(
-            self.wanted,
-            self.ledger.states(),
-            self.progress.fetched,
-            time.monotonic() - self.progress.began,
-            adopted,
-            self.why_stopped,
-            interrupted,
-            self.out_of_space,
-            self.notes,
-        )
+        self.outcome.states = self.ledger.states()
+        self.outcome.fetched, self.outcome.seconds = self.progress.fetched, time.monotonic() - self.progress.began
 
     def _loop(self) -> None:
-        while not self.why_stopped:
+        while not self.outcome.why_stopped:
             while len(self.busy) < self.settings.jobs and (job := self._next()):
                 clip_id, tries = job
                 clip = self.ledger.clip(clip_id)
@@ -202,20 +197,20 @@ class _Run:
             self.taken[clip.family] -= 1
         except DiskError as error:
             self.taken[clip.family] -= 1
-            self.out_of_space = True
-            self.why_stopped = f"{error}; free some space and start again: it goes on where it was"
+            self.outcome.out_of_space = True
+            self.outcome.why_stopped = f"{error}; free some space and start again: it goes on where it was"
         else:
             self.ledger.done(clip_id, fetched.file, fetched.measured, self.source_name, fetched.note)
-            self.notes.update([fetched.note] if fetched.note else [])
+            self.outcome.notes.update([fetched.note] if fetched.note else [])
             self.taken[clip.family] -= 1
             self.had[clip.family] = self.had.get(clip.family, 0) + 1
             self.progress.fetched += 1
             self.streak.clear()
-            if not self.stopped.is_set():
+            if not self.ended:
                 self.executor.answered(refusal=False)
 
     def _failed(self, clip_id: int, clip: PlannedClip, tries: int, lost: ClipUnavailable) -> None:
-        if self.stopped.is_set():
+        if self.ended:
             self.taken[clip.family] -= 1
             return
         again = lost.cause in TRY_AGAIN and tries < self.settings.attempts
@@ -237,18 +232,17 @@ class _Run:
             # Only first tries are evidence: near the end of a plan all that is left may be clips that always fail.
             self.streak.append((clip_id, lost))
         if (wait_s := lost.retry_after_s or 0.0) > self.settings.longest_wait_s:
-            self.why_stopped = f"the site asks to be left alone for {wait_s / 60:.0f} minutes: start again then"
+            self.outcome.why_stopped = f"the site asks to be left alone for {wait_s / 60:.0f} minutes: start again then"
         elif len(self.streak) >= self.settings.stop_after:
-            self.why_stopped = _advice(self.streak)
-        if self.why_stopped:
+            self.outcome.why_stopped = _advice(self.streak)
+        if self.outcome.why_stopped:
             # What was refused since the site last answered is not the clips' fault: they wait for the next run.
             self.ledger.wait_again(clip_id for clip_id, _ in self.streak)
 
     def _show(self) -> None:
         progress = self.progress
         progress.had = self._counted()
-        progress.busy, progress.resting = len(self.busy), len(self.resting)
-        progress.pause_s = self.executor.extra_s
+        progress.resting, progress.pause_s = len(self.resting), self.executor.extra_s
         self.show(progress)
 
     def _write_manifest(self) -> None:
@@ -271,15 +265,57 @@ def _advice(streak: Sequence[tuple[int, ClipUnavailable]]) -> str:
     return f"stopped: {seen}; none of them is given up; {todo}"
 
 
-def may_recover(states: dict[str, Counter[str]]) -> Counter[str]:
-    """Return the lost clips that another try may save, by cause."""
-    return Counter({cause: n for counts in states.values() for cause, n in counts.items() if cause in MAY_RECOVER})
-
-
 def dry_run(
     clips: Sequence[PlannedClip], stand_ins: Sequence[PlannedClip], folder: Path, settings: Settings
 ) -> Outcome:
-    """Return what a run would begin with, as an outcome in which nothing happened."""
+    """Return what a run would begin with, as an outcome in which nothing happened. Nothing is written, and nobody is asked."""
     clips, stand_ins = split_plan(clips, stand_ins, settings.per_class)
-    states = look_ahead(clips, stand_ins, folder, settings.retry)
-    return Outcome(dict(Counter(clip.family for clip in clips)), states, 0, 0.0)
+    known: dict[tuple[str, int], str] = {}
+    if (folder / LEDGER).exists():
+        with closing(Ledger(folder, writable=False)) as ledger:
+            for row in chain(ledger.rows("done"), ledger.rows("lost")):
+                known[row["video_id"], row["start_ms"]] = row["cause"] if row["state"] == "lost" else row["state"]
+    states: dict[str, Counter[str]] = {}
+    for clip in [*clips, *stand_ins]:
+        state = known.get((clip.video_id, clip.start_ms), "waiting")
+        states.setdefault(clip.family, Counter())["waiting" if state in settings.retry else state] += 1
+    return Outcome(dict(Counter(clip.family for clip in clips)), states)
+
+
+def split_plan(
+    clips: Sequence[PlannedClip], stand_ins: Sequence[PlannedClip], per_class: int | None
+) -> tuple[list[PlannedClip], list[PlannedClip]]:
+    """Return the wanted clips and the stand-ins, with at most `per_class` wanted of each class."""
+    if per_class is None:
+        return list(clips), list(stand_ins)
+    seen: Counter[str] = Counter()
+    wanted: list[PlannedClip] = []
+    others: list[PlannedClip] = []
+    for clip in clips:
+        seen[clip.family] += 1
+        (wanted if seen[clip.family] <= per_class else others).append(clip)
+    return wanted, others + list(stand_ins)
+
+
+def reconcile(ledger: Ledger, folder: Path, ending: str) -> int:
+    """Make the ledger and the folder agree: a crash may have come between a file's last name and its row.
+
+    Files without a row are measured, and taken in when they are right; rows whose file is gone wait again. Returns how
+    many files were taken in.
+    """
+    there = {name: (folder / name).stat().st_size for name in files(folder)}
+    gone = [row["id"] for row in ledger.rows("done") if there.pop(row["file"], None) != row["bytes"]]
+    ledger.wait_again(gone)
+    adopted = 0
+    for row in list(ledger.rows("waiting")) if there else ():
+        clip = ledger.clip(row["id"])
+        file = clip.file(ending)
+        if file in there:
+            try:
+                found = measure_file(folder / file)
+                check(found, (clip.end_ms - clip.start_ms) / 1000)
+            except ClipUnavailable:
+                continue  # fetched again, and replaced
+            ledger.done(row["id"], file, found, "found in the folder")
+            adopted += 1
+    return adopted

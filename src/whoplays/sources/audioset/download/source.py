@@ -28,6 +28,8 @@ FIELDS = ("video_id", "start_s", "end_s", "start_ms", "end_ms")
 _TIMES = frozenset(FIELDS[1:])
 _PAGE_BYTES = 1 << 18
 _HEAD_BYTES = 1 << 12
+#: How a page begins: what the server calls what it sends is often wrong.
+_PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<script", b"<title", b"{", b"#extm3u")
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Source:
             head = response.read(_HEAD_BYTES)
             if not head:
                 raise ClipUnavailable(Cause.NO_AUDIO, "the answer is empty")
-            if not _is_page(head):
+            if not head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGE):
                 size = response.get_header("Content-Length") or ""
                 return self._media({"url": response.url}, size=int(size) if re.fullmatch("[0-9]+", size) else None)
             text = (head + (response.read(_PAGE_BYTES) or b"")).decode("utf-8", "replace")
@@ -235,14 +237,6 @@ def _of_status(error: Any) -> ClipUnavailable:
         return ClipUnavailable(Cause.OTHER, "the site redirects in a circle")
     told = cause_of_words(words) if error.status in (401, 403, 451) else None
     return ClipUnavailable(told or cause_of_status(error.status), f"HTTP {error.status} {error.reason or ''}", wait)
-
-
-def _is_page(head: bytes) -> bool:
-    """Tell a page by its first bytes: what the server calls it is often wrong."""
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return text.startswith(
-        (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<script", b"<title", b"{", b"#extm3u")
-    )
 
 
 def _visible(page: str) -> str:
