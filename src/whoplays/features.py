@@ -162,16 +162,12 @@ def power_spectrum(samples: Array, *, n_fft: int, hop_length: int, win_length: i
     samples = np.asarray(samples, dtype=np.float32)
     if samples.ndim != 1:
         raise ValueError(f"samples have shape {samples.shape}; one channel, (n,), is needed")
-    padded = np.zeros(samples.size + 2 * (n_fft // 2), dtype=np.float32)
+    padded = np.zeros(samples.size + n_fft, dtype=np.float32)
     padded[n_fft // 2 : n_fft // 2 + samples.size] = samples
-    n_frames = 1 + samples.size // hop_length
-    if padded.size < (n_frames - 1) * hop_length + n_fft:  # an odd n_fft needs one sample more
-        padded = np.append(padded, np.zeros(1, dtype=np.float32))
-    step = padded.strides[0]
-    frames = np.lib.stride_tricks.as_strided(padded, (n_frames, n_fft), (hop_length * step, step), writeable=False)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
     window = _hann(n_fft, win_length or n_fft)
-    power = np.empty((n_frames, 1 + n_fft // 2), dtype=np.float32)
-    for start in range(0, n_frames, FRAMES_PER_BLOCK):
+    power = np.empty((len(frames), 1 + n_fft // 2), dtype=np.float32)
+    for start in range(0, len(frames), FRAMES_PER_BLOCK):
         block = power[start : start + FRAMES_PER_BLOCK]
         spectrum = np.fft.rfft(frames[start : start + FRAMES_PER_BLOCK] * window)
         np.add(np.square(spectrum.real), np.square(spectrum.imag), out=block, casting="same_kind")
@@ -239,9 +235,9 @@ def mel_filters(
     return bank
 
 
-def power_to_db(power: Array, *, amin: float = 1e-10, top_db: float | None = 80.0) -> Array:
-    """Return 10 log10(max(power, amin)), nowhere more than `top_db` below its own maximum (librosa's, with ref 1)."""
-    decibel = np.maximum(power, np.float32(amin))
+def power_to_db(power: Array, *, top_db: float | None = 80.0) -> Array:
+    """Return 10 log10(max(power, 1e-10)), nowhere more than `top_db` below its own maximum (librosa's, with ref 1)."""
+    decibel = np.maximum(power, np.float32(1e-10))
     np.log(decibel, out=decibel)  # vectorised in numpy, as log10 is not
     decibel *= np.float32(10.0 / np.log(10.0))
     if top_db is not None and decibel.size:

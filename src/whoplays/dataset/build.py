@@ -6,6 +6,7 @@ on, nor an interruption shows in the result: a shard that is there with the righ
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections import Counter
@@ -18,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DatasetError, WhoplaysError
+from ..errors import DatasetError
 from ..runtime.packages import check_installed
 from ..runtime.processes import Engine, Processes
 from ..storage.address import Address, Place, place
 from ..storage.cache import Kept, keeping
-from ..storage.files import only_writer, write_csv, write_json
+from ..storage.files import explained, only_writer, write_csv, write_json
 from ..taxonomy.tree import Label
 from . import content, make, shards, store
 from .make import Shard
@@ -284,7 +285,9 @@ def _finish(
             f"listed in {store.DAMAGED}); --strict leaves them out",
         ]
     index = {
-        "format": store.format_of(settings),
+        "format": 2
+        if settings.shard_mb
+        else 1,  # the oldest that tells of it: what reads format 1 reads what was built as ever
         "features": settings.settings.to_dict(),
         "frames": settings.frames,
         "labels": [label.to_dict() for label in labels],
@@ -324,13 +327,9 @@ def _rows(
 
 
 def _summary(out: Place, index: dict[str, Any], *, already_there: bool = False) -> BuildSummary:
-    import csv
-
-    try:
-        with (out / store.SKIPPED).open(encoding="utf-8", newline="") as file:
-            skipped = tuple(Skipped(row["path"], row["cause"]) for row in csv.DictReader(file))
-    except OSError as error:
-        raise WhoplaysError(f"{out / store.SKIPPED}: cannot be read ({error.strerror})") from None
+    path = out / store.SKIPPED
+    with explained(path, "read"), path.open(encoding="utf-8", newline="") as file:
+        skipped = tuple(Skipped(row["path"], row["cause"]) for row in csv.DictReader(file))
     return BuildSummary(
         out, index["rows"], index["clips"], index["recordings"], skipped, tuple(index["remarks"]), already_there
     )

@@ -32,6 +32,7 @@ from typing import Any
 from ..audio.search import search
 from ..errors import DatasetError, counted
 from ..storage.address import Place, join
+from ..storage.files import explained
 from ..taxonomy.catalogue import catalogue
 from ..taxonomy.tree import Label, Tree
 
@@ -142,10 +143,8 @@ def _tree(ids: Sequence[str], parents: Sequence[str]) -> Tree:
 def _read_folder(
     source: Place, wanted: Sequence[str], parents: Sequence[str]
 ) -> tuple[tuple[Label, ...], list[Clip], list[Skipped]]:
-    try:
+    with explained(source, "entered", DatasetError):
         classes = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError as error:
-        raise DatasetError(f"{source}: cannot be entered ({error.strerror or error})") from None
     if not classes:
         raise DatasetError(
             f"{source}: has no sub-folders; one per class is needed, named as the class, or a CSV manifest"
@@ -206,7 +205,7 @@ def _read_manifest(
 def _rows(manifest: Place) -> Iterable[dict[str, str]]:
     csv.field_size_limit(MAX_FIELD)
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
+        with explained(manifest, "read", DatasetError), manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="", restval="", strict=True)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
             for row in reader:
@@ -215,8 +214,6 @@ def _rows(manifest: Place) -> Iterable[dict[str, str]]:
                 yield row
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{manifest}: is not a CSV table in UTF-8 ({error})") from None
-    except OSError as error:
-        raise DatasetError(f"{manifest}: cannot be read ({error.strerror or error})") from None
 
 
 def _condition(text: str, columns: Sequence[str]) -> Callable[[dict[str, str]], bool]:

@@ -66,19 +66,24 @@ def divide(
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         groups[clip.together].append(clip)
-    fixed = {name: split for name, group in groups.items() if (split := _fixed_split(name, group))}
+    fixed: dict[str, str] = {}
+    for name, group in groups.items():
+        named = {clip.split for clip in group if clip.split}
+        if len(named) > 1:
+            raise DatasetError(f"recording {name!r} is on two sides of the split: {' and '.join(sorted(named))}")
+        if named:
+            fixed[name] = named.pop()
     if not fixed:
         _check_recordings(groups, labels, wanted)
     dealt = _deal(groups, fixed, len(labels), shares, wanted, seed)
     divided = [replace(clip, split=dealt[clip.together]) for clip in clips]
-    return divided, _remarks(divided, labels, wanted)
-
-
-def _fixed_split(name: str, group: Sequence[Clip]) -> str | None:
-    named = {clip.split for clip in group} - {None}
-    if len(named) > 1:
-        raise DatasetError(f"recording {name!r} is on two sides of the split: {' and '.join(sorted(map(str, named)))}")
-    return next(iter(named), None)
+    remarks = [
+        f"{label.id} has no clip in {split}: its recordings are too few or too large to divide"
+        for i, label in enumerate(labels)
+        for split in wanted
+        if not any(i in clip.labels for clip in divided if clip.split == split)
+    ]
+    return divided, remarks
 
 
 def _check_recordings(groups: dict[str, list[Clip]], labels: Sequence[Label], wanted: Sequence[str]) -> None:
@@ -137,12 +142,3 @@ def _count(group: Sequence[Clip], n_labels: int) -> np.ndarray:
         for i in clip.labels or (n_labels,):
             count[i] += 1
     return count
-
-
-def _remarks(clips: Sequence[Clip], labels: Sequence[Label], wanted: Sequence[str]) -> list[str]:
-    return [
-        f"{label.id} has no clip in {split}: its recordings are too few or too large to divide"
-        for i, label in enumerate(labels)
-        for split in wanted
-        if not any(i in clip.labels for clip in clips if clip.split == split)
-    ]

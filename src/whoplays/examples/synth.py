@@ -208,9 +208,5 @@ def _hat(decay: float, rng: Rng, rate: int) -> Array:
 
 #: family id -> function (samples, key, generator, sample rate) -> part (n,)
 PLAYERS: dict[str, Callable[[int, int, Rng, int], Array]] = {
-    "brass": brass,
-    "drums": drums,
-    "guitar": guitar,
-    "piano": piano,
-    "strings": strings,
+    player.__name__: player for player in (brass, drums, guitar, piano, strings)
 }
