@@ -174,7 +174,13 @@ def _listen(told: Any, fitting: Any, placed: _Placed, watcher: Watcher) -> None:
             if not alive:
                 return
             if time.monotonic() - last_word > WAITS_S:
-                last_word = math.inf if _tell_waiting(placed, watcher) else time.monotonic()
+                have, wanted = int(ray.cluster_resources().get("CPU", 0)), placed.workers * placed.cores
+                last_word = time.monotonic()
+                if have < wanted:  # a node was lost
+                    watcher.say(
+                        f"Waiting for {wanted} cores; the cluster has {have}. Ctrl-C keeps the epochs that are done."
+                    )
+                    last_word = math.inf
             continue
         last_word = time.monotonic()
         if what == FAILED:
@@ -184,14 +190,6 @@ def _listen(told: Any, fitting: Any, placed: _Placed, watcher: Watcher) -> None:
             if begun > 1:
                 watcher.say("A worker was lost; all begin again from the last checkpoint.")
         getattr(watcher, what)(*values, **named)
-
-
-def _tell_waiting(placed: _Placed, watcher: Watcher) -> bool:
-    """Say so, and return True, when the cluster has too few cores for the processes: a node was lost."""
-    have, needed = int(ray.cluster_resources().get("CPU", 0)), placed.workers * placed.cores
-    if have < needed:
-        watcher.say(f"Waiting for {needed} cores; the cluster has {have}. Ctrl-C keeps the epochs that are done.")
-    return have < needed
 
 
 class _Meeting(BackendConfig):

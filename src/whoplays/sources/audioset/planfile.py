@@ -7,14 +7,12 @@ are enough in a plan of your own. Stand-ins for PLAN.csv are in PLAN.reserve.csv
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from ...errors import DownloadError
-from ...storage.files import explained, together, write_atomically
+from ...storage.files import explained, together, write_csv
 from .classes import CLASS_ID
 from .lists import LABEL_ID, VIDEO_ID, Malformed, seconds
 from .plan import Plan, PlannedClip
@@ -33,23 +31,11 @@ def write_plan(path: Path, plan: Plan) -> None:
     """Write the plan, and its stand-ins beside it. Stand-ins of an earlier plan of that name go when there are none."""
     reserve = reserve_path(path)
     with together():
-        _write(path, plan.clips)
+        write_csv(path, COLUMNS, map(_row, plan.clips))
         if plan.stand_ins:
-            _write(reserve, plan.stand_ins)
+            write_csv(reserve, COLUMNS, map(_row, plan.stand_ins))
         # Both are written, and not yet in place. A plan must never be seen with the stand-ins of another.
         reserve.unlink(missing_ok=True)
-
-
-def _write(path: Path, clips: Iterable[PlannedClip]) -> None:
-    def rows(file: IO[bytes]) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(map(_row, clips))
-        text.flush()
-        text.detach()
-
-    write_atomically(path, rows)
 
 
 def _row(clip: PlannedClip) -> tuple[object, ...]:
