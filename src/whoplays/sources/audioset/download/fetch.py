@@ -90,12 +90,11 @@ class Fetcher:
                     self.turns.hold(host, lost.retry_after_s)
                 raise
             if host_of(media.url) == host:
-                return self._cut_out(clip, media, wanted_s, host)
-        other = host_of(media.url)
-        with self.turns.visit(other):
-            return self._cut_out(clip, media, wanted_s, other)
+                return self._cut_out(clip, media, wanted_s)
+        with self.turns.visit(host_of(media.url)):
+            return self._cut_out(clip, media, wanted_s)
 
-    def _cut_out(self, clip: PlannedClip, media: Media, wanted_s: float, host: str) -> Cut:
+    def _cut_out(self, clip: PlannedClip, media: Media, wanted_s: float) -> Cut:
         begins_s = clip.start_ms / 1000
         start_s = 0.0 if self.template.serves_clips else begins_s
         cut = self.cutter.cut(media, start_s, wanted_s)
