@@ -89,18 +89,19 @@ def adapt(
         }
         network = heads.attach_head(body, learnt.head)
         facts = {
+            "recipe": "adapted",
             "from": found.config.id,
             "recordings": counts,
             "average_precision": precision,
             "right": list(learnt.right),
             "seed": seed,
+            "base": dict(found.config.training),
         }
-        config = replace(learnt.config, training={"recipe": "adapted", **facts, "base": dict(found.config.training)})
+        config = replace(learnt.config, training=facts)
         model_folder.write(out, config, network, _card(config, found.config, counts, precision))
         if len(known):  # the body is the same, so the background is: an adapted model can be adapted again
             background.write_background(out, known)
-    learnt_ids = tuple(label.id for label in labels)
-    return Adapted(out, learnt_ids, counts, precision, learnt.right, len(known), skipped, remarks)
+    return Adapted(out, tuple(counts), counts, precision, learnt.right, len(known), skipped, remarks)
 
 
 def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], few_shot.Windows, list[Skipped], list[str]]:
@@ -124,18 +125,13 @@ def _read(source: Place, config: ModelConfig) -> tuple[tuple[Label, ...], few_sh
             found.append(features.compute(windows[i], config.features))
             targets.append([np.nan if target is None else float(target) for target in clip.targets])
             recordings.append(numbers.setdefault(clip.together, len(numbers)))
-    table = np.array(targets, dtype=np.float32).reshape(-1, len(labels))
+    table, of = np.array(targets, dtype=np.float32).reshape(-1, len(labels)), np.array(recordings)
     for i, label in enumerate(labels):
-        if len({r for r, target in zip(recordings, table[:, i], strict=True) if target == 1}) < 2:
+        if len(np.unique(of[table[:, i] == 1])) < 2:
             few = f"{source}: {label.id} has fewer than 2 recordings that can be read; 10 are a good start"
             raise DatasetError(_caused(skipped, few))
     frames = min(len(one) for one in found) // FRAMES_PER_STEP * FRAMES_PER_STEP
-    return (
-        labels,
-        few_shot.Windows(np.stack([one[:frames] for one in found]), table, np.array(recordings)),
-        skipped,
-        remarks,
-    )
+    return labels, few_shot.Windows(np.stack([one[:frames] for one in found]), table, of), skipped, remarks
 
 
 def _caused(skipped: list[Skipped], problem: str) -> str:
