@@ -291,6 +291,8 @@ def test_a_killed_run_goes_on_to_the_same_model(material: Path, tmp_path: Path) 
     )
     np.testing.assert_allclose(killed, whole, atol=1e-4)
     assert train_on(material, tmp_path / "killed", resume=True, **settings).already_there
+    with pytest.raises(UsageError, match="holds a model of another run"):
+        train_on(material, tmp_path / "killed", resume=True, **(settings | {"mix": 0.1}))
 
 
 @pytest.mark.slow
