@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from ..errors import UsageError, did_you_mean, printable
@@ -118,12 +120,10 @@ def _plain(value: Any) -> Any:
 def _print_text(rows: list[Row]) -> None:
     shown = [(command, name, _text(value), source) for command, name, value, source in rows]
     wide = [max((len(row[column]) for row in shown), default=0) for column in (1, 2)]
-    last = None
-    for command, name, value, source in shown:
-        if command != last:
-            print(("" if last is None else "\n") + (command or "all commands"))
-            last = command
-        print(f"  {name:<{wide[0]}}  {printable(value):<{wide[1]}}  {printable(source)}")
+    for number, (command, group) in enumerate(groupby(shown, itemgetter(0))):
+        print("\n" * bool(number) + (command or "all commands"))
+        for _, name, value, source in group:
+            print(f"  {name:<{wide[0]}}  {printable(value):<{wide[1]}}  {printable(source)}")
 
 
 def _text(value: Any) -> str:

@@ -150,7 +150,8 @@ def add_option(
     if settings.get("nargs") == "*" or settings.get("action") == "append":
         settings["default"] = []
     action = group.add_argument(*names, help=about, **settings)
-    vars(action).update(renamed=renamed, variable=variable_of(names[-1].lstrip("-")) if shows_variable else "")
+    variable = variable_of(names[-1].lstrip("-")) if shows_variable else ""
+    vars(action).update(named=named, renamed=renamed, variable=variable)
     return action
 
 
@@ -168,11 +169,8 @@ class Help(argparse.HelpFormatter):
 
     def _format_usage(self, usage: Any, actions: Iterable[Action], groups: Any, prefix: Any) -> str:
         actions = list(actions)
-        words = [named(action) for action in actions if action.option_strings and action.required]
-        for action in actions:
-            if not action.option_strings:
-                many = {"*": f"[{action.metavar}...]", "?": f"[{action.metavar}]"}
-                words.append(many.get(str(action.nargs), str(action.metavar)))
+        words = [one.option_strings[-1] + value_of(one) for one in actions if one.option_strings and one.required]
+        words += [vars(one)["named"] for one in actions if not one.option_strings]
         return f"Usage: {' '.join([self._prog, *words, '[options]'])}\n\n"
 
     def _format_action_invocation(self, action: Action) -> str:
@@ -188,11 +186,6 @@ class Help(argparse.HelpFormatter):
 def value_of(action: Action) -> str:
     """Return how the value of an option is written: " FILE", or "" for an option without one."""
     return "" if action.nargs == 0 else f" {action.metavar}"
-
-
-def named(action: Action) -> str:
-    """Return an option's longest name and its value."""
-    return action.option_strings[-1] + value_of(action)
 
 
 def described(action: Action) -> str:
