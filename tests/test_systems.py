@@ -184,7 +184,7 @@ def test_nobody_reading_is_an_invalid_argument_on_windows(monkeypatch: pytest.Mo
 
 def test_names_that_differ_in_capitals_alone_have_files_of_their_own(tmp_path: Path) -> None:
     names = [str(tmp_path / name) for name in ("a.wav", "A.wav", "A.flac", "a.wav.mp3", "e\u0301.wav", "\xe9.wav")]
-    output = Folder(tmp_path / "out", lambda: writer("json")([]), names, overwrite=False, tell=print)
+    output = Folder(tmp_path / "out", writer("json")([]), names, overwrite=False, tell=print)
     places = [output.path_of(name).name for name in names]
     assert len({unicodedata.normalize("NFC", place).lower() for place in places}) == len(names), places
     assert places == [output.path_of(name).name for name in names] and places[:2] == ["a.json", "A.wav.json"]

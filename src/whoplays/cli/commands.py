@@ -67,9 +67,7 @@ def parse(words: Sequence[str]) -> Namespace:
         if name in COMMANDS and len(words) >= length:
             parser = parser_of(name)
             rest = words[length:]
-            if name == "config":
-                parser.set_defaults(parsers=parsers())
-            elif not {"-h", "--help"} & set(rest):  # help shows what is built in
+            if name != "config" and not {"-h", "--help"} & set(rest):  # help shows what is built in
                 settings.apply(parser, name, parsers())
             return parser.parse(rest)
     overview(words)

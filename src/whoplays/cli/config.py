@@ -19,7 +19,7 @@ SCHEMA = 1  # version of --format json: results/schemas/settings.json
 
 def add(parser: Parser) -> None:
     """Add the arguments of `config`."""
-    parser.set_defaults(run=_config, parsers={})
+    parser.set_defaults(run=_config)
     parser.example = "whoplays config predict --changed"
     parser.more = (
         "A value is the first there is of: command line, WHOPLAYS_COMMAND_OPTION, WHOPLAYS_OPTION, [command] of the file,"
@@ -61,10 +61,12 @@ Row = tuple[str, str, Any, str]  # command, name, value, source
 
 def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
     """Return the settings of the commands that are asked for, and everything that cannot be used, one line each."""
-    chosen = " ".join(args.command)
-    names = [name for name in args.parsers if name != "config" and (not chosen or f"{name} ".startswith(f"{chosen} "))]
+    from .commands import parsers
+
+    known, chosen = parsers(), " ".join(args.command)
+    names = [name for name in known if name != "config" and (not chosen or f"{name} ".startswith(f"{chosen} "))]
     if not names:
-        close = did_you_mean(chosen, args.parsers)
+        close = did_you_mean(chosen, known)
         raise UsageError(f"config {chosen}: there is no such command{close} (see whoplays --help)")
     problems: list[str] = []
     held: dict[str, Any] = {}
@@ -76,13 +78,13 @@ def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
     variables = {settings.FILE, *map(variable_of, settings.GENERAL)}
     if not chosen:
         rows += [("", name, *_general(name, held)) for name in settings.GENERAL]
-    for command, make in args.parsers.items():
+    for command, make in known.items():
         parser = make()
         for option in settings.options(parser):
             variables |= {variable_of(option), variable_of(option, command)}
         if command not in names:
             continue
-        problems += settings.unknown_keys(parser, command, held, args.parsers)
+        problems += settings.unknown_keys(parser, command, held, known)
         for option, action in settings.options(parser).items():
             try:
                 setting = settings.resolve(parser, action, option, command, held)

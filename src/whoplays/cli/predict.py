@@ -198,19 +198,16 @@ def _output(kind: type[Writer] | None, run: Run, paths: list[str]) -> Output:
         kept = Collection(args.out, resume=args.resume, overwrite=args.overwrite)
         return Table(kept, run.how, [label.id for label in labels], retry=args.retry, tell=say)
 
-    def writer() -> Writer:
-        look = {}
-        if args.format in (None, "text") and not args.out and not args.out_dir and sys.stdout.isatty():
-            from ..results.terminal import Look
+    look = {}
+    if args.format in (None, "text") and not args.out and not args.out_dir and sys.stdout.isatty():
+        from ..results.terminal import Look
 
-            look = {"look": Look.of(sys.stdout)}
-        made = kind(labels, args.lang, **look)
-        made.frames = args.frames
-        return made
-
+        look = {"look": Look.of(sys.stdout)}
+    writer = kind(labels, args.lang, **look)
+    writer.frames = args.frames
     if args.out_dir:
         return Folder(args.out_dir, writer, paths, resume=args.resume, overwrite=args.overwrite, tell=say)
-    return Stream(writer(), args.out, tell=say)
+    return Stream(writer, args.out, tell=say)
 
 
 class Run:

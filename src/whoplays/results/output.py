@@ -86,7 +86,7 @@ class Folder(Output):
     def __init__(
         self,
         folder: Path,
-        writer: Callable[[], Writer],
+        writer: Writer,
         given: Sequence[str],
         *,
         resume: bool = False,
@@ -121,7 +121,7 @@ class Folder(Output):
     def path_of(self, name: str) -> Path:
         """Return the file that a recording's result is written to."""
         path = self._folder / os.path.relpath(_absolute(name), self._root)
-        return own_name(self._taken, name, path, self._writer().suffix)
+        return own_name(self._taken, name, path, self._writer.suffix)
 
     def write(self, results: Iterable[Result]) -> None:
         written = 0
@@ -130,7 +130,7 @@ class Folder(Output):
                 continue
             target = self.path_of(result.path)
             make_folder(target.parent)
-            write_atomically(target, self._writer().single(result).encode("utf-8", "surrogateescape"))
+            write_atomically(target, self._writer.single(result).encode("utf-8", "surrogateescape"))
             written += 1
         self._tell(f"Written to {self._folder}: {counted(written, 'file')}")
 
