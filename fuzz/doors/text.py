@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import mutate
 
+from whoplays.cli import recordings
 from whoplays.dataset.sources import read_source
 from whoplays.errors import DatasetError, DownloadError, UsageError, printable
-from whoplays.inference import batch
 from whoplays.inference.prediction import Prediction, Segment
 from whoplays.results import query as finding
 from whoplays.sources.audioset.download import manifest
@@ -144,8 +143,10 @@ def _clips(data: bytes, scratch: Path) -> None:
 
 
 def _names(data: bytes, scratch: Path) -> None:
+    path = scratch / "names.txt"
+    path.write_bytes(data)
     try:
-        names = batch.read_list(io.BytesIO(data), "list")
+        names = recordings.listed(str(path))
     except UsageError as error:
         told_in_one_line(error)
         return

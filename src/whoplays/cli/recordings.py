@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def given(args: Namespace, command: str) -> list[str]:
     """Return what the call names, and what its patterns match. Raises `UsageError` where it names nothing."""
     from ..storage.files import matching
 
-    named = [*args.paths, *(_listed(args.list_from) if args.list_from else [])]
+    named = [*args.paths, *(listed(args.list_from) if args.list_from else [])]
     found = [one for path in named for one in matching(path)]
     if not found:
         raise UsageError(
@@ -70,16 +71,25 @@ def given(args: Namespace, command: str) -> list[str]:
     return found
 
 
-def _listed(source: str) -> list[str]:
-    from ..inference.batch import read_list
+def listed(source: str) -> list[str]:
+    """Return the paths of a list: one a line, or, if it holds NUL, separated by that (find -print0).
+
+    source: its file; - is standard input. Raises `UsageError` for what cannot be read, and for an empty list.
+    """
     from ..storage.files import explained
 
     if source == "-":
         if sys.stdin is None:
             raise UsageError("--list -: standard input is closed")
-        return read_list(sys.stdin.buffer, "-")
-    with explained(f"--list {source}", "read", UsageError), open(source, "rb") as file:  # noqa: PTH123 - no path of ours
-        return read_list(file, source)
+        content = sys.stdin.buffer.read()
+    else:
+        with explained(f"--list {source}", "read", UsageError), open(source, "rb") as file:  # noqa: PTH123 - no path of ours
+            content = file.read()
+    parts = content.split(b"\0") if b"\0" in content else content.splitlines()
+    paths = [os.fsdecode(part) for part in parts if part.strip()]
+    if not paths:
+        raise UsageError(f"--list {source}: names no recording")
+    return paths
 
 
 def found_in(paths: list[str], *, watch: bool = False) -> tuple[list[str], int]:

@@ -49,19 +49,6 @@ def recordings(
             yield path
 
 
-def read_list(file: IO[bytes], name: str) -> list[str]:
-    """Return the paths of a list: one a line, or, if it holds NUL, separated by that (find -print0).
-
-    Raises `UsageError` for an empty list.
-    """
-    content = file.read()
-    parts = content.split(b"\0") if b"\0" in content else content.splitlines()
-    paths = [os.fsdecode(part) for part in parts if part.strip()]
-    if not paths:
-        raise UsageError(f"--list {name}: names no recording")
-    return paths
-
-
 @checked
 def predict_many(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],

@@ -39,11 +39,7 @@ def edits(file: IO[bytes], field: str, text: str) -> Edits | None:
     after = _bytes(file, prefix, 4)
     if after == b"fLaC":
         return _flac(file, field, text, prefix)
-    if (
-        prefix
-        or after == b"TTA1"
-        or (len(after) == 4 and after[0] == 0xFF and after[1] & 0xE0 == 0xE0 and _is_mpeg(after))
-    ):
+    if prefix or after == b"TTA1" or _is_mpeg(after):
         return [Edit(0, prefix, id3.with_field(_bytes(file, 0, prefix), field, text))]
     return None
 
@@ -81,6 +77,8 @@ def _size(file: IO[bytes]) -> int:
 
 def _is_mpeg(header: bytes) -> bool:
     """Tell whether these are the first bytes of an MPEG audio frame; layer 0 would be ADTS AAC, which has no such tags."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return False
     return header[1] & 0x06 != 0 and header[2] & 0xF0 != 0xF0 and header[2] & 0x0C != 0x0C
 
 
