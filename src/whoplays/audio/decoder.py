@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
@@ -79,7 +80,7 @@ class Decoder:
     def decode(self, path: str, *, sample_rate: int, **part: Unpack[reading.Excerpt]) -> Decoded:
         """Begin to decode a file; see `reading.open_recording`. Raises `AudioError` for what cannot be opened."""
         sent = self._ordered({"path": path, "rate": sample_rate, **part})
-        return Decoded(self, sent["sample_rate"])
+        return Decoded(sent["sample_rate"], self)
 
     def _ordered(self, order: dict[str, Any]) -> dict[str, Any]:
         """Send an order; return what its first answer says of the file."""
@@ -172,14 +173,13 @@ class Decoder:
             self._process = None
 
 
+@dataclass
 class Decoded:
-    """A recording on its way out of a decoding process; `blocks` first, then `warnings`."""
+    """A recording on its way out of a decoding process; `blocks` first, then `warnings`. sample_rate: its own, Hz."""
 
-    def __init__(self, decoder: Decoder, sample_rate: int) -> None:
-        """sample_rate: of the recording, Hz."""
-        self.sample_rate = sample_rate
-        self._decoder = decoder
-        self._warnings: list[quality.QualityWarning] = []
+    sample_rate: int
+    _decoder: Decoder
+    _warnings: list[quality.QualityWarning] = field(default_factory=list)
 
     def blocks(self) -> Iterator[Array]:
         """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`. What is not read to its end is ended."""

@@ -201,10 +201,11 @@ def _part(content: Content, runs: list[_Run], alone: bool, *, last: bool) -> Par
         if info.frames == sum(run.count for run in runs) + 1 and runs[-1].doubtful:
             end = runs[-1].end + runs[-1].doubtful
             runs = [*runs[:-1], replace(runs[-1], end=end, count=runs[-1].count + 1)]
-    placed, missing = _placed(runs, info)
-    skip = info.delay + DECODER_DELAY if info and info.delay else 0
-    drop = max(0, info.padding - DECODER_DELAY) if info and info.padding else 0
-    told = info.frames if info and info.frames else None
+    facts = info or _Info(None, 0, 0)
+    told = facts.frames or None
+    placed, missing = _placed(runs, told)
+    skip = facts.delay + DECODER_DELAY if facts.delay else 0
+    drop = max(0, facts.padding - DECODER_DELAY)
     count = placed[-1][2] + placed[-1][3]
     short = told is not None and told > count + _SLACK
     behind = runs[-1].end
@@ -223,16 +224,16 @@ def _part(content: Content, runs: list[_Run], alone: bool, *, last: bool) -> Par
     )
 
 
-def _placed(runs: list[_Run], info: _Info | None) -> tuple[tuple[tuple[int, int, int, int], ...], int]:
+def _placed(runs: list[_Run], told: int | None) -> tuple[tuple[tuple[int, int, int, int], ...], int]:
     """Return the runs with the frames before each, and how many are missing between them.
 
-    Bytes between two runs stand for as many frames as fit there; the frames that the header counts have the last word.
+    Bytes between two runs stand for as many frames as fit there; those that the header told have the last word.
     """
     total = sum(run.count for run in runs)
     mean = sum(run.end - run.begin for run in runs) / max(total, 1)
     holes = [round((after.begin - before.end) / max(mean, 1)) for before, after in pairwise(runs)]
-    if info and info.frames and len(holes) == 1 and holes[0] and abs(info.frames - total - holes[0]) <= 8:
-        holes = [max(0, info.frames - total)]
+    if told and len(holes) == 1 and holes[0] and abs(told - total - holes[0]) <= 8:
+        holes = [max(0, told - total)]
     placed, before = [], 0
     for run, hole in zip(runs, [*holes, 0], strict=True):
         placed.append((run.begin, run.end, before, run.count))

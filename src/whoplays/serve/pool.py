@@ -47,20 +47,18 @@ class Died(Exception):
     """The worker's process ended without an answer."""
 
 
+@dataclass(eq=False)
 class Worker:
-    """The server's side of one process."""
+    """The server's side of one process, which was started with the other end of `link`.
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        link: socket.socket,
-        lines: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        """Take over a process that was started with the other end of `link`, and what reads from `link` and closes it."""
-        self.process = process
-        self.ready = False
-        self._link, self._lines, self._writer = link, lines, writer
+    lines, writer: what reads from `link` and closes it. ready: whether it has been warm.
+    """
+
+    process: subprocess.Popen[bytes]
+    link: socket.socket
+    lines: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    ready: bool = False
 
     @classmethod
     async def start(cls, settings: Settings) -> Worker:
@@ -90,14 +88,14 @@ class Worker:
     def _send(self, message: dict[str, Any], file: int | None = None) -> None:
         line = json.dumps(message).encode() + b"\n"  # always small, so it fits the socket's buffer whole
         try:
-            socket.send_fds(self._link, [line], [] if file is None else [file])
+            socket.send_fds(self.link, [line], [] if file is None else [file])
         except OSError as error:
             raise Died from error
 
     async def receive(self) -> dict[str, Any]:
         """Return the next message. Raises `Died`."""
         try:
-            message: dict[str, Any] = json.loads(await self._lines.readuntil(b"\n"))
+            message: dict[str, Any] = json.loads(await self.lines.readuntil(b"\n"))
             return message
         except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise Died from error
@@ -134,7 +132,7 @@ class Worker:
         with contextlib.suppress(OSError):
             self.process.kill()
         self.process.wait()
-        self._writer.close()
+        self.writer.close()
 
 
 class Pool:

@@ -351,19 +351,15 @@ def _normal(parts: list[str]) -> tuple[str, ...]:
 def _store(scheme: str) -> Any:
     """Return fsspec's file system, one for all threads. Raises `MissingExtraError`."""
     # Tried again here, with one patience for all kinds of failure: what lies below tries little by itself.
-    options = {
-        "s3": {
-            "use_listings_cache": False,
-            "max_concurrency": 1,  # parts of a large object at a time: each is held in memory
-            "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 1}},
-        }
-    }
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if scheme == "s3":
+        options["max_concurrency"] = 1  # parts of a large object at a time: each is held in memory
+        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": 1}}
     with needed(f"{scheme}://", "cluster", package="" if scheme == "s3" else PACKAGES[scheme]):
         import fsspec
 
         import_module(PACKAGES[scheme])
-    chosen = options.get(scheme, {"use_listings_cache": False})
-    return fsspec.filesystem(scheme, skip_instance_cache=True, **chosen)  # fsspec has one for each thread
+    return fsspec.filesystem(scheme, skip_instance_cache=True, **options)  # fsspec has one for each thread
 
 
 def _is_final(error: Exception) -> bool:
