@@ -1,6 +1,7 @@
 """What FFmpeg decodes, through PyAV: M4A, AAC, WMA, the sound of a video, and whatever is damaged.
 
 Times are the container's: where nothing is, or nothing can be decoded, there is silence of the right length, and a `Gap`.
+This is imported where something needs it, after `reader.load_av`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from ..errors import AudioError
@@ -19,7 +22,9 @@ from .clock import PREROLL_S, Array, Block, Clock, ComputedTimes, gathered
 from .content import Content, WatchedFile
 from .mpeg import frames_of
 from .parts import Part
-from .reader import MAX_LEVEL, AudioInfo, Reader, load_av, one_line
+from .reader import MAX_LEVEL, AudioInfo, Reader, one_line
+
+av.logging.set_level(av.logging.PANIC)
 
 MOST_FAILURES = 1000  # reads of packets in a row
 _MANY_STRANGE = 100  # packets of other streams, and none of this one: a few seconds
@@ -51,9 +56,6 @@ class FFmpegReader(Reader):
 
     def __init__(self, sources: list[Any], watched: WatchedFile, part: Part, track: int | None = None) -> None:
         """sources: files, or a path. track: from 1, of those with sound; None: the one marked as the default."""
-        import av
-
-        av.logging.set_level(av.logging.PANIC)
         self._sources, self._watched, self._track = sources, watched, track
         self._claimed, self._cut, self._starts = part.claimed_s, part.cut, part.starts
         self.gaps = []
@@ -71,8 +73,6 @@ class FFmpegReader(Reader):
         self.info = AudioInfo(seconds, rate, channels, self._container.format.name, len(tracks), number)
 
     def _open(self, source: Any, **options: str) -> None:
-        import av
-
         # A playlist names other files and addresses: nothing but the file itself is opened.
         named, allowed = (f"file:{source}", "file") if isinstance(source, Path) else (source, "none")
         if hasattr(source, "seek"):
@@ -88,8 +88,6 @@ class FFmpegReader(Reader):
             raise
 
     def _chosen(self) -> Any:
-        from av.stream import Disposition
-
         if self._container.format.name in _LISTS:
             raise AudioError("is a list of other files, not a recording; name those")
         streams = self._container.streams.audio
@@ -147,8 +145,6 @@ class FFmpegReader(Reader):
 
     def _reopened(self, source: Any, clock: Clock) -> bool:
         """Open another piece instead; return whether it can be opened."""
-        import av
-
         self._container.close()
         try:
             self._open(source)
@@ -159,8 +155,6 @@ class FFmpegReader(Reader):
         return True
 
     def _run(self, clock: Clock, start: float) -> Iterator[Block]:
-        import av
-
         if start > PREROLL_S and self._name in _INDEXED:
             with contextlib.suppress(av.FFmpegError):
                 self._container.seek(round((start - PREROLL_S + self._zero) * 1e6), backward=True)
@@ -209,8 +203,6 @@ class FFmpegReader(Reader):
 
     def _packets(self, clock: Clock) -> Iterator[Any]:
         """Yield packets; where the container is damaged, those behind."""
-        import av
-
         failures = strange = 0
         while failures < MOST_FAILURES:
             try:
@@ -283,8 +275,6 @@ class MpegReader(Reader):
 
     def __init__(self, content: Content, part: Part) -> None:
         """content: of the file; part: has frames."""
-        av = load_av()
-        av.logging.set_level(av.logging.PANIC)
         assert part.frames
         self._content, self._part, self._frames = content, part, part.frames
         self.gaps = []
@@ -314,8 +304,6 @@ class MpegReader(Reader):
 
     def _decoded(self, first: int) -> Iterator[tuple[int, Array | None]]:
         """Yield the number and samples of frames, None for damaged ones, from the first that is asked for."""
-        import av
-
         codec: Any = None
         for begin, end, before, count in self._frames.runs:
             if before + count <= first:
@@ -325,7 +313,7 @@ class MpegReader(Reader):
                 if number < first:
                     continue
                 try:
-                    found = [frame for frame in codec.decode(av.Packet(data))]
+                    found = codec.decode(av.Packet(data))
                 except av.FFmpegError:
                     found = []
                 yield number, np.concatenate([samples_of(frame) for frame in found]) if found else None

@@ -142,6 +142,7 @@ def _opened(part: Part, content: Content, track: int | None) -> Reader:
         if abs(reader.frames - frames.samples) <= 4 * frames.size:
             return reader
         reader.close()  # it has estimated the length
+    load_av()
     from .ffmpeg import MpegReader
 
     return MpegReader(content, part)
