@@ -24,6 +24,7 @@ class _StandIn:
     """Answers as the pool of workers does, from a file it reads."""
 
     settings: Settings
+    metrics: Any
     full = False
     unusable = None
     waiting = 0
@@ -43,7 +44,7 @@ class _StandIn:
 def _app() -> Any:
     app = create_app(Settings(rate=0, max_upload_mb=1))
     pool = _StandIn()
-    pool.settings = app.state.settings
+    pool.settings, pool.metrics = app.state.settings, app.state.pool.metrics
     app.state.pool = pool
     app.middleware_stack = None
     for layer in app.user_middleware:
