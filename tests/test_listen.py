@@ -134,7 +134,7 @@ def test_a_machine_that_is_too_slow_says_so_before_its_memory_is_full(monkeypatc
     monkeypatch.setitem(sys.modules, "sounddevice", stand_in(found))
     microphone = Microphone()
     for _ in range(2000):
-        microphone._came(np.zeros((800, 1), np.float32))
+        microphone._on_block(np.zeros((800, 1), np.float32))
     assert microphone._queue.qsize() <= BEHIND_S / BLOCK_S
     with pytest.raises(AudioError, match="is slower than the sound"):
         next(microphone.blocks())

@@ -124,7 +124,7 @@ class WhoplaysPlugin(BeetsPlugin):
         return (item for item in items if force or item.get(SEEN) != self._mark(item))
 
     def _mark(self, item: Item) -> str:
-        """Return what tells this result from that of another model or another state of the file."""
+        """Return what distinguishes this result from that of another model or another state of the file."""
         try:
             found = Path(os.fsdecode(item.path)).stat()
         except OSError:

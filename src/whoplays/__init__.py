@@ -54,7 +54,7 @@ __all__ = [
     "to_dataframe",
 ]
 
-#: name -> the module that has it, or is it; loaded when it is first asked for
+#: name -> the module that has it, or is it; loaded on first use
 _LATER = {
     "Failure": "inference.prediction",
     "Prediction": "inference.prediction",

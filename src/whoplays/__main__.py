@@ -6,7 +6,7 @@ from .runtime.interrupts import terminated_as_interrupted
 
 
 def main() -> None:
-    """Run the command of this process, and end it with the exit status; Ctrl-C while it loads is heard, too."""
+    """Run the command of this process, and end it with the exit status; Ctrl-C stops it while it loads, too."""
     try:
         with terminated_as_interrupted():
             from .cli import main as run

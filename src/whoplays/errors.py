@@ -97,7 +97,7 @@ class DatasetError(WhoplaysError):
 
 
 class ModelError(WhoplaysError):
-    """A model folder is incomplete, damaged, of a newer format, or does not fit what is asked of it."""
+    """A model folder is incomplete, damaged, of a newer format, or does not support the request."""
 
 
 class RenderError(WhoplaysError):

@@ -114,16 +114,16 @@ class ComputedTimes:
     def __init__(self) -> None:
         """Begin a stream."""
         self._next: int | None = None  # what would be computed for the next packet
-        self._right = True  # whether each length since the last time that was told was that of its samples
+        self._right = True  # whether each length since the last stated time was that of its samples
 
-    def is_told(self, packet: Any, frames: list[Any]) -> bool:
+    def is_right(self, packet: Any, frames: list[Any]) -> bool:
         """Tell whether the time of a packet, of which these frames were decoded, says anything."""
-        told = self._right or packet.pts != self._next
+        right = self._right or packet.pts != self._next
         if packet.pts is not None and packet.duration:
             self._next = packet.pts + packet.duration
             seconds, decoded = float(packet.duration * packet.time_base), sum(f.samples / f.sample_rate for f in frames)
-            self._right = told and (not frames or abs(decoded - seconds) < 0.02 * seconds)
-        return told
+            self._right = right and (not frames or abs(decoded - seconds) < 0.02 * seconds)
+        return right
 
 
 def gathered(blocks: Iterable[Block]) -> Iterator[Block]:

@@ -1,7 +1,7 @@
 """A file's bytes come in; the streams it is made of go out, each of which a decoder can be given for itself.
 
 Headers are read, page headers and frame headers, never samples. This finds what decoders pass over: a second stream
-behind the first, a length that the header does not tell or tells wrongly, bytes that are damaged.
+behind the first, a length that the header lacks or has wrong, bytes that are damaged.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ def parts_of(content: Content) -> list[Part]:
     at = 0
     while at < content.size and len(found) < MOST_PARTS and (kind := _kind(content, at)):
         module, function = kind.split(".")
-        told = getattr(import_module(f".{module}", __package__), function)(content, at)
-        parts, end = ([Part((((at, told),),))], told) if module == "objects" else told  # objects.py tells the end alone
+        read = getattr(import_module(f".{module}", __package__), function)(content, at)
+        parts, end = (
+            ([Part((((at, read),),))], read) if module == "objects" else read
+        )  # objects.py returns the end alone
         if not parts or end <= at:
             break
         found += parts

@@ -1,7 +1,7 @@
 """Decoding in a process of its own, so that a file which breaks a decoder costs its own line and nothing else.
 
 The other side of `Decoder` is `python -m whoplays.audio.decoder`: it reads one order a line from standard input, opens the
-file, measures it, brings it to one channel at the rate asked for, and writes frames to standard output: a letter, a
+file, measures it, brings it to one channel at the requested rate, and writes frames to standard output: a letter, a
 size, and so many bytes. It has given up memory beyond a limit and the writing of files, and what decoders print for
 themselves goes nowhere. This keeps crashes, endless loops and greed in; it is no prison for hostile code (the server
 has one: serve/worker.py).
@@ -101,7 +101,7 @@ class Decoder:
         return seconds
 
     def frame(self) -> tuple[bytes, bytearray]:
-        """Return the next frame. Raises `AudioError` for one that tells of a failure, and when the process is lost."""
+        """Return the next frame. Raises `AudioError` for one that reports a failure, and when the process is lost."""
         kind, size = _HEAD.unpack(self._read(_HEAD.size))
         if size > MAX_FRAME or kind not in b"ibdf":
             self.close()
@@ -182,7 +182,7 @@ class Decoded:
     _warnings: list[quality.QualityWarning] = field(default_factory=list)
 
     def blocks(self) -> Iterator[Array]:
-        """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`. What is not read to its end is ended."""
+        """Yield mono blocks (n,) at the requested rate. Raises `AudioError`. What is not read to its end is ended."""
         try:
             while (frame := self._decoder.frame())[0] != b"d":
                 yield np.frombuffer(frame[1], dtype=np.float32)

@@ -37,7 +37,7 @@ _INDEXED = frozenset(("mov", "matroska", "avi", "wav", "w64", "caf", "aiff", "fl
 _ESTIMATED = frozenset(
     ("aac", "ac3", "eac3", "mp3", "dts", "dtshd", "truehd", "mlp", "amr", "loas", "mpeg", "mpegts", "g729", "gsm")
 )
-#: Formats with a header that tells when the sound ends.
+#: Formats with a header that states when the sound ends.
 _EXACT = frozenset(("mov", "asf", "caf", "wav", "w64", "aiff", "matroska"))
 #: Formats that are nothing but frames: of one size; what is lost of them is known by its bytes alone.
 _BARE = frozenset(("ac3", "eac3", "dts"))
@@ -163,7 +163,7 @@ class FFmpegReader(Reader):
         computed = ComputedTimes() if self._name in _COMPUTED else None
         for packet in self._packets(clock):
             if codec == "flac" and self._name == "ogg":
-                # FFmpeg begins at 0 behind pages that are lost; the frame itself tells its time.
+                # FFmpeg begins at 0 behind pages that are lost; the frame itself has its time.
                 context = self._stream.codec_context
                 first = flac.first_sample(bytes(packet)[:16], context.extradata or b"")
                 if first is not None and context.sample_rate:
@@ -185,13 +185,13 @@ class FFmpegReader(Reader):
             except av.FFmpegError as error:
                 frames = []
                 clock.broken(one_line(error))
-            told = computed is None or computed.is_told(packet, frames)
+            trusted = computed is None or computed.is_right(packet, frames)
             for frame in frames:
                 if len(frame.planes) != (len(frame.layout.channels) if frame.format.is_planar else 1):
                     clock.broken("samples are damaged")  # PyAV would read planes that do not exist
                     continue
                 samples = samples_of(frame)
-                at = frame.time - self._zero if told and frame.time is not None else None
+                at = frame.time - self._zero if trusted and frame.time is not None else None
                 peak = max(float(samples.max(initial=0)), -float(samples.min(initial=0)))
                 if frame.is_corrupt or not peak <= MAX_LEVEL:
                     clock.broken("samples are damaged")
@@ -235,13 +235,13 @@ class _LostFrames:
     def __init__(self) -> None:
         """Begin a stream."""
         self._bytes = self._frames = 0
-        self._told = 0.0  # bytes of a frame by its header
+        self._frame_bytes = 0.0  # bytes of a frame by its header
 
     def after(self, packet: Any, clock: Clock) -> float:
         """Return what a packet that has been decoded says is lost, in seconds by which what follows is later."""
-        told = _size_of_frame(bytes(packet)[:8])
-        if told and abs(told - self._told) > 0.02 * self._told:
-            self._bytes, self._frames, self._told = 0, 0, told
+        stated = _size_of_frame(bytes(packet)[:8])
+        if stated and abs(stated - self._frame_bytes) > 0.02 * self._frame_bytes:
+            self._bytes, self._frames, self._frame_bytes = 0, 0, stated
         frames = round(packet.size * self._frames / self._bytes) if self._bytes else 1
         if frames <= 1:
             self._bytes, self._frames = self._bytes + packet.size, self._frames + 1
@@ -271,7 +271,7 @@ def _clock(text: str) -> float | None:
 
 
 class MpegReader(Reader):
-    """MPEG audio frame by frame, for streams whose header tells no length or a wrong one, and for damaged ones."""
+    """MPEG audio frame by frame, for streams whose header has no length or a wrong one, and for damaged ones."""
 
     def __init__(self, content: Content, part: Part) -> None:
         """content: of the file; part: has frames."""
@@ -303,7 +303,7 @@ class MpegReader(Reader):
         clock.end(self._part.claimed_s, cut=self._part.cut)
 
     def _decoded(self, first: int) -> Iterator[tuple[int, Array | None]]:
-        """Yield the number and samples of frames, None for damaged ones, from the first that is asked for."""
+        """Yield the number and samples of frames, None for damaged ones, from the first requested one."""
         codec: Any = None
         for begin, end, before, count in self._frames.runs:
             if before + count <= first:

@@ -10,7 +10,7 @@ from .parts import Part
 
 #: Bytes before the end in which the last frame begins, where the header does not say how large one may be.
 _TAIL = 1 << 17
-#: Samples of a frame, by the code for them; 0: told elsewhere.
+#: Samples of a frame, by the code for them; 0: stated elsewhere.
 _BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
@@ -37,7 +37,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
 
 
 def _info(content: Content, at: int) -> _Info | None:
-    """Return what STREAMINFO tells, None where a position holds the beginning of no stream."""
+    """Return the fields of STREAMINFO, None where a position holds the beginning of no stream."""
     head = content.at(at, 42)
     if len(head) < 42 or head[4] & 0x7F or head[5:8] != b"\0\0\x22":
         return None

@@ -1,6 +1,6 @@
 """MPEG audio (MP3 and layers I and II), frame by frame: where streams begin, how many frames there really are, what is damaged.
 
-A header may tell a length (Xing/Info, VBRI) or none, and what it tells covers the stream that it begins, not one that
+A header may state a length (Xing/Info, VBRI) or none, and that covers the stream that it begins, not one that
 was appended. ISO/IEC 11172-3 and 13818-3; Xing and LAME tags as LAME writes them.
 """
 
@@ -163,7 +163,7 @@ def _next(content: Content, at: int) -> int:
 
 @dataclass(frozen=True)
 class _Info:
-    """What a first frame without sound tells. frames: that follow it; delay, padding: samples."""
+    """Fields of a first frame without sound. frames: that follow it; delay, padding: samples."""
 
     frames: int | None
     delay: int
@@ -171,7 +171,7 @@ class _Info:
 
 
 def _info_at(head: bytes) -> _Info | None:
-    """Return what a stream's first frame tells of it, None for a frame of sound."""
+    """Return the fields of a stream's first frame, None for a frame of sound."""
     value = int.from_bytes(head[1:3], "big")
     if value >> 9 & 3 != 1:  # layer III alone
         return None
@@ -202,23 +202,23 @@ def _part(content: Content, runs: list[_Run], alone: bool, *, last: bool) -> Par
             end = runs[-1].end + runs[-1].doubtful
             runs = [*runs[:-1], replace(runs[-1], end=end, count=runs[-1].count + 1)]
     facts = info or _Info(None, 0, 0)
-    told = facts.frames or None
-    placed, missing = _placed(runs, told)
+    stated = facts.frames or None
+    placed, missing = _placed(runs, stated)
     skip = facts.delay + DECODER_DELAY if facts.delay else 0
     drop = max(0, facts.padding - DECODER_DELAY)
     count = placed[-1][2] + placed[-1][3]
-    short = told is not None and told > count + _SLACK
+    short = stated is not None and stated > count + _SLACK
     behind = runs[-1].end
-    broken_off = last and told is None and content.size - behind >= 4
+    broken_off = last and stated is None and content.size - behind >= 4
     broken_off = broken_off and behind + _length_at(content, behind) > content.size
     frames = Frames(placed, layer, rate, size, skip, 0 if short else drop)
-    whole = len(runs) == 1 and (told is None or abs(told - count) <= _SLACK)
+    whole = len(runs) == 1 and (stated is None or abs(stated - count) <= _SLACK)
     begin = 0 if alone else runs[0].begin - (length if info else 0)
     end = content.size if alone else runs[-1].end
     return Part(
         (((begin, end),),),
         "any" if whole and not missing else "mpeg",
-        (told * size - skip - drop) / rate if told is not None and short else None,
+        (stated * size - skip - drop) / rate if stated is not None and short else None,
         broken_off,
         frames=frames,
     )

@@ -153,7 +153,7 @@ def _decoder(sources: list[Any], watched: WatchedFile, part: Part, track: int | 
     with needed("reading recordings"):
         import soundfile
 
-    told = ""
+    reason = ""
     if part.decoder == "any":
         source = given = sources[0]
         if isinstance(source, Path) and os.name != "nt" and not os.fsencode(source).isascii():
@@ -161,9 +161,9 @@ def _decoder(sources: list[Any], watched: WatchedFile, part: Part, track: int | 
         try:
             reader = SoundFileReader(given, watched, part)
         except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
-            told = one_line(error)
+            reason = one_line(error)
         watched.check()
-        if not told:
+        if not reason:
             return reader
         if hasattr(source, "seek"):
             source.seek(0)
@@ -174,7 +174,7 @@ def _decoder(sources: list[Any], watched: WatchedFile, part: Part, track: int | 
         return FFmpegReader(sources, watched, part, track)
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         watched.check()
-        why = f"libsndfile: {told}; FFmpeg: {one_line(error)}" if told else f"FFmpeg: {one_line(error)}"
+        why = f"libsndfile: {reason}; FFmpeg: {one_line(error)}" if reason else f"FFmpeg: {one_line(error)}"
         raise AudioError(f"is not a recording that can be read ({why}); is it audio, and complete?") from None
 
 

@@ -29,7 +29,7 @@ def begins(head: bytes) -> bool:
 class Gap:
     """Time of a recording that could not be decoded; silence stands in its place.
 
-    start, end: seconds from the beginning; end None: to an end that nothing tells. cause: what is wrong there.
+    start, end: seconds from the beginning; end None: to an unknown end. cause: what is wrong there.
     """
 
     start: float
@@ -68,7 +68,7 @@ class Part:
     """One stream of a file.
 
     runs: what to show the decoder, several of them where damaged bytes between were left out. decoder: "any" (libsndfile,
-    else FFmpeg), "ffmpeg", or "mpeg" (the frames one by one). claimed_s: the length that a header tells and that can be
+    else FFmpeg), "ffmpeg", or "mpeg" (the frames one by one). claimed_s: the length that a header states and that can be
     held against what was decoded. cut: whether it certainly ends too early. starts: seconds at which the runs begin, where
     the format has no clock.
     """

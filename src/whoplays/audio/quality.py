@@ -33,11 +33,11 @@ ENDS = "the file ends there"  # the cause of a gap at the end of a file that was
 DAMAGE = ("damaged", "cut_short")  # codes of warnings about what could not be decoded
 _MOST_NAMED = 5  # gaps
 
-#: Rates that recorders, discs and codecs use. Another one was mostly typed by hand or taken for raw samples.
+#: Rates that recorders, discs and codecs use. Another one was mostly typed by hand or assumed for raw samples.
 _USUAL = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 37800, 44056, 44100, 47250, 48000, 50000, 50400, 64000)
 _HIGH = (88200, 96000, 176400, 192000, 352800, 384000, 705600, 768000)
 USUAL_RATES = frozenset((*_USUAL, *_HIGH))
-_FORMER_RATES = (8000, 11025, 12000, 16000)  # a cut-off at half of these takes away what instruments are told by
+_FORMER_RATES = (8000, 11025, 12000, 16000)  # a cut-off at half of these removes what distinguishes instruments
 _N_FFT = 4096
 
 
@@ -89,7 +89,7 @@ class Meter:
         self._peak = 0.0
         self._power = np.zeros(0)  # of each channel
         self._spectrum = np.zeros(_N_FFT // 2 + 1)
-        self.cancelled_s = 0.0  # in which one channel was taken, because their mean holds nothing
+        self.cancelled_s = 0.0  # in which one channel was used, because their mean holds nothing
 
     def measure(self, block: Array, sample_rate: int = 0, power: NDArray[Any] | None = None) -> None:
         """Take in samples (n,) or (n, channels), float32; what is not finite is left to reading.py.
@@ -219,7 +219,7 @@ def about_tracks(track: int, tracks: int) -> list[QualityWarning]:
 
 
 def is_silent(warnings: Iterable[QualityWarning]) -> bool:
-    """Tell whether warnings say that a recording holds no sound: then there is nothing to say of what is heard in it."""
+    """Return whether warnings say that a recording is silent: then warnings about its scores mean nothing."""
     return any(warning.code == "silent" for warning in warnings)
 
 

@@ -1,4 +1,4 @@
-"""What every decoder is here: a `Reader`, which gives blocks of samples at their times, and tells of gaps between them."""
+"""What every decoder is here: a `Reader`, which gives blocks of samples at their times, and reports gaps between them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Any file or stream -> mono float32 at one rate, block by block, measured on the way. Defines what valid audio is.
 
 The way of the samples: `containers.py` finds the streams a file is made of, `libsndfile.py` or `ffmpeg.py` decodes them
-at the times of the container, here channels become one, and rates the one asked for (soxr, streaming), while `quality.py`
+at the times of the container, here channels become one, and rates the requested one (soxr, streaming), while `quality.py`
 measures. No recording is ever held whole.
 """
 
@@ -40,7 +40,7 @@ class Excerpt(TypedDict, total=False):
 
 
 class Sound(Protocol):
-    """What can be predicted from: mono blocks at the rate asked for, and after them what could mislead in it."""
+    """What can be predicted from: mono blocks at the requested rate, and after them warnings."""
 
     sample_rate: int
 
@@ -57,7 +57,7 @@ class Recording:
     def __init__(self, reader: Reader, sample_rate: int, part: Excerpt, *, measured: bool = True) -> None:
         """Prepare to read. reader: open; stays its owner's to close. sample_rate: of the blocks to give, in Hz.
 
-        part: what to read of the reader's track. measured: whether to measure what `warnings` tells.
+        part: what to read of the reader's track. measured: whether to measure for `warnings`.
         """
         self.sample_rate = reader.info.sample_rate
         self._reader, self._to_rate = reader, sample_rate
@@ -67,7 +67,7 @@ class Recording:
         self._decoded_s = 0.0
 
     def blocks(self) -> Iterator[Array]:
-        """Yield mono blocks (n,) at the rate asked for. Raises `AudioError`; blocks before that point have been yielded."""
+        """Yield mono blocks (n,) at the requested rate. Raises `AudioError`; blocks before that point have been yielded."""
         return _at_rate(self._mono(), self._to_rate)
 
     def warnings(self, duration: float) -> list[quality.QualityWarning]:
@@ -78,7 +78,7 @@ class Recording:
 
     @property
     def channels_cancel(self) -> bool:
-        """Whether, in what was read, channels cancel each other in their mean, so that one was taken alone."""
+        """Whether, in what was read, channels cancel each other in their mean, so that one was used alone."""
         return self._meter is not None and self._meter.cancelled_s > 0
 
     def _gaps(self) -> list[Gap]:
@@ -169,7 +169,7 @@ class Downmix:
 
     def __init__(self) -> None:
         """Begin a recording."""
-        self._channel: int | None = None  # the one taken the last time: to change it would turn the sound round
+        self._channel: int | None = None  # the one used last: changing it would invert the sound
 
     def __call__(self, block: NDArray[Any], rate: int = 0, meter: quality.Meter | None = None) -> Array:
         """Return samples (n, channels) or (n,) as one channel (n,), measured on the way. Raises `AudioError`."""

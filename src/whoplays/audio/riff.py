@@ -33,8 +33,8 @@ def _chunks(
     """
     found: dict[bytes, tuple[int, int]] = {}
     width, end = struct.calcsize(head), at + _MAX_HEADER
-    while at < end and len(told := content.at(at, width)) == width:
-        name, size = struct.unpack(head, told)
+    while at < end and len(start := content.at(at, width)) == width:
+        name, size = struct.unpack(head, start)
         at, size = at + width, size - counted
         found[name] = at, size
         if name == last:
@@ -105,9 +105,9 @@ def walk_aiff(content: Content, begin: int) -> tuple[list[Part], int]:
     """Return the AIFF file at a position, and where it ends."""
     chunks = _chunks(content, begin + 12, ">4sI", b"SSND", align=2)
     common, _ = chunks.get(b"COMM", (content.size, 0))
-    if len(told := content.at(common, 18)) < 18:
+    if len(fields := content.at(common, 18)) < 18:
         return [], begin
-    channels, frames, bits, exponent, mantissa = struct.unpack(">HIHHQ", told)
+    channels, frames, bits, exponent, mantissa = struct.unpack(">HIHHQ", fields)
     plain = content.at(begin + 8, 4) == b"AIFF" or content.at(common + 18, 4) in (b"NONE", b"sowt", b"twos")
     align = max(1, channels) * ((bits + 7) // 8)
     if not plain or not 16383 <= exponent <= 16383 + 40 or not align:
@@ -119,8 +119,8 @@ def walk_aiff(content: Content, begin: int) -> tuple[list[Part], int]:
 
     def header(length: int) -> bytes:
         head = bytearray(content.read(begin, data + 8 - begin))
-        told = (4, len(head) - 8 + length), (common + 2 - begin, length // align), (data - 4 - begin, length + 8)
-        for place, number in told:
+        sizes = (4, len(head) - 8 + length), (common + 2 - begin, length // align), (data - 4 - begin, length + 8)
+        for place, number in sizes:
             struct.pack_into(">I", head, place, min(number, LIMIT - 1))
         return bytes(head)
 
@@ -160,8 +160,8 @@ def walk_au(content: Content, begin: int) -> tuple[list[Part], int]:
     unknown = claimed in (0, LIMIT - 1)
 
     def header(length: int) -> bytes:
-        told = struct.pack(">I", min(length, LIMIT - 1))
-        return head[:8] + told + content.read(begin + 12, offset - 12)
+        size = struct.pack(">I", min(length, LIMIT - 1))
+        return head[:8] + size + content.read(begin + 12, offset - 12)
 
     return _part_of(content, begin, begin + offset, claimed, unknown, rate, width * channels, header)
 
@@ -182,7 +182,7 @@ def _part_of(
     """Return the part for the samples of the container at `begin`, which lie from `at` on, and where the container ends.
 
     claimed: their bytes by its header; unknown: it does not know. rate, align: frames a second, bytes of each. header:
-    bytes of samples -> a header that tells so many. changed: the header as it is must not be shown. even: a byte follows an
+    bytes of samples -> a header that states so many. changed: the header as it is must not be shown. even: a byte follows an
     odd number of them.
     """
     left = max(0, content.size - at)

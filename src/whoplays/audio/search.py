@@ -1,7 +1,7 @@
 """A folder comes in; out go the recordings below it, what could not be entered, and how many files are something else.
 
 A file is a recording when the decoders can open it, whatever its name. Two kinds are not opened to find out: names that end
-as recordings' do are taken, so that a damaged one is reported and not passed over; text, pictures and archives are not.
+as recordings' do are included, so that a damaged one is reported and not passed over; text, pictures and archives are not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import AudioError
 from ..storage.address import Address, Place
 from . import decoder, reading
 
-#: Endings of names that are taken for recordings without a look.
+#: Endings of names that count as recordings without a look.
 ENDINGS = frozenset(
     f".{name}"
     for names in (
@@ -59,19 +59,19 @@ def search(folder: Place) -> Search:
     if isinstance(folder, Address):
         for one in folder.files():
             inside = one.relative_to(folder)
-            taken = inside.suffix.lower() in ENDINGS and not any(part.startswith(".") for part in inside.parts)
-            found.recordings += [one] if taken else []
-            found.ignored += not taken
+            included = inside.suffix.lower() in ENDINGS and not any(part.startswith(".") for part in inside.parts)
+            found.recordings += [one] if included else []
+            found.ignored += not included
         return found
     top = os.path.realpath(folder)
     for path in _files(folder, top, found):
         try:
-            taken = not path.name.startswith(".") and _is_recording(path)
+            included = not path.name.startswith(".") and _is_recording(path)
         except OSError as error:
             found.problems.append((str(path), f"cannot be read ({error.strerror or error})"))
             continue
-        found.recordings += [path] if taken else []
-        found.ignored += not taken
+        found.recordings += [path] if included else []
+        found.ignored += not included
     found.recordings.sort()
     return found
 

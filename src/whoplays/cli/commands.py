@@ -102,9 +102,9 @@ def overview(words: Sequence[str]) -> NoReturn:
         print(f"whoplays {__version__}")
         raise SystemExit(0)
     if first in ("", "-h", "--help") or (members and words[1:2] in ([], ["-h"], ["--help"])):
-        asked = first in ("-h", "--help") or bool(words[1:])
-        print(_help(members), end="", file=sys.stdout if asked else sys.stderr)
-        raise SystemExit(0 if asked else UsageError.exit_status)
+        wanted = first in ("-h", "--help") or bool(words[1:])
+        print(_help(members), end="", file=sys.stdout if wanted else sys.stderr)
+        raise SystemExit(0 if wanted else UsageError.exit_status)
     if first.startswith("-"):
         raise UsageError(f"unknown option {first}{did_you_mean(first, ['--help', '--version'])} (see whoplays --help)")
     if members:

@@ -60,7 +60,7 @@ Row = tuple[str, str, Any, str]  # command, name, value, source
 
 
 def _collected(args: Namespace) -> tuple[list[Row], list[str]]:
-    """Return the settings of the commands that are asked for, and everything that cannot be used, one line each."""
+    """Return the settings of the requested commands, and everything that cannot be used, one line each."""
     from .commands import parsers
 
     known, chosen = parsers(), " ".join(args.command)

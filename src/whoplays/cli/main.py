@@ -91,15 +91,15 @@ def run(words: Sequence[str]) -> int:
         if debug:
             raise
         if os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL and not error.filename:
-            streams.abandon_output()  # how Windows tells that nobody reads
+            streams.abandon_output()  # how Windows reports that nobody reads
             return BROKEN_PIPE
         if isinstance(error, OSError) and error.errno in _STREAM_ERRORS and not error.filename:
             warn(f"standard output cannot be written ({error.strerror}); what was written is not complete")
             streams.abandon_output()
             return 1
-        if told := missing(error, "whoplays"):
-            warn(str(told))
-            return told.exit_status
+        if missing_extra := missing(error, "whoplays"):
+            warn(str(missing_extra))
+            return missing_extra.exit_status
         what = " ".join(str(error).split())[:300]
         if verbose:
             import traceback

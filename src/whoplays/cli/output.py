@@ -93,8 +93,8 @@ class Progress:
         rate = (done - self._begun[1]) / max(now - self._begun[0], 1e-9)
         parts = [f"{done:,} of {total:,} {self._unit}"]
         if rate > 0 and now - self._begun[0] > 1:
-            told = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
-            parts += [told, f"{duration_words(max(0, total - done) / rate)} left"]
+            speed = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
+            parts += [speed, f"{duration_words(max(0, total - done) / rate)} left"]
         return "  ".join([*parts, note] if note else parts)
 
     def clear(self) -> None:

@@ -73,8 +73,8 @@ def _predict(args: Namespace) -> int:
     if args.verbose:
         from ..runtime import sandbox
 
-        if told := sandbox.unlimited():
-            say(f"note: {told}")
+        if missing_limits := sandbox.unlimited():
+            say(f"note: {missing_limits}")
     run = Run(recogniser, args)
     with _output(kind, run, paths) as output:
         todo = output.todo(names)
@@ -259,7 +259,7 @@ class Run:
         from ..storage.address import is_address
 
         bar, total = Progress("Predicting", "seconds"), None
-        with contextlib.suppress(WhoplaysError, OSError):  # which are told of where it is read
+        with contextlib.suppress(WhoplaysError, OSError):  # which are reported where it is read
             total = probe(names[0]).duration if names[0] != "-" and not is_address(names[0]) else None
         if total:
             length = min(total - self.args.start, self.part["duration"] or total)

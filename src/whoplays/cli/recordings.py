@@ -93,7 +93,7 @@ def listed(source: str) -> list[str]:
 
 
 def found_in(paths: list[str], *, watch: bool = False) -> tuple[list[str], int]:
-    """Return the recordings of `paths` and their folders, and the number of problems on the way, which are told.
+    """Return the recordings of `paths` and their folders, and the number of problems on the way, which are reported.
 
     watch: none is no error, and an empty folder no problem, because there may be some later.
     """

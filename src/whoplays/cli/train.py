@@ -136,8 +136,8 @@ class _Terminal(Watcher):
 
     def epoch(self, row: dict[str, float], *, best: bool) -> None:
         shown = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "steps", "seconds")]
-        told = "  ".join([*shown, "*"] if best else shown)
-        say(f"epoch {row['epoch']:>3.0f}/{self._epochs} {row['seconds']:6.1f} s  {told}")
+        line = "  ".join([*shown, "*"] if best else shown)
+        say(f"epoch {row['epoch']:>3.0f}/{self._epochs} {row['seconds']:6.1f} s  {line}")
 
     def say(self, message: str) -> None:
         say(message)

@@ -212,26 +212,26 @@ class Workers(Executor):
         count = max(1, min(jobs, self._cluster.cores))
         self._slots = -(-jobs // count)
         hands = [self._hand() for _ in range(count)]
-        asked = {hand.actor.ready.remote(LEDGER): hand for hand in hands}
-        done, late = ray.wait(list(asked), num_returns=count, timeout=START_S)
+        starting = {hand.actor.ready.remote(LEDGER): hand for hand in hands}
+        done, late = ray.wait(list(starting), num_returns=count, timeout=START_S)
         if not done:
             raise WhoplaysError(f"no core of the cluster was free for {START_S:g} s; wait until it has less to do")
         for ref in done:
             try:
-                told = ray.get(ref)
+                answer = ray.get(ref)
             except ray.exceptions.RayError as error:
                 raise UsageError(f"--cluster {self._cluster.address}: a worker cannot start ({short(error)})") from None
-            if isinstance(told, WhoplaysError):
-                raise told
-            node, there = told
+            if isinstance(answer, WhoplaysError):
+                raise answer
+            node, there = answer
             if differs := differing(there, versions_of(DECIDING)):
                 raise UsageError(
                     f"--cluster {self._cluster.address}: node {node} would fetch other samples ({differs}); "
                     "install the same versions there"
                 )
         for ref in late:
-            ray.kill(asked[ref].actor)
-        self._hands = [asked[ref] for ref in done]
+            ray.kill(starting[ref].actor)
+        self._hands = [starting[ref] for ref in done]
 
     def _hand(self) -> _Hand:
         """Start a worker, on the node that has the fewest."""
@@ -261,9 +261,9 @@ class Workers(Executor):
     def answered(self, refusal: bool) -> None:
         self._pace.answered.remote(refusal).future().add_done_callback(self._slowed)
 
-    def _slowed(self, told: Future[float]) -> None:
-        if not told.cancelled() and told.exception() is None:
-            self.extra_s = told.result()
+    def _slowed(self, added: Future[float]) -> None:
+        if not added.cancelled() and added.exception() is None:
+            self.extra_s = added.result()
 
     def stop(self) -> None:
         """Let nobody begin, and end what is under way."""
@@ -295,8 +295,8 @@ class Workers(Executor):
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.ActorUnavailableError):
             self._replace(order)
         except self._ray.exceptions.RayError as error:
-            told = f"work on the cluster failed ({short(error)}); start again: it goes on where it was"
-            order.promise.set_exception(WhoplaysError(told))
+            message = f"work on the cluster failed ({short(error)}); start again: it goes on where it was"
+            order.promise.set_exception(WhoplaysError(message))
         else:
             if isinstance(found, Exception):
                 order.promise.set_exception(found)

@@ -33,7 +33,7 @@ TASKS_PER_CORE, ITEMS_PER_TASK = 32, 8
 #: Tasks under way for each core: one that works, and others that its process goes on with. Memory is bounded by it.
 UNDER_WAY_PER_CORE = 3
 
-_CORES_ASKED_S = 10.0  # so often a cluster is asked how large it is by now
+_CORES_COUNTED_S = 10.0  # how often the cores of a cluster are counted anew
 
 #: What decides the bytes of features: a machine with another version would give other shards.
 DECIDING = ("whoplays", "numpy", "soxr", "soundfile", "av")
@@ -55,14 +55,14 @@ def load_ray() -> Any:
 
 
 def _keep_from_standard_output(worker: Any) -> None:
-    """Send what Ray prints of dead workers, where results may go, to standard error; and only when asked to."""
-    told = worker.print_to_stdstream
-    if getattr(told, "ours", False):
+    """Send what Ray prints of dead workers, where results may go, to standard error; and only on request."""
+    print_lines = worker.print_to_stdstream
+    if getattr(print_lines, "ours", False):
         return
 
     def tell(data: dict[str, Any], *args: Any, **options: Any) -> None:
         if os.environ.get("WHOPLAYS_DEBUG"):
-            told({**data, "is_err": True}, *args, **options)
+            print_lines({**data, "is_err": True}, *args, **options)
 
     tell.ours = True  # type: ignore[attr-defined]
     worker.print_to_stdstream = tell
@@ -81,7 +81,7 @@ class Cluster(Engine):
         """
         self.address, self.jobs = address, jobs
         self._ray: Any = load_ray()
-        self._asked, self._found = -_CORES_ASKED_S, 1
+        self._counted_at, self._found = -_CORES_COUNTED_S, 1
 
     def __enter__(self) -> Self:
         """Start Ray, or connect. Raises `UsageError` when there is no cluster at the address."""
@@ -108,23 +108,23 @@ class Cluster(Engine):
         return self
 
     def _start(self) -> None:
-        told = {"logging_level": logging.ERROR, "log_to_driver": bool(os.environ.get("WHOPLAYS_DEBUG"))}
+        options = {"logging_level": logging.ERROR, "log_to_driver": bool(os.environ.get("WHOPLAYS_DEBUG"))}
         if self.address == LOCAL:
-            told |= {"num_cpus": self.jobs or os.cpu_count() or 1, "object_store_memory": _STORE_MB << 20}
+            options |= {"num_cpus": self.jobs or os.cpu_count() or 1, "object_store_memory": _STORE_MB << 20}
             with inherited(ONE_THREAD):
-                self._ray.init(address=LOCAL, include_dashboard=False, **told)
+                self._ray.init(address=LOCAL, include_dashboard=False, **options)
         else:
             host, _, port = self.address.rpartition("://")[2].rpartition(":")
-            if host and port.isdecimal():  # told at once when nothing listens there; Ray itself would try for minutes
+            if host and port.isdecimal():  # or Ray would try for minutes where nothing listens
                 socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
-            self._ray.init(address=self.address, runtime_env={"env_vars": ONE_THREAD}, **told)
+            self._ray.init(address=self.address, runtime_env={"env_vars": ONE_THREAD}, **options)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._ray.shutdown()
 
     @property
     def cores(self) -> int:
-        """Cores of the cluster, as Ray counts them, or the jobs asked for, whichever is less."""
+        """Cores of the cluster, as Ray counts them, or the requested jobs, whichever is less."""
         found = int(self._ray.cluster_resources().get("CPU", 1)) or 1
         return min(self.jobs or found, found)
 
@@ -188,11 +188,11 @@ class Cluster(Engine):
         return (range(first, min(first + size, len(items))) for first in range(0, len(items), size))
 
     def _most(self) -> int:
-        """Return how many tasks may be under way: as many as there are jobs, if that was asked for."""
+        """Return how many tasks may be under way: as many as there are jobs, if that was requested."""
         if self.jobs:
             return self.jobs * (UNDER_WAY_PER_CORE if self.address == LOCAL else 1)
-        if time.monotonic() - self._asked > _CORES_ASKED_S:  # it may have grown
-            self._asked, self._found = time.monotonic(), self.cores
+        if time.monotonic() - self._counted_at > _CORES_COUNTED_S:  # it may have grown
+            self._counted_at, self._found = time.monotonic(), self.cores
         return UNDER_WAY_PER_CORE * self._found
 
 

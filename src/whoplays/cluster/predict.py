@@ -56,8 +56,8 @@ def predict_files(
     groups = [tuple(placed[first : first + HEARD_AT_ONCE]) for first in range(0, len(names), HEARD_AT_ONCE)]
     waiting: dict[int, list[dict[str, Any]]] = {}
     following = 0
-    for number, told in engine.map(work, groups):
-        waiting[number] = told
+    for number, results in engine.map(work, groups):
+        waiting[number] = results
         while following in waiting:
             shown = names[following * HEARD_AT_ONCE : (following + 1) * HEARD_AT_ONCE]
             for name, values in zip(shown, waiting.pop(following), strict=True):

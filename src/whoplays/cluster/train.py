@@ -1,8 +1,8 @@
 """One training run in several processes, here or on many machines: Ray Train starts them, and anew when one dies.
 
 They go through the epochs together (`whoplays.training.together`), each with shards of its own, and leave a checkpoint after
-each. The process that asks tells what it hears from them, and at the end makes the model folder from the checkpoint, as one
-that trained alone would.
+each. The calling process reports their progress, and at the end makes the model folder from the checkpoint, as one that
+trained alone would.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer  # noqa: 
 from ray.util.queue import Empty, Queue  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
-#: How often the processes are started anew before it is taken for a fault of the run itself.
+#: How often the processes are started anew before it counts as a fault of the run itself.
 MOST_RESTARTS = 8
 
-WAITS_S = 60.0  # without a word before it is told that cores are missing
+WAITS_S = 60.0  # without a message before missing cores are reported
 
 POLL_S = 0.5  # how soon Ctrl-C is noticed
 
-FAILED = "failed"  # what is told instead of a watcher's word when one of the processes gives up
+FAILED = "failed"  # the message when one of the processes gives up
 
 NOTES = ".ray-train"  # a folder that Ray Train wants for itself; removed at the end
 
@@ -66,16 +66,16 @@ def train(
     if address.startswith("ray://"):
         raise UsageError(f"--cluster {address}: training is asked for on a node of the cluster; run it there with auto")
     check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
-    source, folder, told = place(dataset_folder), Path(out).absolute(), watcher or Watcher()
+    source, folder, reporter = place(dataset_folder), Path(out).absolute(), watcher or Watcher()
     if isinstance(source, Path):
         source = source.absolute()
-    asked = _Asked(source, folder, training.chosen(recipe, settings))
-    _check(asked, jobs)
+    job = _Job(source, folder, training.chosen(recipe, settings))
+    _check(job, jobs)
 
     def elsewhere() -> str:
         try:
             with Cluster(address, jobs=jobs) as cluster:
-                _run(asked, _placed(asked, jobs, cluster), told)
+                _run(job, _placed(job, jobs, cluster), reporter)
         except KeyboardInterrupt:
             if not (folder / CHECKPOINT).exists():
                 raise
@@ -85,13 +85,13 @@ def train(
         return ""
 
     return training.train(
-        source, recipe=recipe, out=folder, resume=resume, watcher=told, elsewhere=elsewhere, **settings
+        source, recipe=recipe, out=folder, resume=resume, watcher=reporter, elsewhere=elsewhere, **settings
     )
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What every process is told of the run; settings: the recipe's."""
+class _Job:
+    """What every process needs to know of the run; settings: the recipe's."""
 
     source: Place
     out: Path
@@ -107,39 +107,39 @@ class _Placed:
     threads: int
 
 
-def _check(asked: _Asked, jobs: int) -> None:
+def _check(job: _Job, jobs: int) -> None:
     """Raise for what cannot be shared out among so many processes."""
-    if jobs > (shards := len(Dataset.open(asked.source).shards_of("training"))):
+    if jobs > (shards := len(Dataset.open(job.source).shards_of("training"))):
         raise DatasetError(
-            f"{asked.source}: has {shards} shards of training, and each of {jobs} processes needs one of its own; "
+            f"{job.source}: has {shards} shards of training, and each of {jobs} processes needs one of its own; "
             "give fewer --jobs, or build the data set with smaller shards (--shard-mb)"
         )
-    if jobs > (batch := asked.settings.batch_size):
+    if jobs > (batch := job.settings.batch_size):
         raise UsageError(f"--batch-size {batch}: {jobs} processes share a batch; each needs a row of it, or more")
 
 
-def _placed(asked: _Asked, jobs: int, cluster: Cluster) -> _Placed:
+def _placed(job: _Job, jobs: int, cluster: Cluster) -> _Placed:
     """Return how the processes are placed: as many cores as all can have. Raises `UsageError` for too small a cluster."""
     nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     count = jobs or sum(cores > 0 for cores in nodes)
-    _check(asked, count)
+    _check(job, count)
     for cores in range(max(nodes), 0, -1):
         if sum(node // cores for node in nodes) >= count:
-            own = max(1, (os.cpu_count() or 1) // count)  # on one machine Ray was told of workers, not of cores
+            own = max(1, (os.cpu_count() or 1) // count)  # on one machine Ray knows of workers, not of cores
             return _Placed(count, cores, own if cluster.address == LOCAL else cores)
     raise UsageError(f"--jobs {count}: the cluster at {cluster.address} has {sum(nodes)} cores; each needs one")
 
 
-def _run(asked: _Asked, placed: _Placed, watcher: Watcher) -> None:
-    """Let the processes go through the epochs, and tell what comes from them. Raises what they raise of our own."""
-    shutil.rmtree(asked.out / NOTES, ignore_errors=True)  # of a run that was killed
+def _run(job: _Job, placed: _Placed, watcher: Watcher) -> None:
+    """Let the processes go through the epochs, and report their messages. Raises their errors of our own."""
+    shutil.rmtree(job.out / NOTES, ignore_errors=True)  # of a run that was killed
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # lost with this node alone
+    messages = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # lost with this node alone
     # In a process of its own: Ctrl-C comes here, and Ray ends a process one of whose threads calls it after its shutdown.
     fit = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(_fit)
     try:
-        fitting = fit.remote(asked, placed, told)
-        _listen(told, fitting, placed, watcher)
+        fitting = fit.remote(job, placed, messages)
+        _pass_on(messages, fitting, placed, watcher)
         ray.get(fitting)
     except ray.exceptions.RayError as error:
         raise WhoplaysError(
@@ -148,41 +148,41 @@ def _run(asked: _Asked, placed: _Placed, watcher: Watcher) -> None:
         ) from None
 
 
-def _fit(asked: _Asked, placed: _Placed, told: Any) -> None:
+def _fit(job: _Job, placed: _Placed, messages: Any) -> None:
     """Start the processes, anew when one dies, until they are done."""
     DataParallelTrainer(
         _work,
-        train_loop_config={"asked": asked, "threads": placed.threads, "told": told},
+        train_loop_config={"job": job, "threads": placed.threads, "messages": messages},
         backend_config=_Meeting(),
         scaling_config=ScalingConfig(
             num_workers=placed.workers, resources_per_worker={"CPU": placed.cores}, placement_strategy="SPREAD"
         ),
         run_config=RunConfig(
-            name="run", storage_path=str(asked.out / NOTES), failure_config=FailureConfig(max_failures=MOST_RESTARTS)
+            name="run", storage_path=str(job.out / NOTES), failure_config=FailureConfig(max_failures=MOST_RESTARTS)
         ),
     ).fit()
 
 
-def _listen(told: Any, fitting: Any, placed: _Placed, watcher: Watcher) -> None:
-    """Pass on to the watcher what is told, until the processes are done. Raises the error of ours that one told."""
-    begun, last_word = 0, time.monotonic()
+def _pass_on(messages: Any, fitting: Any, placed: _Placed, watcher: Watcher) -> None:
+    """Pass the messages on to the watcher until the processes are done. Raises an error of ours that one of them sent."""
+    begun, last_message = 0, time.monotonic()
     while True:
-        alive = not ray.wait([fitting], timeout=0)[0]  # asked first: what is told before the end still counts
+        alive = not ray.wait([fitting], timeout=0)[0]  # checked first: messages sent before the end still count
         try:
-            what, values, named = told.get(timeout=POLL_S)
+            what, values, named = messages.get(timeout=POLL_S)
         except Empty:
             if not alive:
                 return
-            if time.monotonic() - last_word > WAITS_S:
+            if time.monotonic() - last_message > WAITS_S:
                 have, wanted = int(ray.cluster_resources().get("CPU", 0)), placed.workers * placed.cores
-                last_word = time.monotonic()
+                last_message = time.monotonic()
                 if have < wanted:  # a node was lost
                     watcher.say(
                         f"Waiting for {wanted} cores; the cluster has {have}. Ctrl-C keeps the epochs that are done."
                     )
-                    last_word = math.inf
+                    last_message = math.inf
             continue
-        last_word = time.monotonic()
+        last_message = time.monotonic()
         if what == FAILED:
             raise values[0]
         if what == "begin":
@@ -220,34 +220,32 @@ def _meet(addresses: list[str]) -> None:
 
 def _work(config: dict[str, Any]) -> None:
     """Be one of the processes."""
-    asked, told, rank = config["asked"], config["told"], get_context().get_world_rank()
+    job, messages, rank = config["job"], config["messages"], get_context().get_world_rank()
     try:
-        if not asked.out.is_dir():
+        if not job.out.is_dir():
             node = ray.util.get_node_ip_address()
-            raise UsageError(f"{asked.out}: is not there on node {node}; --out must lie where every node sees it")
+            raise UsageError(f"{job.out}: is not there on node {node}; --out must lie where every node sees it")
         communicator = Collective(_met, rank, threads=config["threads"])
-        watcher = _Teller(told) if rank == 0 else Watcher()
-        training.epochs(
-            asked.source, out=asked.out, settings=asked.settings, watcher=watcher, communicator=communicator
-        )
+        watcher = _Reporter(messages) if rank == 0 else Watcher()
+        training.epochs(job.source, out=job.out, settings=job.settings, watcher=watcher, communicator=communicator)
     except WhoplaysError as error:  # trying again would not help
-        told.put((FAILED, (error,), {}))
+        messages.put((FAILED, (error,), {}))
 
 
-class _Teller(Watcher):
-    """Tells another process what happens."""
+class _Reporter(Watcher):
+    """Sends the progress to another process."""
 
-    def __init__(self, told: Any) -> None:
-        self._told = told
+    def __init__(self, messages: Any) -> None:
+        self._messages = messages
 
     def begin(self, facts: dict[str, Any]) -> None:
-        self._told.put(("begin", (facts,), {}))
+        self._messages.put(("begin", (facts,), {}))
 
     def step(self, epoch: int, done: int, total: int, figures: dict[str, float]) -> None:
-        self._told.put(("step", (epoch, done, total, figures), {}))
+        self._messages.put(("step", (epoch, done, total, figures), {}))
 
     def epoch(self, row: dict[str, float], *, best: bool) -> None:
-        self._told.put(("epoch", (row,), {"best": best}))
+        self._messages.put(("epoch", (row,), {"best": best}))
 
     def say(self, message: str) -> None:
-        self._told.put(("say", (message,), {}))
+        self._messages.put(("say", (message,), {}))

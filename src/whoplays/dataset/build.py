@@ -85,8 +85,8 @@ def build(
             return finished
         _claim(out, identity)
 
-        def check(asked: Sequence[int]) -> None:
-            if (content.seen([clips[i] for i in asked], ask)[0] != sizes[asked]).any():
+        def check(requested: Sequence[int]) -> None:
+            if (content.seen([clips[i] for i in requested], ask)[0] != sizes[requested]).any():
                 raise DatasetError(
                     f"{source}: recordings vanished or changed while the data set was built; "
                     "put them back and run the same command again: what is done is kept"
@@ -147,8 +147,8 @@ def _identity(
     digest = hashlib.sha256()
     for i in sorted(range(len(clips)), key=lambda i: (clips[i].name, clips[i].start)):
         clip = clips[i]
-        told = (clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, int(sizes[i]))
-        digest.update(repr(told).encode())
+        row = (clip.name, clip.recording, clip.targets, clip.start, clip.duration, clip.split, int(sizes[i]))
+        digest.update(repr(row).encode())
     return {
         "settings": json.loads(json.dumps(settings.to_dict())),
         "labels": [label.id for label in labels],
@@ -196,7 +196,7 @@ def _claim(out: Place, identity: dict[str, Any]) -> None:
         if not isinstance(journal, Address):
             write_json(journal, identity)
             return
-        journal.create(json.dumps(identity).encode())  # held by nobody: whoever came first is read below
+        journal.create(json.dumps(identity).encode())  # held by nobody: the first one is read below
     try:
         same = json.loads(journal.read_text(encoding="utf-8")) == identity
     except (OSError, ValueError):
@@ -213,10 +213,10 @@ def _cut(
     clips: Sequence[Clip], sizes: NDArray[np.int64], settings: BuildSettings, engine: Engine, kept: Kept | None
 ) -> tuple[list[Clip], list[Skipped]]:
     """Return the clips with long files cut up, and those whose header cannot be read."""
-    told = content.of_files(partial(make.duration, kept=kept), clips, engine.map, sizes)
+    lengths = content.of_files(partial(make.duration, kept=kept), clips, engine.map, sizes)
     found: list[Clip] = []
     skipped: list[Skipped] = []
-    for clip, (seconds, cause) in zip(clips, told, strict=True):
+    for clip, (seconds, cause) in zip(clips, lengths, strict=True):
         if cause is not None:
             skipped.append(Skipped(clip.name, cause))
         else:
@@ -310,8 +310,8 @@ def _finish(
 
 def _counts(split: str, used: Sequence[Clip], labels: Sequence[Label]) -> dict[str, int]:
     mine = [clip for clip in used if clip.split == split]
-    told = {label.id: sum(clip.targets[i] == 1 for clip in mine) for i, label in enumerate(labels)}
-    return told | {"none": sum(1 not in clip.targets for clip in mine)}
+    counts = {label.id: sum(clip.targets[i] == 1 for clip in mine) for i, label in enumerate(labels)}
+    return counts | {"none": sum(1 not in clip.targets for clip in mine)}
 
 
 def _rows(

@@ -25,7 +25,7 @@ Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]]
 
 
 class Files(Sequence[list[tuple[Any, ...]]]):
-    """The clips' files, some to a piece of work: one alone is too little. Paths are made when they are asked for."""
+    """The clips' files, some to a piece of work: one alone is too little. Paths are made on first use."""
 
     def __init__(self, clips: Sequence[Clip], *more: Any) -> None:
         """clips: whose files are wanted, in this order. more: sequences of what else the work on each takes."""
@@ -57,7 +57,7 @@ def grouped(
     """Return the clips, with one group for recordings that have a file in common, and remarks for people.
 
     clips: before long files are cut. labels: in the order of the clips' targets. each: where files are read. prints: what
-    `seen` returned, where it was asked already. Remarks tell of copies, and of the same content under labels that contradict
+    `seen` returned, where known already. Remarks report copies, and the same content under labels that contradict
     each other or on two sides of a split that the source gives; these are left as they are.
     """
     copies = _copies(clips, seen(clips, each)[1] if prints is None else prints, each)
@@ -109,7 +109,7 @@ def _copies(clips: Sequence[Clip], prints: NDArray[np.int64], each: Map) -> list
     read = [name for name, (i, *_) in by_name.items() if not isinstance(clips[i].path, Address)]
     digests = dict(zip(read, of_files(make.digest, [clips[by_name[name][0]] for name in read], each), strict=True))
     for name, members in by_name.items():
-        if digest := digests.get(name, found[members[0]]):  # in a store, the print is of what tells of the content
+        if digest := digests.get(name, found[members[0]]):  # in a store, the fingerprint is of the object's ETag
             groups[digest].append([clips[i] for i in members])
     return [group for group in groups.values() if len(group) > 1]
 
@@ -126,5 +126,5 @@ def _conflicts(group: Sequence[Sequence[Clip]], labels: Sequence[Label]) -> Iter
         if one.name == other.name or (one.start, one.duration) != (other.start, other.duration):
             continue
         if any({a, b} == {0, 1} for a, b in zip(one.targets, other.targets, strict=True)):
-            told = [", ".join(labels[i].id for i in clip.labels) or "none of the labels" for clip in (one, other)]
-            yield f"{one.name} ({told[0]}) and {other.name} ({told[1]}) are the same file under different labels"
+            named = [", ".join(labels[i].id for i in clip.labels) or "none of the labels" for clip in (one, other)]
+            yield f"{one.name} ({named[0]}) and {other.name} ({named[1]}) are the same file under different labels"

@@ -118,7 +118,7 @@ def make(
 ) -> dict[str, Any]:
     """Return the record of a shard: the one that is there, if the shard is as it says, else that of the shard made now.
 
-    The record, written last, tells which clips the shard holds, and why others were skipped. label_ids: in the order of the
+    The record, written last, lists which clips the shard holds, and why others were skipped. label_ids: in the order of the
     clips' targets. kept: as for `storage.cache.recording`.
     """
     if there := _kept(out, shard.name):

@@ -78,11 +78,11 @@ class BuildSettings:
         return self.frames * self.settings.n_features * 4
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what tells one build from another; a setting that is newer is left out where it changes nothing."""
-        told = {**asdict(self), "features": self.settings.to_dict()}
+        """Return what distinguishes builds; a setting that is newer is left out where it changes nothing."""
+        values = {**asdict(self), "features": self.settings.to_dict()}
         for name in ("shard_mb", "parents", "strict"):
-            if not told[name]:
-                del told[name]
+            if not values[name]:
+                del values[name]
         if self.clips_per_shard == CLIPS_PER_SHARD:
-            del told["clips_per_shard"]
-        return told
+            del values["clips_per_shard"]
+        return values

@@ -145,8 +145,8 @@ class Arrow(Kind):
 
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:
-    told = " ".join(str(error).split())[:200]
-    return DatasetError(f"{path}: cannot be read ({told}); build the data set again")
+    reason = " ".join(str(error).split())[:200]
+    return DatasetError(f"{path}: cannot be read ({reason}); build the data set again")
 
 
 def _pyarrow() -> Any:
@@ -161,13 +161,13 @@ def _shape_text(shape: tuple[int, ...]) -> str:
 
 
 def _batch(pa: Any, schema: Any, group: Sequence[Made], pitch: Sequence[float], label_ids: Sequence[str]) -> Any:
-    told = [
+    facts = [
         (clip.name, clip.start, clip.duration, clip.recording, labels_text(clip.targets, label_ids), shift)
         for clip, _ in group
         for shift in pitch
     ]
     values = np.concatenate([features for _, features in group]).reshape(-1)
-    columns = [pa.array(column, schema.field(i).type) for i, column in enumerate(zip(*told, strict=True))]
+    columns = [pa.array(column, schema.field(i).type) for i, column in enumerate(zip(*facts, strict=True))]
     width = schema.field("features").type.list_size
     return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(pa.array(values), width)], schema=schema)
 

@@ -88,12 +88,12 @@ def causes(skipped: Sequence[Skipped], most: int = 3) -> str:
     """Return why files were skipped, in one line: the most frequent causes, with counts and an example of each."""
     counts = Counter(item.cause for item in skipped)
     examples = {item.cause: item.name for item in reversed(skipped)}
-    told = [f"{count} x {cause} ({examples[cause]})" for cause, count in counts.most_common(most)]
-    return f"skipped: {', '.join(told)}" + (f" and {len(counts) - most} more causes" if len(counts) > most else "")
+    parts = [f"{count} x {cause} ({examples[cause]})" for cause, count in counts.most_common(most)]
+    return f"skipped: {', '.join(parts)}" + (f" and {len(counts) - most} more causes" if len(counts) > most else "")
 
 
 def recording_of(name: str) -> str:
-    """Return what a file's name tells of its recording (see the module's text)."""
+    """Return what a file's name says of its recording (see the module's text)."""
     stem = PurePosixPath(name).stem
     if not stem:  # "." or "/": no file, which reading it will say
         return name

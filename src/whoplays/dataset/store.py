@@ -7,7 +7,7 @@
     training-00000.npy ...  features (rows, frames, width), float32, in the order of rows.csv
 
 Shards are read memory-mapped, so a data set may be larger than memory; those of one in an object store are first brought
-into a cache on this machine, when a split that they are part of is asked for. A data set built with `shard_mb` has
+into a cache on this machine, when a split that they are part of is opened. A data set built with `shard_mb` has
 training-00000.arrow ... instead, which tell of their rows themselves, and no rows.csv (format 2).
 """
 
@@ -75,7 +75,7 @@ class Features:
         return out.reshape(*indices.shape, *self.shape[1:])
 
     def take(self, rows: NDArray[np.int64], axis: int = 0) -> Self:
-        """Return these rows alone, which stay where they are. axis: 0, as NumPy's arrays are asked."""
+        """Return these rows alone, which stay where they are. axis: 0, as in NumPy's `take`."""
         found = copy(self)
         found._rows = self._rows[rows]
         found.shape = (len(rows), *self.shape[1:])
@@ -155,7 +155,7 @@ class Dataset:
         return rows
 
     def _rows(self, name: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return what the rows of these shards are; of a format-2 data set, only those shards are asked."""
+        """Return what the rows of these shards are; of a format-2 data set, only those shards are read."""
         if self.index["format"] >= 2:
             arrow = shards.Arrow()
             return [row for entry in entries for row in arrow.rows(self._here(entry))]

@@ -229,28 +229,28 @@ def _figures(facts: dict[str, Any], config: ModelConfig, lang: str) -> dict[str,
         for kind, key in kinds.items():
             found = {name: intervals.get(f"{label}/{key}", (None, None)) for name, label in labels.items()}
             bounds[kind] = {name: (number(low), number(high)) for name, (low, high) in found.items()}
-        told = ", ".join(f"{name} F1 {values['F1'][name]:.2f}" for name in labels)
-        figures[level] = svg(plots.bars_figure(values, bounds), description=say("drawn_bars", figures=told))
+        alt = ", ".join(f"{name} F1 {values['F1'][name]:.2f}" for name in labels)
+        figures[level] = svg(plots.bars_figure(values, bounds), description=say("drawn_bars", figures=alt))
         tints = {name: config.tree[label].colour for name, label in labels.items()}
         curves, own = (
             {name: facts[key][label] for name, label in labels.items()} for key in ("precision_recall", "thresholds")
         )
         drawn = svg(
-            plots.precision_recall_figure(curves, own, tints, lang), description=say("drawn_curves", figures=told)
+            plots.precision_recall_figure(curves, own, tints, lang), description=say("drawn_curves", figures=alt)
         )
         for tint in tints.values():  # as the page shows labels' colours: darker on light paper, lighter on dark
             mixed = f"stroke: color-mix(in oklab, {tint} 82%, currentColor)"
             drawn = drawn.replace(f"stroke: {tint.lower()}", mixed)
         figures[f"curves/{level}"] = drawn
         bins = facts["reliability"][level]
-        told = ", ".join(say("drawn_bin", score=f"{one['score']:.2f}", ratio=f"{one['plays']:.2f}") for one in bins)
-        figures[f"reliability/{level}"] = svg(plots.reliability_figure(bins, lang), description=told)
+        alt = ", ".join(say("drawn_bin", score=f"{one['score']:.2f}", ratio=f"{one['plays']:.2f}") for one in bins)
+        figures[f"reliability/{level}"] = svg(plots.reliability_figure(bins, lang), description=alt)
     for name, confusion in facts["confusion"].items():
         if confusion["rows"]:
             names = [config.tree[label].name(lang) for label in confusion["labels"]]
             figure = plots.confusion_figure(np.array(confusion["matrix"]), names, lang)
-            told = say("drawn_confusion", name=group_name(config, name, lang))
-            figures[f"confusion/{name}"] = svg(figure, description=told)
+            alt = say("drawn_confusion", name=group_name(config, name, lang))
+            figures[f"confusion/{name}"] = svg(figure, description=alt)
     history = config.training.get("history")
     if isinstance(history, list) and history and "epoch" in history[0]:
         figure = plots.history_figure(history, best_epoch=int(config.training.get("best_epoch") or 0), lang=lang)

@@ -132,9 +132,9 @@ class _Page:
         say, config = self.say, self.config
         settings = config.training.get("settings")
         if isinstance(settings, Mapping):
-            told = ", ".join(f"{name} {value}" for name, value in settings.items())
+            shown_settings = ", ".join(f"{name} {value}" for name, value in settings.items())
         else:
-            told = say("not_told")
+            shown_settings = say("not_told")
         features = config.features
         rows = [
             (say("name"), config.id),
@@ -147,7 +147,7 @@ class _Page:
             (say("window"), f"{config.window_s:g} s"),
         ]
         shown = table(["", ""], [[name, escape(value)] for name, value in rows], name=say("model"))
-        return f"{shown}<p>{escape(say('trained'))} <code>{escape(told)}</code></p>"
+        return f"{shown}<p>{escape(say('trained'))} <code>{escape(shown_settings)}</code></p>"
 
 
 def group_name(config: ModelConfig, name: str, lang: str) -> str:

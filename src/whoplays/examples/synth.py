@@ -1,6 +1,6 @@
 """Instruments made from formulas alone: what the demo learns from and the tests listen to, without any recording.
 
-They have the traits by which families are told apart, not their beauty: a plucked string (Karplus & Strong 1983), a
+They have the traits that distinguish families, not their beauty: a plucked string (Karplus & Strong 1983), a
 struck one with stretched partials, a bowed one with vibrato, brass whose brightness follows its loudness (Risset 1966),
 and a kit of swept tones and noise. Every recording draws an instrument of its own, a room and a level, from its seed.
 """

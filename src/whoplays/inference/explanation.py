@@ -1,6 +1,6 @@
 """Why a label was found: its most telling moments, and which part of the sound the score hangs on.
 
-The second is occlusion (Zeiler & Fergus 2014): a patch of the log-mel picture is made quiet, the network is asked again,
+The second is occlusion (Zeiler & Fergus 2014): a patch of the log-mel picture is made quiet, the network runs again,
 and what its logit loses is what the patch gave. It needs nothing but the network, and one run of it a patch.
 """
 

@@ -1,7 +1,7 @@
 """From a microphone, while it plays: scores a few times a second, and at the end the same answer as for a file.
 
 Two things get the same samples. The *answer* is `Recogniser.predict_stream` over all of them, in the very windows a
-file would be cut into. The *live* scores are of the last seconds, asked for anew at every step. The only user of
+file would be cut into. The *live* scores are of the last seconds, computed anew at every step. The only user of
 sounddevice.
 """
 
@@ -31,7 +31,7 @@ from .recogniser import Recogniser
 STEP_S = 0.5
 BLOCK_S = 0.1
 BEHIND_S = 120.0  # of sound that may wait in front of a microphone
-GONE_S = 5.0  # without a block, until a device is taken for unplugged
+GONE_S = 5.0  # without a block, until a device counts as unplugged
 WAITING = 100  # blocks between a source and the answer; a source that is no device waits when there are more
 
 
@@ -79,25 +79,25 @@ class Microphone(Source):
                 channels=min(2, int(found["max_input_channels"])),
                 dtype="float32",
                 blocksize=round(BLOCK_S * self.sample_rate),
-                callback=lambda data, *_: self._came(data),
+                callback=lambda data, *_: self._on_block(data),
             )
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError, OSError) as error:
-            told = " ".join(str(error).split())[:120]
+            reason = " ".join(str(error).split())[:120]
             if device is None:
-                raise AudioError(f"no microphone was found ({told}); --inputs lists what there is") from None
-            raise AudioError(f"input {device} cannot be used ({told}); --inputs lists what there is") from None
+                raise AudioError(f"no microphone was found ({reason}); --inputs lists what there is") from None
+            raise AudioError(f"input {device} cannot be used ({reason}); --inputs lists what there is") from None
 
-    def _came(self, data: NDArray[Any]) -> None:
+    def _on_block(self, data: NDArray[Any]) -> None:
         """Take a block over from the device, whose thread must not wait."""
         self._behind = self._behind or self._queue.qsize() * BLOCK_S >= BEHIND_S
         if not self._behind:
             self._queue.put(data.copy())
 
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield blocks (n, channels), until none came for `GONE_S` seconds: the device is `lost` then.
+        """Yield blocks (n, channels), until none arrived for `GONE_S` seconds: the device is `lost` then.
 
-        Raises `AudioError` when they came much faster than they were taken.
+        Raises `AudioError` when they arrived much faster than they were read.
         """
         try:
             while (block := self._queue.get(timeout=GONE_S)) is not None:
@@ -143,7 +143,7 @@ def listen(
 ) -> Prediction:
     """Hear `source` until it ends, `seconds` have come, or Ctrl-C; call `show` at every step; return the answer.
 
-    Raises `AudioError` when too few samples came.
+    Raises `AudioError` for too few samples.
     """
     answer = _Answer(recogniser, source.sample_rate)
     recent = Recent(recogniser, source.sample_rate)
@@ -213,7 +213,7 @@ class Recent:
         self._samples = np.concatenate([self._samples, samples])[-self._length :]
 
     def scores(self, span_s: float) -> dict[str, float]:
-        """Return label -> the mean score over the last `span_s` seconds, seen with all that came before them."""
+        """Return label -> the mean score over the last `span_s` seconds, with all samples before them as context."""
         to_rate = self._recogniser.config.features.sample_rate
         at_rate = list(reading.resampled([self._samples], self._rate, to_rate))
         return self._recogniser.latest_scores(np.concatenate(at_rate) if at_rate else self._samples, span_s)

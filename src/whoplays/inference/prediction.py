@@ -79,7 +79,7 @@ class Prediction:
     labels : tuple of Label
         Names and colours of the scores' labels, in their order, which is that of the columns of `frame_scores`.
     embedding, frame_embeddings : ndarray of float32, shape (width,) and (steps, width), or None
-        Of the whole and of each step, when they were asked for; see `Recogniser.embed`.
+        Of the whole and of each step, when requested; see `Recogniser.embed`.
     """
 
     path: str
@@ -239,7 +239,7 @@ def result_of(values: Mapping[str, Any]) -> Result:
 
 
 def _results(module: str) -> Any:
-    """Return a module of results/, which is built on this one and so is loaded when it is asked for."""
+    """Return a module of results/, which is built on this one and so is loaded on first use."""
     return import_module(f"whoplays.results.{module}")
 
 

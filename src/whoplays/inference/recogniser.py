@@ -131,7 +131,7 @@ class Recogniser:
 
     @property
     def notice(self) -> str:
-        """What to tell people when the device that was asked for cannot be used; mostly empty."""
+        """A message for the user when the requested device cannot be used; mostly empty."""
         return self._network.notice
 
     @property
@@ -141,7 +141,7 @@ class Recogniser:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this model from any other, or from itself with other thresholds: a SHA-256."""
+        """What distinguishes this model from any other, or from itself with other thresholds: a SHA-256."""
         digest = sha256_of(self._bundle.folder / model_folder.CONFIG)
         if self._config.thresholds == self._bundle.config.thresholds:
             return digest

@@ -29,7 +29,7 @@ class Analysis(NamedTuple):
     """A recording that has gone through the network.
 
     outputs: of its steps. borders: of those, (steps + 1,), in samples. repeated: of a recording that was repeated to fill a
-    window, all steps of that window. vectors: embeddings (steps, width), where they were asked for.
+    window, all steps of that window. vectors: embeddings (steps, width), where requested.
     """
 
     outputs: NetworkOutputs

@@ -1,4 +1,4 @@
-"""Is this a model folder to be trusted with recordings? Everything that can be verified, told line by line.
+"""Is this a model folder to be trusted with recordings? Everything that can be verified, reported line by line.
 
 The file is read and looked through here; it is opened and run in a process of its own that has given up memory
 beyond a limit, time beyond a limit and the writing of files, so that a file which breaks ONNX Runtime breaks that alone.
@@ -46,8 +46,8 @@ def check(folder: Path) -> Iterator[str]:
         f"{model_folder.NETWORK}: {contents.nodes} operators of {len(contents.operators)} kinds, all arithmetic; "
         f"{contents.numbers:,} finite numbers in {contents.tensors} tensors, none outside the file"
     )
-    if told := unlimited():
-        yield f"{told}; the trial of the network is not confined"
+    if missing := unlimited():
+        yield f"{missing}; the trial of the network is not confined"
     trial = _try(found.folder)
     yield (
         f"opened in {trial['load_s']:.2f} s and predicted {config.window_s:g} s of noise in {trial['predict_s']:.2f} s, "
@@ -69,13 +69,13 @@ def _try(folder: Path) -> dict[str, Any]:
         what = how_ended(ended.returncode)
         raise ModelError(f"{folder}: {model_folder.NETWORK} ended the process that tried it ({what}); do not use it")
     try:
-        told: dict[str, Any] = json.loads(ended.stdout)
+        report: dict[str, Any] = json.loads(ended.stdout)
     except ValueError:
         last = (ended.stderr.decode("utf-8", "replace").strip().splitlines() or ["no word"])[-1][:200]
         raise ModelError(f"{folder}: {model_folder.NETWORK} could not be tried ({last})") from None
-    if "error" in told:
-        raise ModelError(told["error"])
-    return told
+    if "error" in report:
+        raise ModelError(report["error"])
+    return report
 
 
 def _memory_mb() -> float:

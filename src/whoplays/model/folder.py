@@ -182,7 +182,7 @@ class Network:
     """The folder's ONNX network: features -> probabilities. The only user of ONNX Runtime beside the export check."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, device: str = "cpu", content: bytes | None = None) -> None:
-        """Open the network on `device` (device.py), or on the processor, which `notice` then tells.
+        """Open the network on `device` (device.py), or fall back to the CPU, with a `notice`.
 
         content: the network's bytes, hashed and looked through (None: read them now).
         Raises `ModelError` when it cannot be run or does not fit its configuration, `UsageError` for an unknown device.
@@ -268,10 +268,10 @@ class Network:
         try:
             values = self._session.run(names, {"features": np.ascontiguousarray(features, dtype=np.float32)})
         except Exception as error:
-            told = _first_line(error)
+            reason = _first_line(error)
             if "Available memory of" in str(error):
-                told = f"it needs more memory than the {MAX_MEMORY >> 30} GiB that networks may take"
-            raise ModelError(f"the network of {self.config.id} failed ({told})") from None
+                reason = f"it needs more memory than the {MAX_MEMORY >> 30} GiB that networks may take"
+            raise ModelError(f"the network of {self.config.id} failed ({reason})") from None
         found = dict(zip(names, values, strict=True))
         self._check_answer(found, features)
         if embed:

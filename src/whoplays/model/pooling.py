@@ -164,8 +164,8 @@ def top_share_mean(scores: Floats, lengths: Floats, share: float) -> Floats:
         return np.asarray(scores.max(axis=0))
     order = np.argsort(-scores, axis=0, kind="stable")
     ranked, time = np.take_along_axis(scores, order, axis=0), lengths[order]
-    taken = np.clip(share * lengths.sum() - (np.cumsum(time, axis=0) - time), 0, time)
-    return np.asarray((ranked * taken).sum(axis=0) / taken.sum(axis=0))
+    used = np.clip(share * lengths.sum() - (np.cumsum(time, axis=0) - time), 0, time)
+    return np.asarray((ranked * used).sum(axis=0) / used.sum(axis=0))
 
 
 def sigmoid(x: Floats) -> Floats:

@@ -205,8 +205,8 @@ def load(path: Path) -> Embeddings:
     except WhoplaysError:
         raise
     except Exception as error:  # damaged files make their readers raise errors of many kinds
-        told = " ".join(str(error).split())[:120]
-        raise WhoplaysError(f"{path}: is not a table that whoplays embed --out wrote ({told})") from None
+        reason = " ".join(str(error).split())[:120]
+        raise WhoplaysError(f"{path}: is not a table that whoplays embed --out wrote ({reason})") from None
     return found
 
 

@@ -1,4 +1,4 @@
-"""What an expression of `find` is made of: each part tells whether it is true of a recording, how well, and when in it.
+"""What an expression of `find` is made of: each part says whether it is true of a recording, how well, and when in it.
 
 The rank of a match follows Zadeh (1965): a label's is its score, not x has 1 - x, and has the least, or the greatest;
 a comparison's is 1 or 0.
@@ -152,7 +152,7 @@ class Compare(Expression):
         return COMPARE[self.sign](self.value(prediction), self.limit)
 
     def spans(self, prediction: Prediction) -> Spans:
-        """Return the label's segments where much of it is asked for (of `longest`, those that are so long), else the whole."""
+        """Return the label's segments where much of it is required (of `longest`, those that are so long), else the whole."""
         if self.number == "duration" or not self.is_least or not self.matches(prediction):
             return super().spans(prediction)
         played = _of(prediction, [self.what])

@@ -18,7 +18,7 @@ from .formats.base import Writer
 
 
 class Output(ABC):
-    """Takes the results of a run, in order, with `write`; with `add` those of recordings that came later."""
+    """Takes the results of a run, in order, with `write`; with `add` those of recordings that arrive later."""
 
     def __enter__(self) -> Self:
         return self
@@ -31,7 +31,7 @@ class Output(ABC):
         return list(names)
 
     def is_done(self, name: str, seen: str) -> bool:
-        """Return whether a recording that `todo` was asked for needs no further result. seen: its mark as it is now."""
+        """Return whether a recording of `todo` needs no further result. seen: its mark as it is now."""
         return True
 
     def update(self, names: Iterable[str], change: Callable[[Result], bool]) -> int:
@@ -93,7 +93,7 @@ class Folder(Output):
         overwrite: bool = False,
         tell: Callable[[str], None],
     ) -> None:
-        """Take the results' folder, and what was asked for: recordings and folders.
+        """Take the results' folder, and the requested recordings and folders.
 
         A result is named after its recording, relative to the folder that all of `given` share. Where two recordings
         differ only in their ending, the second keeps its whole name: a.flac and a.wav become a.json and a.wav.json.

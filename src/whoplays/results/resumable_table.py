@@ -48,8 +48,8 @@ def mark(path: str, what: str) -> str:
 
 def how(fingerprint: str, start: float, duration: float | None, track: int | None = None, strict: bool = False) -> str:
     """Return a short name for a model and what it is given of recordings. fingerprint: of the model folder."""
-    told = f"{fingerprint} {start} {duration}{f' {track}' if track else ''}{' strict' if strict else ''}"
-    return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
+    options = f"{fingerprint} {start} {duration}{f' {track}' if track else ''}{' strict' if strict else ''}"
+    return hashlib.blake2b(options.encode(), digest_size=6).hexdigest()
 
 
 def marks(given: Iterable[str], how: str = "") -> dict[str, str]:
@@ -160,7 +160,7 @@ class Collection:
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         """Force what was added to the disk, and close. The journal stays until `merge`."""
         self._sync()
-        # A disk that fails has been told of when it did, if what ends the statement is an error.
+        # A failing disk was reported when it failed, if what ends the statement is an error.
         with explained(self.journal, "written") if kind is None else contextlib.suppress(OSError):
             if not self._file.seek(0, os.SEEK_END):  # removed while it is held: nobody can have begun to write in it
                 with contextlib.suppress(OSError):
@@ -245,8 +245,8 @@ class Table(Output):
         try:
             if self.kept.replaces and not (kind is None and self._any_used):
                 why = "" if kind else ", since no recording could be used"
-                told = counted(len(self.kept), "result")
-                self._tell(f"{self.kept.path} is unchanged{why}; --resume adds the {told} of this run to it")
+                count = counted(len(self.kept), "result")
+                self._tell(f"{self.kept.path} is unchanged{why}; --resume adds the {count} of this run to it")
             elif kind is None or len(self.kept):
                 self.kept.merge(self._labels)
                 self._tell(f"Written to {self.kept.path}: {counted(len(self.kept), 'recording')}")

@@ -69,9 +69,9 @@ def by_players(table: Embeddings, query: Array, count: int, *, leave_out: int | 
     wanted = count
     while True:  # what is silent is taken out of the first ones alone: the rest is not looked at
         first_ones = _first(found, wanted, leave_out)
-        heard = [match for match in first_ones if table.embedding[match.row].any()]
-        if len(heard) >= count or len(first_ones) < wanted:
-            return heard[:count]
+        audible = [match for match in first_ones if table.embedding[match.row].any()]
+        if len(audible) >= count or len(first_ones) < wanted:
+            return audible[:count]
         wanted *= 2
 
 

@@ -62,8 +62,8 @@ def read(path: Path) -> Iterator[Row]:
     except OtherTableError as error:
         raise WhoplaysError(f"{path}: {error}") from None
     except damaged as error:
-        told = " ".join(str(error).split())[:120]
-        raise WhoplaysError(f"{path}: is not a table that whoplays predict --out wrote ({told})") from None
+        reason = " ".join(str(error).split())[:120]
+        raise WhoplaysError(f"{path}: is not a table that whoplays predict --out wrote ({reason})") from None
 
 
 def _write_lines(file: IO[bytes], rows: Iterable[Row], labels: Sequence[str]) -> None:

@@ -272,7 +272,7 @@ def _asf(file: IO[bytes], field: str, text: str) -> Edits:
             raise ValueError("its header is damaged")
         objects.setdefault(kind, (at, size))
         at += size
-    told, size = objects.get(_ASF_FILE, (0, 0))
+    about, size = objects.get(_ASF_FILE, (0, 0))
     if at != whole or size < 48:
         raise ValueError("its header is damaged")
     place, size = objects.get(_ASF_FIELDS, (whole, 0))
@@ -280,10 +280,10 @@ def _asf(file: IO[bytes], field: str, text: str) -> Edits:
     new = _with_descriptor(old, field, text)
     content = _ASF_FIELDS + struct.pack("<Q", 24 + len(new)) + new
     growth = len(content) - size
-    length = struct.unpack("<Q", _bytes(file, told + 40, 8))[0]
+    length = struct.unpack("<Q", _bytes(file, about + 40, 8))[0]
     return [
         Edit(16, 12, struct.pack("<QI", whole + growth, count + (size == 0))),
-        Edit(told + 40, 8, struct.pack("<Q", length + growth if length else 0)),
+        Edit(about + 40, 8, struct.pack("<Q", length + growth if length else 0)),
         Edit(place, size, content),
     ]
 

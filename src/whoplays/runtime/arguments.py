@@ -1,4 +1,4 @@
-"""A call's arguments, held against their annotations: a wrong one is told by its name, not by what broke deep within.
+"""A call's arguments, checked against their annotations: an error names the argument, not what broke deep within.
 
 An annotation may carry its own words for people: `Annotated[float | str, "seconds, or m:ss"]`.
 """
@@ -90,10 +90,10 @@ def words(hint: Any) -> str:
     if kind is Annotated:
         return str(inner[1])
     if kind in (Union, UnionType):
-        told = [words(one) for one in inner]
-        if "a path" in told and "text" in told:
-            told.remove("text")
-        *first, last = dict.fromkeys(told)
+        kinds = [words(one) for one in inner]
+        if "a path" in kinds and "text" in kinds:
+            kinds.remove("text")
+        *first, last = dict.fromkeys(kinds)
         return f"{', '.join(first)} or {last}" if first else last
     if kind is Literal:
         return ", ".join(map(repr, inner))

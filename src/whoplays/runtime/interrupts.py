@@ -29,19 +29,19 @@ def deferred_interrupts() -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     before: dict[int, Any] = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
-    came: list[int] = []
+    received: list[int] = []
     answered = 0
 
     def remember(number: int, frame: Any) -> None:
-        came.append(number)
-        if len(came) > 1:
+        received.append(number)
+        if len(received) > 1:
             check()
 
     def check() -> None:
         nonlocal answered
-        while answered < len(came):
+        while answered < len(received):
             answered += 1
-            before[came[answered - 1]](came[answered - 1], None)
+            before[received[answered - 1]](received[answered - 1], None)
 
     for number in before:
         signal.signal(number, remember)
@@ -55,7 +55,7 @@ def deferred_interrupts() -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM raise `KeyboardInterrupt`, as Ctrl-C does, where it would end the process unheard."""
+    """Let SIGTERM raise `KeyboardInterrupt`, as Ctrl-C does, where it would end the process at once."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return

@@ -38,8 +38,8 @@ def needed(purpose: str, extra: str = "", *, package: str = "") -> Iterator[None
         with deferred_interrupts():  # Ctrl-C inside an import may look as if the package were broken
             yield
     except Exception as error:  # packages that do not fit each other fail with all kinds
-        if told := missing(error, purpose, extra, package=package):
-            raise told from None
+        if missing_extra := missing(error, purpose, extra, package=package):
+            raise missing_extra from None
         raise
 
 

@@ -94,7 +94,7 @@ class Processes(Engine):
         while waiting and len(running) < 2 * self._workers + 4:
             number = waiting.popleft()
             try:
-                with _unheard():
+                with _ignoring_interrupts():
                     running[self._pool.submit(work, items[number])] = number
             except BrokenProcessPool:
                 return [number]
@@ -113,8 +113,8 @@ class Processes(Engine):
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """Let processes that are started within never hear Ctrl-C, which a terminal sends to all: this one ends them."""
+def _ignoring_interrupts() -> Iterator[None]:
+    """Let processes that are started within ignore Ctrl-C, which a terminal sends to all: this one ends them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

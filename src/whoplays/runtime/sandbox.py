@@ -47,8 +47,8 @@ def unlimited() -> str:
     lacking = "" if address_space() else "limit of memory"  # macOS
     if not available():
         lacking = "limits of memory and time"
-    told = f"this system has no {lacking} for a process; use files of strangers on Linux or in the container"
-    return told if lacking else ""
+    message = f"this system has no {lacking} for a process; use files of strangers on Linux or in the container"
+    return message if lacking else ""
 
 
 def available() -> bool:

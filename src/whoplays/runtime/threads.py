@@ -23,7 +23,7 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield `work(item)` for each item, in order.
 
-    ahead: items that are begun before the result that is asked for; twice as many as there are threads. stop: called
+    ahead: items that are begun before the result being waited for; twice as many as there are threads. stop: called
     when it is left before its end, by Ctrl-C or otherwise, to cut short what is under way, which is waited for.
     """
     most = 2 * threads if ahead is None else ahead

@@ -178,10 +178,10 @@ def _add_predict(app: FastAPI) -> None:
     stream = {"text/event-stream": {"schema": {"type": "string"}, "example": 'event: result\ndata: {"path": ...}\n\n'}}
     others = _texts()
     del others["application/json"]  # which is the prediction itself
-    told: dict[int | str, dict[str, Any]] = {200: {"description": "What was detected.", "content": others | stream}}
-    told |= documented(*COMMON, *UPLOADS)
+    answers: dict[int | str, dict[str, Any]] = {200: {"description": "What was detected.", "content": others | stream}}
+    answers |= documented(*COMMON, *UPLOADS)
 
-    @app.post("/v1/predict", response_model=schemas.Prediction, responses=told, tags=["predict"])
+    @app.post("/v1/predict", response_model=schemas.Prediction, responses=answers, tags=["predict"])
     async def predict(
         request: Request,
         file: Annotated[
@@ -235,8 +235,8 @@ def _written(results: Sequence[Mapping[str, Any]], form: str, labels: Sequence[L
     for result in (one for one in results if "error" not in one):
         named = {*result["playing"], *(segment["label"] for segment in result["segments"])}
         if set(result["scores"]) != known or not named <= known:
-            told = f"results: this model scores {', '.join(sorted(known))}, neither more nor fewer"
-            raise Problem("invalid", told[:300])
+            detail = f"results: this model scores {', '.join(sorted(known))}, neither more nor fewer"
+            raise Problem("invalid", detail[:300])
     chosen = kind(labels, lang)
     text = chosen.head() + "".join(chosen.item(result_of(result)) for result in results) + chosen.tail()
     headers = {"Content-Disposition": f'attachment; filename="whoplays{kind.suffix}"', **_NOT_KEPT}
@@ -334,10 +334,10 @@ def _add_facts(app: FastAPI) -> None:
         points = schemas.operating_points(config.training)
         return {"model": config.id, "labels": named, "limits": limits, "operating_points": points}
 
-    told: dict[int | str, dict[str, Any]] = {200: {"description": "The text.", "content": _texts()}}
+    answers: dict[int | str, dict[str, Any]] = {200: {"description": "The text.", "content": _texts()}}
     kinds = (*COMMON, "too-slow-upload", "too-large")
 
-    @app.post("/v1/write", responses=told | documented(*kinds), response_class=PlainTextResponse, tags=["predict"])
+    @app.post("/v1/write", responses=answers | documented(*kinds), response_class=PlainTextResponse, tags=["predict"])
     async def write(body: schemas.ToWrite, format: Format = "csv", lang: Lang = "en") -> Response:
         """Write results in another format: for programs that label tracks, for tables."""
         return _written([entry.model_dump() for entry in body.results], format, config.labels, lang)

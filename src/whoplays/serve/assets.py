@@ -59,6 +59,6 @@ def page() -> dict[str, Asset]:
 def examples() -> dict[str, Asset]:
     """Return name -> recording, and `index.json`: their names and who plays when as composed."""
     found = _read(PACKAGE / "examples")
-    told = json.loads(found["examples.json"].content)
-    index = [{"name": name, **told.get(name, {})} for name in found if name.endswith(".ogg")]
+    texts = json.loads(found["examples.json"].content)
+    index = [{"name": name, **texts.get(name, {})} for name in found if name.endswith(".ogg")]
     return found | {"index.json": Asset.of("index.json", json.dumps(index).encode())}

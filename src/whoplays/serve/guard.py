@@ -39,8 +39,8 @@ CLIENTS = 10_000  # addresses that are remembered
 
 
 def answer(problem: Problem) -> Response:
-    """Return the HTTP answer that tells the problem."""
-    return JSONResponse(problem.to_dict(), problem.status, problem.told_headers(), MEDIA_TYPE)
+    """Return the HTTP response for the problem."""
+    return JSONResponse(problem.to_dict(), problem.status, problem.response_headers(), MEDIA_TYPE)
 
 
 class RateLimit:
@@ -68,7 +68,7 @@ class Guard:
     """The checks, in the order of what they cost."""
 
     def __init__(self, app: ASGIApp, *, pool: Pool) -> None:
-        """app: what answers those who pass. pool: asked whether it is full before an upload is read."""
+        """app: what answers those who pass. pool: checked for room before an upload is read."""
         self.app, self.pool = app, pool
         self.settings, self.metrics = pool.settings, pool.metrics
         self.rate = RateLimit(pool.settings.rate)
@@ -110,12 +110,12 @@ class Guard:
             client = (scope.get("client") or ("",))[0]
             if wait := self.rate.wait(client, time.monotonic()):
                 self.metrics.count("whoplays_turned_away_total", reason="rate")
-                told = f"more than {self.settings.rate} recordings in a minute; wait {wait} s"
-                raise Problem("too-many", told, retry_after=wait)
+                detail = f"more than {self.settings.rate} recordings in a minute; wait {wait} s"
+                raise Problem("too-many", detail, retry_after=wait)
             if scope["type"] == "http" and self.pool.full:
                 self.metrics.count("whoplays_turned_away_total", reason="queue")
-                told = "too many recordings are waiting; try again soon"
-                raise Problem("busy", told, retry_after=self.pool.patience())
+                detail = "too many recordings are waiting; try again soon"
+                raise Problem("busy", detail, retry_after=self.pool.patience())
 
     def _check_host(self, host: str) -> None:
         # A page of another site may bend its own name to this machine (DNS rebinding); it cannot bend the Host header.
@@ -147,14 +147,14 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008, "reason": problem.detail[:120]})
             return
         response = answer(problem)
-        if not await _drained(receive, 2 * self.settings.max_upload_bytes):  # as much as a body told by no length
+        if not await _drained(receive, 2 * self.settings.max_upload_bytes):  # as much as a body without a length
             response.headers["Connection"] = "close"
         await response(scope, receive, self._dressed(scope, headers, send, counted=False))
 
-    def _dressed(self, scope: Scope, asked: dict[str, str], send: Send, *, counted: bool = True) -> Send:
+    def _dressed(self, scope: Scope, request_headers: dict[str, str], send: Send, *, counted: bool = True) -> Send:
         """Return a `send` that adds the headers every answer carries, and counts it."""
         extra = dict(HEADERS)
-        if (origin := asked.get("origin", "")) in self.settings.cors:
+        if (origin := request_headers.get("origin", "")) in self.settings.cors:
             shared = {"Cross-Origin-Resource-Policy": "cross-origin", "Access-Control-Allow-Origin": origin}
             extra |= {**shared, "Vary": "Origin"}
 
@@ -208,8 +208,8 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             self._done = True
-            told = f"nothing came for {IDLE_S:g} s, or not all within {self._settings.upload_time_s:g} s"
-            raise Problem("too-slow-upload", told) from None
+            detail = f"nothing came for {IDLE_S:g} s, or not all within {self._settings.upload_time_s:g} s"
+            raise Problem("too-slow-upload", detail) from None
         self._size += len(message.get("body", b""))
         self._done = message["type"] != "http.request" or not message.get("more_body")
         if self._size > self._settings.max_upload_bytes:

@@ -1,6 +1,6 @@
 """Live: PCM in, scores out, over a WebSocket.
 
-The client says once {"sample_rate": 48000} (and "token", where one is asked), then sends binary frames of little-endian
+The client says once {"sample_rate": 48000} (and "token", where one is required), then sends binary frames of little-endian
 32-bit floating-point mono samples. About once a second of sound it gets {"type": "scores", "at": seconds, "scores": ...}
 for the time since the message before; after {"type": "end"} it gets {"type": "result", ...}: the object that the same
 samples give as a file.
@@ -84,9 +84,9 @@ def add_live(app: FastAPI) -> None:
 
 
 async def _refuse(socket: WebSocket, problem: Problem) -> None:
-    told = {"problem": f"urn:whoplays:{problem.kind}", "title": problem.title, "detail": problem.detail}
+    fields = {"problem": f"urn:whoplays:{problem.kind}", "title": problem.title, "detail": problem.detail}
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-        await socket.send_json({"type": "problem", **told})
+        await socket.send_json({"type": "problem", **fields})
         await socket.close(1008)
 
 
@@ -144,15 +144,15 @@ class _Session:
 
     def _shown(self) -> Iterator[Array]:
         """Yield, in the thread, what comes; about once a second, tell the scores of the time since the last ones."""
-        recent, received, told = Recent(self._recogniser, self._rate), 0, 0.0
+        recent, received, scored_at = Recent(self._recogniser, self._rate), 0, 0.0
         while (piece := self._wait_for(self._pieces.get())) is not None:
             recent.add(mono(piece))
             received += len(piece)
             at = received / self._rate
-            if at - told >= EVERY_S:
-                scores = {"type": "scores", "at": round(at, 2), "scores": recent.scores(at - told)}
+            if at - scored_at >= EVERY_S:
+                scores = {"type": "scores", "at": round(at, 2), "scores": recent.scores(at - scored_at)}
                 self._wait_for(self._socket.send_json(scores))
-                told = at
+                scored_at = at
             yield piece
 
     async def _read(self) -> None:
@@ -160,8 +160,8 @@ class _Session:
         late = Problem("too-slow-upload", f"no frame came for {IDLE_S:g} s")
         while (frame := (await _received(self._socket, late)).get("bytes")) is not None:
             if len(frame) > FRAME_BYTES or len(frame) % 4:
-                told = f"a frame of {len(frame)} bytes: 32-bit floats, at most {FRAME_BYTES} bytes, are needed"
-                raise Problem("invalid", told)
+                detail = f"a frame of {len(frame)} bytes: 32-bit floats, at most {FRAME_BYTES} bytes, are needed"
+                raise Problem("invalid", detail)
             piece = np.frombuffer(frame, dtype="<f4").astype(np.float32)
             received += len(piece)
             if received > self._most_s * self._rate:

@@ -54,8 +54,8 @@ class Metrics:
             lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} histogram"]
             lines += [f'{name}_bucket{{le="{_number(b)}"}} {n}' for b, n in zip(BUCKETS, buckets, strict=True)]
             lines += [f"{name}_sum {_number(self._sums[name])}", f"{name}_count {buckets[-1]}"]
-        for name, (told, value) in gauges.items():
-            lines += [f"# HELP {name} {told}", f"# TYPE {name} gauge", f"{name} {_number(value)}"]
+        for name, (help_text, value) in gauges.items():
+            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge", f"{name} {_number(value)}"]
         return "\n".join(lines) + "\n"
 
 

@@ -146,7 +146,7 @@ class Pool:
         self._tell = tell
         self.waiting = 0
         self.unusable: str | None = None
-        self._told = ""
+        self._reported = ""
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._all: set[Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,9 +189,9 @@ class Pool:
             pause = min(30.0, 2 * pause)
 
     def _cannot(self, why: str) -> None:
-        if why != self._told:
+        if why != self._reported:
             self._tell(f"a worker cannot be used, and is tried again: {why}")
-        self._told = why
+        self._reported = why
         if not any(worker.ready for worker in self._all):
             self.unusable = why
 
@@ -206,7 +206,7 @@ class Pool:
 
     @property
     def full(self) -> bool:
-        """Whether a recording that came now would be turned away."""
+        """Whether a recording sent now would be refused."""
         return self._free.empty() and self.waiting >= self.settings.queue
 
     async def predict(self, file: int, job: Job, progress: Progress = lambda message: None) -> dict[str, Any]:

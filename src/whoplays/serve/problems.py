@@ -1,4 +1,4 @@
-"""Errors of the HTTP interface: one list of kinds, told as application/problem+json (RFC 9457)."""
+"""Errors of the HTTP interface: one list of kinds, sent as application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Problem(HTTPException):
             body["retry_after"] = self.retry_after
         return body | self.facts
 
-    def told_headers(self) -> dict[str, str]:
+    def response_headers(self) -> dict[str, str]:
         """Return the headers that go with it."""
         found = {"Cache-Control": "no-store"}
         if self.retry_after is not None:
@@ -72,8 +72,8 @@ def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
     found: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         status, title = KINDS[kind]
-        told = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
-        entry = found.setdefault(status, {"description": title, "content": {MEDIA_TYPE: told}})
+        media = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        entry = found.setdefault(status, {"description": title, "content": {MEDIA_TYPE: media}})
         entry["content"][MEDIA_TYPE]["examples"][kind] = {"value": Problem(kind, _EXAMPLES.get(kind, title)).to_dict()}
         if status in (429, 503):
             entry["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}

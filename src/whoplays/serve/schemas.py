@@ -66,7 +66,7 @@ Packed = Annotated[
 
 
 class Details(BaseModel):
-    """What a picture of the recording needs; only there when asked for."""
+    """What a picture of the recording needs; only there on request."""
 
     start: Seconds
     end: Seconds

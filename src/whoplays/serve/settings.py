@@ -37,10 +37,10 @@ class Settings:
     model: a model folder; None: the model inside the package. device: what its network runs on (model/device.py).
     threshold: label -> number in place of the model's own (model/thresholds.py). jobs:
     recordings analysed at a time, each in a process of its own. queue: recordings that may wait for one of them.
-    max_upload_mb: one request's body in MiB. max_duration_s: of one recording, or of the part asked for. time_limit_s:
+    max_upload_mb: one request's body in MiB. max_duration_s: of one recording, or of the requested part. time_limit_s:
     for analysing one recording. memory_mb: what a worker may take beyond what it needs idle. upload_time_s: for one
     request's body to arrive. rate: recordings a minute and client address, 0 for any number. live: WebSocket sessions
-    at a time. token: asked of every call but the page and /healthz. cors: other origins whose pages may call. hosts:
+    at a time. token: required of every call but the page and /healthz. cors: other origins whose pages may call. hosts:
     further names it is reached by. proxy: believe X-Forwarded-For of the proxy in front. force: listen beyond this
     machine without a token.
     """
@@ -99,7 +99,7 @@ class Settings:
             return False
 
     def knows(self, token: str) -> bool:
-        """Whether this is the token (compared in a time that tells nothing), or none is asked for."""
+        """Whether this is the token (compared in constant time), or none is required."""
         return self.token is None or hmac.compare_digest(token.encode(), self.token.encode())
 
     @property

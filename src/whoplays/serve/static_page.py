@@ -46,8 +46,8 @@ def find_runtime(given: Path | None = None) -> Path:
             facts = built.parent / "package.json"
             version = json.loads(facts.read_text(encoding="utf-8")).get("version") if facts.is_file() else __version__
             if version != __version__:
-                told = f"is of whoplays {version}, and this is {__version__}; install the same version"
-                raise UsageError(f"{built}: {told}")
+                problem = f"is of whoplays {version}, and this is {__version__}; install the same version"
+                raise UsageError(f"{built}: {problem}")
             return built
     where = f"{given} holds no built npm package" if given else "the npm package whoplays is not here"
     raise UsageError(

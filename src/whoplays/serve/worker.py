@@ -60,7 +60,7 @@ def main() -> None:
             job, descriptors = _receive(link)
         except EOFError:
             return
-        if "cancel" in job:  # it came when that job was done already
+        if "cancel" in job:  # for a job that was done already
             continue
         with os.fdopen(descriptors[0], "rb") as file:
             answer = _answer(recogniser, link, file, job)
@@ -135,9 +135,9 @@ def _answer(recogniser: Recogniser, link: socket.socket, file: IO[bytes], job: d
 
 def _predict(recogniser: Recogniser, link: socket.socket, file: IO[bytes], job: dict[str, Any]) -> dict[str, Any]:
     start, duration, most = job["start"], job["duration"], job["max_duration_s"]
-    told = opening.probe(file).duration
+    whole = opening.probe(file).duration
     file.seek(0)
-    total = None if told is None else max(0.0, told - start) if duration is None else min(duration, told - start)
+    total = None if whole is None else max(0.0, whole - start) if duration is None else min(duration, whole - start)
     if duration is None and total is not None and total > most:
         raise _TooLong(f"lasts {total:.0f} s; {most:g} s can be analysed at once, or ask for a part with start and end")
     outline, rate, analysed = Outline(), recogniser.config.features.sample_rate, 0.0

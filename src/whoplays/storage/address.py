@@ -1,7 +1,7 @@
-"""`Address`: an object, or a folder of objects, in a store; it does what a `Path` is asked for where data sets are made.
+"""`Address`: an object, or a folder of objects, in a store; it does what a `Path` does where data sets are made.
 
 An object appears whole or not at all, so nothing is renamed. What fails is tried again, for `patience_s()` seconds; what
-is refused is told at once. Credentials and the place of the store are found where Amazon's own tools find them
+is refused is reported at once. Credentials and the place of the store are found where Amazon's own tools find them
 (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role ...): none go through whoplays.
 
 Every call of the command loads this, so what only a store needs is imported where it is used.
@@ -148,8 +148,8 @@ class Address:
         found = self._info()
         if found.get("type") != "file":
             return -1, "missing"
-        told = next((str(found[name]) for name in ("ETag", "etag", "md5Hash", "LastModified") if found.get(name)), "")
-        return int(found["size"]), f"{found['size']}-{told.strip(chr(34))}"
+        etag = next((str(found[name]) for name in ("ETag", "etag", "md5Hash", "LastModified") if found.get(name)), "")
+        return int(found["size"]), f"{found['size']}-{etag.strip(chr(34))}"
 
     def iterdir(self) -> Iterator[Address]:
         """Yield what is in the folder, sorted; nothing for one that is not there."""

@@ -38,7 +38,7 @@ class Kept(NamedTuple):
 def recording(where: Place, *, size: int | None = None, kept: Kept | None = None) -> Iterator[Path]:
     """Yield the path of a recording; one in a store is on this machine for as long as the statement lasts.
 
-    size: its bytes, -1 for none, where the store has told them already. kept: what is fetched stays there, for whoever asks
+    size: its bytes, -1 for none, where the store has reported them already. kept: what is fetched stays there, for whoever asks
     next. Raises `AudioError`, whose text does not repeat the name, when it is missing or too large;
     `StorageError`.
     """
@@ -86,7 +86,7 @@ def keeping() -> Iterator[Kept | None]:
 
 @contextlib.contextmanager
 def one_by_one(kept: Kept | None = None) -> Iterator[Callable[[Place], Path]]:
-    """Yield a function that returns a recording's path, as `recording` does; it stays until another one is asked for.
+    """Yield a function that returns a recording's path, as `recording` does; it stays until another one is requested.
 
     Clips of one recording that follow each other are so fetched once. kept: as for `recording`.
     """

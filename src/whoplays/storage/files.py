@@ -1,6 +1,6 @@
 """Files that are either there, whole, or not there: temporary name, then rename. And one writer per folder.
 
-What is asked for an address in an object store (see `storage`) is done there.
+For an address in an object store, `storage.address` does the work.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def write_atomically(path: Place, content: bytes | str | Callable[[IO[bytes]], N
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        mask = os.umask(0)  # which cannot be asked for otherwise
+        mask = os.umask(0)  # which cannot be read otherwise
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         if (pending := _pending.get()) is None:
@@ -131,7 +131,7 @@ def own_name(taken: dict[str, str], owner: str, path: Path, suffix: str) -> Path
         Names that are given already -> who they were given to. To some file systems it is all the same in which letters,
         small or capital, and in which form of its accents, a name is written.
     owner
-        The recording; asked again, it gets the same name.
+        The recording; it always gets the same name.
     path
         Where the file would lie if it were the recording.
     suffix
@@ -186,7 +186,7 @@ def _remove_parts(folder: Path, start: str) -> None:
 
 
 def _reason(error: OSError, path: Path) -> str:
-    """Return the system's word; numpy's own short-write error has none, and then the disk is asked."""
+    """Return the system's word; numpy's own short-write error has none, and then the disk is checked."""
     if error.strerror:
         return error.strerror
     free = shutil.disk_usage(path.parent).free
@@ -235,7 +235,7 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def only_writer(folder: Place) -> Iterator[None]:
-    """Hold `folder` for this process. A second one is told so (`WhoplaysError`); a killed one holds nothing.
+    """Hold `folder` for this process. For a second one it raises `WhoplaysError`; a killed one holds nothing.
 
     What a killed one left half-written in it (not below) is removed. A store can be held by nobody.
     """

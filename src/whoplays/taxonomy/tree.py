@@ -157,7 +157,7 @@ class Tree:
         return {name: places for name, places in found.items() if places}
 
     def groups(self) -> dict[str, tuple[int, ...]]:
-        """Return the positions of labels of which one may be told from another: "families", and below each family."""
+        """Return the positions of labels that are compared with each other: "families", and below each family."""
         found = {"families": self.levels()["families"]}
         for family, below in self._below.items():
             found[family] = tuple(self._place[label.id] for label in below)

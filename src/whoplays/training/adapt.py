@@ -1,7 +1,7 @@
 """`whoplays train --from MODEL`: a trained model learns a user's own labels from a few recordings, in seconds.
 
 The network's body stays as it is, and each label gets a row of its own in the head (few_shot.py), learnt against a *background*
-(background.py): without it a handful of recordings tells the labels from each other, but not from the rest of the world.
+(background.py): without it a handful of recordings separates the labels from each other, but not from all other sounds.
 Labels that the user brings no recordings of keep their rows, and so their scores, to the last bit; those the user does bring
 are moved as little as the recordings allow. No training framework is needed: ONNX Runtime computes, `onnx` rewrites the file.
 """

@@ -67,7 +67,7 @@ def draw(
     """Draw parameters for n examples; a share `mix` of them gets partners: one, two, ... with the chances `partners`.
 
     playing: (n,) how many labels play in each. What few play in is mixed more often, and chosen more often as a partner: a sum
-    of two soloists tells a network more than a sum of two bands.
+    of two soloists teaches a network more than a sum of two bands.
     """
     most = len(partners)
     few = np.ones(n) if playing is None else np.maximum(playing, 1)

@@ -23,7 +23,7 @@ Arrays = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """identity: what the run is (settings, data); facts: history, what is told of the data; groups of arrays by name."""
+    """identity: what the run is (settings, data); facts: history, facts of the data; groups of arrays by name."""
 
     identity: dict[str, Any]
     facts: dict[str, Any]
@@ -31,11 +31,11 @@ class Checkpoint:
 
     def write(self, folder: Path) -> None:
         """Write the file whole or not at all: a killed run leaves the epoch before."""
-        told = json.dumps({"format": FORMAT, "identity": self.identity, "facts": self.facts})
+        header = json.dumps({"format": FORMAT, "identity": self.identity, "facts": self.facts})
         arrays: dict[str, Any] = {
             f"{name}.{i:04d}": array for name, group in self.groups.items() for i, array in enumerate(group)
         }
-        arrays["json"] = np.frombuffer(told.encode(), dtype=np.uint8)
+        arrays["json"] = np.frombuffer(header.encode(), dtype=np.uint8)
         write_atomically(folder / CHECKPOINT, lambda file: np.savez(file, **arrays))
 
 
@@ -52,15 +52,15 @@ def read(folder: Path) -> Checkpoint | None:
             raise ValueError("it holds packed data, which whoplays never writes")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        told = json.loads(bytes(arrays.pop("json")).decode())
-        if told["format"] != FORMAT:
+        header = json.loads(bytes(arrays.pop("json")).decode())
+        if header["format"] != FORMAT:
             raise ModelError(
-                f"{path}: is of format {told['format']}; this whoplays reads {FORMAT}; train into a new folder"
+                f"{path}: is of format {header['format']}; this whoplays reads {FORMAT}; train into a new folder"
             )
         groups: dict[str, list[NDArray[Any]]] = {}
         for name in sorted(arrays):
             groups.setdefault(name.rpartition(".")[0], []).append(arrays[name])
-        return Checkpoint(told["identity"], told["facts"], groups)
+        return Checkpoint(header["identity"], header["facts"], groups)
     except ModelError:
         raise
     except Exception as error:  # an archive can be damaged in more ways than its reader has kinds of errors

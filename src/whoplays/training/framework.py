@@ -1,4 +1,4 @@
-"""The one door to Keras: asked for only by what trains, quiet, and a clear word when it is not installed."""
+"""The one import of Keras: for training only, quiet, with a clear error when it is not installed."""
 
 from __future__ import annotations
 

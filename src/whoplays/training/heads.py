@@ -125,7 +125,7 @@ def attach_head(body: bytes, head: Head) -> bytes:
 
 
 def with_direction(body: bytes, head: Head) -> tuple[bytes, Head, int]:
-    """Let hidden values end with the direction of the embedding: a head then tells apart, at each step, what embeddings do.
+    """Let hidden values end with the direction of the embedding: a head then separates, at each step, what embeddings separate.
 
     body, head: of `split_head`. Returns both anew, the head with weights of 0 for what is new, so that it gives what it gave; and
     the embedding's width.

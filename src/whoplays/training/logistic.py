@@ -19,7 +19,7 @@ def fit(
     """Return weights (width + 1,), the bias last, for rows x (n, width) and targets y (n,) from 0 to 1.
 
     weights: (n,) what each row counts; None: 1. penalty: of the squares of what is returned (not of the bias), against
-    overfitting and for classes that can be told apart without error, where the likelihood alone has no maximum. offset:
+    overfitting and for classes that can be separated without error, where the likelihood alone has no maximum. offset:
     (n,) of each row's logit, to start from.
     """
     wide = np.column_stack([x, np.ones(len(x))]).astype(np.float64)

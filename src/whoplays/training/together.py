@@ -1,4 +1,4 @@
-"""Several processes that train one model: what they tell each other. In one process nothing is told.
+"""Several processes that train one model: what they exchange. A single process exchanges nothing.
 
 Each has rows of its own, and the same weights and optimiser. Of every step a process computes the gradient over its rows;
 the gradients are summed over all, weighted by rows, and each takes the same step with its own copy (Goyal 2017, section 2).
@@ -18,7 +18,7 @@ from .framework import load_keras
 
 
 class Communicator(Protocol):
-    """What a process is told of the others. rank: its number, from 0. workers: how many there are."""
+    """What a process exchanges with the others. rank: its number, from 0. workers: how many there are."""
 
     rank: int
     workers: int

@@ -163,17 +163,17 @@ def _figures(
 def _f1(truth: NDArray[np.float64], named: NDArray[np.bool_]) -> dict[str, float]:
     """Return F1 over all known cells, and its mean over the classes that play somewhere."""
     plays, known = truth == 1, ~np.isnan(truth)
-    right, told, there = ((named & plays).sum(axis=0), (named & known).sum(axis=0), plays.sum(axis=0))
+    right, predicted, there = ((named & plays).sum(axis=0), (named & known).sum(axis=0), plays.sum(axis=0))
     counted = there > 0
-    each = 2 * right / np.maximum(told + there, 1)
+    each = 2 * right / np.maximum(predicted + there, 1)
     return {
-        "f1_micro": float(2 * right.sum() / max(told.sum() + there.sum(), 1)),
+        "f1_micro": float(2 * right.sum() / max(predicted.sum() + there.sum(), 1)),
         "f1_macro": float(each[counted].mean()) if counted.any() else math.nan,
     }
 
 
 def _frame_f1(suite: Suite, classes: Sequence[str], used: Sequence[tuple[Clip, Prediction]]) -> float:
-    hits = told = there = 0
+    hits = predicted = there = 0
     for clip, prediction in used:
         for one in classes:
             if math.isnan(clip.truth[one]):
@@ -183,31 +183,31 @@ def _frame_f1(suite: Suite, classes: Sequence[str], used: Sequence[tuple[Clip, P
             true = (clip.intervals or {}).get(one, [])
             a, b = (segments.active_frames(np.array(spans, dtype=np.float64).reshape(-1, 2)) for spans in (found, true))
             hits += len(np.intersect1d(a, b))
-            told += len(a)
+            predicted += len(a)
             there += len(b)
-    return 2 * hits / (told + there) if told + there else math.nan
+    return 2 * hits / (predicted + there) if predicted + there else math.nan
 
 
 def lines(found: dict[str, Any]) -> list[str]:
     """Return what `evaluate` found as lines for people: metrics with intervals, published figures, then each class."""
     figures, names = found["metrics"], found["classes"]
     known = [one for one in names if names[one]]
-    told = [
+    text = [
         f"{found['model']} on {found['title']}, {found['split']}: {counted(found['recordings'], 'recording')}",
         f"{len(known)} of {len(names)} classes: {', '.join(known)}",
     ]
     for key in (key for key in figures if "/" not in key):
         low, high = found["intervals"].get(key, (None, None))
         span = "" if low is None else f"  (95 %: {low:.3f} to {high:.3f})"
-        told.append(f"{key:>24}  {_shown(figures[key])}{span}")
+        text.append(f"{key:>24}  {_shown(figures[key])}{span}")
     for one in found["published"]:
         who = f"{one['system']}; classes: {one['classes']}; {one['source']}"
-        told.append(f"{'published ' + one['metric']:>24}  {one['value']:.3f}  {who}")
-    told.append(f"{'class':>24}  positives  average precision  F1")
+        text.append(f"{'published ' + one['metric']:>24}  {one['value']:.3f}  {who}")
+    text.append(f"{'class':>24}  positives  average precision  F1")
     for one in known:
         precision, f1 = _shown(figures[f"{one}/average_precision"]), _shown(figures[f"{one}/f1"])
-        told.append(f"{one:>24}  {found['positives'][one]:>9}  {precision:>17}  {f1}")
-    return told
+        text.append(f"{one:>24}  {found['positives'][one]:>9}  {precision:>17}  {f1}")
+    return text
 
 
 def _shown(value: float | None) -> str:

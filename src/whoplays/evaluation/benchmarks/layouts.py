@@ -59,7 +59,7 @@ class Suite:
 def openmic(root: Path) -> Suite:
     """Read OpenMIC-2018: `partitions/split01_test.csv`, `openmic-2018-aggregated-labels.csv`, `audio/000/000046_3840.ogg`.
 
-    An instrument plays where the annotators' relevance is 0.5 or more; instruments that a clip was not asked for are unknown.
+    An instrument plays where the annotators' relevance is 0.5 or more; instruments that a clip was not annotated for are unknown.
     """
     split = root / "partitions" / "split01_test.csv"
     keys = [row[0] for row in csv.reader(_text(split).splitlines()) if row]
@@ -71,8 +71,8 @@ def openmic(root: Path) -> Suite:
             relevance.setdefault(row["sample_key"], {})[row["instrument"]] = _number(row["relevance"], split)
     clips = []
     for key in keys:
-        told = relevance.get(key, {})
-        truth = {name: (PLAYS if told[name] >= 0.5 else SILENT) if name in told else UNKNOWN for name in OPENMIC}
+        known = relevance.get(key, {})
+        truth = {name: (PLAYS if known[name] >= 0.5 else SILENT) if name in known else UNKNOWN for name in OPENMIC}
         clips.append(Clip(root / "audio" / key[:3] / f"{key}.ogg", truth))
     return _there(Suite(OPENMIC, clips), root)
 
@@ -82,10 +82,10 @@ def irmas(root: Path) -> Suite:
     clips = []
     for path in sorted(root.rglob("*.wav")):
         if (codes := path.with_suffix(".txt")).exists():
-            told = {line[:3] for line in _text(codes).split()}
-            if unknown := told - set(IRMAS):
+            present = {line[:3] for line in _text(codes).split()}
+            if unknown := present - set(IRMAS):
                 raise DatasetError(f"{codes}: has {min(unknown)}; the codes are {', '.join(IRMAS)}")
-            clips.append(Clip(path, {code: PLAYS if code in told else SILENT for code in IRMAS}))
+            clips.append(Clip(path, {code: PLAYS if code in present else SILENT for code in IRMAS}))
     if not clips:
         raise DatasetError(f"{root}: holds no NAME.wav with NAME.txt; name the folder of IRMAS-TestingData-Part1 to 3")
     return _there(Suite(IRMAS, clips), root)
@@ -267,8 +267,8 @@ def _there(suite: Suite, root: Path, wanted: str = "") -> Suite:
     clips = [clip for clip in suite.clips if clip.path.exists()]
     if not clips:
         missing = f"; the first is {suite.clips[0].path}" if suite.clips else ""
-        told = wanted or "the files of its test side"
-        raise DatasetError(f"{root}: holds none of this benchmark's recordings ({told} are needed{missing})")
+        files = wanted or "the files of its test side"
+        raise DatasetError(f"{root}: holds none of this benchmark's recordings ({files} are needed{missing})")
     lost = len(suite.clips) - len(clips)
     notes = [*suite.notes, f"{lost} of {len(suite.clips)} recordings are not there"] if lost else suite.notes
     return Suite(suite.classes, clips, notes)

@@ -1,4 +1,4 @@
-"""Prediction -> text, JSON, CSV, Parquet, and labels for other programs. A format's module is loaded when it is asked for."""
+"""Prediction -> text, JSON, CSV, Parquet, and labels for other programs. A format's module is loaded on first use."""
 
 from __future__ import annotations
 

@@ -44,14 +44,14 @@ class Text(PredictionWriter):
             shown = strip(result, self.labels, self.look, self.lang)
         else:
             shown = self._plain(result)
-        told = [f"  {self._say('note', warning=warning.within(self.lang))}" for warning in result.warnings]
+        notes = [f"  {self._say('note', warning=warning.within(self.lang))}" for warning in result.warnings]
         if result.silent and not (result.playing or result.maybe):
-            return "\n".join([title, f"  {self._say('silent')}", *told]) + "\n"
+            return "\n".join([title, f"  {self._say('silent')}", *notes]) + "\n"
         if not result.playing:
             best = max(result.scores, key=lambda label: result.scores[label])
             name, score = self._tree[best].name(self.lang), f"{result.scores[best]:.2f}"
             shown = [f"  {self._say('none', name=name, score=score)}", *shown]
-        return "\n".join([title, *shown, *self._missing(result), *told]) + "\n"
+        return "\n".join([title, *shown, *self._missing(result), *notes]) + "\n"
 
     def _plain(self, result: Prediction) -> list[str]:
         shown, _ = self._tree.divide(result.playing)
@@ -61,10 +61,10 @@ class Text(PredictionWriter):
         lines = []
         for label in order:
             times = [span(s.start, s.end) for s in result.segments if s.label == label.id]
-            told = ", ".join(times[:MOST_TIMES])
+            listed = ", ".join(times[:MOST_TIMES])
             if len(times) > MOST_TIMES:
-                told = self._say("more", times=told, count=len(times) - MOST_TIMES)
-            lines.append(f"  {names[label.id]:<{width}}  {result.scores[label.id]:.2f}  {told}")
+                listed = self._say("more", times=listed, count=len(times) - MOST_TIMES)
+            lines.append(f"  {names[label.id]:<{width}}  {result.scores[label.id]:.2f}  {listed}")
         if result.maybe:
             doubtful = sorted(result.maybe, key=lambda label: -result.scores[label])
             named = (f"{self._tree.full_name(label, self.lang)} {result.scores[label]:.2f}" for label in doubtful)

@@ -1,4 +1,4 @@
-"""What the report is told of a run, recording by recording: results, what pictures need, sound or where that is, and why."""
+"""What a report holds of a run, recording by recording: results, data for pictures, sound or its address, and explanations."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _facts(recogniser: Recogniser, lang: str) -> dict[str, Any]:
 
 
 class Entry:
-    """What the report's scripts are told of one recording (see serve/page/js/offline.js)."""
+    """What the report's scripts get for one recording (see serve/page/js/offline.js)."""
 
     def __init__(self, prediction: Prediction, recogniser: Recogniser, folder: Path, start: float) -> None:
         """folder: where the page will lie. start: seconds into the recording at which prediction began."""
@@ -157,13 +157,13 @@ class Entry:
         """Return the sound's address, which holds it where it has no more than `most` bytes, and a word about it."""
         path = Path(self.prediction.path)
         kind = PLAYABLE.get(path.suffix.lower())
-        heard = self.prediction.duration
-        whole = (opening.probe(path).duration or heard) if kind else heard
+        predicted_s = self.prediction.duration
+        whole = (opening.probe(path).duration or predicted_s) if kind else predicted_s
         if kind and whole <= EMBED_S and path.stat().st_size <= most:
             return pictures.data_url(path.read_bytes(), kind), None
-        if not kind and self.start + heard <= min(EMBED_S, most / FLAC_BYTES_PER_S):
+        if not kind and self.start + predicted_s <= min(EMBED_S, most / FLAC_BYTES_PER_S):
             rate = self.recogniser.config.features.sample_rate
-            content = as_flac(path, rate, self.start + heard)
+            content = as_flac(path, rate, self.start + predicted_s)
             return pictures.data_url(content, "audio/flac"), ("as_model", {"rate": str(rate)})
         return _link(path, self.folder), ("linked", {"path": self.prediction.path})
 

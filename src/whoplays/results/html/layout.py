@@ -33,10 +33,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str 
         f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>\n"
         for row in rows
     )
-    told = f"<caption>{escape(caption)}</caption>" if caption else ""
+    heading = f"<caption>{escape(caption)}</caption>" if caption else ""
     name = escape(name or caption or ", ".join(filter(None, header)))
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table>{told}<thead><tr>{top}</tr></thead>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table>{heading}<thead><tr>{top}</tr></thead>\n'
         f"<tbody>\n{lines}</tbody></table></div>"
     )
 

@@ -66,9 +66,9 @@ def _lanes(prediction: Prediction) -> str:
         f'opacity=".7">{clock(start + prediction.duration * k / 4)}</text>'
         for k in range(5)
     )
-    told = ", ".join(f"{label.name()} {prediction.scores[label.id]:.2f}" for label in shown)
+    summary = ", ".join(f"{label.name()} {prediction.scores[label.id]:.2f}" for label in shown)
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {bottom + 22}" style="width:100%" role="img" aria-label="{escape(told)}" '
+        f'<svg viewBox="0 0 {_WIDTH} {bottom + 22}" style="width:100%" role="img" aria-label="{escape(summary)}" '
         f'fill="currentColor" font-family="sans-serif" font-size="13">{rows}{marks}</svg>'
     )
 
@@ -85,10 +85,10 @@ def _lane(prediction: Prediction, label: Label, top: int, start: float) -> str:
         if segment.label == label.id:
             left = _x((segment.start - start) / prediction.duration)
             right = _x((segment.end - start) / prediction.duration)
-            told = f"{label.name()} {span(segment.start, segment.end)}, {segment.score:.2f}"
+            tooltip = f"{label.name()} {span(segment.start, segment.end)}, {segment.score:.2f}"
             found.append(
                 f'<rect x="{left:.1f}" y="{top + 4}" width="{max(1.0, right - left):.1f}" height="{_ROW - 8}" rx="2" '
-                f'fill="{label.colour}" fill-opacity="{0.45 + 0.55 * segment.score:.2f}"><title>{escape(told)}</title></rect>'
+                f'fill="{label.colour}" fill-opacity="{0.45 + 0.55 * segment.score:.2f}"><title>{escape(tooltip)}</title></rect>'
             )
     return "".join(found)
 

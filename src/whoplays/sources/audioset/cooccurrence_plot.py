@@ -42,8 +42,8 @@ def _draw_pairs(axes: Any, found: Dependencies) -> None:
             if not (pair := found.pair(a, names[j])):
                 continue
             shade[i, j] = np.clip(np.log2(pair.lift), -3, 3) if pair.lift else -3
-            told = f"{pair.both:,}\n×{pair.lift:.1f}"
-            axes.text(j, i, told, ha="center", va="center", color="#10243a", fontsize=9)
+            cell_text = f"{pair.both:,}\n×{pair.lift:.1f}"
+            axes.text(j, i, cell_text, ha="center", va="center", color="#10243a", fontsize=9)
     axes.imshow(shade, cmap="PuOr_r", vmin=-6, vmax=6)
     axes.set(xticks=range(len(names)), yticks=range(len(names)), title="Clips with both, and lift")
     axes.set_xticklabels(names, rotation=30)

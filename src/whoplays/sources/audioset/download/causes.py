@@ -65,7 +65,7 @@ class ClipUnavailable(Exception):
         return f"{self.cause}: {self.detail}"
 
 
-# In this order: a page that tells of a rate limit also says that the video is not available.
+# In this order: a page about a rate limit also says that the video is not available.
 _WORDS: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
     (cause, re.compile(pattern, re.IGNORECASE))
     for cause, pattern in (
@@ -112,7 +112,7 @@ def cause_of_words(text: str) -> Cause | None:
 
 
 def cause_of_status(status: int) -> Cause:
-    """Return the cause that an HTTP status tells."""
+    """Return the cause that an HTTP status stands for."""
     if status in _STATUS:
         return _STATUS[status]
     return Cause.NETWORK if status >= 500 or status in (407, 408, 425) else Cause.OTHER

@@ -1,4 +1,4 @@
-"""What is told of a download: a note while it runs, and the table at its end."""
+"""What is shown of a download: a note while it runs, and the table at its end."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Threads(Executor):
     """An executor on threads of this process."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        """Prepare; nothing is asked for yet. Raises `DownloadError` and `UsageError` for what cannot work."""
+        """Prepare; nothing is requested yet. Raises `DownloadError` and `UsageError` for what cannot work."""
         self._pacer = Pacer(per_host=settings.per_host or settings.jobs, pause_s=settings.pause_s)
         self._fetcher = Fetcher(folder, settings, self._pacer)
         self._pool = ThreadPoolExecutor(settings.jobs, thread_name_prefix="fetch")

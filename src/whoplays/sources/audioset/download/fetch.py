@@ -45,7 +45,7 @@ class Fetcher:
     """Fetches clips into a folder, from many threads at once."""
 
     def __init__(self, folder: Path, settings: Settings, turns: RateLimiter) -> None:
-        """Nothing is asked for yet, but that yt-dlp starts and can read the cookies is tried. turns: gives leave to ask."""
+        """Nothing is requested yet, but that yt-dlp starts and can read the cookies is tried. turns: gives leave to ask."""
         self.folder, self.template, self.ending, self.turns = folder, settings.template, settings.ending, turns
         self.access = replace(settings.access, timeout_s=min(settings.access.timeout_s, settings.timeout_s))
         self.cutter = Cutter(
@@ -118,7 +118,7 @@ class Fetcher:
         return len(cut.samples) < round((wanted_s - MISSING_S) * self.cutter.rate)
 
     def _holds_the_whole(self, cut: Cut, wanted_s: float, ends_s: float) -> bool:
-        """Tell a stand-in that takes no notice of the times it was asked for: what it serves lasts beyond the clip."""
+        """Detect a stand-in that ignores the requested times: what it serves lasts beyond the clip."""
         return cut.duration_s is not None and cut.duration_s > max(wanted_s, ends_s - MISSING_S) + MISSING_S
 
     def _source(self) -> Source:

@@ -47,7 +47,7 @@ class Media:
 class Cut:
     """What ffmpeg made of a recording.
 
-    samples: (frames, channels) int16. duration_s: of the whole, where it tells. note: what was done to it, for people.
+    samples: (frames, channels) int16. duration_s: of the whole, where stated. note: what was done to it, for people.
     """
 
     samples: np.ndarray
@@ -57,12 +57,12 @@ class Cut:
 
 
 @functools.cache
-def find_ffmpeg(asked: str | None = None) -> str:
-    """Return the ffmpeg to use: the one asked for, the one of the wheel `imageio-ffmpeg`, or the system's."""
-    if asked:
-        found = shutil.which(asked)
+def find_ffmpeg(requested: str | None = None) -> str:
+    """Return the ffmpeg to use: the requested one, the one of the wheel `imageio-ffmpeg`, or the system's."""
+    if requested:
+        found = shutil.which(requested)
         if not found:
-            raise UsageError(f"--ffmpeg {asked}: no such program")
+            raise UsageError(f"--ffmpeg {requested}: no such program")
         return found
     with contextlib.suppress(ImportError, RuntimeError):
         import imageio_ffmpeg
@@ -90,11 +90,11 @@ class Cutter:
         """Return the samples from `start_s` on. Raises `ClipUnavailable` when there are none and why is clear.
 
         The seconds before are jumped over where the server lets one ask for a part of the recording, and read
-        otherwise: a server may ignore the question, and only the attempt tells.
+        otherwise: a server may ignore the question, and only an attempt shows.
         """
         jump = start_s > 0 and (media.size is None or media.size > _SMALL_BYTES)
         found, log = self._run(media, start_s, length_s, jump=jump)
-        astray = "could not seek" in log or (jump and "Invalid data found" in log)  # what came was not from there
+        astray = "could not seek" in log or (jump and "Invalid data found" in log)  # the sound is not from there
         if len(found.samples) < round(length_s * self.rate) and astray:
             found, log = self._run(media, start_s, length_s, jump=False, seekable=False)
         if not len(found.samples):
@@ -113,8 +113,8 @@ class Cutter:
     ) -> tuple[Cut, str]:
         output, log = self._call(self._words(media, start_s, length_s, jump, seekable))
         samples, note = self._samples(output, round(length_s * self.rate))
-        told = _DURATION.search(log)
-        duration_s = int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3]) if told else None
+        stated = _DURATION.search(log)
+        duration_s = int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]) if stated else None
         return Cut(samples, duration_s, "Stream ends prematurely" in log, note), log
 
     def _samples(self, output: bytes, limit: int) -> tuple[np.ndarray, str]:
@@ -169,7 +169,7 @@ class Cutter:
             words += ["-headers", "".join(f"{name}: {value}\r\n" for name, value in media.headers.items())]
         if media.cookies:
             words += ["-cookies", media.cookies]
-        # A little more is asked for than wanted: resampling eats a few samples at the end.
+        # A little more is requested than wanted: resampling eats a few samples at the end.
         span = ["-ss", f"{start_s:.3f}", "-t", f"{length_s + 0.05:.3f}"]
         words += [] if seekable else ["-seekable", "0"]
         words += [*span, "-i", media.url] if jump else ["-i", media.url, *span]
@@ -192,7 +192,7 @@ def _authorities() -> str | None:
 
 
 def _explain(log: str, found: Cut) -> None:
-    """Raise `ClipUnavailable` with what ffmpeg's log says of a run that gave no samples; return when it tells nothing."""
+    """Raise `ClipUnavailable` with what ffmpeg's log says of a run that gave no samples; return when it says nothing."""
     if status := _HTTP_ERROR.search(log):
         code = int(status[1])
         raise ClipUnavailable(cause_of_status(code), f"HTTP {code} for the recording")

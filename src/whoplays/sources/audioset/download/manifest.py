@@ -1,7 +1,7 @@
 """manifest.csv: what was had, with checksums; and the check of a folder against it.
 
 `whoplays dataset build` takes it as it is: `path` is relative to the manifest, `recording` is the video, and each class
-has a column with 1 (plays), 0 (not labelled) or nothing (left open, in doubt, or not asked for in the clip's plan).
+has a column with 1 (plays), 0 (not labelled) or nothing (unknown: ambiguous, or not requested in the clip's plan).
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def measure(content: bytes) -> Measured:
 
 
 def check(found: Measured, wanted_s: float) -> None:
-    """Raise `ClipUnavailable` when a clip is silent, or its length is not what was asked for."""
+    """Raise `ClipUnavailable` when a clip is silent, or its length is not the requested one."""
     if not found.duration_s:
         raise ClipUnavailable(Cause.NO_AUDIO, "no sample came")
     if not wanted_s - MISSING_S <= found.duration_s <= wanted_s + MISSING_S:

@@ -60,7 +60,7 @@ class Pacer:
                 self._change.notify_all()
 
     def hold(self, host: str, seconds: float) -> None:
-        """Leave `host` alone for so long: it asked for that."""
+        """Leave `host` alone for so long, as it asked."""
         with self._change:
             self._held[host] = max(self._held.get(host, 0.0), time.monotonic() + seconds)
 

@@ -1,4 +1,4 @@
-"""How to download: one place for every choice, checked before anything is asked for."""
+"""How to download: one place for every choice, checked before the first request."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Source:
             self._ydl = yt_dlp.YoutubeDL(options, auto_init=False)
             for name in ("Youtube", "Generic", "HTML5MediaEmbed"):
                 self._ydl.get_info_extractor(name)
-            self._ydl.cookiejar  # noqa: B018 - read now, so that a bad cookie file is told at the start
+            self._ydl.cookiejar  # noqa: B018 - read now, so that a bad cookie file is reported at the start
         except Exception as error:
             raise DownloadError(f"yt-dlp cannot start: {_plain(error)}") from error
 
@@ -235,8 +235,8 @@ def _of_status(error: Any) -> ClipUnavailable:
         words = ""
     if getattr(error, "redirect_loop", False):
         return ClipUnavailable(Cause.OTHER, "the site redirects in a circle")
-    told = cause_of_words(words) if error.status in (401, 403, 451) else None
-    return ClipUnavailable(told or cause_of_status(error.status), f"HTTP {error.status} {error.reason or ''}", wait)
+    cause = cause_of_words(words) if error.status in (401, 403, 451) else None
+    return ClipUnavailable(cause or cause_of_status(error.status), f"HTTP {error.status} {error.reason or ''}", wait)
 
 
 def _visible(page: str) -> str:
