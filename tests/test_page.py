@@ -305,7 +305,7 @@ def test_many_recordings_in_a_table(
         assert set(page.locator(".item").all_text_contents()) == expected, text
     page.locator("#filter").fill("take")
     assert page.locator(".item").all_text_contents() == ["take one.flac"]
-    assert "names are searched" in page.locator("#filter-told").inner_text()
+    assert "names are searched" in page.locator("#filter-note").inner_text()
     page.locator("#filter").fill("")
     for kind in ("csv", "json", "zip", "m3u"):
         with page.expect_download() as waiting:

@@ -25,8 +25,8 @@ let recording = null;
 let undone = null;
 /** @type {ReturnType<typeof desk>} */
 let table;
-/** @type {import("./recogniser.js").Told | null} */
-let told = null;
+/** @type {import("./recogniser.js").About | null} */
+let about = null;
 let unusable = ""; // why nothing can be recognised
 
 const say = (text) => { $("said").textContent = text; };
@@ -79,7 +79,7 @@ async function work(item) {
 async function predicted(item) {
   for (;;) {
     try {
-      return await recogniser.predict(item.file, { onProgress: (told) => { Object.assign(item, { note: "" }, told); drawProgress(item); }, signal: item.stop.signal });
+      return await recogniser.predict(item.file, { onProgress: (event) => { Object.assign(item, { note: "" }, event); drawProgress(item); }, signal: item.stop.signal });
     } catch (trouble) {
       if (!["busy", "too-many"].includes(trouble.kind) || item.stop.signal.aborted) throw trouble;
       const seconds = Math.max(1, trouble.retryAfter ?? 5);
@@ -108,7 +108,7 @@ function remove(gone) {
   const keys = gone.map((item) => item.key);
   hide(keys);
   undone?.();
-  $("undo-told").textContent = t("removed", { n: gone.length });
+  $("undo-text").textContent = t("removed", { n: gone.length });
   $("undo").hidden = false;
   $("undo-do").onclick = () => {
     items.splice(0, items.length, ...before, ...items.filter((item) => !before.includes(item)));
@@ -160,8 +160,8 @@ function drawProgress(item) {
   const bar = card.querySelector("progress");
   if (known) bar.value = uploading ? item.sent : Math.min(1, item.analysed / item.duration);
   else bar.removeAttribute("value");
-  const told = uploading ? percent(item.sent) : !item.analysed ? "" : item.duration ? t("analysedOf", { done: clock(item.analysed), all: clock(item.duration) }) : t("analysed", { done: clock(item.analysed) });
-  card.querySelector(".fine").textContent = item.note || told;
+  const amount = uploading ? percent(item.sent) : !item.analysed ? "" : item.duration ? t("analysedOf", { done: clock(item.analysed), all: clock(item.duration) }) : t("analysed", { done: clock(item.analysed) });
+  card.querySelector(".fine").textContent = item.note || amount;
 }
 
 function failure(item) {
@@ -243,12 +243,12 @@ function redraw() {
 async function begin() {
   unusable = "";
   try {
-    told = await recogniser.labels();
-    setLabels(told.labels);
-    Object.assign(limits, told.limits);
-    table.setPoints(told.points);
-    if (!items.length) await restore(told.model);
-    document.documentElement.dataset.model = told.model;
+    about = await recogniser.labels();
+    setLabels(about.labels);
+    Object.assign(limits, about.limits);
+    table.setPoints(about.points);
+    if (!items.length) await restore(about.model);
+    document.documentElement.dataset.model = about.model;
     examples = await recogniser.examples();
   } catch (trouble) {
     if (trouble.kind === "unauthorised") askToken();
@@ -288,7 +288,7 @@ export function start(chosen) {
   for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-lang]"))) button.addEventListener("click", () => { setLanguage(button.dataset.lang); redraw(); });
   $("record").addEventListener("click", record);
   $("stop").addEventListener("click", stopRecording);
-  table = desk({ items: () => items, whyOf, detailsOf: detailsFor, addressOf, waiting: progress, failed: failure, gone: () => new Trouble("gone", t("gone")), remove, report: (some) => reportOf(some, /** @type {any} */ (told)) });
+  table = desk({ items: () => items, whyOf, detailsOf: detailsFor, addressOf, waiting: progress, failed: failure, gone: () => new Trouble("gone", t("gone")), remove, report: (some) => reportOf(some, /** @type {any} */ (about)) });
   $("clear").addEventListener("click", () => remove([...items]));
   listenForFiles();
   translate();

@@ -5,7 +5,7 @@ import { alone, plays, together } from "./intervals.js";
 import { isInstrument, nameOf } from "./labels.js";
 import { clock, t } from "./words.js";
 
-/** Return {element, seek, repeat, toggle}. picture: {setTime}, told of each moment. note: about the sound. */
+/** Return {element, seek, repeat, toggle}. picture: {setTime}, called at each moment. note: about the sound. */
 export function player(result, sound, picture, note = "") {
   const { start, end } = result.details;
   /** @type {import("./intervals.js").Intervals | null} */
@@ -49,16 +49,16 @@ export function player(result, sound, picture, note = "") {
   choices[0][0] = t("everything");
   const select = el("select", { "aria-label": t("playOnly"), onchange: () => choose(choices[select.value][1]?.() ?? null, false) }, ...choices.map(([name], i) => el("option", { value: i }, name)));
   const stop = el("button", { type: "button", class: "plain small-button", hidden: true, onclick: () => { select.value = 0; choose(null, false); } }, t("playAll"));
-  const told = el("span", { class: "fine", role: "status" });
+  const status = el("span", { class: "fine", role: "status" });
   /** @param {import("./intervals.js").Intervals | null} intervals to play, or everything @param {boolean} again */
   function choose(intervals, again) {
     [only, around] = [intervals?.length ? intervals : null, again];
     stop.hidden = !intervals;
-    told.textContent = intervals && !only ? t("nowhere") : only && again ? t("repeating", { from: clock(only[0][0]), to: clock(only[0][1]) }) : "";
+    status.textContent = intervals && !only ? t("nowhere") : only && again ? t("repeating", { from: clock(only[0][0]), to: clock(only[0][1]) }) : "";
     if (only && (again || !only.some(([s, e]) => sound.currentTime >= s && sound.currentTime < e))) seek((only.find(([s]) => !again && s > sound.currentTime) ?? only[0])[0], again);
   }
   const row = el("div", { class: "player" }, el("div", { class: "player-left" }, button, el("p", { class: end >= 3600 ? "clock long" : "clock", "aria-hidden": "true" }, now, " / ", clock(end))), range);
-  const extra = result.playing.length > 0 && el("div", { class: "row player-only" }, el("label", {}, el("span", {}, t("playOnly"), " "), select), stop, told);
+  const extra = result.playing.length > 0 && el("div", { class: "row player-only" }, el("label", {}, el("span", {}, t("playOnly"), " "), select), stop, status);
   sound.onerror = () => { row.replaceChildren(el("p", { class: "note" }, sound.hasAttribute("src") ? t("noPlay") : note || t("noSound"))); if (extra) extra.hidden = true; };
   if (sound.error || !sound.hasAttribute("src")) sound.onerror();
   return { element: el("div", { class: "transport" }, row, note && sound.hasAttribute("src") ? el("p", { class: "fine" }, note) : null, extra || null), seek, toggle, repeat: (segment) => choose([[segment.start, segment.end]], true) };

@@ -6,7 +6,7 @@
  *   maybe: the lower threshold, from which on a label may play.
  * @typedef {{position: number, precision: number, recall: number}} OperatingPoint
  *   position: of the control, -1 (fewer mistakes) to 1 (misses nothing); precision, recall: measured on real songs.
- * @typedef {{model: string, version: string, labels: Label[], limits: {mb: number, minutes: number}, points: OperatingPoint[]}} Told
+ * @typedef {{model: string, version: string, labels: Label[], limits: {mb: number, minutes: number}, points: OperatingPoint[]}} About
  * @typedef {{label: string, start: number, end: number, score: number}} Segment
  * @typedef {{code: string, message: string, advice: string}} Warning
  * @typedef {{start: number, end: number, peaks: Uint8Array, frame_scores: Record<string, Uint8Array>, segments: Segment[]}} Details
@@ -20,8 +20,8 @@
  * @typedef {{name: string, playing?: [string, number, number][]}} Example
  *
  * @typedef {object} Recogniser
- * @property {() => Promise<Told>} labels What it recognises and its limits. Rejects with `Trouble`.
- * @property {(file: File, how: {onProgress: (told: Progress) => void, signal: AbortSignal}) => Promise<Prediction>} predict
+ * @property {() => Promise<About>} labels What it recognises and its limits. Rejects with `Trouble`.
+ * @property {(file: File, how: {onProgress: (progress: Progress) => void, signal: AbortSignal}) => Promise<Prediction>} predict
  *   Rejects with `Trouble`: kind "stopped" after the signal, "busy" (with retryAfter) where it may be tried again.
  * @property {(sampleRate: number, onScores: (scores: Record<string, number>, at: number) => void) => Promise<Stream>} stream
  *   Scores of microphone samples about once a second; at: seconds since the stream began.

@@ -43,7 +43,7 @@ export function recordings(page) {
     const row = found?.row ?? el("tr");
     row.replaceChildren(el("td", {}, box), el("th", { scope: "row" }, button), length, state, sure,
       el("td", {}, page.remove && el("button", { type: "button", class: "remove", "aria-label": t("remove", { name: item.name }), onclick: () => page.remove([item]) }, "×")));
-    const made = { row, box, button, length, state, sure, lang: language(), told: "" };
+    const made = { row, box, button, length, state, sure, lang: language(), shown: "" };
     rows.set(item, made);
     return made;
   }
@@ -58,9 +58,9 @@ export function recordings(page) {
     row.classList.toggle("current", item === page.shown());
     if (item === page.shown()) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
-    const told = JSON.stringify([item.state, words, ids, result?.duration, ids.length && sureness(result), item.analysed, item.duration]);
-    if (told === made.told) return row;
-    rows.get(item).told = told;
+    const shown = JSON.stringify([item.state, words, ids, result?.duration, ids.length && sureness(result), item.analysed, item.duration]);
+    if (shown === made.shown) return row;
+    rows.get(item).shown = shown;
     button.className = `item ${item.state}`;
     state.className = `item-state ${item.state}`;
     length.textContent = result ? clock(result.duration) : "";
@@ -109,7 +109,7 @@ export function recordings(page) {
 
   function filter() {
     const text = $("filter").value.trim();
-    $("filter-told").textContent = "";
+    $("filter-note").textContent = "";
     passes = () => true;
     if (text) {
       try {
@@ -118,7 +118,7 @@ export function recordings(page) {
       } catch (error) {
         const words = text.toLocaleLowerCase();
         passes = (item) => item.name.toLocaleLowerCase().includes(words);
-        $("filter-told").textContent = t("filterByName", { at: error.message || text });
+        $("filter-note").textContent = t("filterByName", { at: error.message || text });
       }
     }
     draw();

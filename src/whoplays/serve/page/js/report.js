@@ -28,7 +28,7 @@ async function entry({ name, key, file, result: { details: held, ...result } }) 
   return { result, name, sound: await soundOf(file), note: null, details: { start, end, peaks: reduced(peaks), frame_scores, segments } };
 }
 
-/** Return the HTML of a report. items: with results. told: {model, version, labels, points} of the recogniser. */
+/** Return the HTML of a report. items: with results. about: {model, version, labels, points} of the recogniser. */
 export async function reportOf(items, { model, version, labels, points }) {
   const template = await (await fetch(new URL("../report.html", import.meta.url))).text();
   const recordings = [];

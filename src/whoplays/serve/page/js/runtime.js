@@ -5,4 +5,4 @@ export const loading = import(new URL("../../runtime/index.js", import.meta.url)
   version: runtime.version,
   recogniser: await runtime.load(),
 }));
-loading.catch(() => {}); // told when it is asked for
+loading.catch(() => {}); // reported where it is awaited

@@ -1,4 +1,4 @@
-// The recogniser that is a server: the one this page came from. See recogniser.js for the interface.
+// The recogniser that is a server: the one that serves this page. See recogniser.js for the interface.
 
 import { unpackedDetails } from "./packed.js";
 import { Trouble, examplesFrom } from "./recogniser.js";
@@ -16,8 +16,8 @@ function authorise(given) {
 /** @param {number} status @param {string} body */
 function troubleOf(status, body) {
   try {
-    const told = JSON.parse(body);
-    return new Trouble(String(told.type ?? "").replace("urn:whoplays:", "") || String(status), told.detail ?? told.title, told.retry_after);
+    const problem = JSON.parse(body);
+    return new Trouble(String(problem.type ?? "").replace("urn:whoplays:", "") || String(status), problem.detail ?? problem.title, problem.retry_after);
   } catch {
     return new Trouble(String(status), `HTTP ${status}`);
   }
@@ -31,10 +31,10 @@ async function get(path) {
 }
 
 async function labels() {
-  const [told, health] = [await (await get("v1/labels")).json(), await (await get("healthz")).json()];
+  const [about, health] = [await (await get("v1/labels")).json(), await (await get("healthz")).json()];
   return {
-    model: told.model, version: health.version, labels: told.labels, points: told.operating_points ?? [],
-    limits: { mb: told.limits.max_upload_mb, minutes: Math.floor(told.limits.max_duration_s / 60) },
+    model: about.model, version: health.version, labels: about.labels, points: about.operating_points ?? [],
+    limits: { mb: about.limits.max_upload_mb, minutes: Math.floor(about.limits.max_duration_s / 60) },
   };
 }
 
@@ -63,7 +63,7 @@ function predict(file, { onProgress, signal }) {
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.upload.onprogress = (e) => e.lengthComputable && onProgress({ sent: e.loaded / e.total });
     request.upload.onload = () => onProgress({ sent: 1 });
-    request.onprogress = () => { // a look copies all that came so far
+    request.onprogress = () => { // reading copies all that has arrived
       if (request.status !== 200 || performance.now() - looked < 200) return;
       looked = performance.now();
       events();

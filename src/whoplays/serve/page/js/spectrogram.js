@@ -25,17 +25,17 @@ export function spectrogram({ start, end, mel, why = [] }) {
   const track = el("div", { class: "track" }, el("img", { src: mel, alt: t("mel") }));
   const parts = [el("div", { class: "lane-name" }, t("pitch")), el("div", { class: "pitch" }, track)];
   if (!why.length) return parts;
-  const told = el("span", { class: "fine" });
+  const legendText = el("span", { class: "fine" });
   const show = () => {
     const one = why[Number(select.value)];
     track.querySelector(".patches")?.remove();
     legend.hidden = !one;
     if (!one) return;
     track.append(overlay(one, start, end));
-    told.textContent = t("whyTold", { most: number(Math.max(0, ...one.loss.flat()), 1) });
+    legendText.textContent = t("whyTold", { most: number(Math.max(0, ...one.loss.flat()), 1) });
   };
   const select = el("select", { onchange: show }, ...why.map((one, i) => el("option", { value: i }, capital(nameOf(one.label)))), el("option", { value: -1 }, t("whyNone")));
-  const legend = el("span", { class: "why-legend" }, el("span", { class: "why-scale", css: { "--heat": HEAT }, "aria-hidden": "true" }), told);
+  const legend = el("span", { class: "why-legend" }, el("span", { class: "why-scale", css: { "--heat": HEAT }, "aria-hidden": "true" }), legendText);
   parts.push(el("div", { class: "lane-name", "aria-hidden": "true" }), el("div", { class: "why-row" }, el("label", {}, t("why"), " ", select), legend));
   show();
   return parts;
