@@ -224,16 +224,16 @@ def _part(content: Content, runs: list[_Run], alone: bool, *, last: bool) -> Par
     )
 
 
-def _placed(runs: list[_Run], told: int | None) -> tuple[tuple[tuple[int, int, int, int], ...], int]:
+def _placed(runs: list[_Run], stated: int | None) -> tuple[tuple[tuple[int, int, int, int], ...], int]:
     """Return the runs with the frames before each, and how many are missing between them.
 
-    Bytes between two runs stand for as many frames as fit there; those that the header told have the last word.
+    Bytes between two runs stand for as many frames as fit there; those that the header stated have the last word.
     """
     total = sum(run.count for run in runs)
     mean = sum(run.end - run.begin for run in runs) / max(total, 1)
     holes = [round((after.begin - before.end) / max(mean, 1)) for before, after in pairwise(runs)]
-    if told and len(holes) == 1 and holes[0] and abs(told - total - holes[0]) <= 8:
-        holes = [max(0, told - total)]
+    if stated and len(holes) == 1 and holes[0] and abs(stated - total - holes[0]) <= 8:
+        holes = [max(0, stated - total)]
     placed, before = [], 0
     for run, hole in zip(runs, [*holes, 0], strict=True):
         placed.append((run.begin, run.end, before, run.count))

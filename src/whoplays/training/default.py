@@ -130,9 +130,9 @@ def identity_of(settings: DefaultSettings, start_from: str = "") -> dict[str, An
     start_from: the model whose weights the network begins with, "" where they are drawn at random.
     """
     free = ("epochs", "name", "version", "steps_per_epoch", "learning_rate", "restart")
-    told = {name: value for name, value in asdict(settings).items() if name not in free}
-    told |= {"label_weights": dict(settings.label_weights), "start_from": start_from}
-    return {"recipe": "default", **{k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}}
+    values = {name: value for name, value in asdict(settings).items() if name not in free}
+    values |= {"label_weights": dict(settings.label_weights), "start_from": start_from}
+    return {"recipe": "default", **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
 
 
 class DefaultRun(Run):
@@ -154,7 +154,7 @@ class DefaultRun(Run):
             raise DatasetError("there is no row of training; build the data set with more recordings")
         self.settings, self.training, self.validation = settings, training, validation
         self.labels, self.rows, self.validation_rows = training.labels, int(rows), len(validation)
-        self.told = {"rows": self.rows}
+        self.data_facts = {"rows": self.rows}
         self.crop_steps = min(settings.crop_steps, training.frames // FRAMES_PER_STEP)
         if self.crop_steps < 4:
             raise DatasetError(
@@ -331,7 +331,7 @@ class DefaultRun(Run):
                 "recipe": "default",
                 "settings": self.identity,
                 "history": self.history,
-                "rows": self.told["rows"],
+                "rows": self.data_facts["rows"],
             },
         )
         model_folder.write(self.folder, config, network, card(config))

@@ -48,10 +48,10 @@ def check(dataset: Dataset, settings: MfccCnnSettings) -> None:
 
 def identity_of(dataset: Dataset, settings: MfccCnnSettings) -> dict[str, Any]:
     """Return what makes two runs the same; the number of epochs may be raised on the way."""
-    told = {name: value for name, value in asdict(settings).items() if name not in ("epochs", "name")}
+    values = {name: value for name, value in asdict(settings).items() if name not in ("epochs", "name")}
     held = {name: dataset.index.get(name) for name in ("features", "labels", "shards", "identity")}
     fingerprint = hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:16]
-    return {"recipe": "mfcc-cnn", **told, "data set": fingerprint}
+    return {"recipe": "mfcc-cnn", **values, "data set": fingerprint}
 
 
 def usable(split: Split, loss: str) -> Split:
@@ -87,7 +87,7 @@ class MfccCnnRun(Run):
         self.rows, self.validation_rows = rows
         self.skipped = dict(zip(names, skipped, strict=True))
         there = dataset.index.get("recordings", {})  # a recording may have rows in the parts of several processes
-        self.told = {
+        self.data_facts = {
             "rows": {"training": self.rows, "validation": self.validation_rows, "skipped": self.skipped},
             "recordings": {name: min(n, there.get(name, n)) for name, n in zip(names, recordings, strict=True)},
             "variants_semitones": sorted({float(s) for s in training.semitones}),
@@ -215,7 +215,7 @@ class MfccCnnRun(Run):
             "whoplays": __version__,
             "settings": asdict(settings),
             "identity": self.identity,
-            **self.told,
+            **self.data_facts,
             "history": self.history,
             "best_epoch": best_epoch,
             "stopped": self.stopped,

@@ -31,8 +31,8 @@ class Run(ABC):
     """One training run: `begin` and `go`, or `end`; then `finish`.
 
     identity: what it is; a checkpoint of another one is refused. communicator: with the other processes, where several train
-    one model, each with its part of the rows; the batch size is that of all together, and the first writes. told: of the data,
-    for the model's own record; kept in checkpoints. rows, validation_rows: of all processes. steps: of an epoch.
+    one model, each with its part of the rows; the batch size is that of all together, and the first writes. data_facts: for
+    the model's own record; kept in checkpoints. rows, validation_rows: of all processes. steps: of an epoch.
     """
 
     model: Any
@@ -41,7 +41,7 @@ class Run(ABC):
     rows: int
     validation_rows: int
     steps: int
-    told: dict[str, Any]
+    data_facts: dict[str, Any]
     skipped: dict[str, int] = {}  # rows that cannot be used, by split
 
     def __init__(
@@ -131,7 +131,7 @@ class Run(ABC):
         for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
         self.history = list(found.facts["history"])
-        self.told = self.told or found.facts.get("told", {})
+        self.data_facts = self.data_facts or found.facts.get("told", {})
         return True
 
     def go(self) -> None:
@@ -154,9 +154,9 @@ class Run(ABC):
 
         stopped: "interrupted", or "" when they are over. Raises `ModelError` when the checkpoint is not here.
         """
-        self.told = {}  # what is known here is of some of the rows
+        self.data_facts = {}  # what is known here is of some of the rows
         if not self.resume():
-            raise ModelError(f"{self.folder}: no checkpoint came; it must lie where every node sees the same files")
+            raise ModelError(f"{self.folder}: there is no checkpoint; it must lie where every node sees the same files")
         self.stopped = stopped or ("early" if self.over else "epochs")
 
     def finish(self) -> Trained:
@@ -190,7 +190,7 @@ class Run(ABC):
             "weights": self.model.get_weights(),
             "optimizer": [variable.numpy() for variable in self.optimizer.variables],
         }
-        facts = {"history": self.history, "told": self.told}
+        facts = {"history": self.history, "told": self.data_facts}
         Checkpoint(self.identity, facts, arrays | self.groups).write(self.folder)
         write_history(self.folder / HISTORY, self.history)
 
@@ -236,5 +236,5 @@ def _finished(folder: Path, identity: dict[str, Any]) -> Trained:
     facts = dict(model_folder.read(folder).config.training)
     if differs := checkpoint.difference(identity, facts.get("identity") or facts.get("settings", {})):
         raise UsageError(f"{folder}: holds a model of another run ({differs}); name another folder")
-    told = {name: facts[name] for name in ("stopped", "best_epoch", "validation") if name in facts}
-    return Trained(folder, facts["history"], **told, already_there=True)
+    figures = {name: facts[name] for name in ("stopped", "best_epoch", "validation") if name in facts}
+    return Trained(folder, facts["history"], **figures, already_there=True)

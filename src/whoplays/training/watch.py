@@ -1,4 +1,4 @@
-"""What a training run tells, while it runs and at its end: the history of its epochs, and the rule when to stop."""
+"""What a training run reports, while it runs and at its end: the history of its epochs, and the rule when to stop."""
 
 from __future__ import annotations
 
