@@ -609,7 +609,7 @@ def test_plan_reports_what_was_included_and_excluded_and_why(tmp_path, some_list
     assert done.status == 0 and not done.stdout
     rows = list(csv.DictReader(out.open()))
     assert Counter(row["family"] for row in rows) == {"piano": 5, "guitar": 4}
-    for words in ("line 13", "video id", "1 with none", "guitar: 5 were asked for, the lists have 4", "1 stand-ins"):
+    for words in ("line 13", "video id", "1 with none", "guitar: 5 were requested, the lists have 4", "1 stand-ins"):
         assert words in done.stderr, done.stderr
 
 

@@ -737,9 +737,9 @@ def test_a_body_without_a_file_is_answered_in_our_words(server: Running, duet: P
     text = server.client.post("/v1/predict", data={"file": "duet.flac"}, files={"other": b"x"})
     none = server.client.post("/v1/predict")
     for answer, words in (
-        (raw, "no field 'file' came"),
+        (raw, "the field 'file' is missing"),
         (text, "the field 'file' holds text"),
-        (none, "no field 'file' came"),
+        (none, "the field 'file' is missing"),
     ):
         assert answer.status_code in (415, 422), answer.text
         assert words in answer.json()["detail"] and "curl -F file=@" in answer.json()["detail"], answer.text
@@ -752,7 +752,7 @@ def test_nothing_in_a_form_is_passed_over(server: Running, duet: Path) -> None:
     for path, data, files, words in (
         ("/v1/predict", {"threshold": "0.9"}, [("file", sound)], "the form's field 'threshold' is not used"),
         ("/v1/predict", {}, [("file", sound), ("other", b"x")], "'other' is not used"),
-        ("/v1/predict", {}, [("file", sound), ("file", sound)], "2 files came"),
+        ("/v1/predict", {}, [("file", sound), ("file", sound)], "2 files were sent"),
         ("/v1/predict/batch", {"start": "1"}, [("files", sound)], "?start=..."),
     ):
         answer = server.client.post(path, data=data, files=files)

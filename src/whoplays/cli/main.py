@@ -23,7 +23,7 @@ BROKEN_PIPE = 141
 #: Of what standard output leads to, as a disk. Errors of files that are written by name are reported where that is done.
 _STREAM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
-#: Commands that decode recordings, or hear a device, in this process.
+#: Commands that decode recordings, or record from a device, in this process.
 _READERS = {"predict", "listen", "embed", "similar", "find", "evaluate", "train", "dataset"}
 
 

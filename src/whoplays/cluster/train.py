@@ -64,7 +64,7 @@ def train(
     `UsageError` for a cluster that cannot be had or is too small, `DatasetError` for fewer shards than processes.
     """
     if address.startswith("ray://"):
-        raise UsageError(f"--cluster {address}: training is asked for on a node of the cluster; run it there with auto")
+        raise UsageError(f"--cluster {address}: training starts on a node of the cluster; run it there with auto")
     check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
     source, folder, reporter = place(dataset_folder), Path(out).absolute(), watcher or Watcher()
     if isinstance(source, Path):

@@ -285,9 +285,7 @@ def _finish(
             f"listed in {store.DAMAGED}); --strict leaves them out",
         ]
     index = {
-        "format": 2
-        if settings.shard_mb
-        else 1,  # the oldest that tells of it: what reads format 1 reads what was built as ever
+        "format": 2 if settings.shard_mb else 1,  # the oldest format that describes it
         "features": settings.settings.to_dict(),
         "frames": settings.frames,
         "labels": [label.to_dict() for label in labels],

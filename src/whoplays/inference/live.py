@@ -141,7 +141,7 @@ def listen(
     seconds: float | None = None,
     step_s: float = STEP_S,
 ) -> Prediction:
-    """Hear `source` until it ends, `seconds` have come, or Ctrl-C; call `show` at every step; return the answer.
+    """Predict from `source` until it ends, for `seconds`, or until Ctrl-C; call `show` at every step; return the prediction.
 
     Raises `AudioError` for too few samples.
     """

@@ -118,7 +118,7 @@ def _handle_problems(app: FastAPI) -> None:
         if found["loc"][:2] in (("body", "file"), ("body", "files")):
             name = found["loc"][1]
             missing = found.get("type") == "missing"
-            what = f"no field {name!r} came" if missing else f"the field {name!r} holds text"
+            what = f"the field {name!r} is missing" if missing else f"the field {name!r} holds text"
             detail = (
                 f"{what}; send the recording as a file in a form (multipart/form-data): curl -F {name}=@recording.wav"
             )
@@ -169,7 +169,7 @@ async def _check_form(request: Request, name: str, *, most: int | None = None) -
         field = printable(others[0])[:40]
         raise Problem("invalid", f"the form's field {field!r} is not used; options stand in the address: ?{field}=...")
     if most is not None and len(names) > most:
-        raise Problem("invalid", f"{len(names)} files came; send one, or several as 'files' to /v1/predict/batch")
+        raise Problem("invalid", f"{len(names)} files were sent; send one, or several as 'files' to /v1/predict/batch")
 
 
 def _add_predict(app: FastAPI) -> None:

@@ -208,7 +208,7 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             self._done = True
-            detail = f"nothing came for {IDLE_S:g} s, or not all within {self._settings.upload_time_s:g} s"
+            detail = f"no data for {IDLE_S:g} s, or not all of it within {self._settings.upload_time_s:g} s"
             raise Problem("too-slow-upload", detail) from None
         self._size += len(message.get("body", b""))
         self._done = message["type"] != "http.request" or not message.get("more_body")

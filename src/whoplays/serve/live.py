@@ -103,7 +103,7 @@ async def _received(socket: WebSocket, late: Problem) -> dict[str, Any]:
 
 
 async def _hello(socket: WebSocket) -> dict[str, Any]:
-    message = await _received(socket, Problem("invalid", f"no first message came within {IDLE_S:g} s"))
+    message = await _received(socket, Problem("invalid", f"no first message within {IDLE_S:g} s"))
     try:
         return dict(json.loads((message.get("text") or "")[:10_000]))
     except (ValueError, TypeError):
@@ -157,7 +157,7 @@ class _Session:
 
     async def _read(self) -> None:
         received = 0
-        late = Problem("too-slow-upload", f"no frame came for {IDLE_S:g} s")
+        late = Problem("too-slow-upload", f"no frame for {IDLE_S:g} s")
         while (frame := (await _received(self._socket, late)).get("bytes")) is not None:
             if len(frame) > FRAME_BYTES or len(frame) % 4:
                 detail = f"a frame of {len(frame)} bytes: 32-bit floats, at most {FRAME_BYTES} bytes, are needed"
@@ -165,6 +165,6 @@ class _Session:
             piece = np.frombuffer(frame, dtype="<f4").astype(np.float32)
             received += len(piece)
             if received > self._most_s * self._rate:
-                raise Problem("too-long", f"more than {self._most_s:g} s came, which is the most")
+                raise Problem("too-long", f"more than {self._most_s:g} s were sent, which is the most")
             await self._pieces.put(piece)
         await self._pieces.put(None)  # any text ends the stream

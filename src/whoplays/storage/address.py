@@ -117,7 +117,7 @@ class Address:
     # -- what is there
 
     def _info(self) -> dict[str, Any]:
-        """Return what the store tells of it, nothing where there is nothing."""
+        """Return what the store says of it, nothing where there is nothing."""
         try:
             return dict(self._tried(lambda store: store.info(self._path)))
         except Gone:
@@ -207,7 +207,7 @@ class Address:
         def read(store: Any) -> bytes:
             content: bytes = store.cat_file(self._path, start=start, end=end)
             if len(content) != end - start:
-                raise OSError(errno.EIO, f"{len(content)} of {end - start} bytes came")
+                raise OSError(errno.EIO, f"{len(content)} of {end - start} bytes arrived")
             return content
 
         return self._tried(read)
@@ -220,7 +220,7 @@ class Address:
             if target.stat().st_size != size:
                 if store.info(self._path)["size"] != size:
                     raise FileNotFoundError(errno.ENOENT, "the object has changed", str(self))
-                raise OSError(errno.EIO, f"{target.stat().st_size} of {size} bytes came")
+                raise OSError(errno.EIO, f"{target.stat().st_size} of {size} bytes arrived")
 
         self._tried(fetch)
 

@@ -345,7 +345,7 @@ def card(config: ModelConfig) -> str:
     named = ", ".join(label.id for label in config.labels)
     return f"""# {config.id}
 
-Hears {named}, each with a score of its own, over time and in all; trained by the recipe `default`.
+Detects {named}, each with a score of its own, over time and for the whole recording; trained by the recipe `default`.
 
 - Reads: log-mel of windows of {config.window_s:g} s; a recording under {config.min_window_s:g} s is repeated to that.
 - Trained on {config.training["rows"]} rows for {len(history)} epochs.

@@ -150,7 +150,7 @@ class Run(ABC):
             self.stopped = "interrupted"
 
     def end(self, stopped: str = "") -> None:
-        """End a run whose epochs were gone through elsewhere, as its checkpoint tells.
+        """End a run whose epochs were gone through elsewhere, as its checkpoint says.
 
         stopped: "interrupted", or "" when they are over. Raises `ModelError` when the checkpoint is not here.
         """

@@ -6,7 +6,7 @@ importScripts("files.js");
 const { version, files } = self.site;
 const scope = self.registration.scope;
 const kept = `whoplays ${scope} ${version}`;
-// What lets a page use several threads, which static hosts cannot be told to send.
+// What lets a page use several threads, which static hosts cannot be configured to send.
 const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 async function keep() {

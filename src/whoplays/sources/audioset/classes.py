@@ -58,7 +58,7 @@ def choose_classes(
     for text in exclude:
         name, label = _assignment(text, ontology)
         if name and name not in classes:
-            raise UsageError(f"--exclude {text!r}: no class {name!r} is asked for; there are {', '.join(classes)}")
+            raise UsageError(f"--exclude {text!r}: no class {name!r} is requested; there are {', '.join(classes)}")
         for key in [name] if name else list(classes):
             held, out = classes[key], spread([label])
             classes[key] = ClipClass(key, held.include - out, held.exclude | out, held.ambiguous - out)

@@ -77,8 +77,8 @@ class Dependencies:
         """Write cooccurrence.csv, companions.csv and exclusion.csv into the folder."""
         header = ("a", "b", "name_a", "name_b", "clips_a", "clips_b", "both", "share_of_a", "lift")
         for name, pairs in (("cooccurrence", self.pairs), ("companions", chain(*self.companions.values()))):
-            told = ((*pair[:-1], f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}") for pair in pairs)
-            write_csv(folder / f"{name}.csv", header, told)
+            written = ((*pair[:-1], f"{pair.share_of_a:.5f}", f"{pair.lift:.3f}") for pair in pairs)
+            write_csv(folder / f"{name}.csv", header, written)
         counts = ("kept_out", "with_another", "either")
         rows = [
             (one.id, one.clips, *one.counts, *(f"{one.share(n):.5f}" for n in one.counts)) for one in self.exclusions

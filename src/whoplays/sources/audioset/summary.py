@@ -30,7 +30,7 @@ def _names(labels: frozenset[str], ontology: Ontology) -> str:
 
 def describe_plan(plan: Plan, ontology: Ontology, wanted: int | None) -> Iterator[str]:
     """Yield the table of what became of each class's rows, and the reasons that deserve a sentence."""
-    yield f"{plan.rows:,} rows read, {plan.rows - plan.related:,} with none of the labels asked for"
+    yield f"{plan.rows:,} rows read, {plan.rows - plan.related:,} with none of the requested labels"
     header = ("class", "rows", "kept out", "other class", "not drawn", "stand-ins", "taken")
     body = [
         (name, tally.rows, tally.kept_out, tally.with_another, tally.not_drawn, tally.stand_ins, tally.taken)
@@ -43,7 +43,7 @@ def describe_plan(plan: Plan, ontology: Ontology, wanted: int | None) -> Iterato
             yield f"{name}: kept out for " + ", ".join(f"{ontology.name(label)} {count:,}" for label, count in most)
     for name, tally in plan.tallies.items():
         if wanted is not None and tally.taken < wanted:
-            yield f"{name}: {wanted:,} were asked for, the lists have {tally.taken:,} that may be taken"
+            yield f"{name}: {wanted:,} were requested, the lists have {tally.taken:,} that fit"
 
 
 def describe_malformed(segments: SegmentList) -> Iterator[str]:

@@ -35,11 +35,11 @@ MEANING = {
     Cause.BOT_CHECK: "the site asks to prove that no robot is asking",
     Cause.THROTTLED: "the site refuses for now (403, 429, rate limit)",
     Cause.NETWORK: "no answer, a broken connection, a certificate that cannot be trusted, a server error",
-    Cause.NO_AUDIO: "there is no sound in what came",
+    Cause.NO_AUDIO: "there is no sound in the response",
     Cause.TRUNCATED: "the transfer broke off",
     Cause.SILENT: "only silence",
     Cause.WRONG_LENGTH: "the recording ends before the clip does",
-    Cause.UNDECODABLE: "what came is not a recording, or is damaged",
+    Cause.UNDECODABLE: "the response is not a recording, or is damaged",
     Cause.OTHER: "an answer that is none of these",
 }
 

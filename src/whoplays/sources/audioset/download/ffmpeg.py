@@ -201,7 +201,7 @@ def _explain(log: str, found: Cut) -> None:
     if found.broken_off:
         raise ClipUnavailable(Cause.TRUNCATED, _line(log, "Stream ends prematurely"))
     if "Invalid data found" in log:
-        raise ClipUnavailable(Cause.UNDECODABLE, "what came is not a recording that ffmpeg can read")
+        raise ClipUnavailable(Cause.UNDECODABLE, "the response is not a recording that ffmpeg can read")
     for words in ("timed out", "End of file", "Connection re", "Network is", "Input/output error", "resolve", "TLS"):
         if words in log:
             raise ClipUnavailable(Cause.NETWORK, _line(log, words))

@@ -115,8 +115,8 @@ class Ledger:
                 self._db.execute("update clips set planned = 0, wanted = 0")
                 for wanted, group in ((1, clips), (0, stand_ins)):
                     for clip in group:
-                        told = map(";".join, (clip.labels, clip.families, clip.unsure))
-                        row = (clip.video_id, clip.start_ms, clip.end_ms, clip.family, *told)
+                        lists = map(";".join, (clip.labels, clip.families, clip.unsure))
+                        row = (clip.video_id, clip.start_ms, clip.end_ms, clip.family, *lists)
                         self._db.execute(_PLAN, (*row, considered[bool(clip.labels)], clip.rank, wanted))
         except sqlite3.Error as error:
             raise self._broken(error) from error

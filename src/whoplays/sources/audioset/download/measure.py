@@ -69,7 +69,7 @@ def measure(content: bytes) -> Measured:
 def check(found: Measured, wanted_s: float) -> None:
     """Raise `ClipUnavailable` when a clip is silent, or its length is not the requested one."""
     if not found.duration_s:
-        raise ClipUnavailable(Cause.NO_AUDIO, "no sample came")
+        raise ClipUnavailable(Cause.NO_AUDIO, "the response has no samples")
     if not wanted_s - MISSING_S <= found.duration_s <= wanted_s + MISSING_S:
         raise ClipUnavailable(Cause.WRONG_LENGTH, f"{found.duration_s:.2f} s instead of {wanted_s:.2f} s")
     if found.peak_dbfs < SILENT_PEAK_DBFS:

@@ -268,7 +268,7 @@ def _advice(streak: Sequence[tuple[int, ClipUnavailable]]) -> str:
 def dry_run(
     clips: Sequence[PlannedClip], stand_ins: Sequence[PlannedClip], folder: Path, settings: Settings
 ) -> Outcome:
-    """Return what a run would begin with, as an outcome in which nothing happened. Nothing is written, and nobody is asked."""
+    """Return what a run would begin with, as an outcome in which nothing happened. Nothing is written or requested."""
     clips, stand_ins = split_plan(clips, stand_ins, settings.per_class)
     known: dict[tuple[str, int], str] = {}
     if (folder / LEDGER).exists():

@@ -150,7 +150,7 @@ class Source:
         if cause := cause_of_words(words):
             raise ClipUnavailable(cause, f"the page says: {words[:120]}")
         if not re.search(r"<(?:audio|video|iframe|embed|source|script|meta)\b|\.m3u8|\.mpd", text, re.IGNORECASE):
-            raise ClipUnavailable(Cause.UNDECODABLE, f"a page without a recording came: {words[:120]}")
+            raise ClipUnavailable(Cause.UNDECODABLE, f"the response is a page without a recording: {words[:120]}")
         return None
 
     def _ask_extractor(self, url: str, name: str) -> Media:
@@ -196,7 +196,7 @@ def _lost(error: BaseException) -> ClipUnavailable:
         if isinstance(one, (net.RequestError, OSError)):
             return ClipUnavailable(Cause.NETWORK, _network_words(one))
         if isinstance(one, UnsupportedError):
-            return ClipUnavailable(Cause.UNDECODABLE, "a page without a recording came")
+            return ClipUnavailable(Cause.UNDECODABLE, "the response is a page without a recording")
     words = _plain(error)
     return ClipUnavailable(cause_of_words(words) or Cause.OTHER, words)
 
