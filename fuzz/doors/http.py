@@ -12,6 +12,7 @@ from typing import Any
 import mutate
 
 from whoplays.serve.app import create_app
+from whoplays.serve.pool import Pool
 from whoplays.serve.settings import Settings
 
 from . import Door
@@ -20,35 +21,23 @@ from .text import heard
 PATIENCE_S = 60.0  # for one answer: endless ones are looked for, and a busy machine is none
 
 
-class _StandIn:
+class _StandIn(Pool):
     """Answers as the pool of workers does, from a file it reads."""
 
-    settings: Settings
-    metrics: Any
-    full = False
-    unusable = None
-    waiting = 0
-    ready = 1
-
-    async def predict(self, descriptor: int, job: Any, progress: Any) -> dict[str, Any]:
+    async def predict(self, file: int, job: Any, progress: Any = None) -> dict[str, Any]:
         progress({"analysed": 1.0, "duration": None})
-        with open(descriptor, "rb", closefd=False) as file:
-            file.read()
+        with open(file, "rb", closefd=False) as content:
+            content.read()
         return heard()[0].to_dict()
-
-    def patience(self) -> int:
-        return 1
 
 
 @lru_cache(maxsize=1)
 def _app() -> Any:
     app = create_app(Settings(rate=0, max_upload_mb=1))
-    pool = _StandIn()
-    pool.settings, pool.metrics = app.state.settings, app.state.pool.metrics
-    app.state.pool = pool
+    app.state.pool = _StandIn(app.state.settings, app.state.metrics)
     app.middleware_stack = None
     for layer in app.user_middleware:
-        layer.kwargs["pool"] = pool
+        layer.kwargs["pool"] = app.state.pool
     return app
 
 
