@@ -103,6 +103,16 @@ class Content:
         self.file.check()
         return b"".join(chunks)
 
+    def next_of(self, signs: tuple[bytes, ...], at: int) -> int:
+        """Return the first position from `at` on of one of the signs, the size of the file where there is none."""
+        longest = max(map(len, signs))
+        while at < self.size:
+            block = self.at(at, 1 << 12)
+            if found := [place for sign in signs if (place := block.find(sign)) >= 0]:
+                return at + min(found)
+            at += max(1, len(block) - longest + 1)
+        return self.size
+
     def find_all(self, needle: bytes, begin: int) -> Iterator[int]:
         """Yield the positions of `needle` from `begin` on."""
         pattern, at, tail = re.compile(re.escape(needle)), begin, b""

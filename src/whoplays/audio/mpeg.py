@@ -27,6 +27,7 @@ _BITRATES[False, 3] = _BITRATES[False, 2]
 _FIXED = 0xFE0C  # of header bytes 1 and 2: version, layer and rate, which one stream keeps
 _SLACK = 2  # frames by which an encoder may count wrongly
 DECODER_DELAY = 529  # samples
+_SIGNS = (b"\xff", b"ID3", b"TAG")  # with which frames or a tag begin
 _NOT_AUDIO = (b"TAG", b"APET", b"LYRI", b"ID3")
 
 
@@ -121,7 +122,7 @@ def _runs(content: Content, at: int) -> Iterator[_Run]:
             at, after_tag = behind, True
             continue
         if not _begins(content, at):
-            at, after_tag = _next(content, at + 1), after_tag or head in _NOT_AUDIO
+            at, after_tag = content.next_of(_SIGNS, at + 1), after_tag or head in _NOT_AUDIO
             continue
         kind, begin, count = _kind(head), at, 0
         while _kind(head) == kind and (length := _length(head[1] << 8 | head[2])):
@@ -148,17 +149,6 @@ def _begins(content: Content, at: int) -> bool:
         return True
     length = _length_at(content, at)
     return bool(length and _info_at(content.at(at, 256))) and at + length <= content.size
-
-
-def _next(content: Content, at: int) -> int:
-    """Return the next position from which frames or a tag may begin."""
-    while at < content.size:
-        block = content.at(at, 1 << 12)
-        found = [place for sign in (b"\xff", b"ID3", b"TAG") if (place := block.find(sign)) >= 0]
-        if found:
-            return at + min(found)
-        at += max(1, len(block) - 2)
-    return content.size
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
     """Return the streams from a position on, and the end of the file: all that follows is looked through for pages."""
     links: list[list[_Page]] = []
     at = begin
-    while (at := _next(content, at)) < content.size:
+    while (at := content.next_of((b"OggS",), at)) < content.size:
         if (page := _page(content, at)) is None:
             at += 1
             continue
@@ -50,16 +50,6 @@ def walk(content: Content, begin: int) -> tuple[list[Part], int]:
             continue
         links[-1].append(page)
     return [_part(content, begin, link, links) for link in links], content.size
-
-
-def _next(content: Content, at: int) -> int:
-    """Return the next position at which a page may begin."""
-    while at < content.size:
-        block = content.at(at, 4) if content.at(at, 4) == b"OggS" else content.at(at, 1 << 16)
-        if (found := block.find(b"OggS")) >= 0:
-            return at + found
-        at += max(1, len(block) - 3)
-    return content.size
 
 
 def _page(content: Content, at: int) -> _Page | None:

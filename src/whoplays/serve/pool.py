@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..errors import ModelError
+from ..model import folder as model_folder
+from ..model.thresholds import resolve
 from ..runtime.environment import ONE_THREAD
 from .metrics import Metrics
 from .problems import Problem
@@ -293,12 +295,9 @@ def check_model(settings: Settings) -> Any:
 
     Raises `ModelError`, `UsageError` for thresholds that do not fit the model.
     """
-    from ..model import folder as model_folder
-    from ..model.thresholds import resolve
-
     try:
         config = model_folder.read(settings.model).config
         limits = resolve(settings.threshold, [label.id for label in config.labels], config.thresholds)
         return replace(config, thresholds=limits)
     except ModelError as error:
-        raise ModelError(f"{error}" if settings.model else f"{error}; name one with --model") from None
+        raise ModelError(str(error) if settings.model else f"{error}; name one with --model") from None

@@ -10,7 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, require
+from ..errors import UsageError
 from ..model import device as devices
 
 
@@ -21,8 +21,7 @@ def _flag(group: str, default: Any, about: str, metavar: str | None = None, *, n
 
 def _number(group: str, default: float, low: int, high: int, about: str, metavar: str = "N") -> Any:
     """Return a field for a number from `low` to `high`, and its flag."""
-    limits = {"group": group, "help": about, "metavar": metavar, "low": low, "high": high}
-    return field(default=default, metadata=limits)
+    return field(default=default, metadata={"group": group, "help": about, "metavar": metavar, "limits": (low, high)})
 
 
 def flag(one: Field[Any]) -> str:
@@ -71,12 +70,10 @@ class Settings:
         if not self.jobs:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
             object.__setattr__(self, "jobs", cores)
-        ranges = [(one, getattr(self, one.name), one.metadata) for one in fields(self) if "low" in one.metadata]
-        checks = [
-            (limits["low"] <= value <= limits["high"], f"{flag(one)} {value:g}: {limits['low']} to {limits['high']}")
-            for one, value, limits in ranges
-        ]
-        require(checks, UsageError, "{} is possible")
+        for one in fields(self):
+            value, limits = getattr(self, one.name), one.metadata.get("limits")
+            if limits and not limits[0] <= value <= limits[1]:
+                raise UsageError(f"{flag(one)} {value:g}: {limits[0]} to {limits[1]} is possible")
         devices.check(self.device)
         if self.token is not None and (len(self.token) < 16 or not self.token.isascii() or " " in self.token):
             raise UsageError(
