@@ -1,4 +1,4 @@
-"""The whole way from AudioSet's lists to a judged model, on one machine, with nothing fetched from anywhere.
+"""The whole way from AudioSet's lists to an evaluated model, on one machine, without a network.
 
     python scripts/audioset_offline.py FOLDER [--per-class 12] [--epochs 3]
 

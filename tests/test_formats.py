@@ -233,7 +233,7 @@ BOTH_LEVELS = Prediction(
     frame_scores=np.zeros((1, 5), dtype=np.float32),
     frame_times=np.array([0.0, 10.0]),
 )
-NOT_TOLD: set[str] = set()  # formats of segments have only what plays
+NOT_WRITTEN: set[str] = set()  # formats of segments have only what plays
 
 
 def _json(text: str) -> tuple[set[str], set[str]]:
@@ -262,7 +262,7 @@ def _jams(text: str) -> tuple[set[str], set[str]]:
 
 def _labels(text: str) -> tuple[set[str], set[str]]:
     assert "strings 0.93" in text and "strings: violin 0.90" in text and "guitar" not in text
-    return {"strings", "violin"}, NOT_TOLD
+    return {"strings", "violin"}, NOT_WRITTEN
 
 
 READERS: dict[str, Callable[[str], tuple[set[str], set[str]]]] = {
@@ -273,7 +273,7 @@ READERS: dict[str, Callable[[str], tuple[set[str], set[str]]]] = {
     "audacity": _labels,
     "sonic-visualiser": _labels,
     "jams": _jams,
-    "rttm": lambda text: ({line.split()[7] for line in text.splitlines()}, NOT_TOLD),
+    "rttm": lambda text: ({line.split()[7] for line in text.splitlines()}, NOT_WRITTEN),
 }
 
 
@@ -282,7 +282,7 @@ def test_every_format_has_both_levels_and_separates_playing_from_maybe(name: str
     writer = formats.writer(name)(TREE.labels, "en")
     plays, maybe = READERS[name](writer.head() + writer.item(BOTH_LEVELS) + writer.tail())
     assert plays == set(BOTH_LEVELS.playing)
-    assert maybe in (set(BOTH_LEVELS.maybe), NOT_TOLD)
+    assert maybe in (set(BOTH_LEVELS.maybe), NOT_WRITTEN)
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])

@@ -47,21 +47,21 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     options = parser.parse_args()
-    judged, pick = ("val_loss", min) if options.recipe == "mfcc-cnn" else ("val_map", max)
+    figure, pick = ("val_loss", min) if options.recipe == "mfcc-cnn" else ("val_map", max)
     rows: list[dict[str, Any]] = []
     ends: dict[int, list[tuple[float, float]]] = {1: [], options.workers: []}
     for seed in range(options.seeds):
         for workers in ends:
-            figures = [row[judged] for row in run(options, seed, workers)]
+            figures = [row[figure] for row in run(options, seed, workers)]
             ends[workers].append((pick(figures), figures[-1]))
             rows.append(
                 {
                     "recipe": options.recipe,
                     "seed": seed,
                     "workers": workers,
-                    f"first {judged}": f"{figures[0]:.4f}",
-                    f"last {judged}": f"{figures[-1]:.4f}",
-                    f"best {judged}": f"{pick(figures):.4f}",
+                    f"first {figure}": f"{figures[0]:.4f}",
+                    f"last {figure}": f"{figures[-1]:.4f}",
+                    f"best {figure}": f"{pick(figures):.4f}",
                 }
             )
             print(rows[-1], flush=True)
@@ -70,7 +70,7 @@ def main() -> None:
         one, several = ([values[i] for values in found] for found in ends.values())
         spread = statistics.stdev(one) if options.seeds > 1 else float("nan")
         sentences.append(
-            f"Mean of the {which} {judged}: {statistics.mean(one):.4f} in one process, {statistics.mean(several):.4f} in "
+            f"Mean of the {which} {figure}: {statistics.mean(one):.4f} in one process, {statistics.mean(several):.4f} in "
             f"{options.workers} (difference {statistics.mean(several) - statistics.mean(one):+.4f}); seeds alone make it "
             f"vary by {spread:.4f} (standard deviation of one process)."
         )

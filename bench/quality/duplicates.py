@@ -76,7 +76,7 @@ def main() -> None:
             way_of[copy], sources[copy] = (way, path), sources[path]
         table = Path(made) / "embeddings.npz"
         subprocess.run([sys.executable, "-m", "whoplays", "embed", folder, "-o", table], check=True)
-        rows, pairs, false = judged(embedding_table.load(table), sources, way_of)
+        rows, pairs, false = evaluate(embedding_table.load(table), sources, way_of)
     for row in rows:
         print(row)
     summary = f"{pairs} pairs of files were joined, {false} of them falsely."
@@ -92,7 +92,7 @@ def main() -> None:
         )
 
 
-def judged(
+def evaluate(
     table: embedding_table.Embeddings, sources: dict[Path, str], way_of: dict[Path, tuple[str, Path]]
 ) -> tuple[list[dict[str, object]], int, int]:
     """Return a row for each way, the pairs of files that were joined, and how many of those are false."""

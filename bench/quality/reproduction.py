@@ -240,7 +240,7 @@ def divided(split: Split, how: str, seed: int) -> tuple[np.ndarray, np.ndarray, 
 
 
 def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train one arm with one seed, unless that was done; judge it on rows kept aside, real recordings and duets."""
+    """Train one arm with one seed, unless that was done; evaluate it on rows kept aside, real recordings and duets."""
     name = f"{arm.replace(' ', '-').replace(',', '')}-{seed}-{options.epochs}-{options.batch_size}.json"
     kept = material.work / name
     if kept.exists():
@@ -252,7 +252,7 @@ def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -
     factor = 1
     if chosen["variants"] == "none":  # as many steps as the others, over a fifth of the rows
         training, factor = training[split.semitones[training] == 0], len(SHIFTS)
-    if chosen["split"] == "recordings":  # nothing is raised where it is judged
+    if chosen["split"] == "recordings":  # no pitch variants where it is evaluated
         validation, test = (rows[split.semitones[rows] == 0] for rows in (validation, test))
     source, rows = (split, training) if not chosen["duets"] else _with_duets(material, split, training, seed)
     run = _run(source.take(rows), split.take(validation), chosen["loss"], seed, options, factor)
@@ -264,7 +264,7 @@ def cell(material: Material, arm: str, seed: int, options: argparse.Namespace) -
         "best_epoch": run.stopping.best_epoch,
         "rows": len(rows),
     }
-    result |= {"kept aside": judged(run, split.take(test)), "real": judged(run, _usable(material.real))}
+    result |= {"kept aside": evaluate(run, split.take(test)), "real": evaluate(run, _usable(material.real))}
     duets, names = material.duets()
     result["duets"] = duets_judged(run.scores(duets), duets.targets, names)
     if arm in DUET_ARMS:
@@ -320,7 +320,7 @@ def _usable(split: Split) -> Split:
     return split.take(np.flatnonzero(metrics.single(split.targets)))
 
 
-def judged(run: MfccCnnRun, split: Split) -> dict[str, Any]:
+def evaluate(run: MfccCnnRun, split: Split) -> dict[str, Any]:
     """The report's figures, and what a mean over families says where families are of unequal size."""
     scores = run.scores(split)
     figures, intervals = metrics.evaluate(

@@ -126,7 +126,7 @@ def rows_of(table: Path) -> Iterator[dict[str, Any]]:
                 yield from (json.loads(line) for line in file if line.endswith("\n"))
 
 
-def judge(table: Path, count: int) -> str:
+def summary(table: Path, count: int) -> str:
     """Sum up the results."""
     first: dict[int, str] = {}
     seen: set[str] = set()
@@ -167,6 +167,6 @@ def main() -> None:
         second, status, _ = run([*command, "--resume"], log, done, float("inf"), ends)
         how = f"ended with status {status}" if status is not None else f"was stopped at {done.count:,} for want of time"
         outcome = f"Killed (-9) after {first.found['the command'][-1].done:,.0f} files, {left} of its processes were left; gone "
-        outcome += f"on with, it {how}. {judge(table, args.files)}"
+        outcome += f"on with, it {how}. {summary(table, args.files)}"
         # one result shows the cost of keeping results: the table is written from memory at the end
         watching.keep(RUN, second.rows(RUN, 10_000, "files"), outcome)

@@ -57,7 +57,7 @@ class Stream(Source):
         self.ends = 0.0
 
 
-def judge(prediction: whoplays.Prediction, live: list[Live], given: int) -> str:
+def summary(prediction: whoplays.Prediction, live: list[Live], given: int) -> str:
     """Sum up the result: times and scores of each ten minutes against those of the second ten."""
     repeats = given // PATTERN_S
     steps = len(prediction.frame_scores) // repeats
@@ -105,4 +105,4 @@ def main() -> None:
     with watching.Watch(roles, lambda: source.given / 3600, every_s=2) as watch:
         prediction = listen(recogniser, source, show=live.append, step_s=10)
         watch.look()
-    watching.keep(RUN, watch.rows(RUN, 1, "hour"), judge(prediction, live, source.given))
+    watching.keep(RUN, watch.rows(RUN, 1, "hour"), summary(prediction, live, source.given))
