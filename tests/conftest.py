@@ -25,6 +25,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from whoplays.examples import synth
+from whoplays.runtime.interrupts import handlers_kept
 
 RATE = 22050
 COMMAND_S = 900  # for a command to end, on a busy machine too
@@ -78,6 +79,19 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes with a core each; the tests' driver is on the first."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    small = {"object_store_memory": 96 << 20, "include_dashboard": False}
+    with handlers_kept():
+        nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, **small})
+        nodes.add_node(num_cpus=1, **small)
+    yield nodes
+    nodes.shutdown()
 
 
 class Here:

@@ -20,6 +20,7 @@ from conftest import command_without
 from whoplays import dataset
 from whoplays.dataset import BuildSettings
 from whoplays.errors import UsageError, WhoplaysError
+from whoplays.runtime.interrupts import SIGNALS
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'whoplays[cluster]')")
 pytestmark = pytest.mark.ray
@@ -32,17 +33,7 @@ MANY_SHARDS = BuildSettings(pitch=(0.0, 1.0), test=0.25, validation=0.25, clips_
 WAIT_S = 900
 
 
-@pytest.fixture(scope="module")
-def two_nodes() -> Iterator[Any]:
-    """A Ray cluster of two nodes with a core each; the tests' driver is on the first."""
-    from ray.cluster_utils import Cluster as Nodes
-
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    small = {"object_store_memory": 96 << 20, "include_dashboard": False}
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, **small})
-    nodes.add_node(num_cpus=1, **small)
-    yield nodes
-    nodes.shutdown()
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -147,6 +138,13 @@ def test_the_command_predicts_on_a_cluster(
     rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert len(rows) == 8 and all("scores" in row for row in rows)
     assert "Traceback" not in done.stderr and done.stderr.count("\n") <= 3, done.stderr
+
+
+def test_ray_leaves_signals_to_the_program(two_nodes: Any) -> None:
+    """Else SIGTERM would end the command at any instruction, without a word: `ray.init` sets a handler of its own."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with Cluster(two_nodes.address):
+        assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_errors_of_the_work_come_back_as_they_are(two_nodes: Any) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,9 @@ WAIT_S = 900
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(two_nodes: Any) -> str:
     """A Ray cluster of two nodes with a core each."""
-    from ray.cluster_utils import Cluster as Nodes
-
-    small = {"object_store_memory": 96 << 20, "include_dashboard": False}
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, **small})
-    nodes.add_node(num_cpus=1, **small)
-    yield nodes.address
-    nodes.shutdown()
+    return str(two_nodes.address)
 
 
 def video(number: int) -> str:

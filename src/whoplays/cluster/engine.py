@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from ..errors import UsageError, WhoplaysError
 from ..runtime.environment import ONE_THREAD, inherited
+from ..runtime.interrupts import handlers_kept
 from ..runtime.packages import needed
 from ..runtime.processes import Engine
 
@@ -88,7 +89,8 @@ class Cluster(Engine):
         ray = self._ray
         for _ in range(_STARTS if self.address == LOCAL else 1):
             try:
-                self._start()
+                with handlers_kept():
+                    self._start()
                 break
             except Exception as error:  # of every kind; a node that does not come up in 30 s is a plain one
                 ray.shutdown()

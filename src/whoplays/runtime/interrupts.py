@@ -54,6 +54,18 @@ def deferred_interrupts() -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Put back at the end what Ctrl-C and SIGTERM do here: foreign code (`ray.init`) sets handlers of its own."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM raise `KeyboardInterrupt`, as Ctrl-C does, where it would end the process at once."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
