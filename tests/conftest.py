@@ -87,11 +87,11 @@ def two_nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster as Nodes
 
     small = {"object_store_memory": 96 << 20, "include_dashboard": False}
-    with handlers_kept():
+    with handlers_kept():  # each node sets its own
         nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, **small})
         nodes.add_node(num_cpus=1, **small)
-    yield nodes
-    nodes.shutdown()
+        yield nodes
+        nodes.shutdown()
 
 
 class Here:
