@@ -41,7 +41,7 @@ settings.load_profile("untimed")
 
 def _shared(name: str) -> Path:
     """A folder of material that is too large, or not ours, to be in the project."""
-    root = os.environ.get("WHOPLAYS_SHARED")
+    root = os.environ.get("SHARED_MATERIAL")
     beside = Path(__file__).resolve().parents[2] / "shared"
     return (Path(root) if root else beside) / name
 
@@ -49,7 +49,7 @@ def _shared(name: str) -> Path:
 def _folder_or_skip(name: str, marker: str) -> Path:
     folder = _shared(name)
     if not (folder / marker).exists():
-        pytest.skip(f"the {name} material is not on this machine (set WHOPLAYS_SHARED to where it lies)")
+        pytest.skip(f"the {name} material is not on this machine (set SHARED_MATERIAL to where it lies)")
     return folder
 
 
