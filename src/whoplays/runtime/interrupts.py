@@ -18,6 +18,22 @@ LOOK_S = 0.25  # who waits for other threads looks so often whether it is to sto
 
 
 @contextlib.contextmanager
+def handlers_kept() -> Iterator[dict[int, Any]]:
+    """Put back at the end what Ctrl-C and SIGTERM do here: foreign code (`ray.init`) sets handlers of its own.
+
+    Yields the handlers by signal: none outside the main thread, where none can be set, nor those that are not Python's.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS if main}
+    before: dict[int, Any] = {number: handler for number, handler in handlers.items() if handler is not None}
+    try:
+        yield before
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def deferred_interrupts() -> Iterator[Callable[[], None]]:
     """Make Ctrl-C and SIGTERM wait until the function that is yielded is called, or the end.
 
@@ -25,10 +41,6 @@ def deferred_interrupts() -> Iterator[Callable[[], None]]:
     second one does not wait. A signal that is ignored, or ends the process by itself, stays as it is; outside the main
     thread nothing is changed: signals do not come there.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    before: dict[int, Any] = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
     received: list[int] = []
     answered = 0
 
@@ -43,36 +55,18 @@ def deferred_interrupts() -> Iterator[Callable[[], None]]:
             answered += 1
             before[received[answered - 1]](received[answered - 1], None)
 
-    for number in before:
-        signal.signal(number, remember)
-    try:
-        yield check
-    finally:
+    with handlers_kept() as before:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if callable(handler):
+                signal.signal(number, remember)
+        yield check
     check()
-
-
-@contextlib.contextmanager
-def handlers_kept() -> Iterator[None]:
-    """Put back at the end what Ctrl-C and SIGTERM do here: foreign code (`ray.init`) sets handlers of its own."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM raise `KeyboardInterrupt`, as Ctrl-C does, where it would end the process at once."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    with handlers_kept() as before:
+        if before.get(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
