@@ -26,7 +26,7 @@ from ..taxonomy.tree import Label
 from . import embedding, scoring
 from .prediction import Prediction, Segment
 from .scoring import NetworkOutputs
-from .segmentation import Interval, likely_intervals, within
+from .segmentation import intervals_by_label
 from .source import Source, check_source, opened
 
 Array = NDArray[np.float32]
@@ -441,13 +441,7 @@ class Recogniser:
             Sorted by start, at one start in the model's order; each label has at least one, an instrument's within its
             family's.
         """
-        found: dict[str, list[Interval]] = {}
-        for i, (label, limit) in enumerate(zip(self.labels, self.config.thresholds, strict=True)):
-            if label.id in labels:
-                scores = frames[:, i]
-                if label.parent in found:  # families come first, and an instrument plays only while its family does
-                    scores = np.where(within(found[label.parent], times), scores, -1)  # below every score
-                found[label.id] = likely_intervals(scores, times, limit, self.config.timeline)
+        found = intervals_by_label(frames, times, self.labels, self.config.thresholds, labels, self.config.timeline)
         segments = [
             Segment(label, round(s.start, 2), round(s.end, 2), round(s.score, 4))
             for label, intervals in found.items()

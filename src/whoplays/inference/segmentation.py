@@ -7,13 +7,14 @@ intervals too short to be playing are dropped, in that order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.config import TimelineSettings
+from ..taxonomy.tree import Label
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,28 @@ def likely_intervals(
     return found or detect_intervals(scores, frame_times, threshold=reached, settings=likeliest)
 
 
-def within(intervals: Iterable[Interval], frame_times: NDArray[np.float64]) -> NDArray[np.bool_]:
+def intervals_by_label(
+    scores: NDArray[np.float32],
+    frame_times: NDArray[np.float64],
+    labels: Sequence[Label],
+    thresholds: Sequence[float],
+    playing: Collection[str],
+    settings: TimelineSettings,
+) -> dict[str, list[Interval]]:
+    """Return when each label that is `playing` plays, an instrument within its family's intervals; by id.
+
+    scores: (steps, labels), families before their instruments; thresholds: (labels,). Others as of `likely_intervals`.
+    """
+    found: dict[str, list[Interval]] = {}
+    for label, own, threshold in zip(labels, scores.T, thresholds, strict=True):
+        if label.id in playing:
+            if label.parent in found:
+                own = np.where(_within(found[label.parent], frame_times), own, -1)  # below every score
+            found[label.id] = likely_intervals(own, frame_times, threshold, settings)
+    return found
+
+
+def _within(intervals: Iterable[Interval], frame_times: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return (steps,) whether each step lies in one of the intervals, which begin and end at `frame_times`."""
     inside = np.zeros(len(frame_times) - 1, dtype=np.bool_)
     for one in intervals:
