@@ -59,7 +59,7 @@ KINDS = ("note", "phrase", "hit", "strum")
 PER_LABEL, TESTED, FEWEST = 10, 12, 6
 
 
-def drawn(data: Path, instrument: str, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
+def sample_recordings(data: Path, instrument: str, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
     """Return recordings to learn from, spread over sources, and some of a hand that is left out."""
     hands: dict[str, dict[str, list[Path]]] = {}
     with (data / "manifest.csv").open(newline="") as table:
@@ -104,7 +104,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as made:
                 tests: dict[str, list[tuple[np.ndarray, str]]] = {name: [] for name in found}
                 for label in labels:
-                    learnt, tested = drawn(args.data, label, rng)
+                    learnt, tested = sample_recordings(args.data, label, rng)
                     (Path(made) / "mine" / label).mkdir(parents=True)
                     for i, path in enumerate(learnt):
                         shutil.copy(path, Path(made) / "mine" / label / f"{i}-{path.name}")

@@ -4,7 +4,7 @@
     python -m bench cluster figure
 
 `simulate` builds a data set from a made-up manifest: the very `dataset.build` and the very engine, on Ray with two workers;
-only what touches sound is a stub, which waits for a thousandth of the time that was measured for a clip. `figure` draws
+only what touches sound is a stand-in, which waits for a thousandth of the time that was measured for a clip. `figure` draws
 docs/explanation/cluster-size.png from what `simulate` kept.
 """
 
@@ -35,7 +35,7 @@ ARGUMENTS = ("simulate",)
 ROWS = (10_000, 100_000, 1_000_000, 2_000_000)
 FAMILIES = ("brass", "drums", "guitar", "piano", "strings")
 STARTS = 10
-CLIP_S, SCALE = 0.020, 1e-3  # seconds a clip of 10 s takes one core, and what the stub makes of them
+CLIP_S, SCALE = 0.020, 1e-3  # seconds a clip of 10 s takes one core, and what the stand-in makes of them
 
 
 def write_manifest(path: Path, rows: int) -> None:
@@ -50,11 +50,11 @@ def write_manifest(path: Path, rows: int) -> None:
             file.write(f"{found[0]}/{video}_{draw.randrange(0, 600, 10) * 1000}.flac,{';'.join(found)},{video}\n")
 
 
-def stub_file(answer: Any, paths: list[Path]) -> list[Any]:
+def stand_in_file(answer: Any, paths: list[Path]) -> list[Any]:
     return [answer] * len(paths)
 
 
-def stub_make(shard: Any) -> dict[str, Any]:
+def stand_in_make(shard: Any) -> dict[str, Any]:
     """The record of a shard of which nothing was made."""
     clips = shard.clips
     time.sleep(len(clips) * CLIP_S * SCALE)
@@ -68,16 +68,16 @@ def stub_make(shard: Any) -> dict[str, Any]:
     }
 
 
-STUBS: dict[str, Callable[[Any], Any]] = {
-    "size": partial(stub_file, 320_000),
-    "print_of": partial(stub_file, 0),  # no file is a copy of another
-    "duration": partial(stub_file, (10.0, None)),
-    "make": stub_make,
+STAND_INS: dict[str, Callable[[Any], Any]] = {
+    "size": partial(stand_in_file, 320_000),
+    "print_of": partial(stand_in_file, 0),  # no file is a copy of another
+    "duration": partial(stand_in_file, (10.0, None)),
+    "make": stand_in_make,
 }
 
 
-class Stubbed(Cluster):
-    """A cluster that hands out stubs, and knows what each kind of work took: seconds, pieces, clips."""
+class Simulated(Cluster):
+    """A cluster that hands out stand-ins, and knows what each kind of work took: seconds, pieces, clips."""
 
     def __init__(self, address: str, *, jobs: int) -> None:
         super().__init__(address, jobs=jobs)
@@ -85,7 +85,7 @@ class Stubbed(Cluster):
         self.pieces: dict[str, int] = {}
         self.tasks, self.handing_out = 0, 0.0
 
-    def __enter__(self) -> Stubbed:
+    def __enter__(self) -> Simulated:
         begun = time.monotonic()
         for left in reversed(range(STARTS)):  # Ray gives its servers 30 s, which on a busy machine is too little
             try:
@@ -106,7 +106,7 @@ class Stubbed(Cluster):
         begun, processor = time.monotonic(), time.process_time()
         count = 0
         name = name_of(work)
-        for result in super().map(STUBS[name], items):
+        for result in super().map(STAND_INS[name], items):
             count += 1
             yield result
         self.tasks += sum(1 for _ in self._tasks(items))
@@ -123,7 +123,7 @@ def memory_of_servers() -> float:
 def run_one(manifest: Path, folder: Path, features: str, shard_mb: int) -> dict[str, Any]:
     """One build, in a process of its own."""
     settings = dataset.BuildSettings(features=features, per_class=0, shard_mb=shard_mb)
-    engine = Stubbed("local", jobs=2)
+    engine = Simulated("local", jobs=2)
     began, processor = time.monotonic(), time.process_time()
     before = memory_mb()
     summary = dataset.build(manifest, folder, settings, engine=engine)
@@ -162,8 +162,8 @@ def simulate(options: argparse.Namespace) -> None:
             table,
             peer="none; the aim is 2,000,000 rows with a driver under 2 GB, and a flat cost a row",
             packages=("ray", "pyarrow"),
-            remarks="The real build and engine, two worker processes; stubs in place of what touches sound. Seconds are those "
-            "without Ray's start; processor time is that of the driver, which other programs do not change.",
+            remarks="The real build and engine, two worker processes; stand-ins in place of what touches sound. Seconds are "
+            "those without Ray's start; processor time is that of the driver, which other programs do not change.",
         )
 
 

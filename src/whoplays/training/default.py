@@ -62,7 +62,7 @@ class Pool(Protocol):
         """Return the numbers of `n` rows, drawn with replacement; each as likely as any, unless a pool has it otherwise."""
         return rng.integers(len(self), size=n)
 
-    def drawn(self, rng: np.random.Generator, n: int, steps: int) -> Examples:
+    def sample_crops(self, rng: np.random.Generator, n: int, steps: int) -> Examples:
         """Return crops that begin at any frame: scores must not depend on where the network's steps fall."""
         rows = self.draw(rng, n)
         starts = rng.integers(self.frames - steps * FRAMES_PER_STEP + 1, size=n)
@@ -173,7 +173,7 @@ class DefaultRun(Run):
 
     def sample(self) -> Array:
         """Return features (512, frames, bands) of some crops for training."""
-        return self.training.drawn(np.random.default_rng(self.settings.seed), 512, self.crop_steps).features
+        return self.training.sample_crops(np.random.default_rng(self.settings.seed), 512, self.crop_steps).features
 
     def build(self, found: Checkpoint | None) -> None:
         from .networks import drop_apart
@@ -249,7 +249,7 @@ class DefaultRun(Run):
         rank, workers = self.communicator.rank, self.communicator.workers
         rng = np.random.default_rng([self.settings.seed, epoch, step, *([rank] if rank else [])])
         share = (self.settings.batch_size + workers - 1 - rank) // workers
-        examples = self.training.drawn(rng, share, self.crop_steps)
+        examples = self.training.sample_crops(rng, share, self.crop_steps)
         n, frames, bands = examples.features.shape
         parameters = augment.draw(
             rng,
@@ -273,7 +273,7 @@ class DefaultRun(Run):
         """
         rng, all_targets, parts = np.random.default_rng([seed, 1]), [], []
         for _ in range(-(-min(crops, 4 * len(self.validation)) // 64)):
-            examples = self.validation.drawn(rng, 64, self.crop_steps)
+            examples = self.validation.sample_crops(rng, 64, self.crop_steps)
             n, frames, bands = examples.features.shape
             plain = augment.only_mixing(augment.draw(rng, n, frames=frames, bands=bands, mix=0.5))
             examples = augment.apply(examples, plain, log_offset=self.training.settings.log_offset)

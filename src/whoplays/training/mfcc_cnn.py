@@ -30,7 +30,7 @@ from .together import Communicator, total
 from .watch import EarlyStopping, Row, Trained, Watcher
 
 PLOT = "history.png"
-JUDGED_AT_ONCE = 512  # rows in a batch when nothing is learnt
+EVALUATED_AT_ONCE = 512  # rows in a batch when nothing is learnt
 
 
 def check(dataset: Dataset, settings: MfccCnnSettings) -> None:
@@ -199,7 +199,7 @@ class MfccCnnRun(Run):
         if self._forward_step is None:
             forward = tensorflow.function(lambda features: self.model(features, training=False), reduce_retracing=True)
             self._forward_step = forward
-        for chunk in chunks(split, np.arange(len(split)), batch_size=JUDGED_AT_ONCE):
+        for chunk in chunks(split, np.arange(len(split)), batch_size=EVALUATED_AT_ONCE):
             for features, targets, weights in zip(chunk.features, chunk.targets, chunk.weights, strict=True):
                 if weights.any():
                     yield self._forward_step(tensorflow.convert_to_tensor(features)), targets, weights

@@ -1,4 +1,4 @@
-"""The download: who is fetched next, what becomes of each, when to stop. One thread decides, a executor fetches."""
+"""The download: who is fetched next, what becomes of each, when to stop. One thread decides, an executor fetches."""
 
 from __future__ import annotations
 
