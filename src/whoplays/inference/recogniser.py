@@ -441,7 +441,7 @@ class Recogniser:
             Sorted by start, at one start in the model's order; each label has at least one, an instrument's within its
             family's.
         """
-        found = intervals_by_label(frames, times, self.labels, self.config.thresholds, labels, self.config.timeline)
+        found = intervals_by_label(frames, times, labels, self.config)
         segments = [
             Segment(label, round(s.start, 2), round(s.end, 2), round(s.score, 4))
             for label, intervals in found.items()

@@ -7,14 +7,13 @@ intervals too short to be playing are dropped, in that order.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.config import TimelineSettings
-from ..taxonomy.tree import Label
+from ..model.config import ModelConfig, TimelineSettings
 
 
 @dataclass(frozen=True)
@@ -59,23 +58,18 @@ def likely_intervals(
 
 
 def intervals_by_label(
-    scores: NDArray[np.float32],
-    frame_times: NDArray[np.float64],
-    labels: Sequence[Label],
-    thresholds: Sequence[float],
-    playing: Collection[str],
-    settings: TimelineSettings,
+    scores: NDArray[np.float32], frame_times: NDArray[np.float64], playing: Collection[str], config: ModelConfig
 ) -> dict[str, list[Interval]]:
     """Return when each label that is `playing` plays, an instrument within its family's intervals; by id.
 
-    scores: (steps, labels), families before their instruments; thresholds: (labels,). Others as of `likely_intervals`.
+    scores: (steps, labels); frame_times: as of `detect_intervals`. A model's families come before their instruments.
     """
     found: dict[str, list[Interval]] = {}
-    for label, own, threshold in zip(labels, scores.T, thresholds, strict=True):
+    for label, own, threshold in zip(config.labels, scores.T, config.thresholds, strict=True):
         if label.id in playing:
             if label.parent in found:
                 own = np.where(_within(found[label.parent], frame_times), own, -1)  # below every score
-            found[label.id] = likely_intervals(own, frame_times, threshold, settings)
+            found[label.id] = likely_intervals(own, frame_times, threshold, config.timeline)
     return found
 
 
